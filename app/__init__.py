@@ -1,0 +1,1 @@
+"""The firmware around it all: settings, health, loop and wiring."""

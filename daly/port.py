@@ -1,0 +1,24 @@
+"""Moves bytes between a UART and the Poller: the only place in this package that touches hardware."""
+
+BAUD_RATE = 9600
+# The longest answer, 16 frames of 13 bytes, must fit whole; the S2's driver wants more than its FIFO of 128 anyway.
+RECEIVE_BUFFER_SIZE = 512
+
+
+class Port:
+    """Joins a Poller to `uart`: anything with `readinto(buffer)`, which returns None or a count at once, and `write(bytes)`."""
+
+    def __init__(self, uart, poller):
+        self._uart = uart
+        self._poller = poller
+        self._buffer = bytearray(64)
+
+    def tick(self, now):
+        """Hand over what has arrived, then send the next request if it is time (13.5 ms at 9600 baud)."""
+        count = self._uart.readinto(self._buffer)
+        while count:
+            self._poller.receive(self._buffer, count, now)
+            count = self._uart.readinto(self._buffer) if count == len(self._buffer) else 0
+        request = self._poller.poll(now)
+        if request is not None:
+            self._uart.write(request)

@@ -1,0 +1,211 @@
+"""The table: everything the BMS reports, where it stands in which answer, and what it is called.
+
+Decoding, MQTT state, Home Assistant discovery, screen and reference documentation are read off these rows; a new reading
+is one new row. Offsets, scales and meanings: vendor PDF V1.2 and captures; judged in docs/PROTOCOL.md.
+
+raw = factor * (unsigned big-endian number on the wire - bias), always an integer; the value is raw / 10**decimals.
+"""
+
+from collections import namedtuple
+
+from .faults import problem, problems_text
+
+# kinds of reading
+NUMBER = 0
+FLAG = 1  # raw 0 or 1, one bit on the wire or derived
+CHOICE = 2  # raw is the index of its word in `options`
+TEXT = 3  # ASCII of the whole answer, cut at the first zero byte
+DATE = 4  # three bytes: years since 2000, month, day
+BITS = 5  # bytes of alarm bits: kept for `problem` and `problems`, not published themselves
+
+# roles: where a reading stands for a person
+MAIN = 0
+DIAGNOSTIC = 1
+RARE = 2  # diagnostic, and switched off until somebody wants it
+
+MAX_CELLS = 48
+MAX_TEMPERATURES = 16
+
+Reading = namedtuple(
+    "Reading",
+    (
+        "key",  # JSON name; "{}" stands for the number of the cell or sensor, from 1
+        "name",  # for people, sentence case
+        "kind",
+        "offset",  # of the first byte in the payload (frame numbers left out)
+        "size",  # bytes; 0 for derived readings
+        "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
+        "bias",
+        "factor",
+        "low",  # smallest and largest raw that a real pack can have; outside, the BMS did not mean it
+        "high",
+        "decimals",
+        "unit",
+        "device_class",  # Home Assistant's
+        "state_class",  # Home Assistant's
+        "role",
+        "options",  # words of a CHOICE
+        "slots",  # how many of these there may be (48 cells); 1 for a single reading
+        "counted_by",  # key of the reading that says how many there are; None: always `slots`
+        "derive",  # function(pack) -> raw or None, for readings the BMS does not send
+        "slot",  # index of the first one's value in Pack
+    ),
+)
+
+Register = namedtuple(
+    "Register",
+    (
+        "command",
+        "period_ms",  # how often it is asked; 0: as often as the line allows; None: once per connection
+        "frames",  # most frames an answer has; 1: payload without a frame number
+        "width",  # bytes of payload a frame carries
+        "readings",
+    ),
+)
+
+_slots = 0
+
+
+def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, decimals=0, unit=None,
+         device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None, derive=None):  # fmt: skip
+    global _slots
+    slot = _slots
+    if derive is None:
+        _slots += slots
+    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, decimals, unit, device_class, state_class,
+                   role, options, slots, counted_by, derive, slot)  # fmt: skip
+
+
+def _measured(key, name, offset, size, low, high, decimals, unit, device_class, **columns):
+    return _row(key, name, NUMBER, offset, size, low=low, high=high, decimals=decimals, unit=unit,
+                device_class=device_class, state_class="measurement", **columns)  # fmt: skip
+
+
+def _number(key, name, offset, size, low, high, **columns):
+    return _row(key, name, NUMBER, offset, size, low=low, high=high, **columns)
+
+
+def _flag(key, name, offset, bit=None, **columns):
+    return _row(key, name, FLAG, offset, 1, bit=bit, low=0, high=1, **columns)
+
+
+def _choice(key, name, offset, options, **columns):
+    return _row(key, name, CHOICE, offset, 1, low=0, high=len(options) - 1, device_class="enum", options=options, **columns)
+
+
+def _text(key, name, size):
+    return _row(key, name, TEXT, 0, size, role=DIAGNOSTIC)
+
+
+def _temperature(key, name, offset, **columns):
+    # 0x00 and 0xFF both stand for a sensor that is not there (captures), so -40 and 215 are no temperatures
+    return _measured(key, name, offset, 1, -39, 214, 0, "°C", "temperature", bias=40, **columns)
+
+
+def _derived(key, name, kind, derive, decimals=0, unit=None, device_class=None, state_class=None, **columns):
+    return _row(key, name, kind, None, 0, decimals=decimals, unit=unit, device_class=device_class,
+                state_class=state_class, derive=derive, **columns)  # fmt: skip
+
+
+def _power(pack):
+    """0.1 V times 0.1 A is exactly 0.01 W."""
+    voltage = pack.raw("pack_voltage")
+    current = pack.raw("current")
+    return None if voltage is None or current is None else voltage * current
+
+
+def _cell_voltage_delta(pack):
+    highest = pack.raw("max_cell_voltage")
+    lowest = pack.raw("min_cell_voltage")
+    return None if highest is None or lowest is None else highest - lowest
+
+
+def _balancing(pack):
+    """1 while any cell is balancing; None as long as one cell's bit is unknown and no other is set."""
+    row = READING["cell_{}_balancing"]
+    cells = pack.count(row)
+    known = cells > 0
+    for index in range(cells):
+        raw = pack.at(row, index)
+        if raw:
+            return 1
+        if raw is None:
+            known = False
+    return 0 if known else None
+
+
+# The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
+# with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
+REGISTERS = (
+    Register(0x94, 5000, 1, 8, (
+        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, role=RARE),
+        _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
+        _flag("load_connected", "Load connected", 3, role=RARE),
+        _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
+        _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
+        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, state_class="total_increasing", role=DIAGNOSTIC),
+        # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
+    )),
+    Register(0x90, 0, 1, 8, (
+        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 1, "V", "voltage"),
+        # bytes 2-3, the "gather voltage", are 0 in every capture
+        _measured("current", "Current", 4, 2, -20000, 20000, 1, "A", "current", bias=30000, factor=-1),
+        _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
+        _measured("soc", "State of charge", 6, 2, 0, 1000, 1, "%", "battery"),
+    )),
+    Register(0x93, 0, 1, 8, (
+        _choice("mode", "Mode", 0, ("idle", "charging", "discharging")),
+        _flag("charge_mosfet", "Charge MOSFET", 1),
+        _flag("discharge_mosfet", "Discharge MOSFET", 2),
+        _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE),
+        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 3, "Ah", None),
+    )),
+    Register(0x98, 0, 1, 8, (
+        _derived("problem", "Problem", FLAG, problem, device_class="problem"),
+        _derived("problems", "Problems", TEXT, problems_text),
+        _row("alarm_byte_{}", "Alarm byte {}", BITS, 0, 1, low=0, high=255, slots=7),
+        _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE),
+    )),
+    Register(0x95, 0, 16, 6, (
+        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 3, "V", "voltage", role=DIAGNOSTIC,
+                  slots=MAX_CELLS, counted_by="cell_count"),
+    )),
+    Register(0x91, 1000, 1, 8, (
+        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 3, "V", "voltage"),
+        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 3, "V", "voltage"),
+        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
+    )),
+    Register(0x96, 2000, 3, 7, (
+        _temperature("temperature_{}", "Temperature {}", 0, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
+    )),
+    Register(0x92, 2000, 1, 8, (
+        _temperature("max_temperature", "Highest temperature", 0, role=DIAGNOSTIC),
+        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE),
+        _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
+        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE),
+    )),
+    Register(0x97, 1000, 1, 8, (
+        _derived("balancing", "Balancing", FLAG, _balancing),
+        _row("cell_{}_balancing", "Cell {} balancing", FLAG, 0, 1, bit=0, low=0, high=1, role=RARE,
+             slots=MAX_CELLS, counted_by="cell_count"),
+    )),
+    Register(0x50, None, 1, 8, (
+        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 3, "Ah", None, role=DIAGNOSTIC),
+        _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 3, "V", "voltage", role=RARE),
+    )),
+    Register(0x53, None, 1, 8, (
+        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC),
+        _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE),
+        _measured("sleep_time", "Sleep time", 5, 2, 0, 65535, 0, "s", "duration", role=RARE),
+    )),
+    Register(0x57, None, 5, 7, (_text("battery_code", "Battery code", 35),)),
+    Register(0x62, None, 2, 7, (_text("software_version", "Software version", 14),)),
+    Register(0x63, None, 2, 7, (_text("hardware_version", "Hardware version", 14),)),
+)  # fmt: skip
+
+SLOTS = _slots
+READINGS = tuple(row for register in REGISTERS for row in register.readings)
+READING = {row.key: row for row in READINGS}

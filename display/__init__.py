@@ -1,0 +1,1 @@
+"""The screen: pages are pure text, the panel turns them into pixels."""

@@ -1,0 +1,96 @@
+"""JSON written straight into one buffer that is kept: digits by integer arithmetic, exactly the decimals of the table."""
+
+import json
+
+from daly.registers import BITS, FLAG, NUMBER, READINGS
+from daly.text import write_decimal
+
+
+class Writer:
+    """Collects the text of one message. `bytes` is what MiniMQTT wants; the buffer grows to the longest message and stays."""
+
+    def __init__(self):
+        self._buffer = bytearray(512)
+        self._length = 0
+
+    def clear(self):
+        """Begin a new message; returns self."""
+        self._length = 0
+        return self
+
+    def bytes(self):
+        """The message."""
+        return bytes(memoryview(self._buffer)[: self._length])
+
+    def __len__(self):
+        return self._length
+
+    def put(self, text):
+        """Append text as it is; returns self."""
+        encoded = text if isinstance(text, bytes) else text.encode()
+        end = self._length + len(encoded)
+        self._reserve(end)
+        self._buffer[self._length : end] = encoded
+        self._length = end
+        return self
+
+    def put_string(self, text):
+        """Append text as a JSON string."""
+        return self.put(json.dumps(text))
+
+    def put_decimal(self, raw, decimals):
+        """Append raw / 10**decimals as a JSON number."""
+        self._reserve(self._length + 16)
+        self._length = write_decimal(self._buffer, self._length, raw, decimals)
+        return self
+
+    def put_pairs(self, pairs):
+        """Append a JSON object of (key, value): int, str, bool as "ON"/"OFF", None as null."""
+        separator = b"{"
+        for key, value in pairs:
+            self.put(separator).put_string(key).put(b":")
+            separator = b","
+            if value is None:
+                self.put(b"null")
+            elif value is True or value is False:
+                self.put(b'"ON"' if value else b'"OFF"')
+            elif isinstance(value, str):
+                self.put_string(value)
+            else:
+                self.put_decimal(value, 0)
+        return self.put(b"}")
+
+    def _reserve(self, size):
+        if size > len(self._buffer):
+            grown = bytearray(max(size, 2 * len(self._buffer)))
+            grown[: self._length] = memoryview(self._buffer)[: self._length]
+            self._buffer = grown
+
+
+def write_pack(writer, pack):
+    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now."""
+    separator = b"{"
+    for row in READINGS:
+        if row.kind != BITS:
+            for index in range(pack.count(row)):
+                writer.put(separator).put(b'"').put(key_of(row, index)).put(b'":')
+                _put_reading(writer, pack, row, index)
+                separator = b","
+    return writer.put(b"}")
+
+
+def key_of(row, index):
+    """The JSON key of a row's reading number `index` (from 0): "cell_7_voltage"."""
+    return row.key.replace("{}", str(index + 1)) if row.slots > 1 else row.key
+
+
+def _put_reading(writer, pack, row, index):
+    raw = pack.at(row, index)
+    if raw is None:
+        writer.put(b"null")
+    elif row.kind == NUMBER:
+        writer.put_decimal(raw, row.decimals)
+    elif row.kind == FLAG:
+        writer.put(b'"ON"' if raw else b'"OFF"')
+    else:
+        writer.put_string(pack.text(row, index))
