@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -30,19 +31,24 @@ OPEN_CIRCUIT = {
     "lto": ((0, 2000), (10, 2150), (50, 2300), (90, 2450), (100, 2700)),
 }
 
-# Bit names of 0x98, bytes 0 to 6, lowest bit first; the vendor's table (V1.2) in the words of this project.
-ALARMS = (
-    "cell_high_1 cell_high_2 cell_low_1 cell_low_2 pack_high_1 pack_high_2 pack_low_1 pack_low_2 "
-    "charge_hot_1 charge_hot_2 charge_cold_1 charge_cold_2 "
-    "discharge_hot_1 discharge_hot_2 discharge_cold_1 discharge_cold_2 "
-    "charge_overcurrent_1 charge_overcurrent_2 discharge_overcurrent_1 discharge_overcurrent_2 "
-    "soc_high_1 soc_high_2 soc_low_1 soc_low_2 "
-    "cell_difference_1 cell_difference_2 temperature_difference_1 temperature_difference_2 - - - - "
-    "charge_mosfet_hot discharge_mosfet_hot charge_mosfet_sensor discharge_mosfet_sensor "
-    "charge_mosfet_stuck discharge_mosfet_stuck charge_mosfet_open discharge_mosfet_open "
-    "afe_chip cell_sampling temperature_sensor eeprom rtc precharge vehicle_communication internal_communication "
-    "current_module pack_voltage_module short_circuit charge_forbidden soft_switch cabinet_offline - -"
-).split()
+# Bit names of 0x98, bytes 0 to 6, half a byte a row, lowest bit first: the vendor's table (V1.2) in short words.
+ALARM_ROWS = (
+    "cell_high_1 cell_high_2 cell_low_1 cell_low_2",
+    "pack_high_1 pack_high_2 pack_low_1 pack_low_2",
+    "charge_hot_1 charge_hot_2 charge_cold_1 charge_cold_2",
+    "discharge_hot_1 discharge_hot_2 discharge_cold_1 discharge_cold_2",
+    "charge_overcurrent_1 charge_overcurrent_2 discharge_overcurrent_1 discharge_overcurrent_2",
+    "soc_high_1 soc_high_2 soc_low_1 soc_low_2",
+    "cell_difference_1 cell_difference_2 temperature_difference_1 temperature_difference_2",
+    "reserved reserved reserved reserved",
+    "charge_mosfet_hot discharge_mosfet_hot charge_mosfet_sensor discharge_mosfet_sensor",
+    "charge_mosfet_stuck discharge_mosfet_stuck charge_mosfet_open discharge_mosfet_open",
+    "afe_chip cell_sampling temperature_sensor eeprom",
+    "rtc precharge vehicle_communication internal_communication",
+    "current_module pack_voltage_module short_circuit charge_forbidden",
+    "soft_switch cabinet_offline reserved reserved",
+)
+ALARMS = [name for row in ALARM_ROWS for name in row.split()]
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -83,7 +89,7 @@ def _pairs(text: str) -> dict[int, int]:
 
 def _alarms(text: str) -> bytes:
     if len(text) == 14 and "_" not in text:
-        return bytes.fromhex(text)
+        return bytes.fromhex(text)  # no name has 14 letters without an underscore
     bits = sum(1 << ALARMS.index(name) for name in set(_items(text)))
     return bits.to_bytes(7, "little")
 
@@ -100,8 +106,12 @@ def _ascii(length: int) -> Kind:
 SWITCH = _number(0, 1, _whole)
 PERCENT = _number(0, 100)
 COMMANDS = Kind(lambda text: frozenset(map(_whole, _items(text))), "commands joined by +, as in 0x97+0x98")
+CLOCK = Kind(datetime.fromisoformat, "a time YYYY-MM-DDThh:mm:ss")
 CELLS = Kind(lambda text: frozenset(map(int, _items(text))), "cell numbers joined by +, as in 3+7")
 PAIRS = Kind(_pairs, "NUMBER:VALUE joined by +, as in 3:5000+4:0")
+
+
+ALARM_BITS = Kind(_alarms, "names of ALARM_ROWS in host/bms.py joined by +, as in soc_low_1+eeprom, or 14 hex digits")
 
 
 class Option(NamedTuple):
@@ -127,7 +137,7 @@ OPTIONS = (
     Option("charge_mosfet", "1", SWITCH, "charge MOSFET on"),
     Option("discharge_mosfet", "1", SWITCH, "discharge MOSFET on"),
     Option("balancing", "", CELLS, "cells being balanced"),
-    Option("alarms", "", Kind(_alarms, "bit names joined by + (" + " ".join(ALARMS) + ") or 14 hex digits"), "0x98"),
+    Option("alarms", "", ALARM_BITS, "alarm bits, 0x98"),
     Option("cell_mv", "", PAIRS, "cells with a fixed voltage in mV: 5000 is an open sense wire"),
     Option("sensor_raw", "", PAIRS, "sensors with a fixed raw byte (degrees + 40): 0 or 255 is a broken one"),
     Option("life", "80", _number(0, 255, _whole), "heartbeat counter at the start"),
@@ -136,7 +146,7 @@ OPTIONS = (
     Option("hardware", "DL-BMS-R32-01E", _ascii(14), "0x63"),
     Option("produced", "2023-05-17", Kind(date.fromisoformat, "a date YYYY-MM-DD"), "production date"),
     Option("sleep_time", "3600", _number(0, 65535, _whole), "the sleep setting it reports, in seconds"),
-    Option("clock", "2026-03-14T12:00:00", Kind(datetime.fromisoformat, "YYYY-MM-DDThh:mm:ss"), "its clock at the start"),
+    Option("clock", "2026-03-14T12:00:00", CLOCK, "its clock at the start"),
     # how it talks
     Option("protocol", "a5", _one_of("a5", "d2", "p81", "none"), "the protocol it speaks; silent to the others"),
     Option("host", "both", _one_of("0x40", "0x80", "both"), "host addresses it answers"),
@@ -177,7 +187,7 @@ OPTIONS = (
     Option("late", "0", PERCENT, "comes 300-900 ms late; meanwhile it answers others"),
     Option("cells_zero", "0", PERCENT, "0x94 reports no cells"),
     Option("ram_garbage", "0", PERCENT, "39 bytes of memory for frames 12-14 of 0x95 at host 0x80"),
-    Option("second_master", "0", PERCENT, "another master's request to this or the next board, and the answer, are heard"),
+    Option("second_master", "0", PERCENT, "another master asks this or the next board; both are heard"),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -225,8 +235,8 @@ class Readings:
 
     @property
     def pack(self) -> int:
-        """0.1 V."""
-        return (sum(self.cells) + 50) // 100
+        """0.1 V, cut off, not rounded: cells of 52.878 V read 52.8 (dsf21898), 53.097 read 53.0 (gh68966297095)."""
+        return sum(self.cells) // 100
 
     @property
     def remaining(self) -> int:
@@ -313,7 +323,7 @@ def _wave(random: Random) -> Callable[[float], float]:
 
 
 def _interpolate(curve: tuple, x: float) -> float:
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return curve[-1][1]
@@ -573,11 +583,12 @@ class Bms:
     transmit(now)        all bytes whose last bit has reached the master by now
     next_us()            when calling transmit again is worth while; None: not before the next receive
     set(name, value, now), truth(now), writes = [(now, command, data)]
+
+    `note` is called with a dict for every request heard ("t" in seconds when it was complete, "request", "outcome",
+    "truth" as answered) and everything said ("t" and "until", "answer" or "echo" or "foreign ...", "faults").
     """
 
-    def __init__(
-        self, options: str | dict[str, Any] = "", now_us: float = 0, note: Callable[[dict], None] = lambda event: None
-    ):
+    def __init__(self, options: str | dict[str, Any] = "", now_us: float = 0, note: Callable | None = None):
         given = parse(options) if isinstance(options, str) else {k: _value(k, str(v)) for k, v in options.items()}
         defaults = {option.name: option.kind.read(option.default) for option in OPTIONS}
         self.options = SimpleNamespace(**(defaults | given))
@@ -588,7 +599,7 @@ class Bms:
         self._last_data = bytearray(8)  # of the previous answer: unused bytes of the next one
         self._arriving: deque[tuple[float, int]] = deque()
         self._request = bytearray()
-        self._planned: list[tuple] = []  # heap of (not before, sequence, bytes, event)
+        self._planned: list[tuple] = []  # heap of (not before, sequence, bytes, what it is, faults)
         self._leaving: list[tuple[float, int, int]] = []  # heap of (last bit out, sequence, byte)
         self._sequence = 0
         self._line_free_us = now_us  # when the last byte begun is out
@@ -625,7 +636,12 @@ class Bms:
         value = _value(name, str(value))
         self._pack.settle(now_us)
         setattr(self.options, name, value)
-        self._awake_since, self._knocks, self._noise_us = now_us, 0, now_us
+        if name == "seed":
+            self._random, self._pack = Random(value), Pack(self.options, now_us)
+        if name == "noise":
+            self._noise_us = now_us
+        if name in ("asleep", "sleep_after"):
+            self._awake_since, self._knocks = now_us, 0
 
     def truth(self, now_us: float) -> dict[str, Any]:
         return truth(self._pack.readings(now_us))
@@ -651,14 +667,15 @@ class Bms:
     def _judge(self, request: bytes, at: float):
         self._fall_asleep(at)
         outcome = self._outcome(request, at)
-        readings = self._pack.readings(at)
-        self._note({"t": at / 1e6, "request": request.hex(), "outcome": outcome, "truth": truth(readings)})
+        start = self._start_of_answer(at) if outcome == "answered" else at
+        if self._note:
+            self._note({"t": at / 1e6, "request": request.hex(), "outcome": outcome, "truth": self.truth(start)})
         if outcome == "echoed":
             self._send_back(request, at)
         if outcome == "answered":
-            self._answer(request, at)
+            self._answer(request, start)
         if self._hit("second_master"):
-            self._overhear(readings, at)
+            self._overhear(at)
 
     def _outcome(self, request: bytes, at: float) -> str:
         o, a5 = self.options, self.options.protocol == "a5"
@@ -670,17 +687,16 @@ class Bms:
             return "not for this board"
         if a5 and (request[2] in o.mute or request[2] not in READS and request[2] not in WRITES):
             return "unknown command"
-        return "lost" if self._is_busy(at) else "answered"
+        return "lost" if self._is_busy(at - len(request) * BYTE_US, at) else "answered"
 
     def _addresses(self) -> list[int]:
         own = 0x40 + self.options.board - 1
         return {"0x40": [own], "0x80": [0x80], "both": [own, 0x80]}[self.options.host]
 
-    def _is_busy(self, at: float) -> bool:
+    def _is_busy(self, began: float, at: float) -> bool:
         """Without overlap the request's first bit must come after the last answer's last one."""
         if self.options.overlap:
             return len([end for end in self._answer_ends if end > at]) > 1
-        began = at - 13 * BYTE_US
         return any(end > began + 1 for end in self._answer_ends)
 
     # sleep
@@ -698,14 +714,15 @@ class Bms:
 
     # answering
 
-    def _answer(self, request: bytes, at: float):
+    def _start_of_answer(self, at: float) -> float:
         o = self.options
         self._answer_ends = [end for end in self._answer_ends if end > at]
-        start = max([at, *self._answer_ends]) + 1000 * (o.think + o.think_jitter * self._random.random())
-        frames = self._frames(request, start)
+        return max([at, *self._answer_ends]) + 1000 * (o.think + o.think_jitter * self._random.random())
+
+    def _answer(self, request: bytes, start: float):
         delay = 1000 * self._random.uniform(300, 900) if self._hit("late") else 0
-        end = self._say(frames, start + delay) - delay
-        self._answer_ends.append(end)
+        end = self._say(self._frames(request, start), start + delay)
+        self._answer_ends.append(end - delay)
 
     def _frames(self, request: bytes, at: float) -> list[bytes]:
         if self.options.protocol != "a5":
@@ -772,9 +789,9 @@ class Bms:
     def _hit(self, fault: str) -> bool:
         return self._random.random() * 100 < getattr(self.options, fault)
 
-    def _overhear(self, readings: Readings, at: float):
+    def _overhear(self, at: float):
         """Another master asks this board, or the next one, which answers with other values from its own address."""
-        board, command = self.options.board, self._random.randrange(0x90, 0x99)
+        board, command, readings = self.options.board, self._random.randrange(0x90, 0x99), self._pack.readings(at)
         if self._random.random() < 0.5:
             board, readings = board + 1, replace(readings, soc=1000 - readings.soc, current=-readings.current)
         at += 1000 * self._random.uniform(0, 60)
@@ -784,18 +801,18 @@ class Bms:
 
     def _plan(self, said: bytes, at: float, what: str, faults: list[str]):
         self._sequence += 1
-        heapq.heappush(self._planned, (at, self._sequence, said, {"what": what, "faults": faults}))
+        heapq.heappush(self._planned, (at, self._sequence, said, what, faults))
 
     def _begin_planned(self, now_us: float):
         """One wire: what is planned earlier goes first, and whole."""
         while self._planned and max(self._planned[0][0], self._line_free_us) <= now_us:
-            at, _, said, event = heapq.heappop(self._planned)
+            at, _, said, what, faults = heapq.heappop(self._planned)
             at = max(at, self._line_free_us)
-            self._note({"t": at / 1e6, event["what"]: said.hex(), "faults": event["faults"]})
-            for byte in said:
-                at += BYTE_US
-                self._emit(at, byte)
-            self._line_free_us = at
+            self._line_free_us = at + len(said) * BYTE_US
+            for index, byte in enumerate(said, 1):
+                self._emit(at + index * BYTE_US, byte)
+            if self._note:
+                self._note({"t": at / 1e6, "until": self._line_free_us / 1e6, what: said.hex(), "faults": faults})
 
     def _emit(self, at: float, byte: int):
         self._sequence += 1

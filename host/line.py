@@ -7,6 +7,8 @@ input does; until then a line there such as `current=-30` changes options.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import pty
@@ -28,6 +30,7 @@ class Line:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
+        self._typed = b""
 
     def serve(self, control: int):
         """Serve until the file descriptor `control` reaches its end."""
@@ -41,19 +44,18 @@ class Line:
 
     def _send(self):
         data = self._bms.transmit(now_us())
-        try:
-            if data:
+        if data:
+            with contextlib.suppress(BlockingIOError):  # nobody reads: lost, as on a wire
                 os.write(self._master, data)
-        except BlockingIOError:
-            pass  # nobody reads: lost, as on a wire
 
     def _wait_s(self) -> float | None:
         due = self._bms.next_us()
         return None if due is None else max(0.0, due - now_us()) / 1e6
 
     def _obey(self, data: bytes) -> bool:
-        for line in data.decode().splitlines():
-            self._change(line)
+        *lines, self._typed = (self._typed + data).split(b"\n")
+        for line in lines:
+            self._change(line.decode())
         return bool(data)
 
     def _change(self, line: str):
@@ -70,6 +72,12 @@ def now_us() -> float:
     return time.monotonic() * 1e6
 
 
+def wake_in_time():
+    """Ask Linux for timers without its usual 50 us of slack (PR_SET_TIMERSLACK): it halves the bytes' mean lateness."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)
+
+
 def main():
     description = f"{__doc__}\noptions of the BMS, joined by commas:\n{options_help()}"
     parser = argparse.ArgumentParser("host.line", None, description, formatter_class=argparse.RawTextHelpFormatter)
@@ -77,13 +85,15 @@ def main():
     parser.add_argument("--log", metavar="FILE", help="JSON lines of what was asked and said; t is time.monotonic()")
     arguments = parser.parse_args()
     log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
-    note = (lambda event: print(json.dumps(event), file=log)) if log else (lambda event: None)
+    note = (lambda event: print(json.dumps(event), file=log)) if log else None
     try:
         line = Line(Bms(arguments.bms, now_us(), note))
     except ValueError as error:
         parser.error(str(error))
     print(line.path, flush=True)
-    line.serve(sys.stdin.fileno())
+    wake_in_time()
+    with contextlib.suppress(KeyboardInterrupt):
+        line.serve(sys.stdin.fileno())
 
 
 if __name__ == "__main__":
