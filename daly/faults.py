@@ -71,7 +71,7 @@ def problem(pack):
 
 
 def problems_text(pack):
-    """The active faults in words, with their level, at most MAX_TEXT characters; "none" when there is none; None while not known."""
+    """The active faults with their level, at most MAX_TEXT characters; "none" when there is none; None: not known."""
     found = active(pack)
     if found is None:
         return None

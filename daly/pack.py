@@ -8,6 +8,8 @@ from adafruit_ticks import ticks_diff
 from .registers import CHOICE, DATE, FLAG, READING, READINGS, SLOTS, TEXT
 from .text import decimal_text
 
+IDENTITY = ("battery_code", "software_version", "hardware_version")
+
 
 class Pack:
     """The readings of one battery. `raw` is the integer before scaling; None: not known now."""
@@ -15,7 +17,11 @@ class Pack:
     def __init__(self):
         self._raw = [None] * SLOTS
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
-        self.layout = {"cell_count": 0, "temperature_count": 0}  # as last said; kept while the BMS is silent
+        # what kind of battery this is, as last said; kept while the BMS is silent
+        self.layout: dict = {"cell_count": 0, "temperature_count": 0}
+        for key in IDENTITY:
+            self.layout[key] = None
+        self.layout_changes = 0
         self.rejected = 0  # values outside the limits of their row
         self.changes = 0  # grows with every changed value: cheap to compare
 
@@ -98,18 +104,21 @@ class Pack:
         return True
 
     def _lay_out(self, key):
-        count = self.raw(key)
-        if count is None or count == self.layout[key]:
+        value = self.raw(key)
+        if value is None or value == self.layout[key]:
             return
-        self.layout[key] = count
+        self.layout[key] = value
+        self.layout_changes += 1
         for row in READINGS:
             if row.counted_by == key:
-                for slot in range(row.slot + count, row.slot + row.slots):
+                for slot in range(row.slot + value, row.slot + row.slots):
                     self._raw[slot] = None
 
 
 def _is_there(register, row, index, frames):
     """Whether the frame that carries this value (all frames, for a text) has arrived."""
+    if register.frames == 1:
+        return True
     if row.kind == TEXT:
         wanted = (1 << register.frames) - 1
         return frames & wanted == wanted

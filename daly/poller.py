@@ -238,6 +238,6 @@ class Poller:
         unknown = self.online and self._misses[self._turn] >= OPTIONAL_AFTER_TIMEOUTS
         if register.period_ms is None:
             self._settled[self._turn] = unknown
-            self._wait(len(REGISTERS) * ONCE_PACE_MS, now)
+            self._wait(5 * ONCE_PACE_MS, now)
         else:
             self._wait(OPTIONAL_PERIOD_MS if unknown else 0, now)

@@ -15,10 +15,13 @@ EXPIRE_AFTER_S = 60
 
 # entities of the bridge itself: key in <base>/state, name, keys for Home Assistant
 BRIDGE_ENTITIES = (
-    ("link", "BMS link", {"ic": "mdi:serial-port"}),
     ("uptime", "Uptime", {"dev_cla": "duration", "unit_of_meas": "s", "stat_cla": "total_increasing", "en": False}),
     ("rssi", "Wi-Fi signal", {"dev_cla": "signal_strength", "unit_of_meas": "dBm", "stat_cla": "measurement"}),
-    ("free_memory", "Free memory", {"dev_cla": "data_size", "unit_of_meas": "B", "stat_cla": "measurement", "en": False}),
+    (
+        "free_memory",
+        "Free memory",
+        {"dev_cla": "data_size", "unit_of_meas": "B", "stat_cla": "measurement", "en": False},
+    ),
     ("restart_reason", "Restart reason", {"ic": "mdi:restart-alert"}),
     ("ip_address", "IP address", {"ic": "mdi:ip-network", "en": False}),
 )
@@ -87,15 +90,26 @@ class Discovery:
         for key, name, extra in BRIDGE_ENTITIES:
             components[key] = self._entity("sensor", self._bridge, key, name, "diagnostic")
             components[key].update(extra)
-        device = {"ids": [self._bridge], "name": "Daly bridge", "mf": "daly-bridge", "mdl": "Daly BMS to MQTT", "sw": self._version}
+        device = {
+            "ids": [self._bridge],
+            "name": "Daly bridge",
+            "mf": "daly-bridge",
+            "mdl": "Daly BMS to MQTT",
+            "sw": self._version,
+        }
         return self._topic(self._bridge), self._encode(device, components, "", [])
 
     def _battery_device(self):
-        device = {"ids": [self._battery], "name": "Daly BMS", "mf": "Daly", "mdl": "Smart BMS", "via_device": self._bridge}
+        device = {
+            "ids": [self._battery],
+            "name": "Daly BMS",
+            "mf": "Daly",
+            "mdl": "Smart BMS",
+            "via_device": self._bridge,
+        }
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
-            text = self._pack.raw(key)
-            if text:
-                device[field] = text
+            if self._pack.layout[key]:
+                device[field] = self._pack.layout[key]
         return device
 
     def _entity(self, platform, device, key, name, category):

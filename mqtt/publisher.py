@@ -14,6 +14,13 @@ ANNOUNCE_PAUSE_MS = 6000
 HEARTBEAT_MS = 10000
 URGENT = ("mode", "charge_mosfet", "discharge_mosfet", "problems")  # published at once when they change
 
+# what the broker has been told of the battery, in the order it is told
+_SAY_OFFLINE = 0
+_SAY_UNKNOWN = 1  # the state with every reading null
+_OFFLINE = 2
+_SAY_ONLINE = 3  # the state with numbers has been said
+_ONLINE = 4
+
 
 class Publisher:
     """Says everything about one bridge and its battery. Messages are (topic, payload, retain, QoS).
@@ -34,11 +41,11 @@ class Publisher:
 
     def begin(self, now):
         """A new session: say everything again."""
-        self._part = 0
-        self._announced_layout = None
-        self._announced_at = ticks_add(now, -ANNOUNCE_PAUSE_MS)
+        self._part = 0  # of the announcement; the battery's follow when its layout is known
+        self._announced_layout = 0
+        self._announced_at = now
         self._online_said = False
-        self._battery_said = None  # the availability as last published
+        self._phase = _SAY_OFFLINE
         self._changes_said = None
         self._state_due = now
         self._heartbeat_due = now
@@ -49,24 +56,23 @@ class Publisher:
         return self._announcement(now) or self._availability() or self._battery(now) or self._bridge_state(now)
 
     def _announcement(self, now):
-        layout = self._layout()
-        if self._part == self._discovery.parts(layout is not None):
-            if layout == self._announced_layout or ticks_diff(now, self._announced_at) < ANNOUNCE_PAUSE_MS:
+        if self._part == 0:
+            return self._announce(now)
+        layout = self._pack.layout_changes
+        if self._announced_layout != layout and self._poller.complete:
+            if self._announced_layout and ticks_diff(now, self._announced_at) < ANNOUNCE_PAUSE_MS:
                 return None
+            self._announced_layout = layout
             self._part = 1
-        self._announced_layout = layout
-        self._announced_at = now
+        if self._announced_layout and self._part < self._discovery.parts():
+            return self._announce(now)
+        return None
+
+    def _announce(self, now):
         topic, payload = self._discovery.message(self._part)
         self._part += 1
+        self._announced_at = now
         return topic, payload, True, 1
-
-    def _layout(self):
-        """What the announcement of the battery depends on; None while nothing is known of it."""
-        pack = self._pack
-        if not pack.layout["cell_count"]:
-            return None
-        names = tuple(pack.raw(key) for key in ("battery_code", "software_version", "hardware_version"))
-        return (pack.layout["cell_count"], pack.layout["temperature_count"], names)
 
     def _availability(self):
         if self._online_said:
@@ -75,30 +81,32 @@ class Publisher:
         return self._base + "/status", "online", True, 1
 
     def _battery(self, now):
-        online = self._poller.complete
-        if self._battery_said is None or (self._battery_said and not online):
-            self._battery_said = False
-            self._changes_said = None
-            self._state_due = self._heartbeat_due = now
+        phase = self._phase
+        if phase == _SAY_OFFLINE or (phase == _ONLINE and not self._poller.online):
+            self._phase = _SAY_UNKNOWN
             return self._base + "/bms1/status", "offline", True, 1
-        if self._is_state_due(now):
+        if phase == _SAY_UNKNOWN:
+            self._phase = _OFFLINE
             return self._battery_state(now)
-        if online and not self._battery_said and self._changes_said is not None:
-            self._battery_said = True
+        if phase == _OFFLINE and self._poller.complete:
+            self._phase = _SAY_ONLINE
+            return self._battery_state(now)
+        if phase == _SAY_ONLINE:
+            self._phase = _ONLINE
             return self._base + "/bms1/status", "online", True, 1
-        return None
+        return self._battery_state(now) if self._is_state_due(now) else None
 
     def _is_state_due(self, now):
-        if self._poller.complete != bool(self._battery_said):
-            return self._changes_said != self._pack.changes
-        if ticks_diff(now, self._heartbeat_due) >= 0 or self._is_urgent():
+        if ticks_diff(now, self._heartbeat_due) >= 0:
             return True
-        return self._changes_said != self._pack.changes and ticks_diff(now, self._state_due) >= 0
+        if self._phase != _ONLINE or self._changes_said == self._pack.changes:
+            return False
+        return ticks_diff(now, self._state_due) >= 0 or self._is_urgent()
 
     def _is_urgent(self):
         for index, key in enumerate(URGENT):
             if self._urgent[index] != self._pack.raw(key):
-                return self._battery_said
+                return True
         return False
 
     def _battery_state(self, now):

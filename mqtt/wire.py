@@ -67,8 +67,10 @@ class Link:
         self.heard = ticks_ms()
 
     def close(self):
-        """Close the connection."""
-        self._socket.close()
+        """Close the connection; closing twice does no harm."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def send(self, data):
         """Send all of `data` within SEND_TIMEOUT_MS. Raises OSError (ETIMEDOUT when the other side takes nothing)."""
@@ -86,7 +88,7 @@ class Link:
         return sent
 
     def recv_into(self, buffer, size):
-        """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, others when the link is dead."""
+        """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, else the link is dead."""
         if not self._packet and not self._next_packet():
             time.sleep(0.001)
             raise OSError(errno.EAGAIN)

@@ -1,0 +1,37 @@
+# Two commands do everything: `make demo` shows the firmware at work, `make test` proves it. Both set up .venv by themselves.
+
+PYTHON ?= python3
+BIN := .venv/bin
+BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
+
+.PHONY: demo test lint types unit clean help
+
+help:
+	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
+	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
+
+demo: .venv/ready
+	@$(BIN)/python -m host $(ARGS)
+
+test: lint types unit
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+unit: .venv/ready
+	$(BIN)/pytest
+
+.venv/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up .venv (once, about half a minute) ..."
+	@$(PYTHON) -m venv .venv || { echo "The venv module is missing: apt install python3-venv"; exit 1; }
+	@$(BIN)/pip --disable-pip-version-check -q install --no-deps -r requirements-dev.txt
+	@touch .venv/ready
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist

@@ -1,0 +1,42 @@
+"""The bridge's own state, for <base>/state: how it is, as pairs of key and value."""
+
+import gc
+
+from adafruit_ticks import ticks_diff
+
+from .version import VERSION
+
+
+class Health:
+    """What the bridge says of itself. `restart_reason` is the chip's word for why it started."""
+
+    def __init__(self, radio, restart_reason, now):
+        self._radio = radio
+        self._restart_reason = restart_reason
+        self._last = now
+        self._milliseconds = 0
+        self.session = None  # set by the wiring: the session needs us first
+        self.uptime_s = 0
+        self.problems = ()
+
+    def tick(self, now):
+        """Count the uptime; ticks wrap, seconds do not."""
+        self._milliseconds += ticks_diff(now, self._last)
+        self._last = now
+        self.uptime_s += self._milliseconds // 1000
+        self._milliseconds %= 1000
+
+    def pairs(self, now):
+        """(key, value) of everything in <base>/state; None is published as null."""
+        radio = self._radio
+        ap = radio.ap_info if radio.connected else None
+        return (
+            ("version", VERSION),
+            ("uptime", self.uptime_s),
+            ("restart_reason", self._restart_reason),
+            ("rssi", ap.rssi if ap else None),
+            ("ip_address", str(radio.ipv4_address) if radio.ipv4_address else None),
+            ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
+            ("mqtt_connects", self.session.connects),
+            ("settings_problems", " ".join(self.problems) or "none"),
+        )

@@ -1,0 +1,200 @@
+"""Reads settings.toml once and checks it: every mistake becomes a sentence with line, key, value and remedy.
+
+The file is read here rather than by os.getenv, which differs between CircuitPython 9 and 10 (bare `true` raises up to
+10.1) and knows neither line numbers nor unknown keys. Understood is what CircuitPython's own reader understands.
+"""
+
+from collections import namedtuple
+
+FILE = "settings.toml"
+
+TEXT = 0
+NUMBER = 1
+SWITCH = 2
+PIN = 3
+SECRET = 4
+
+Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))  # low, high: of a number, or of a text's length
+
+
+def _text(key, default="", low=0, high=255):
+    return Setting(key, TEXT, default, low, high)
+
+
+def _number(key, default, low, high):
+    return Setting(key, NUMBER, default, low, high)
+
+
+SETTINGS = (
+    _text("CIRCUITPY_WIFI_SSID", high=32),
+    Setting("CIRCUITPY_WIFI_PASSWORD", SECRET, "", 0, 63),
+    _text("MQTT_BROKER"),
+    _number("MQTT_PORT", 1883, 1, 65535),
+    _text("MQTT_USERNAME"),
+    Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
+    _text("MQTT_BASE_TOPIC"),
+    _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
+    _number("PUBLISH_INTERVAL", 2, 1, 3600),
+    Setting("UART_TX", PIN, "TX", 1, 20),
+    Setting("UART_RX", PIN, "RX", 1, 20),
+    _number("UART_BAUD_RATE", 9600, 300, 115200),
+    _number("BMS_HOST_ADDRESS", 0x40, 0x20, 0xFF),
+    _number("BMS_BOARD_NUMBER", 1, 1, 16),
+    Setting("OLED", SWITCH, True, None, None),
+    Setting("OLED_SDA", PIN, "SDA", 1, 20),
+    Setting("OLED_SCL", PIN, "SCL", 1, 20),
+    _number("OLED_ADDRESS", 0x3C, 0x08, 0x77),
+)
+# CircuitPython's own keys, which we neither read nor doubt
+FOREIGN_PREFIX = "CIRCUITPY_"
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
+
+
+class Settings:
+    """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file."""
+
+    MQTT_BROKER: str
+
+    def __init__(self, text):
+        entries, self.problems = parse(text)
+        known = [setting.key for setting in SETTINGS]
+        for key, (_, line) in entries.items():
+            if key not in known and not key.startswith(FOREIGN_PREFIX):
+                self.problems.append(f"{FILE} line {line}: {key} is not a setting{_did_you_mean(key, known)}.")
+        for setting in SETTINGS:
+            setattr(self, setting.key, self._value(setting, entries))
+        if not self.MQTT_BROKER:
+            self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
+
+    def _value(self, setting, entries):
+        if setting.key not in entries:
+            return setting.default
+        value, line = entries[setting.key]
+        wanted = _wanted(setting)
+        converted = _convert(setting, value)
+        if converted is None:
+            shown = "its value" if setting.kind == SECRET else repr(value)
+            self.problems.append(f"{FILE} line {line}: {setting.key}: {shown} will not do; write {wanted}.")
+            return setting.default
+        return converted
+
+
+def load(path=FILE):
+    """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Settings(file.read())
+    except OSError:
+        settings = Settings("")
+        settings.problems.insert(0, f"{FILE} is missing: copy it to the drive and edit it.")
+    except UnicodeError:
+        settings = Settings("")
+        settings.problems.insert(0, f"{FILE} is not UTF-8 text: save it as UTF-8.")
+    return settings
+
+
+def parse(text):
+    """({key: (value, line number)}, problems). Values are str, int or bool."""
+    entries: dict = {}
+    problems = []
+    if text.startswith("\ufeff"):
+        problems.append(f"{FILE} line 1: the file begins with a byte order mark; save it as UTF-8 without BOM.")
+        text = text[1:]
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()
+        if line.startswith("["):
+            problems.append(f"{FILE} line {number}: {line} begins a section, and what follows is not read; remove the line.")
+            break
+        if line and not line.startswith("#"):
+            problem = _parse_line(line, number, entries)
+            if problem:
+                problems.append(f"{FILE} line {number}: {problem}.")
+    return entries, problems
+
+
+def _parse_line(line, number, entries):
+    """Add one `KEY = value` to the entries; returns what is wrong with it, or None."""
+    equals = line.find("=")
+    key = line[:equals].strip()
+    if equals < 0 or not key:
+        return f"{line} is not understood; write KEY = value"
+    if key in entries:
+        return f"{key} stands here for the second time, and line {entries[key][1]} counts; remove one of them"
+    rest = line[equals + 1 :].strip()
+    if rest.startswith('"'):
+        value = _quoted(rest)
+        if value is None:
+            return f'{key}: the text has no proper end; write {key} = "text"'
+    else:
+        value = _bare(rest.split("#")[0].strip())
+        if value is None:
+            return f'{key}: text stands in double quotes; write {key} = "text"'
+    entries[key] = (value, number)
+    return None
+
+
+def _quoted(rest):
+    """The text between double quotes at the start of `rest`; None when it is not closed or something follows."""
+    text = ""
+    i = 1
+    while i < len(rest) and rest[i] != '"':
+        if rest[i] == "\\":
+            i += 1
+            if i == len(rest) or rest[i] not in _ESCAPES:
+                return None
+            text += _ESCAPES[rest[i]]
+        else:
+            text += rest[i]
+        i += 1
+    after = rest[i + 1 :].strip()
+    return None if i >= len(rest) or (after and not after.startswith("#")) else text
+
+
+def _bare(word):
+    """The int or bool a bare word stands for; None when it is neither."""
+    if word in ("true", "false"):
+        return word == "true"
+    try:
+        return int(word, 0)
+    except ValueError:
+        return None
+
+
+def _convert(setting, value):
+    """`value` as the type of the setting; None when it will not do."""
+    if setting.kind == SWITCH:
+        return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower())
+    if setting.kind == NUMBER:
+        number = _bare(value) if isinstance(value, str) else value
+        if number is None or number is True or number is False:
+            return None
+        return number if setting.low <= number <= setting.high else None
+    text = str(value)
+    return text if setting.low <= len(text) <= setting.high else None
+
+
+def _wanted(setting):
+    if setting.kind == SWITCH:
+        return "true or false"
+    if setting.kind == NUMBER:
+        return f"a whole number from {setting.low} to {setting.high}"
+    if setting.kind == PIN:
+        return f'the name of a pin as on the board, as {setting.key} = "{setting.default}"'
+    return f"a text of {setting.low} to {setting.high} characters"
+
+
+def _did_you_mean(key, known):
+    best = min(known, key=lambda name: _distance(key.upper(), name))
+    return f"; did you mean {best}?"[:-1] if _distance(key.upper(), best) <= 3 else "; remove the line"
+
+
+def _distance(a, b):
+    """How many letters must be changed, added or removed to get from one word to the other (Levenshtein)."""
+    row = list(range(len(b) + 1))
+    for i in range(len(a)):
+        before = row
+        row = [i + 1]
+        for j in range(len(b)):
+            row.append(min(before[j + 1] + 1, row[j] + 1, before[j] + (a[i] != b[j])))
+    return row[-1]

@@ -1,0 +1,145 @@
+"""The one link to the broker: Wi-Fi, connecting, and every network fault there is. The publisher decides what is said over it.
+
+MiniMQTT and the chip's radio raise OSError, MMQTTException, RuntimeError, AssertionError, KeyError and more; after any of
+them the link is closed and made anew, with back-off and for ever. Nothing here waits longer than about three seconds, but
+the chip's own Wi-Fi connect.
+"""
+
+import errno
+
+import adafruit_minimqtt.adafruit_minimqtt as minimqtt
+from adafruit_connection_manager import connection_manager_close_all
+from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
+
+from .wire import Pool
+
+KEEP_ALIVE_S = 15
+PING_MS = 5000  # our own pings do not wait for their answer
+DEAF_MS = 12000  # nothing heard for so long: the link is dead, whatever the socket says
+READ_MS = 50  # how often the socket is looked at
+ANSWER_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
+FIRST_PAUSE_MS = 1000
+LONGEST_PAUSE_MS = 60000
+_OUT_OF_REACH_S = 1 << 18  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
+# What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker is at fault.
+FAULTS = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, minimqtt.MMQTTException)
+
+
+class Session:
+    """Keeps the link up and says what the publisher has to say. `trouble` is None or why there is no link, in words."""
+
+    def __init__(self, settings, radio, socket_pool, publisher, client_id, ssl_context=None):
+        self.connected = False
+        self.connects = 0
+        self.trouble = "connecting"
+        self._settings = settings
+        self._radio = radio
+        self._publisher = publisher
+        self._pool = Pool(socket_pool)
+        self._client = minimqtt.MQTT(
+            broker=settings.MQTT_BROKER,
+            port=settings.MQTT_PORT,
+            username=settings.MQTT_USERNAME or None,
+            password=settings.MQTT_PASSWORD if settings.MQTT_USERNAME else None,
+            client_id=client_id,
+            is_ssl=ssl_context is not None,
+            ssl_context=ssl_context,
+            socket_pool=self._pool,
+            socket_timeout=0,
+            recv_timeout=ANSWER_TIMEOUT_S,
+            keep_alive=KEEP_ALIVE_S,
+            connect_retries=1,
+        )
+        self._client.will_set(settings.base_topic + "/status", "offline", retain=True, qos=1)
+        self._pause_ms = FIRST_PAUSE_MS
+        self._next_try = None
+        self._next_read = None
+        self._next_ping = None
+
+    def tick(self, now):
+        """At most one bounded piece of network work."""
+        message = self._publisher.poll(now) if self.connected else None
+        try:
+            if message is not None:
+                topic, payload, retain, qos = message
+                self._client.publish(topic, payload, retain=retain, qos=qos)
+            elif self.connected:
+                self._listen(now)
+            elif self._next_try is None or ticks_diff(now, self._next_try) >= 0:
+                self._connect()
+        except FAULTS as error:
+            self._fail(error)
+
+    def _listen(self, now):
+        if ticks_diff(now, self._next_read) < 0:
+            return
+        self._next_read = ticks_add(now, READ_MS)
+        link = self._pool.link
+        if link.has_message():
+            self._client.loop(0)
+        if ticks_diff(now, self._next_ping) >= 0:
+            self._next_ping = ticks_add(now, PING_MS)
+            link.ping()
+        if ticks_diff(now, link.heard) > DEAF_MS:
+            raise OSError(errno.ETIMEDOUT)
+
+    def _connect(self):
+        if not self._radio.connected:
+            self._join()
+        self._client.keep_alive = KEEP_ALIVE_S
+        self._client.connect()
+        self._client.keep_alive = _OUT_OF_REACH_S
+        now = ticks_ms()
+        self._next_read = now
+        self._next_ping = ticks_add(now, PING_MS)
+        self._pause_ms = FIRST_PAUSE_MS
+        self._publisher.begin(now)
+        self.connected = True
+        self.connects += 1
+        self.trouble = None
+        print("MQTT: connected to " + self._place())
+
+    def _join(self):
+        self.trouble = "No Wi-Fi"
+        self._radio.connect(self._settings.CIRCUITPY_WIFI_SSID, self._settings.CIRCUITPY_WIFI_PASSWORD)
+        print("Wi-Fi: joined", self._settings.CIRCUITPY_WIFI_SSID)
+
+    def _fail(self, error):
+        self.connected = False
+        # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
+        connection_manager_close_all(self._pool)  # type: ignore[arg-type]
+        self._next_try = ticks_add(ticks_ms(), self._pause_ms)
+        self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)
+        trouble = self._explain(error)
+        if trouble != self.trouble:
+            self.trouble = trouble
+            print("MQTT: " + trouble)
+
+    def _place(self):
+        return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
+
+    def _explain(self, error):
+        if not self._radio.connected:
+            return f'No Wi-Fi "{self._settings.CIRCUITPY_WIFI_SSID}": {_words(error)}'
+        if getattr(error, "code", None) in (4, 5):
+            return f"Broker {self._place()} refuses MQTT_USERNAME or MQTT_PASSWORD"
+        return f"No broker {self._place()}: {_words(getattr(error, '__cause__', None) or error)}"
+
+
+def _words(error):
+    """What an exception says, for people."""
+    number = error.args[0] if error.args else None
+    if number in _ERRNO_WORDS:
+        return _ERRNO_WORDS[number]
+    if isinstance(number, int) and number < 0:
+        return "name not found"  # gaierror
+    return number if isinstance(number, str) else str(error) or type(error).__name__
+
+
+_ERRNO_WORDS = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection closed",
+    errno.ENOTCONN: "connection closed",
+    errno.ETIMEDOUT: "no answer",
+    errno.EHOSTUNREACH: "host unreachable",
+}

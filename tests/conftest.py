@@ -1,0 +1,11 @@
+"""Where the tests find things: the board's packages and, for the chip's own modules, the host's stand-ins."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+# Appended, never put first: the root's code.py has the name of a standard module that pdb, and so pytest, imports.
+for folder in (ROOT / "host" / "standins", ROOT):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
