@@ -1,8 +1,8 @@
 """A simulated Daly BMS: a battery that answers its serial line byte by byte at 9600 baud, and fails on request.
 
-It performs no I/O and owns no clock: every call is given the time in microseconds. It shares no line with daly/, so that
-an error in one of the two shows. Current is positive while charging, as everywhere in this project; on the A5 wire it is
-the other way round (raw 30000 - 10 * I: the captured packs in state "discharging" read above 30000).
+It performs no I/O and owns no clock: every call is given the time in microseconds. It shares no line with daly/, so
+that an error in one of the two shows. Current is positive while charging, as everywhere in this project; on the A5 wire
+it is the other way round (raw 30000 - 10 * I: the captured packs in state "discharging" read above 30000).
 """
 
 from __future__ import annotations
@@ -654,11 +654,12 @@ class Bms:
         self._request.append(byte)
         size, is_valid = (13, _is_a5) if self.options.protocol == "a5" else (8, self._is_modbus)
         while len(self._request) >= size:
-            if is_valid(self._request[:size]):
-                request = bytes(self._request[:size])
+            request = bytes(self._request[:size])
+            if is_valid(request):
                 self._request.clear()
-                return self._judge(request, at)
-            del self._request[0]
+                self._judge(request, at)
+            else:
+                del self._request[0]
 
     def _is_modbus(self, data: bytes) -> bool:
         address = {"d2": 0xD2, "p81": 0x80 + self.options.board}.get(self.options.protocol)
@@ -685,7 +686,7 @@ class Bms:
             return "echoed" if a5 else "silent"
         if a5 and request[1] not in self._addresses():
             return "not for this board"
-        if a5 and (request[2] in o.mute or request[2] not in READS and request[2] not in WRITES):
+        if a5 and (request[2] in o.mute or request[2] not in (*READS, *WRITES)):
             return "unknown command"
         return "lost" if self._is_busy(at - len(request) * BYTE_US, at) else "answered"
 
@@ -744,7 +745,7 @@ class Bms:
         return bytes(self._last_data)
 
     def _written(self, command: int, data: bytes, at: float) -> list[bytes]:
-        """Apply a write; the reply's first byte echoes a switch, is 1 for the clock; whether 0x00 replies is unknown."""
+        """Apply a write. The first byte of the reply echoes a switch, is 1 for the clock; a restart's is unknown."""
         self.writes.append((at, command, data))
         if not self.options.ignore_writes:
             self._apply(command, data, at)
