@@ -1,0 +1,320 @@
+"""`python -m host` runs code.py, unmodified, on a PC: a stand-in chip, a simulated BMS, a broker and a screen.
+
+The firmware runs in the main thread of this very process, so stopping it (SIGSTOP) freezes the chip and killing it takes
+its power. The broker and the BMS are children that end when their standard input closes, however this process dies.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from host import chip, drive
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = ("serial", "PIL", "rich", "displayio", "adafruit_minimqtt", "adafruit_displayio_ssd1306",
+             "adafruit_display_text", "circuitpython_typing")
+
+
+def main() -> None:
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _power_off)
+    status = 0
+    try:
+        _check(options)
+        _power_on(options)
+        status = _run(options)
+    except chip.PowerOff:
+        pass
+    finally:
+        _ignore_signals()
+        _leave(options)
+    sys.exit(status)
+
+
+# The command line
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m host", description=__doc__.splitlines()[0])
+    parser.error = complain
+    add = parser.add_argument
+    add("--settings", type=Path, metavar="FILE", help="settings.toml to use (default: the project's)")
+    add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
+    add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
+    add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
+    add("--seconds", type=_seconds, metavar="N", help="stop after so long")
+    add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
+    add("--no-oled", action="store_true", help="run as if no screen were attached")
+    add("--plain", action="store_true", help="a log line by line instead of the live view")
+    add("--nvm", type=Path, metavar="FILE", help="non-volatile memory (default: the settings file's name and .nvm)")
+    add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
+    options = parser.parse_args()
+    options.root = (options.drive or ROOT).resolve()
+    options.settings = (options.settings or _default_settings(options.root)).resolve()
+    options.nvm = (options.nvm or options.settings.with_name(options.settings.name + ".nvm")).resolve()
+    options.oled = options.oled and options.oled.resolve()
+    options.uart = options.uart and os.path.abspath(options.uart)
+    return options
+
+
+def _default_settings(root: Path) -> Path:
+    own = root / "settings.toml"
+    return own if own.exists() else ROOT / "settings.toml"
+
+
+def _address(text: str) -> tuple:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT; write for example 192.168.1.5:1883")
+    return host, int(port)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0; write for example 30")
+    return seconds
+
+
+def complain(sentence: str) -> None:
+    """Bad input: one sentence that names the thing and the remedy, and exit status 2."""
+    chip.close_view()
+    print(f"python -m host: {sentence}", file=sys.__stderr__)
+    raise SystemExit(2)
+
+
+def _check(options: argparse.Namespace) -> None:
+    _check_libraries()
+    if not (options.root / "code.py").is_file():
+        complain(f"there is no code.py in {options.root}; give --drive the folder of a CIRCUITPY drive.")
+    try:
+        options.settings.read_bytes()
+    except OSError as error:
+        complain(f"the settings file {options.settings} cannot be read ({error.strerror}); give --settings another one.")
+    if options.uart and options.bms:
+        complain("--uart and --bms exclude each other: a real serial line has no simulated BMS.")
+    if options.oled and options.no_oled:
+        complain("--oled and --no-oled exclude each other: without a screen there is no picture of it.")
+    if options.oled and options.oled.suffix.lower() != ".png":
+        complain(f"--oled {options.oled} is no PNG file; give it a name that ends in .png.")
+    if options.oled:
+        _check_writable("--oled", options.oled)
+    _check_writable("--nvm", options.nvm)
+    if options.nvm.exists() and options.nvm.stat().st_size not in (0, 8192):
+        complain(f"--nvm {options.nvm} is no memory of this chip (8192 bytes); give a new file's name.")
+    if options.uart:
+        _check_serial(options.uart)
+
+
+def _check_libraries() -> None:
+    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        complain(f"{', '.join(missing)} not installed here; run: pip install -r {ROOT / 'requirements-dev.txt'}")
+
+
+def _check_writable(option: str, path: Path) -> None:
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        complain(f"{option} {path} cannot be written ({error.strerror}); give {option} a file in a folder of yours.")
+    if not existed:
+        path.unlink()
+
+
+def _check_serial(path: str) -> None:
+    import errno
+
+    import serial
+    remedies = {
+        errno.ENOENT: "there is no such device; plug the adapter in and look with: ls /dev/serial/by-id /dev/tty*",
+        errno.EACCES: "no permission; on Linux: sudo usermod -aG dialout $USER, then log in again",
+        errno.EAGAIN: "another program has it open; close that one first",
+        errno.EBUSY: "another program has it open; close that one first",
+    }
+    try:
+        serial.Serial(path, exclusive=True).close()
+    except (OSError, serial.SerialException) as error:
+        remedy = remedies.get(error.errno, "it is no serial device; give the path of one, such as /dev/ttyUSB0")
+        complain(f"--uart {path}: {remedy}.")
+
+
+# Power on
+
+def _power_on(options: argparse.Namespace) -> None:
+    resumed = chip.resume()
+    if not resumed:
+        _start_surroundings(options)
+    chip.uart_path = options.uart or chip.state["bms"]["says"]
+    chip.nvm_path = str(options.nvm)
+    folder = Path(chip.state["drive"])
+    drive.prepare(folder, options.settings, _overrides(options))
+    os.chdir(folder)
+    _arrange_path(options.root)
+    _attach_screen(options)
+    _open_view(options)
+    _announce(options, resumed)
+    if options.seconds:
+        threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
+
+
+def _start_surroundings(options: argparse.Namespace) -> None:
+    """All that outlives a reset of the chip."""
+    chip.state["drive"] = tempfile.mkdtemp(prefix="daly-drive-")
+    if not options.uart:
+        chip.state["bms"] = _start("host.line", *(("--bms", options.bms) if options.bms else ()))
+    if not options.broker:
+        chip.state["broker"] = _start("host.broker")
+    if options.seconds:
+        chip.state["deadline"] = time.monotonic() + options.seconds
+
+
+def _start(module: str, *arguments: str) -> dict:
+    """Start a child that prints one line when it is ready and ends when the pipe to it closes."""
+    reader, writer = os.pipe()
+    child = subprocess.Popen([sys.executable, "-m", module, *arguments], stdin=reader, stdout=subprocess.PIPE, cwd=ROOT,
+                             text=True, start_new_session=True)  # Ctrl-C is for the host alone
+    os.close(reader)
+    says = child.stdout.readline().strip()
+    if not says:
+        child.wait()
+        raise SystemExit(2)  # it has said on stderr what is wrong
+    os.set_inheritable(writer, True)  # the pipe stays open through a reset
+    return {"says": says, "pipe": writer, "pid": child.pid}
+
+
+def _overrides(options: argparse.Namespace) -> dict:
+    if options.broker:
+        host, port = options.broker
+        return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port)}
+    port = chip.state["broker"]["says"]
+    return {"MQTT_BROKER": '"127.0.0.1"', "MQTT_PORT": port,
+            "MQTT_USERNAME": None, "MQTT_PASSWORD": None, "MQTT_TLS": None}
+
+
+def _arrange_path(root: Path) -> None:
+    """The stand-ins first; the project last, because its code.py has the name of a module of Python's own."""
+    here = [str(ROOT), str(root), chip.home, ""]
+    sys.path[:] = [str(ROOT / "host" / "standins"), *(path for path in sys.path if path not in here), str(root)]
+
+
+def _attach_screen(options: argparse.Namespace) -> None:
+    from host import displays
+    from host.ssd1306 import SSD1306
+    displays.install()
+    if not options.no_oled:
+        chip.devices[0x3C] = SSD1306()
+
+
+def _open_view(options: argparse.Namespace) -> None:
+    from host import view
+    live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    title = f"{_broker_name(options)} · BMS on {chip.uart_path} · Ctrl-C stops"
+    shown = (view.Live if live else view.Plain)(chip.devices.get(0x3C), title)
+    sys.stdout = sys.stderr = view.Lines(shown.line)
+    view.watch_messages(shown)
+    shown.start()
+
+    def close() -> None:
+        chip.close_view = lambda: None
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        shown.stop()
+
+    chip.close_view = close
+
+
+def _broker_name(options: argparse.Namespace) -> str:
+    return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["says"])))
+
+
+def _announce(options: argparse.Namespace, resumed: bool) -> None:
+    if resumed:
+        chip.say(f"the chip starts again, reset reason {chip.reset_reason}")
+        return
+    kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(
+        chip.state["broker"]["says"])
+    chip.say(_broker_name(options) + kind)
+    chip.say(f"BMS on {chip.uart_path}" + ("" if options.uart else " (simulated)"))
+
+
+# Running and ending
+
+def _run(options: argparse.Namespace) -> int:
+    """Run code.py to its end, which is a failure: firmware never ends."""
+    code = str(options.root / "code.py")
+    try:
+        runpy.run_path(code, run_name="__main__")
+    except SystemExit:
+        pass
+    except Exception as error:
+        traceback.print_exception(type(error), error, _from(code, error.__traceback__))
+    chip.say("code.py has ended: a board would stand still now at \"Code done running.\"")
+    return 1
+
+
+def _from(code: str, trace):
+    """The part of the traceback that is the firmware's."""
+    while trace and trace.tb_frame.f_code.co_filename != code:
+        trace = trace.tb_next
+    return trace
+
+
+def _power_off(_number, _frame) -> None:
+    raise chip.PowerOff
+
+
+def _stop_at(deadline: float) -> None:
+    time.sleep(max(0.0, deadline - time.monotonic()))
+    while True:  # once is not always enough: Python drops what is raised inside a __del__
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+
+
+def _ignore_signals() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _leave(options: argparse.Namespace) -> None:
+    chip.close_view()
+    screen = chip.devices.get(0x3C)
+    if options.oled and screen is not None:
+        try:
+            screen.picture().save(options.oled)
+        except OSError as error:
+            print(f"python -m host: --oled {options.oled} cannot be written ({error.strerror}).", file=sys.stderr)
+    for name in ("bms", "broker"):
+        if name in chip.state:
+            _end(**chip.state[name])
+    if "drive" in chip.state:
+        os.chdir(chip.home)
+        shutil.rmtree(chip.state["drive"], ignore_errors=True)
+
+
+def _end(pid: int, pipe: int, says: str) -> None:
+    """Let a child end by itself; after two seconds, end it."""
+    os.close(pipe)
+    for _ in range(200):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

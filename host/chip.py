@@ -1,0 +1,73 @@
+"""What is soldered around the stand-in chip, and what outlives its resets.
+
+`host.__main__` fills this module in before code.py starts; the stand-ins read it. A reset starts this process anew
+(os.execv keeps its number, its children and its pipes), so what must survive travels in one environment variable.
+"""
+import enum
+import json
+import os
+import sys
+import time
+
+VARIABLE = "DALY_HOST_STATE"
+
+uart_path: str = ""  # the serial device every UART of the chip is wired to
+nvm_path: str = ""  # the file behind microcontroller.nvm
+devices: dict = {}  # I2C address -> model with write(data) and read(count)
+power_on_s: float = time.monotonic()  # when the chip was last reset: its clocks count from here
+reset_reason: str = "POWER_ON"
+run_reason: str = "STARTUP"
+state: dict = {}  # for the next run: children, deadline, drive
+home: str = os.getcwd()  # where `python -m host` was started, to be started there again
+
+
+class PowerOff(BaseException):
+    """Somebody pulled the plug; not an Exception, so that no firmware catches it."""
+
+
+class Name(enum.Enum):
+    """A constant that prints as on the board, for example microcontroller.ResetReason.WATCHDOG."""
+
+    def __str__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}.{self.name}"
+
+    __repr__ = __str__
+
+
+def say(sentence: str) -> None:
+    """A sentence about the outside world, on the console (sys.stdout goes to whichever view there is)."""
+    print("host:", sentence)
+
+
+def close_view() -> None:
+    """Give the terminal back; host.__main__ puts the real function here."""
+
+
+def resume() -> bool:
+    """Take over what the run before the reset left; True when there was one."""
+    global state, reset_reason, run_reason, power_on_s
+    left = json.loads(os.environ.pop(VARIABLE, "{}"))
+    if not left:
+        return False
+    state, reset_reason, run_reason = left["state"], left["reset_reason"], left["run_reason"]
+    power_on_s = left["power_on_s"] or power_on_s
+    return True
+
+
+def reset(reason: str) -> None:
+    """Restart the chip: everything in RAM is gone, clocks begin again."""
+    say(f"the chip resets ({reason})")
+    _again(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
+
+
+def reload() -> None:
+    """Restart only code.py: the clocks go on counting."""
+    say("code.py is reloaded")
+    _again(reset_reason=reset_reason, run_reason="SUPERVISOR_RELOAD", power_on_s=power_on_s)
+
+
+def _again(**left) -> None:
+    os.environ[VARIABLE] = json.dumps({"state": state, **left})
+    close_view()
+    os.chdir(home)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

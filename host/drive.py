@@ -1,0 +1,50 @@
+"""The CIRCUITPY drive as the firmware sees it: a temporary folder with the settings it should run with.
+
+Overrides replace lines where they stand, so that the line numbers in the firmware's messages stay those of the file the
+user edits.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_SECTION = re.compile(rb"\s*\[")
+
+
+def prepare(folder: Path, settings: Path, overrides: dict) -> None:
+    """Copy `settings` into `folder` as settings.toml; beside it the certificates that lie beside the original."""
+    text = settings.read_bytes()
+    (folder / "settings.toml").write_bytes(override(text, overrides))
+    for pattern in ("*.pem", "*.crt", "*.der"):
+        for certificate in settings.parent.glob(pattern):
+            link = folder / certificate.name
+            if not link.exists():
+                link.symlink_to(certificate.resolve())
+
+
+def override(text: bytes, overrides: dict) -> bytes:
+    """`text` with each key set to its TOML text; None comments the key's lines out, so that the default applies."""
+    lines = text.splitlines(keepends=True)
+    end = next((number for number, line in enumerate(lines) if _SECTION.match(line)), len(lines))
+    missing = [(key, value) for key, value in overrides.items() if not _replace(lines[:end], lines, key, value)]
+    added = [f"{key} = {value}\n".encode() for key, value in missing if value is not None]
+    if added and end and not lines[end - 1].endswith((b"\n", b"\r")):
+        lines[end - 1] += b"\n"
+    return b"".join(lines[:end] + added + lines[end:])
+
+
+def _replace(visible: list, lines: list, key: str, value: str | None) -> bool:
+    """Change the lines of `key` among those the firmware sees; False when there is none."""
+    assignment = re.compile(rb"(\xef\xbb\xbf)?\s*" + re.escape(key.encode()) + rb"\s*=")
+    found = False
+    for number, line in enumerate(visible):
+        if assignment.match(line):
+            ending = line[len(line.rstrip(b"\r\n")):]
+            text = f"# {key}: left out by the host" if value is None else f"{key} = {value}"
+            lines[number] = text.encode() + ending
+            found = True
+    return found
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

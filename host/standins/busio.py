@@ -1,0 +1,258 @@
+"""Stand-in for CircuitPython's busio: UARTs on a serial device of the PC, I2C to models of devices.
+
+As on an ESP32: a UART's timeout starts again with every byte, nothing received is None, writing takes as long as the
+bits take, and what does not fit the receive buffer is lost without a word. A serial device that goes away is silence.
+"""
+from __future__ import annotations
+
+import errno as _errno
+import select as _select
+import sys
+import time as _time
+
+import serial as _serial
+from host import chip as _chip
+from microcontroller import _claim, _free
+
+_LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever one asks for
+_RETRY_S = 1.0  # how often a lost serial device is looked for
+_GONE = "Object has been deinitialized and can no longer be used. Create a new object."
+
+
+class UART:
+    class Parity(_chip.Name):
+        ODD = 1
+        EVEN = 2
+
+    def __init__(self, tx=None, rx=None, *, rts=None, cts=None, rs485_dir=None, rs485_invert=False, baudrate=9600,
+                 bits=8, parity=None, stop=1, timeout=1, receiver_buffer_size=64) -> None:
+        if tx is None and rx is None:
+            raise ValueError("tx and rx cannot both be None")
+        self._format = {"baudrate": baudrate, "bytesize": bits, "stopbits": stop, "parity": _parity(parity)}
+        self._bits = 1 + bits + (parity is not None) + stop
+        self.timeout = timeout
+        self._pins = (tx, rx, rts, cts, rs485_dir)
+        _claim(*self._pins)
+        self._capacity = max(receiver_buffer_size, _LEAST_BUFFER)
+        self._received = bytearray()
+        self._device = None
+        self._retry_at = 0.0
+        self._open()
+        self.reset_input_buffer()
+
+    def deinit(self) -> None:
+        if self._pins is not None:
+            _free(*self._pins)
+            self._close()
+        self._pins = None
+
+    def __enter__(self) -> UART:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.deinit()
+
+    @property
+    def timeout(self) -> float:
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        if not 0 <= seconds <= 100:
+            raise ValueError("timeout must be 0-100")
+        self._timeout = seconds
+
+    @property
+    def baudrate(self) -> int:
+        return self._format["baudrate"]
+
+    @property
+    def in_waiting(self) -> int:
+        self._collect(0)
+        return len(self._received)
+
+    def read(self, nbytes=None):
+        """At most `nbytes`, or all until the line falls silent; None when nothing came."""
+        self._check()
+        if nbytes is not None:
+            data = bytearray(nbytes)
+            return bytes(data[:self._fill(memoryview(data))]) or None
+        data = bytearray()
+        while part := self._take(256):
+            data += part
+        return bytes(data) or None
+
+    def readinto(self, buf):
+        return self._fill(memoryview(buf)) or None
+
+    def readline(self):
+        line = bytearray()
+        while not line.endswith(b"\n") and (byte := self._take(1)):
+            line += byte
+        return bytes(line) or None
+
+    def write(self, buf):
+        """Returns when the last bit is out; on a pseudo-terminal, which takes no time itself, by sleeping."""
+        self._check()
+        done_at = _time.monotonic() + len(buf) * self._bits / self.baudrate
+        try:
+            if self._device is not None:
+                self._device.write(buf)
+                self._device.flush()
+        except (OSError, _serial.SerialException) as error:
+            self._lose(error)
+        _time.sleep(max(0.0, done_at - _time.monotonic()))
+        return len(buf)
+
+    def reset_input_buffer(self) -> None:
+        self._collect(0)
+        self._received.clear()
+
+    # Receiving
+
+    def _fill(self, view) -> int:
+        """Fill `view` by as many driver calls as the board makes: a short one is followed by another, which waits again."""
+        count = 0
+        while count < len(view):
+            part = self._take(len(view) - count)
+            if not part:
+                break
+            view[count:count + len(part)] = part
+            count += len(part)
+        return count
+
+    def _take(self, limit: int) -> bytes:
+        """One call of the board's driver: until `limit` bytes are there or none came for the timeout."""
+        quiet_at = _time.monotonic() + self._timeout
+        while True:
+            before = len(self._received)
+            self._collect(0 if before >= limit else max(0.0, quiet_at - _time.monotonic()))
+            now = _time.monotonic()
+            if len(self._received) > before:
+                quiet_at = now + self._timeout
+            if len(self._received) >= limit or now >= quiet_at:
+                break
+        part = bytes(self._received[:limit])
+        del self._received[:limit]
+        return part
+
+    def _collect(self, wait_s: float) -> None:
+        """Move what the device has into the receive buffer, waiting at most `wait_s` for the first byte."""
+        self._check()
+        if self._device is None and not self._reopen(wait_s):
+            return
+        try:
+            if _select.select([self._device.fileno()], [], [], wait_s)[0]:
+                data = self._device.read(4096)
+                self._received += data[:self._capacity - len(self._received)]  # the rest is lost, silently
+        except (OSError, _serial.SerialException) as error:
+            self._lose(error)
+
+    def _check(self) -> None:
+        if self._pins is None:
+            raise ValueError(_GONE)
+
+    # The device of the PC
+
+    def _open(self) -> None:
+        try:
+            self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=1, exclusive=True, **self._format)
+        except (OSError, _serial.SerialException) as error:
+            self._lose(error)
+
+    def _reopen(self, wait_s: float) -> bool:
+        now = _time.monotonic()
+        if now >= self._retry_at:
+            self._retry_at = now + _RETRY_S
+            try:
+                self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=1, exclusive=True, **self._format)
+                _chip.say(f"the serial device {_chip.uart_path} is back")
+                return True
+            except (OSError, _serial.SerialException):
+                pass
+        _time.sleep(wait_s)
+        return False
+
+    def _lose(self, error) -> None:
+        _chip.say(f"the serial device {_chip.uart_path} does not answer: silence until it is back ({error})")
+        self._close()
+        self._retry_at = _time.monotonic() + _RETRY_S
+
+    def _close(self) -> None:
+        if self._device is not None:
+            try:
+                self._device.close()
+            except OSError:
+                pass
+        self._device = None
+
+
+def _parity(parity) -> str:
+    return {None: _serial.PARITY_NONE, UART.Parity.ODD: _serial.PARITY_ODD, UART.Parity.EVEN: _serial.PARITY_EVEN}[parity]
+
+
+class I2C:
+    def __init__(self, scl, sda, *, frequency=100000, timeout=255) -> None:
+        if not _chip.devices:  # the pull-up resistors are on the module that is not there
+            raise RuntimeError("No pull up found on SDA or SCL; check your wiring")
+        self._pins = (scl, sda)
+        _claim(*self._pins)
+        self._locked = False
+
+    def deinit(self) -> None:
+        if self._pins is not None:
+            _free(*self._pins)
+        self._pins = None
+
+    def __enter__(self) -> I2C:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.deinit()
+
+    def try_lock(self) -> bool:
+        self._check()
+        if self._locked:
+            return False
+        self._locked = True
+        return True
+
+    def unlock(self) -> None:
+        self._check()
+        self._locked = False
+
+    def probe(self, address) -> bool:
+        self._check()
+        return address in _chip.devices
+
+    def scan(self) -> list:
+        self._check_lock()
+        return sorted(_chip.devices)
+
+    def writeto(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
+        self._device(address).write(bytes(memoryview(buffer)[start:end]))
+
+    def readfrom_into(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
+        view = memoryview(buffer)[start:end]
+        view[:] = self._device(address).read(len(view))
+
+    def writeto_then_readfrom(self, address, out_buffer, in_buffer, *, out_start=0, out_end=sys.maxsize,
+                              in_start=0, in_end=sys.maxsize) -> None:
+        self.writeto(address, out_buffer, start=out_start, end=out_end)
+        self.readfrom_into(address, in_buffer, start=in_start, end=in_end)
+
+    def _device(self, address):
+        self._check_lock()
+        try:
+            return _chip.devices[address]
+        except KeyError:
+            raise OSError(_errno.ENODEV, "No such device") from None
+
+    def _check(self) -> None:
+        if self._pins is None:
+            raise ValueError(_GONE)
+
+    def _check_lock(self) -> None:
+        self._check()
+        if not self._locked:
+            raise RuntimeError("Function requires lock")

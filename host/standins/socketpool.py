@@ -1,0 +1,159 @@
+"""Stand-in for CircuitPython's socketpool with the manners of ports/espressif/common-hal/socketpool/Socket.c.
+
+Sockets never block underneath: sending takes what fits and says EAGAIN otherwise, and only receiving and connecting
+wait, by themselves. A closed peer is 0 bytes while there is a timeout and ENOTCONN without; a broken connection looks
+like silence until the timeout. The pool has no `timeout` attribute, which is how MiniMQTT tells the board from a PC.
+"""
+from __future__ import annotations
+
+import errno as _errno
+import select as _select
+import socket as _socket
+import ssl as _ssl
+import time as _time
+
+_NOT_YET = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
+
+
+class SocketPool:
+    class gaierror(OSError):
+        pass
+
+    AF_INET = _socket.AF_INET
+    AF_INET6 = _socket.AF_INET6
+    SOCK_STREAM = _socket.SOCK_STREAM
+    SOCK_DGRAM = _socket.SOCK_DGRAM
+    EAI_NONAME = -2
+    SOL_SOCKET = _socket.SOL_SOCKET
+    SO_REUSEADDR = _socket.SO_REUSEADDR
+    TCP_NODELAY = _socket.TCP_NODELAY
+    IPPROTO_IP = _socket.IPPROTO_IP
+    IPPROTO_TCP = _socket.IPPROTO_TCP
+    IPPROTO_UDP = _socket.IPPROTO_UDP
+
+    def __init__(self, radio) -> None:
+        self._radio = radio
+
+    def socket(self, family=AF_INET, type=SOCK_STREAM, proto=IPPROTO_IP) -> Socket:
+        return Socket(_socket.socket(family, type, proto))
+
+    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        return _resolve(host, port, family, type, proto, flags)
+
+
+class Socket:
+    def __init__(self, inner) -> None:
+        self._inner = inner
+        self._timeout = None
+        inner.setblocking(False)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.close()
+
+    @property
+    def type(self) -> int:
+        return self._inner.type
+
+    def settimeout(self, value) -> None:
+        self._timeout = value
+
+    def setblocking(self, flag) -> None:
+        self._timeout = None if flag else 0
+
+    def setsockopt(self, level, optname, value) -> None:
+        self._open().setsockopt(level, optname, value)
+
+    def connect(self, address) -> None:
+        inner = self._open()
+        address = _resolve(*address, inner.family, inner.type)[0][4]
+        inner.settimeout(self._timeout)
+        try:
+            inner.connect(address)
+        except TimeoutError:
+            raise OSError(_errno.ETIMEDOUT) from None
+        finally:
+            inner.setblocking(False)
+
+    def send(self, bytes) -> int:
+        try:
+            return self._open().send(bytes)
+        except _NOT_YET:
+            raise OSError(_errno.EAGAIN) from None
+
+    def sendall(self, bytes) -> None:
+        view = memoryview(bytes)
+        while view:
+            try:
+                view = view[self.send(view):]
+            except OSError as error:
+                if error.errno != _errno.EAGAIN:
+                    raise
+                _select.select([], [self._inner], [], 1)
+
+    def recv_into(self, buffer, bufsize=0) -> int:
+        """Bytes received; 0 when the peer closed. OSError(ETIMEDOUT) when none came in time, EAGAIN when not to wait."""
+        end_at = None if self._timeout is None else _time.monotonic() + self._timeout
+        while True:
+            try:
+                count = self._open().recv_into(buffer, bufsize)
+                if count == 0 and self._timeout == 0:
+                    raise OSError(_errno.ENOTCONN)
+                return count
+            except _NOT_YET:
+                self._wait(end_at)
+            except (ConnectionError, _ssl.SSLError):  # the board's driver cannot tell this from silence
+                if self._timeout == 0:
+                    raise OSError(_errno.EAGAIN) from None
+                _pause(end_at)
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+        self._inner = None
+
+    def _open(self):
+        if self._inner is None:
+            raise OSError(_errno.EBADF)
+        return self._inner
+
+    def _wait(self, end_at) -> None:
+        if self._timeout == 0:
+            raise OSError(_errno.EAGAIN)
+        left = None if end_at is None else end_at - _time.monotonic()
+        if left is not None and left <= 0 or not _select.select([self._inner], [], [], left)[0]:
+            raise OSError(_errno.ETIMEDOUT)
+
+
+def _pause(end_at) -> None:
+    if end_at is not None and _time.monotonic() >= end_at:
+        raise OSError(_errno.ETIMEDOUT)
+    _time.sleep(0.01)
+
+
+def _resolve(host, port, family=0, type=0, proto=0, flags=0):
+    try:
+        return _socket.getaddrinfo(host, port, family, type, proto, flags)
+    except _socket.gaierror:
+        raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known") from None
+
+
+_wrap_plain = _ssl.SSLContext.wrap_socket
+
+
+def _wrap_socket(context, sock, *arguments, **options):
+    """ssl.SSLContext.wrap_socket for our sockets too; the ones of the PC's own programs are left alone."""
+    if not isinstance(sock, Socket):
+        return _wrap_plain(context, sock, *arguments, **options)
+    wrapped = Socket(_wrap_plain(context, sock._inner, *arguments, **options))
+    sock._inner = None  # it lives on in the wrapped one
+    wrapped.settimeout(sock._timeout)
+    return wrapped
+
+
+_ssl.SSLContext.wrap_socket = _wrap_socket

@@ -1,0 +1,55 @@
+"""Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, and reload()."""
+import time as _time
+
+from host import chip as _chip
+
+
+def ticks_ms() -> int:
+    """As on the board: starts 65,535 ms before its end, so that forgetting the wrap shows after 65 s."""
+    return (int((_time.monotonic() - _chip.power_on_s) * 1000) + 0x1FFF0000) & 0x1FFFFFFF
+
+
+def reload() -> None:
+    _chip.reload()
+
+
+class RunReason(_chip.Name):
+    STARTUP = 1
+    AUTO_RELOAD = 2
+    SUPERVISOR_RELOAD = 3
+    REPL_RELOAD = 4
+
+
+class SafeModeReason(_chip.Name):
+    NONE = 1
+    BROWNOUT = 2
+    FLASH_WRITE_FAIL = 3
+    GC_ALLOC_OUTSIDE_VM = 4
+    HARD_FAULT = 5
+    INTERRUPT_ERROR = 6
+    NLR_JUMP_FAIL = 7
+    NO_CIRCUITPY = 8
+    NO_HEAP = 9
+    PROGRAMMATIC = 10
+    SDK_FATAL_ERROR = 11
+    STACK_OVERFLOW = 12
+    USB_BOOT_DEVICE_NOT_INTERFACE_ZERO = 13
+    USB_TOO_MANY_ENDPOINTS = 14
+    USB_TOO_MANY_INTERFACE_NAMES = 15
+    USER = 16
+    WATCHDOG = 17
+
+
+class Runtime:
+    usb_connected = True
+    serial_connected = True
+    serial_bytes_available = 0
+    autoreload = True
+    safe_mode_reason = SafeModeReason.NONE
+
+    @property
+    def run_reason(self) -> RunReason:
+        return RunReason[_chip.run_reason]
+
+
+runtime = Runtime()

@@ -1,0 +1,59 @@
+"""Stand-in for CircuitPython's watchdog: bites by SIGALRM, which also interrupts a hanging system call."""
+from __future__ import annotations
+
+import signal as _signal
+
+from host import chip as _chip
+
+
+class WatchDogTimeout(Exception):
+    pass
+
+
+class WatchDogMode(_chip.Name):
+    RAISE = 1
+    RESET = 2
+
+
+class WatchDogTimer:
+    def __init__(self) -> None:
+        self._timeout = 0.0
+        self._mode = None
+
+    @property
+    def timeout(self) -> float:
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        if seconds <= 0:
+            raise ValueError("WatchDogTimer.timeout must be greater than 0")
+        self._timeout = seconds
+        self._arm()
+
+    @property
+    def mode(self) -> WatchDogMode | None:
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: WatchDogMode | None) -> None:
+        if mode is not None and self._timeout <= 0:
+            raise ValueError("WatchDogTimer.timeout must be greater than 0")
+        self._mode = mode
+        _signal.signal(_signal.SIGALRM, self._bite)
+        self._arm()
+
+    def feed(self) -> None:
+        if self._mode is None:
+            raise ValueError("WatchDogTimer is not currently running")
+        self._arm()
+
+    def _arm(self) -> None:
+        _signal.setitimer(_signal.ITIMER_REAL, 0 if self._mode is None else self._timeout)
+
+    def _bite(self, _number, _frame) -> None:
+        mode, self._mode = self._mode, None
+        if mode is WatchDogMode.RESET:
+            _chip.reset("WATCHDOG")
+        elif mode is WatchDogMode.RAISE:
+            raise WatchDogTimeout

@@ -1,0 +1,89 @@
+"""Stand-in for CircuitPython's wifi: the PC's network is the access point.
+
+Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs.
+"""
+from __future__ import annotations
+
+import ipaddress as _ipaddress
+import socket as _socket
+
+from host import chip as _chip
+
+_MAC = b"\x02\xda\x1b\xc0\xff\xee"
+
+
+class AuthMode(_chip.Name):
+    OPEN = 1
+    WEP = 2
+    WPA = 3
+    WPA2 = 4
+    WPA3 = 5
+    PSK = 6
+    ENTERPRISE = 7
+
+
+class Network:
+    ssid = "the PC's network"
+    bssid = b"\x02\xda\x1b\xc0\xff\xef"
+    rssi = -50
+    channel = 1
+    country = ""
+    authmode = [AuthMode.WPA2, AuthMode.PSK]
+
+
+class Radio:
+    def __init__(self) -> None:
+        self._enabled = True
+        self._connected = True
+        self.hostname = "cpy-host"
+        self.mac_address = _MAC
+        self.tx_power = 20.0
+
+    @property
+    def enabled(self) -> bool:
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = value
+        self._connected = self._connected and value
+
+    def connect(self, ssid, password=b"", *, channel=0, bssid=None, timeout=None) -> None:
+        if not 1 <= len(ssid) <= 32:
+            raise ValueError("ssid length must be 1-32")
+        if password and not 8 <= len(password) <= 63:
+            raise ValueError("password length must be 8-63")
+        if not self._enabled:
+            raise RuntimeError("wifi is not enabled")
+        self._connected = True
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @property
+    def ipv4_address(self) -> _ipaddress.IPv4Address | None:
+        return _ipaddress.IPv4Address(_own_address()) if self._connected else None
+
+    @property
+    def ap_info(self) -> Network | None:
+        return Network() if self._connected else None
+
+    def stop_station(self) -> None:
+        self._connected = False
+
+    def start_station(self) -> None:
+        pass
+
+
+def _own_address() -> str:
+    """The address other machines reach this one by; connecting a datagram socket sends nothing."""
+    with _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))
+        except OSError:
+            return "127.0.0.1"
+        return probe.getsockname()[0]
+
+
+radio = Radio()
