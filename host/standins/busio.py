@@ -191,6 +191,10 @@ def _parity(parity) -> str:
     return {None: _serial.PARITY_NONE, UART.Parity.ODD: _serial.PARITY_ODD, UART.Parity.EVEN: _serial.PARITY_EVEN}[parity]
 
 
+class SPI:
+    """Only named in annotations of Blinka's fourwire; nothing here speaks SPI."""
+
+
 class I2C:
     def __init__(self, scl, sda, *, frequency=100000, timeout=255) -> None:
         if not _chip.devices:  # the pull-up resistors are on the module that is not there

@@ -7,6 +7,7 @@ like silence until the timeout. The pool has no `timeout` attribute, which is ho
 from __future__ import annotations
 
 import errno as _errno
+import os as _os
 import select as _select
 import socket as _socket
 import ssl as _ssl
@@ -76,7 +77,7 @@ class Socket:
         try:
             inner.connect(address)
         except TimeoutError:
-            raise OSError(_errno.ETIMEDOUT) from None
+            raise _error(_errno.ETIMEDOUT) from None
         finally:
             inner.setblocking(False)
 
@@ -84,7 +85,7 @@ class Socket:
         try:
             return self._open().send(bytes)
         except _NOT_YET:
-            raise OSError(_errno.EAGAIN) from None
+            raise _error(_errno.EAGAIN) from None
 
     def sendall(self, bytes) -> None:
         view = memoryview(bytes)
@@ -103,13 +104,13 @@ class Socket:
             try:
                 count = self._open().recv_into(buffer, bufsize)
                 if count == 0 and self._timeout == 0:
-                    raise OSError(_errno.ENOTCONN)
+                    raise _error(_errno.ENOTCONN)
                 return count
             except _NOT_YET:
                 self._wait(end_at)
             except (ConnectionError, _ssl.SSLError):  # the board's driver cannot tell this from silence
                 if self._timeout == 0:
-                    raise OSError(_errno.EAGAIN) from None
+                    raise _error(_errno.EAGAIN) from None
                 _pause(end_at)
 
     def close(self) -> None:
@@ -119,20 +120,24 @@ class Socket:
 
     def _open(self):
         if self._inner is None:
-            raise OSError(_errno.EBADF)
+            raise _error(_errno.EBADF)
         return self._inner
 
     def _wait(self, end_at) -> None:
         if self._timeout == 0:
-            raise OSError(_errno.EAGAIN)
+            raise _error(_errno.EAGAIN)
         left = None if end_at is None else end_at - _time.monotonic()
         if left is not None and left <= 0 or not _select.select([self._inner], [], [], left)[0]:
-            raise OSError(_errno.ETIMEDOUT)
+            raise _error(_errno.ETIMEDOUT)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, _os.strerror(number))  # with one argument only, CPython leaves errno None
 
 
 def _pause(end_at) -> None:
     if end_at is not None and _time.monotonic() >= end_at:
-        raise OSError(_errno.ETIMEDOUT)
+        raise _error(_errno.ETIMEDOUT)
     _time.sleep(0.01)
 
 
