@@ -48,6 +48,9 @@ SETTINGS = (
 # CircuitPython's own keys, which we neither read nor doubt
 FOREIGN_PREFIX = "CIRCUITPY_"
 
+# one line of the file: str, int or bool as understood (None: a bare word that is neither), the line number, as written
+Entry = namedtuple("Entry", ("value", "line", "written"))
+
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
 
@@ -59,25 +62,23 @@ class Settings:
     def __init__(self, text):
         entries, self.problems = parse(text)
         known = [setting.key for setting in SETTINGS]
-        for key, (_, line) in entries.items():
+        for key in entries:
             if key not in known and not key.startswith(FOREIGN_PREFIX):
-                self.problems.append(f"{FILE} line {line}: {key} is not a setting{_did_you_mean(key, known)}.")
+                self.problems.append(f"{FILE} line {entries[key].line}: {key} is not a setting; {_advice(key, known)}.")
         for setting in SETTINGS:
-            setattr(self, setting.key, self._value(setting, entries))
+            setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
         if not self.MQTT_BROKER:
             self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
 
-    def _value(self, setting, entries):
-        if setting.key not in entries:
+    def _value(self, setting, entry):
+        if entry is None:
             return setting.default
-        value, line = entries[setting.key]
-        wanted = _wanted(setting)
-        converted = _convert(setting, value)
-        if converted is None:
-            shown = "its value" if setting.kind == SECRET else repr(value)
-            self.problems.append(f"{FILE} line {line}: {setting.key}: {shown} will not do; write {wanted}.")
-            return setting.default
-        return converted
+        value = _convert(setting, entry.value)
+        if value is not None:
+            return value
+        shown = "this value" if setting.kind == SECRET else entry.written
+        self.problems.append(f"{FILE} line {entry.line}: {setting.key} cannot be {shown}; write {_wanted(setting)}.")
+        return setting.default
 
 
 def load(path=FILE):
@@ -95,7 +96,7 @@ def load(path=FILE):
 
 
 def parse(text):
-    """({key: (value, line number)}, problems). Values are str, int or bool."""
+    """({key: Entry}, problems)."""
     entries: dict = {}
     problems = []
     if text.startswith("\ufeff"):
@@ -118,19 +119,19 @@ def _parse_line(line, number, entries):
     equals = line.find("=")
     key = line[:equals].strip()
     if equals < 0 or not key:
-        return f"{line} is not understood; write KEY = value"
+        return "this line is not understood; write KEY = value"  # it is not repeated: it may hold a password
     if key in entries:
-        return f"{key} stands here for the second time, and line {entries[key][1]} counts; remove one of them"
+        return f"{key} stands here for the second time, and line {entries[key].line} counts; remove one of them"
     rest = line[equals + 1 :].strip()
+    value: str | int | bool | None
     if rest.startswith('"'):
         value = _quoted(rest)
         if value is None:
             return f'{key}: the text has no proper end; write {key} = "text"'
     else:
-        value = _bare(rest.split("#")[0].strip())
-        if value is None:
-            return f'{key}: text stands in double quotes; write {key} = "text"'
-    entries[key] = (value, number)
+        rest = rest.split("#")[0].strip()
+        value = _bare(rest)
+    entries[key] = Entry(value, number, rest)
     return None
 
 
@@ -170,8 +171,7 @@ def _convert(setting, value):
         if number is None or number is True or number is False:
             return None
         return number if setting.low <= number <= setting.high else None
-    text = str(value)
-    return text if setting.low <= len(text) <= setting.high else None
+    return value if isinstance(value, str) and setting.low <= len(value) <= setting.high else None
 
 
 def _wanted(setting):
@@ -181,12 +181,12 @@ def _wanted(setting):
         return f"a whole number from {setting.low} to {setting.high}"
     if setting.kind == PIN:
         return f'the name of a pin as on the board, as {setting.key} = "{setting.default}"'
-    return f"a text of {setting.low} to {setting.high} characters"
+    return f'a text of {setting.low} to {setting.high} characters in double quotes, as {setting.key} = "text"'
 
 
-def _did_you_mean(key, known):
+def _advice(key, known):
     best = min(known, key=lambda name: _distance(key.upper(), name))
-    return f"; did you mean {best}?"[:-1] if _distance(key.upper(), best) <= 3 else "; remove the line"
+    return f"did you mean {best}" if _distance(key.upper(), best) <= 3 else "remove the line"
 
 
 def _distance(a, b):

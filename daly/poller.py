@@ -29,6 +29,7 @@ OPTIONAL_PERIOD_MS = 60000
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 500
 
+_SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
 
 
@@ -52,11 +53,12 @@ class Poller:
         self._misses = [0] * len(REGISTERS)  # time-outs in a row
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
-        self._first_frame = [None] * len(REGISTERS)  # 0 or 1, as this board counts
+        self._first_frame: list = [None] * len(REGISTERS)  # 0 or 1, as this board counts
         self._staged = memoryview(bytearray((LAST_FRAME + 1) * 7))
         self._from_first = {register.width: self._staged[register.width :] for register in REGISTERS}
         self._seen = 0  # bit n: frame number n of the pending answer is staged
-        self._damage = 0
+        self._damage = 0  # discarded bytes at the time of the request
+        self._clean_start = False
         self._pending = None
         self._deadline = 0
         self._last_byte = None
@@ -161,6 +163,8 @@ class Poller:
             self.strangers += 1
             return
         width = self._pending.width
+        if not self._seen:
+            self._clean_start = number == 1 and self.reader.discarded == self._damage
         self._staged[number * width : (number + 1) * width] = self.reader.payload[1 : 1 + width]
         # a burst counts up: what has this number or a higher one is left over from an older burst (mpp-solar#516)
         self._seen = self._seen & ((1 << number) - 1) | 1 << number
@@ -170,17 +174,21 @@ class Poller:
             self._believe_frames(first, now)
 
     def _learn_first_frame(self):
-        """Whether this board numbers its frames from 0 or from 1; None while not sure."""
+        """Whether this board numbers its frames from 0 or from 1; None while not sure.
+
+        A frame 0 may have been lost, and frames 1 to n of a burst from 0 would then be taken for the first n. So numbering
+        from 1 is believed when nothing was damaged before frame 1, or when frame 0 was missing a second time.
+        """
         first = self._first_frame[self._turn]
         if first == 1 and self._seen & 1:
-            first = None  # a frame 0 contradicts
-        if first is None:
+            first = None
+        if first in (None, _SUSPECTED):
             if self._has_frames(0):
                 first = 0
-            elif not self._seen & 1 and self._has_frames(1) and self.reader.discarded == self._damage:
-                first = 1
+            elif self._has_frames(1) and not self._seen & 1:
+                first = 1 if self._clean_start or first == _SUSPECTED else _SUSPECTED
         self._first_frame[self._turn] = first
-        return first
+        return first if first != _SUSPECTED else None
 
     def _has_frames(self, first):
         wanted = ((1 << self._frames_wanted(self._pending)) - 1) << first
@@ -214,7 +222,7 @@ class Poller:
     def _time_out(self, now):
         register = self._pending
         first = self._first_frame[self._turn]
-        if register.frames > 1 and self._seen and first is not None:
+        if register.frames > 1 and self._seen and first in (0, 1):
             self._believe_frames(first, now)  # what has arrived is true; the rest is asked for at once
             self._settled[self._turn] = False
             self._wait(0, now)

@@ -137,16 +137,6 @@ def _balancing(pack):
 # The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
-    Register(0x94, 5000, 1, 8, (
-        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
-        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, role=RARE),
-        _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
-        _flag("load_connected", "Load connected", 3, role=RARE),
-        _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
-        _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
-        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, state_class="total_increasing", role=DIAGNOSTIC),
-        # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
-    )),
     Register(0x90, 0, 1, 8, (
         _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 1, "V", "voltage"),
         # bytes 2-3, the "gather voltage", are 0 in every capture
@@ -167,9 +157,15 @@ REGISTERS = (
         _row("alarm_byte_{}", "Alarm byte {}", BITS, 0, 1, low=0, high=255, slots=7),
         _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE),
     )),
-    Register(0x95, 0, 16, 6, (
-        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 3, "V", "voltage", role=DIAGNOSTIC,
-                  slots=MAX_CELLS, counted_by="cell_count"),
+    Register(0x94, 5000, 1, 8, (
+        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, role=RARE),
+        _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
+        _flag("load_connected", "Load connected", 3, role=RARE),
+        _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
+        _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
+        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, state_class="total_increasing", role=DIAGNOSTIC),
+        # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
     Register(0x91, 1000, 1, 8, (
         _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 3, "V", "voltage"),
@@ -178,14 +174,18 @@ REGISTERS = (
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
-    Register(0x96, 2000, 3, 7, (
-        _temperature("temperature_{}", "Temperature {}", 0, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
-    )),
     Register(0x92, 2000, 1, 8, (
         _temperature("max_temperature", "Highest temperature", 0, role=DIAGNOSTIC),
         _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE),
         _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
         _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE),
+    )),
+    Register(0x95, 0, 16, 6, (
+        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 3, "V", "voltage", role=DIAGNOSTIC,
+                  slots=MAX_CELLS, counted_by="cell_count"),
+    )),
+    Register(0x96, 2000, 3, 7, (
+        _temperature("temperature_{}", "Temperature {}", 0, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
     )),
     Register(0x97, 1000, 1, 8, (
         _derived("balancing", "Balancing", FLAG, _balancing),

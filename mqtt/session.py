@@ -81,7 +81,7 @@ class Session:
             self._next_ping = ticks_add(now, PING_MS)
             link.ping()
         if ticks_diff(now, link.heard) > DEAF_MS:
-            raise OSError(errno.ETIMEDOUT)
+            raise OSError(errno.ETIMEDOUT, "deaf")
 
     def _connect(self):
         if not self._radio.connected:
@@ -123,11 +123,13 @@ class Session:
             return f'No Wi-Fi "{self._settings.CIRCUITPY_WIFI_SSID}": {_words(error)}'
         if getattr(error, "code", None) in (4, 5):
             return f"Broker {self._place()} refuses MQTT_USERNAME or MQTT_PASSWORD"
-        return f"No broker {self._place()}: {_words(getattr(error, '__cause__', None) or error)}"
+        return f"No broker {self._place()}: {_words(error)}"
 
 
 def _words(error):
-    """What an exception says, for people."""
+    """What an exception says, for people: MiniMQTT wraps what really happened, sometimes twice."""
+    while getattr(error, "__cause__", None) is not None:
+        error = error.__cause__
     number = error.args[0] if error.args else None
     if number in _ERRNO_WORDS:
         return _ERRNO_WORDS[number]

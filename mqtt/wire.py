@@ -83,7 +83,7 @@ class Link:
                 if error.errno != errno.EAGAIN:
                     raise
                 if ticks_diff(ticks_ms(), deadline) > 0:
-                    raise OSError(errno.ETIMEDOUT) from error
+                    raise OSError(errno.ETIMEDOUT, "the broker takes nothing") from error
                 time.sleep(0.005)
         return sent
 
@@ -91,7 +91,7 @@ class Link:
         """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, else the link is dead."""
         if not self._packet and not self._next_packet():
             time.sleep(0.001)
-            raise OSError(errno.EAGAIN)
+            raise OSError(errno.EAGAIN, "nothing there")  # with one argument CPython sets no errno
         if not self._given:
             self.retained = bool(self._buffer[0] & 1)
         count = min(size, self._packet - self._given)
@@ -134,7 +134,7 @@ class Link:
                     return
                 raise
             if not count:
-                raise OSError(errno.ECONNRESET)  # the broker closed the connection
+                raise OSError(errno.ECONNRESET, "closed")  # the broker closed the connection
             self.heard = ticks_ms()
             self._keep(count)
 
@@ -151,7 +151,7 @@ class Link:
         length = 0
         for i in range(1, self._filled):
             if i == 5:
-                raise OSError(errno.EBADF)  # a length of more than four bytes: this is not MQTT
+                raise OSError(errno.EBADF, "not MQTT")  # a length of more than four bytes: this is not MQTT
             length |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
             if not self._buffer[i] & 0x80:
                 return self._measure(i + 1 + length)
