@@ -217,14 +217,15 @@ def _attach_screen(options: argparse.Namespace) -> None:
     from host.ssd1306 import SSD1306
     displays.install()
     if not options.no_oled:
-        chip.devices[0x3C] = SSD1306()
+        chip.screen = SSD1306()
+        chip.devices[drive.oled_address(Path("settings.toml").read_bytes())] = chip.screen
 
 
 def _open_view(options: argparse.Namespace) -> None:
     from host import view
     live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     title = f"{_broker_name(options)} · BMS on {chip.uart_path} · Ctrl-C stops"
-    shown = (view.Live if live else view.Plain)(chip.devices.get(0x3C), title)
+    shown = (view.Live if live else view.Plain)(chip.screen, title)
     sys.stdout = sys.stderr = view.Lines(shown.line)
     view.watch_messages(shown)
     shown.start()
@@ -292,10 +293,9 @@ def _ignore_signals() -> None:
 
 def _leave(options: argparse.Namespace) -> None:
     chip.close_view()
-    screen = chip.devices.get(0x3C)
-    if options.oled and screen is not None:
+    if options.oled and chip.screen is not None:
         try:
-            screen.picture().save(options.oled)
+            chip.screen.picture().save(options.oled)
         except OSError as error:
             print(f"python -m host: --oled {options.oled} cannot be written ({error.strerror}).", file=sys.stderr)
     for name in ("bms", "broker"):

@@ -14,6 +14,7 @@ VARIABLE = "DALY_HOST_STATE"
 uart_path: str = ""  # the serial device every UART of the chip is wired to
 nvm_path: str = ""  # the file behind microcontroller.nvm
 devices: dict = {}  # I2C address -> model with write(data) and read(count)
+screen = None  # the one of them to look at
 power_on_s: float = time.monotonic()  # when the chip was last reset: its clocks count from here
 reset_reason: str = "POWER_ON"
 run_reason: str = "STARTUP"

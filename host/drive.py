@@ -46,5 +46,11 @@ def _replace(visible: list, lines: list, key: str, value: str | None) -> bool:
     return found
 
 
+def oled_address(text: bytes) -> int:
+    """The address the simulated screen answers at: the one these settings expect, 0x3C unless they say otherwise."""
+    found = re.search(rb"^\s*OLED_ADDRESS\s*=\s*(0x[0-9A-Fa-f]+|[0-9]+)", text, re.MULTILINE)
+    return int(found[1], 0) if found else 0x3C
+
+
 def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

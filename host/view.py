@@ -132,9 +132,9 @@ class Live:
 
     def _messages(self, count: int):
         from rich.table import Table
-        table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True, style="cyan", overflow="ellipsis")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True, style="cyan", overflow="ellipsis", ratio=2)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=5)
         shown = list(self._topics.items())[-count:]
         for topic, payload in shown + [("", "")] * (count - len(shown)):
             table.add_row(_plain(topic), _plain(payload))
