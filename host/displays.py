@@ -5,8 +5,9 @@ board does not do, or the other way round. Import only with host/standins on sys
 """
 import displayio
 import terminalio
-from host import chip
 from i2cdisplaybus import I2CDisplayBus
+
+from host import chip
 
 _init = I2CDisplayBus.__init__
 _send = I2CDisplayBus._send

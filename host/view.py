@@ -13,6 +13,7 @@ import threading
 import time
 
 from adafruit_minimqtt.adafruit_minimqtt import MQTT
+
 from host import chip
 
 _PICTURE_S = 5  # the log shows a changed screen at most this often

@@ -7,7 +7,7 @@ from microcontroller import Pin as _Pin
 
 board_id = "host"
 
-IO0, IO1, IO2, IO3, IO4, IO5, IO6, IO7 = (_Pin(f"IO{_n}") for _n in range(0, 8))
+IO0, IO1, IO2, IO3, IO4, IO5, IO6, IO7 = (_Pin(f"IO{_n}") for _n in range(8))
 IO8, IO9, IO10, IO11, IO12, IO13, IO14, IO15 = (_Pin(f"IO{_n}") for _n in range(8, 16))
 IO16, IO17, IO18, IO19, IO20, IO21 = (_Pin(f"IO{_n}") for _n in range(16, 22))
 IO33, IO34, IO35, IO36, IO37, IO38, IO39, IO40 = (_Pin(f"IO{_n}") for _n in range(33, 41))

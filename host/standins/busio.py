@@ -11,8 +11,9 @@ import sys
 import time as _time
 
 import serial as _serial
-from host import chip as _chip
 from microcontroller import _claim, _free
+
+from host import chip as _chip
 
 _LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever one asks for
 _RETRY_S = 1.0  # how often a lost serial device is looked for

@@ -1,8 +1,9 @@
 """Stand-in for CircuitPython's digitalio: pins nothing is wired to, so an input reads its pull."""
 from __future__ import annotations
 
-from host import chip as _chip
 from microcontroller import _claim, _free
+
+from host import chip as _chip
 
 
 class DriveMode(_chip.Name):

@@ -1,9 +1,10 @@
 """Stand-in for CircuitPython's microcontroller: pins that remember who uses them, the processor, memory, watchdog."""
 from __future__ import annotations
 
-from host import chip as _chip
 from nvm import ByteArray as _ByteArray
 from watchdog import WatchDogTimer as _WatchDogTimer
+
+from host import chip as _chip
 
 _MAC = b"\x02\xda\x1b\xc0\xff\xee"  # locally administered, so it is nobody's
 

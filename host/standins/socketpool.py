@@ -127,7 +127,7 @@ class Socket:
         if self._timeout == 0:
             raise _error(_errno.EAGAIN)
         left = None if end_at is None else end_at - _time.monotonic()
-        if left is not None and left <= 0 or not _select.select([self._inner], [], [], left)[0]:
+        if (left is not None and left <= 0) or not _select.select([self._inner], [], [], left)[0]:
             raise _error(_errno.ETIMEDOUT)
 
 

@@ -1,0 +1,58 @@
+"""Overrides change the settings where they stand: the firmware's messages name lines of the file the user edits."""
+
+from host.drive import oled_address, override, prepare, quoted
+
+
+def test_a_line_is_replaced_where_it_stands():
+    text = b'# my broker\nMQTT_BROKER = "192.168.1.5"  # kitchen\nMQTT_PORT=1883\nOLED = true\n'
+    changed = override(text, {"MQTT_BROKER": '"127.0.0.1"', "MQTT_PORT": "4000"})
+    assert changed == b'# my broker\nMQTT_BROKER = "127.0.0.1"\nMQTT_PORT = 4000\nOLED = true\n'
+
+
+def test_comments_and_longer_names_are_let_alone():
+    text = b"# MQTT_PORT = 1\nMQTT_PORTAL = 2\n"
+    assert override(text, {"MQTT_PORT": "3"}) == text + b"MQTT_PORT = 3\n"
+
+
+def test_what_is_missing_comes_before_the_first_section():
+    text = b'A = 1\n[other]\nMQTT_PORT = 5\n'
+    assert override(text, {"MQTT_PORT": "3"}) == b'A = 1\nMQTT_PORT = 3\n[other]\nMQTT_PORT = 5\n'
+
+
+def test_a_last_line_without_an_end_keeps_to_itself():
+    assert override(b"A = 1", {"B": "2"}) == b"A = 1\nB = 2\n"
+    assert override(b"", {"B": "2"}) == b"B = 2\n"
+
+
+def test_what_must_not_be_is_commented_out_and_keeps_its_line():
+    text = b'A = 1\nMQTT_PASSWORD = "secret"\r\nB = 2\n'
+    changed = override(text, {"MQTT_PASSWORD": None, "MQTT_USERNAME": None})
+    assert b"secret" not in changed
+    assert [line[:1] for line in changed.splitlines()] == [b"A", b"#", b"B"]
+    assert changed.count(b"\r\n") == 1
+
+
+def test_other_mistakes_reach_the_firmware_unchanged():
+    text = b"\xef\xbb\xbfWHAT\n= 3\n\xff\xfe\n"
+    assert override(text, {}) == text
+
+
+def test_quoting():
+    assert quoted('a"b\\c') == '"a\\"b\\\\c"'
+
+
+def test_the_screen_answers_where_the_settings_expect_it():
+    assert oled_address(b"# OLED_ADDRESS = 0x3D\n") == 0x3C
+    assert oled_address(b"OLED_ADDRESS = 0x3D # other\n") == 0x3D
+    assert oled_address(b"OLED_ADDRESS = 61\n") == 0x3D
+
+
+def test_certificates_come_along(tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "drive"
+    home.mkdir(), folder.mkdir()
+    (home / "my.toml").write_bytes(b"A = 1\n")
+    (home / "ca.pem").write_text("certificate")
+    for _ in range(2):  # once more after a reset
+        prepare(folder, home / "my.toml", {})
+    assert (folder / "settings.toml").read_bytes() == b"A = 1\n"
+    assert (folder / "ca.pem").read_text() == "certificate"

@@ -1,0 +1,178 @@
+"""The stand-in UART over a pseudo-terminal: timeouts, buffer and pins as on an ESP32."""
+
+import os
+import pty
+import threading
+import time
+import tty
+
+import board
+import busio
+import pytest
+
+from host import chip
+
+
+@pytest.fixture
+def line(monkeypatch):
+    """The far end of a serial line."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    monkeypatch.setattr(chip, "uart_path", os.ttyname(slave))
+    yield master
+    for end in (master, slave):
+        try:
+            os.close(end)
+        except OSError:
+            pass  # the test has unplugged it
+
+
+@pytest.fixture
+def uart(line):
+    made = []
+
+    def make(**options):
+        made.append(busio.UART(board.TX, board.RX, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.deinit()
+
+
+def later(line: int, *parts: bytes, gap_s: float = 0.05):
+    """Send the parts with a pause before each."""
+    def send():
+        for part in parts:
+            time.sleep(gap_s)
+            os.write(line, part)
+    threading.Thread(target=send, daemon=True).start()
+
+
+def took(function) -> tuple:
+    start = time.monotonic()
+    result = function()
+    return result, time.monotonic() - start
+
+
+def test_nothing_is_none(uart):
+    one = uart(timeout=0)
+    assert one.read(4) is None and one.read() is None and one.readinto(bytearray(4)) is None and one.readline() is None
+
+
+def test_timeout_zero_returns_at_once_what_is_there(uart, line):
+    one = uart(timeout=0)
+    os.write(line, b"abc")
+    time.sleep(0.02)
+    buffer = bytearray(8)
+    count, seconds = took(lambda: one.readinto(buffer))
+    assert (count, buffer[:3]) == (3, b"abc") and seconds < 0.02
+    assert one.readinto(buffer) is None
+
+
+def test_a_full_read_does_not_wait(uart, line):
+    one = uart(timeout=1)
+    os.write(line, b"abc")
+    data, seconds = took(lambda: one.read(3))
+    assert data == b"abc" and seconds < 0.2
+
+
+def test_every_byte_starts_the_timeout_again(uart, line):
+    one = uart(timeout=0.12)
+    later(line, b"a", b"b", b"c", b"d", gap_s=0.07)
+    assert one.read(4) == b"abcd"
+
+
+def test_a_short_read_waits_the_timeout_twice(uart, line):
+    one = uart(timeout=0.1)
+    os.write(line, b"a")
+    data, seconds = took(lambda: one.read(5))
+    assert data == b"a" and 0.18 < seconds < 0.35
+
+
+def test_silence_waits_the_timeout_once(uart):
+    one = uart(timeout=0.1)
+    data, seconds = took(lambda: one.read(5))
+    assert data is None and 0.09 < seconds < 0.18
+
+
+def test_readline(uart, line):
+    one = uart(timeout=0.1)
+    os.write(line, b"one\ntwo")
+    assert one.readline() == b"one\n"
+    assert one.readline() == b"two"
+
+
+def test_what_does_not_fit_is_lost_without_a_word(uart, line):
+    one = uart(timeout=0, receiver_buffer_size=64)
+    os.write(line, bytes(range(256)))
+    time.sleep(0.02)
+    assert one.in_waiting == 136
+    assert one.read(256) == bytes(range(136))
+
+
+def test_a_larger_buffer_holds_more(uart, line):
+    one = uart(timeout=0, receiver_buffer_size=256)
+    os.write(line, bytes(256))
+    time.sleep(0.02)
+    assert one.in_waiting == 256
+    one.reset_input_buffer()
+    assert one.in_waiting == 0
+
+
+def test_writing_takes_as_long_as_the_bits(uart, line):
+    one = uart(baudrate=9600)
+    count, seconds = took(lambda: one.write(bytes(13)))
+    assert count == 13 and 0.0135 <= seconds < 0.05
+    assert os.read(line, 100) == bytes(13)
+
+
+def test_pins_have_one_user(uart, line):
+    one = uart()
+    with pytest.raises(ValueError, match="TX in use"):
+        busio.UART(board.TX, board.IO17)
+    with pytest.raises(ValueError, match="RX in use"):
+        busio.UART(board.IO17, board.IO44)
+    one.deinit()
+    busio.UART(board.IO17, board.RX).deinit()
+
+
+def test_a_finished_uart_is_refused(uart):
+    one = uart()
+    one.deinit()
+    for use in (lambda: one.read(1), lambda: one.write(b""), lambda: one.in_waiting, lambda: one.readinto(bytearray(1))):
+        with pytest.raises(ValueError, match="deinitialized"):
+            use()
+
+
+def test_a_timeout_in_milliseconds_is_refused(line):
+    with pytest.raises(ValueError, match="timeout must be 0-100"):
+        busio.UART(board.IO1, board.IO2, timeout=200)
+
+
+def test_unplugging_is_silence_and_one_sentence(uart, line, capsys):
+    one = uart(timeout=0.01)
+    os.close(line)
+    assert one.read(4) is None and one.write(b"abc") == 3 and one.read(4) is None and one.in_waiting == 0
+    assert capsys.readouterr().out.count("silence until it is back") == 1
+
+
+def test_it_is_found_again(uart, line, tmp_path, monkeypatch, capsys):
+    link = tmp_path / "ttyUSB0"
+    link.symlink_to(chip.uart_path)
+    monkeypatch.setattr(chip, "uart_path", str(link))
+    one = uart(timeout=0)
+    os.close(line)
+    one.read(1)
+    link.unlink()
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    link.symlink_to(os.ttyname(slave))
+    one._retry_at = 0
+    assert one.read(1) is None
+    os.write(master, b"!")
+    time.sleep(0.02)
+    assert one.read(1) == b"!"
+    assert "is back" in capsys.readouterr().out
+    os.close(master)
+    os.close(slave)
