@@ -1,0 +1,163 @@
+"""Contracts on the table of readings: what is in a row must be possible, unique and legal before anything reads it."""
+
+from decimal import Decimal
+
+import pytest
+from home_assistant_rules import BINARY_SENSOR, SENSOR
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daly.registers import CHOICE, FLAG, NUMBER, READINGS, REGISTERS, TEXT
+from daly.text import decimal_text, write_decimal
+
+MEASURED = [row for row in READINGS if row.derive is None]
+LONGEST_NUMBER = 16  # characters the writers of JSON make room for
+
+# what issue 2 names, "{}" for a number
+DEMANDED = {
+    *("pack_voltage", "current", "power", "soc", "remaining_capacity", "rated_capacity", "cycle_count", "mode"),
+    *("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell", "cell_voltage_delta", "cell_count"),
+    *("cell_{}_voltage", "cell_{}_balancing", "balancing", "temperature_{}", "max_temperature", "min_temperature"),
+    *("charge_mosfet", "discharge_mosfet", "problem", "problems"),
+}
+
+
+def key(row):
+    return row.key
+
+
+def bits_of(row):
+    """Numbers of the payload bits a row's readings cover, counted from bit 0 of byte 0."""
+    if row.bit is not None:
+        begin = 8 * row.offset + row.bit
+        return range(begin, begin + row.slots)
+    return range(8 * row.offset, 8 * (row.offset + row.size * row.slots))
+
+
+def raws_of(row):
+    """The raw values the bytes of a row can stand for."""
+    numbers = (0, 1) if row.bit is not None else (0, 256**row.size - 1)
+    ends = sorted(row.factor * (number - row.bias) for number in numbers)
+    return ends[0], ends[1]
+
+
+def test_every_reading_the_issue_names_is_there():
+    assert {row.key for row in READINGS} >= DEMANDED
+
+
+def test_keys_are_unique_with_any_number():
+    keys = [row.key.replace("{}", str(n + 1)) for row in READINGS for n in range(row.slots)]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_command_is_asked_once():
+    commands = [register.command for register in REGISTERS]
+    assert len(commands) == len(set(commands))
+    assert set(range(0x90, 0x99)) | {0x50, 0x53, 0x57, 0x62, 0x63} == set(commands)
+
+
+def test_what_is_read_once_is_what_the_issue_calls_optional():
+    assert {r.command for r in REGISTERS if r.period_ms is None} == {0x50, 0x53, 0x57, 0x62, 0x63}
+
+
+@pytest.mark.parametrize("row", READINGS, ids=key)
+def test_a_key_is_a_json_name_with_a_number_where_there_are_several(row):
+    assert row.key.replace("{}", "").replace("_", "").isalnum() and row.key == row.key.lower()
+    assert ("{}" in row.key) == ("{}" in row.name) == (row.slots > 1)
+
+
+@pytest.mark.parametrize("row", READINGS, ids=key)
+def test_a_name_is_written_in_sentence_case(row):
+    words = row.name.split()
+    assert row.name[0].isupper() and row.name == row.name.strip()
+    assert [w for w in words[1:] if not w.islower()] == [w for w in words[1:] if w in ("MOSFET", "{}")]
+
+
+@pytest.mark.parametrize("register", REGISTERS, ids=lambda r: f"0x{r.command:02X}")
+def test_rows_fit_their_payload_and_do_not_overlap(register):
+    room = 8 * (8 if register.frames == 1 else register.frames * register.width)
+    covered = [bit for row in register.readings if row.derive is None for bit in bits_of(row)]
+    assert len(covered) == len(set(covered))
+    assert min(covered) >= 0 and max(covered) < room
+
+
+@pytest.mark.parametrize("register", [r for r in REGISTERS if r.frames > 1], ids=lambda r: f"0x{r.command:02X}")
+def test_no_reading_is_cut_by_the_end_of_a_frame(register):
+    assert register.width == (6 if register.command == 0x95 else 7)
+    for row in register.readings:
+        assert row.kind == TEXT or (row.offset == 0 and register.width % row.size == 0)
+
+
+@pytest.mark.parametrize("row", [r for r in MEASURED if r.low is not None], ids=key)
+def test_the_limits_are_values_the_wire_can_carry(row):
+    lowest, highest = raws_of(row)
+    assert lowest <= row.low <= row.high <= highest
+
+
+@pytest.mark.parametrize("row", READINGS, ids=key)
+def test_decimals_leave_room_for_the_largest_number(row):
+    assert 0 <= row.decimals <= 3
+    if row.kind == NUMBER and row.low is not None:
+        for raw in (row.low, row.high):
+            assert len(decimal_text(raw, row.decimals)) <= LONGEST_NUMBER
+
+
+def test_power_has_room_for_the_largest_voltage_and_current():
+    rows = {row.key: row for row in READINGS}
+    for current in (rows["current"].low, rows["current"].high):
+        assert len(decimal_text(rows["pack_voltage"].high * current, rows["power"].decimals)) <= LONGEST_NUMBER
+
+
+@pytest.mark.parametrize("row", READINGS, ids=key)
+def test_class_unit_and_state_class_are_legal_for_home_assistant(row):
+    if row.kind == FLAG:
+        assert row.device_class in BINARY_SENSOR and row.unit is None and row.state_class is None
+    else:
+        units, state_classes = SENSOR[row.device_class]
+        assert row.unit in (units or (None,))
+        assert row.state_class in (state_classes or (None,))
+        assert row.unit is None or row.state_class is not None  # else no statistics are kept of it
+
+
+def test_only_the_state_of_charge_is_the_devices_battery_badge():
+    assert [row.key for row in READINGS if row.device_class == "battery"] == ["soc"]
+
+
+def test_choices_have_a_word_for_every_value_and_nothing_else_has_words():
+    for row in READINGS:
+        if row.kind == CHOICE:
+            assert (row.low, row.high) == (0, len(row.options) - 1)
+            assert len(set(row.options)) == len(row.options) and row.device_class == "enum"
+        else:
+            assert row.options is None and row.device_class != "enum"
+
+
+def test_what_is_counted_is_counted_by_a_reading_whose_largest_count_has_room():
+    limits = {row.key: row.high for row in READINGS}
+    for row in READINGS:
+        if row.counted_by is not None:
+            assert limits[row.counted_by] == row.slots
+
+
+def test_slots_of_different_readings_do_not_meet():
+    slots = [slot for row in MEASURED for slot in range(row.slot, row.slot + row.slots)]
+    assert len(slots) == len(set(slots))
+
+
+# the one place where integers become decimal digits
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(0, 3))
+def test_decimal_text_is_what_decimal_arithmetic_gives(raw, decimals):
+    assert decimal_text(raw, decimals) == f"{Decimal(raw).scaleb(-decimals):.{decimals}f}"
+
+
+def test_every_cell_voltage_is_printed_as_it_is():
+    for raw in range(6000):
+        assert decimal_text(raw, 3) == f"{raw // 1000}.{raw % 1000:03}"
+
+
+def test_numbers_are_written_where_they_belong_and_nowhere_else():
+    buffer = bytearray(b"..........")
+    end = write_decimal(buffer, 2, -5, 2)
+    assert buffer == b"..-0.05..." and end == 7
