@@ -24,6 +24,7 @@ from host import chip, drive
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("serial", "PIL", "rich", "displayio", "adafruit_minimqtt", "adafruit_displayio_ssd1306",
              "adafruit_display_text", "circuitpython_typing")
+DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 
 def main() -> None:
@@ -174,13 +175,26 @@ def _power_on(options: argparse.Namespace) -> None:
 
 def _start_surroundings(options: argparse.Namespace) -> None:
     """All that outlives a reset of the chip."""
-    chip.state["drive"] = tempfile.mkdtemp(prefix="daly-drive-")
+    _sweep()
+    chip.state["drive"] = tempfile.mkdtemp(prefix=f"{DRIVE}{os.getpid()}-")
     if not options.uart:
         chip.state["bms"] = _start("host.line", *(("--bms", options.bms) if options.bms else ()))
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
     if options.seconds:
         chip.state["deadline"] = time.monotonic() + options.seconds
+
+
+def _sweep() -> None:
+    """Remove the drives of hosts that were killed: their settings hold passwords."""
+    for folder in Path(tempfile.gettempdir()).glob(DRIVE + "*-*"):
+        number = folder.name.removeprefix(DRIVE).split("-")[0]
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError):
+            pass  # somebody else's
 
 
 def _start(module: str, *arguments: str) -> dict:
@@ -244,8 +258,7 @@ def _broker_name(options: argparse.Namespace) -> str:
 
 def _announce(options: argparse.Namespace, resumed: bool) -> None:
     if resumed:
-        chip.say(f"the chip starts again, reset reason {chip.reset_reason}")
-        return
+        return  # the reset has been announced, and the surroundings are the same
     kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(
         chip.state["broker"]["says"])
     chip.say(_broker_name(options) + kind)

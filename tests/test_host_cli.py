@@ -208,6 +208,17 @@ def test_killing_the_host_takes_its_children_along(drive):
     assert not any(map(is_alive, children))
 
 
+def test_the_drive_of_a_killed_host_is_swept_by_the_next(drive, serial_port, tmp_path):
+    code = 'import os\nprint("drive", os.getcwd())\n' + HELLO
+    process = start("--drive", drive(code), "--uart", serial_port, "--broker", "127.0.0.1:1")
+    left = Path(read_until(process, "drive").split()[-1])
+    process.kill()
+    process.wait()
+    assert left.exists()
+    run("--plain", "--seconds", "0.5", "--drive", drive(HELLO), "--uart", serial_port, "--broker", "127.0.0.1:1")
+    assert not left.exists()
+
+
 def test_the_standard_module_code_stays_reachable(drive, serial_port):
     done = run("--plain", "--drive", drive("import code, board\nprint(code.InteractiveConsole, board.TX)\n"),
                "--uart", serial_port)

@@ -66,7 +66,7 @@ def test_timeout_zero_returns_at_once_what_is_there(uart, line):
     time.sleep(0.02)
     buffer = bytearray(8)
     count, seconds = took(lambda: one.readinto(buffer))
-    assert (count, buffer[:3]) == (3, b"abc") and seconds < 0.02
+    assert (count, buffer[:3]) == (3, b"abc") and seconds < 0.2
     assert one.readinto(buffer) is None
 
 
@@ -78,22 +78,22 @@ def test_a_full_read_does_not_wait(uart, line):
 
 
 def test_every_byte_starts_the_timeout_again(uart, line):
-    one = uart(timeout=0.12)
-    later(line, b"a", b"b", b"c", b"d", gap_s=0.07)
+    one = uart(timeout=0.3)
+    later(line, b"a", b"b", b"c", b"d", gap_s=0.15)
     assert one.read(4) == b"abcd"
 
 
 def test_a_short_read_waits_the_timeout_twice(uart, line):
-    one = uart(timeout=0.1)
+    one = uart(timeout=0.3)
     os.write(line, b"a")
     data, seconds = took(lambda: one.read(5))
-    assert data == b"a" and 0.18 < seconds < 0.35
+    assert data == b"a" and 0.58 < seconds < 1
 
 
 def test_silence_waits_the_timeout_once(uart):
-    one = uart(timeout=0.1)
+    one = uart(timeout=0.3)
     data, seconds = took(lambda: one.read(5))
-    assert data is None and 0.09 < seconds < 0.18
+    assert data is None and 0.29 < seconds < 0.55
 
 
 def test_readline(uart, line):
@@ -123,7 +123,7 @@ def test_a_larger_buffer_holds_more(uart, line):
 def test_writing_takes_as_long_as_the_bits(uart, line):
     one = uart(baudrate=9600)
     count, seconds = took(lambda: one.write(bytes(13)))
-    assert count == 13 and 0.0135 <= seconds < 0.05
+    assert count == 13 and 0.0135 <= seconds < 0.2
     assert os.read(line, 100) == bytes(13)
 
 
