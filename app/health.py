@@ -10,8 +10,9 @@ from .version import VERSION
 class Health:
     """What the bridge says of itself. `restart_reason` is the chip's word for why it started."""
 
-    def __init__(self, radio, restart_reason, now):
+    def __init__(self, radio, poller, restart_reason, now):
         self._radio = radio
+        self._poller = poller
         self._restart_reason = restart_reason
         self._last = now
         self._milliseconds = 0
@@ -30,6 +31,7 @@ class Health:
         """(key, value) of everything in <base>/state; None is published as null."""
         radio = self._radio
         ap = radio.ap_info if radio.connected else None
+        poller = self._poller
         return (
             ("version", VERSION),
             ("uptime", self.uptime_s),
@@ -38,5 +40,15 @@ class Health:
             ("ip_address", str(radio.ipv4_address) if radio.ipv4_address else None),
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
             ("mqtt_connects", self.session.connects),
+            ("good_frames", poller.frames),
+            ("bad_checksums", poller.reader.rejected),
+            ("timeouts", poller.timeouts),
+            ("echoes", poller.echoes),
+            ("rejected_values", poller.pack.rejected),
+            ("cycle_time", poller.cycle_ms),
+            ("oldest_reading", poller.pack.oldest_ms(now)),
+            ("request_gap", poller.pacing.gap_ms),
+            ("host_address", poller.host_address),
+            ("current_sign", poller.sign.text),
             ("settings_problems", " ".join(self.problems) or "none"),
         )

@@ -32,11 +32,18 @@ def main():
     problems = settings.problems
     panel = make_panel(settings, problems)
     pack = Pack()
-    poller = Poller(pack, settings.BMS_HOST_ADDRESS, settings.BMS_BOARD_NUMBER)
+    poller = Poller(
+        pack,
+        settings.BMS_HOST_ADDRESS,
+        settings.BMS_BOARD_NUMBER,
+        settings.BMS_REQUEST_FILLER,
+        settings.STALE_PERIODS,
+        settings.CURRENT_SIGN,
+    )
     uart = make_uart(settings, problems)
     if uart is not None:
         jobs.append(("bms", Port(uart, poller).tick))
-    health = Health(wifi.radio, str(microcontroller.cpu.reset_reason).split(".")[-1].lower(), ticks_ms())
+    health = Health(wifi.radio, poller, str(microcontroller.cpu.reset_reason).split(".")[-1].lower(), ticks_ms())
     health.problems = problems
     jobs.append(("health", health.tick))
     discovery = Discovery(settings.MQTT_DISCOVERY_PREFIX, settings.base_topic, identity, pack, VERSION)

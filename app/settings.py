@@ -13,8 +13,10 @@ NUMBER = 1
 SWITCH = 2
 PIN = 3
 SECRET = 4
+CHOICE = 5
 
-Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))  # low, high: of a number, or of a text's length
+Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))
+# low and high limit a number, or the length of a text; low of a CHOICE are its words
 
 
 def _text(key, default="", low=0, high=255):
@@ -23,6 +25,10 @@ def _text(key, default="", low=0, high=255):
 
 def _number(key, default, low, high):
     return Setting(key, NUMBER, default, low, high)
+
+
+def _choice(key, default, words):
+    return Setting(key, CHOICE, default, words, None)
 
 
 SETTINGS = (
@@ -38,8 +44,11 @@ SETTINGS = (
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
     _number("UART_BAUD_RATE", 9600, 300, 115200),
-    _number("BMS_HOST_ADDRESS", 0x40, 0x20, 0xFF),
+    _number("BMS_HOST_ADDRESS", 0, 0, 0xFF),
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
+    _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),
+    _number("STALE_PERIODS", 3, 2, 100),
+    _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
     Setting("OLED", SWITCH, True, None, None),
     Setting("OLED_SDA", PIN, "SDA", 1, 20),
     Setting("OLED_SCL", PIN, "SCL", 1, 20),
@@ -171,6 +180,8 @@ def _convert(setting, value):
         if number is None or number is True or number is False:
             return None
         return number if setting.low <= number <= setting.high else None
+    if setting.kind == CHOICE:
+        return value if value in setting.low else None
     return value if isinstance(value, str) and setting.low <= len(value) <= setting.high else None
 
 
@@ -179,6 +190,8 @@ def _wanted(setting):
         return "true or false"
     if setting.kind == NUMBER:
         return f"a whole number from {setting.low} to {setting.high}"
+    if setting.kind == CHOICE:
+        return "one of " + ", ".join(f'"{word}"' for word in setting.low)
     if setting.kind == PIN:
         return f'the name of a pin as on the board, as {setting.key} = "{setting.default}"'
     return f'a text of {setting.low} to {setting.high} characters in double quotes, as {setting.key} = "text"'

@@ -49,6 +49,8 @@ def active(pack):
         byte = pack.raw("alarm_byte_{}", index + 1)
         if byte is None:
             return None
+        if index == 2 and pack.inverted:  # over-current of charging and discharging change places with the current's sign
+            byte = byte & 0xF0 | byte >> 2 & 0x03 | byte << 2 & 0x0C
         for bit in range(8):
             if byte >> bit & 1:
                 name, level = fault(index, bit)

@@ -23,6 +23,8 @@ class FrameReader:
     def __init__(self):
         self._bytes = bytearray(LENGTH)
         self.payload = memoryview(self._bytes)[4:12]
+        self.frame = memoryview(self._bytes)  # all 13 bytes of the last whole frame
+        self.damaged = bytearray(LENGTH)  # the last run whose sum was wrong
         self._count = 0
         self.rejected = 0  # runs that looked like a frame (start byte, length byte) but whose sum was wrong
         self.discarded = 0  # bytes that belonged to no frame
@@ -47,6 +49,7 @@ class FrameReader:
             if self._is_summed():
                 return True
             self.rejected += 1
+            self.damaged[:] = self._bytes
             self._restart()
         elif not self._is_frame_so_far(0):
             self._restart()

@@ -1,28 +1,44 @@
 """What is known of the battery right now: one integer a reading, or None. Performs no I/O and has no clock.
 
-A value gets in only when the BMS said it and it is possible, and leaves when it is too old: nothing here is ever guessed.
+A value gets in only when the BMS said it and it is believed, and leaves when it is too old: nothing here is ever guessed.
+Believed is what is possible and
+- within `near` of the reading before or of the value known, always;
+- on a clean line also what changed by no more than the row's `jump`, and what is heard for the first time;
+- unless it contradicts another reading: then it must be said twice, too.
+On a line where frames are damaged one damaged frame in 256 has a right sum, so there every change must be said twice.
 """
 
 from adafruit_ticks import ticks_diff
 
-from .registers import CHOICE, DATE, FLAG, READING, READINGS, SLOTS, TEXT
+from .registers import BITS, CHOICE, DATE, FLAG, READING, READINGS, REGISTERS, SLOTS, TEXT
 from .text import decimal_text
+from .truth import contradicts_mode
 
 IDENTITY = ("battery_code", "software_version", "hardware_version")
+# An all-zero answer is right when nothing balances or no alarm is active, and is what a confused board says to everything.
+# Where it would change something it must be said so often in a row.
+ZERO_ANSWERS = 4
 
 
 class Pack:
     """The readings of one battery. `raw` is the integer before scaling; None: not known now."""
 
     def __init__(self):
-        self._raw = [None] * SLOTS
+        self._raw: list = [None] * SLOTS
+        self._heard: list = [None] * SLOTS  # the reading before, believed or not
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
+        self._says_zeros = False  # the last answer that cannot be all zero was
+        self._zeros = 0  # all-zero answers in a row to the register `_zero_command`
+        self._zero_command = None
+        # The current's sign on this board: the other way round? And is that settled, or must it agree with the mode?
+        self.inverted = False
+        self.sign_unsettled = False
         # what kind of battery this is, as last said; kept while the BMS is silent
         self.layout: dict = {"cell_count": 0, "temperature_count": 0}
         for key in IDENTITY:
             self.layout[key] = None
         self.layout_changes = 0
-        self.rejected = 0  # values outside the limits of their row
+        self.rejected = 0  # values that were impossible, or doubtful and not said twice
         self.changes = 0  # grows with every changed value: cheap to compare
 
     def raw(self, key, number=1):
@@ -33,7 +49,24 @@ class Pack:
         """The same as `raw` for a row of the table and an index from 0."""
         if row.derive is not None:
             return row.derive(self)
-        return self._raw[row.slot + index]
+        raw = self._raw[row.slot + index]
+        if row.factor < 0 and self.sign_unsettled and raw is not None and contradicts_mode(self, raw):
+            return None
+        return raw
+
+    @property
+    def measured_current(self):
+        """The current with the sign assumed at the moment, also while that is not settled; None: not known."""
+        return self._raw[READING["current"].slot]
+
+    def settle_sign(self, inverted):
+        """From now on the sign of the current is known; what was read with another one is forgotten."""
+        self.sign_unsettled = False
+        if inverted != self.inverted:
+            self.inverted = inverted
+            slot = READING["current"].slot
+            self._raw[slot] = self._heard[slot] = None
+        self.changes += 1
 
     def count(self, row):
         """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
@@ -52,21 +85,50 @@ class Pack:
             return f"{2000 + (raw >> 16)}-{raw >> 8 & 0xFF:02d}-{raw & 0xFF:02d}"
         return decimal_text(raw, row.decimals)
 
-    def take(self, register, payload, frames, now):
-        """Believe what an answer says. `frames` has bit i set when frame i (from 0) of the answer is there.
+    def sum_of_cells(self):
+        """The sum of all cell voltages in mV; None while one is not known."""
+        row = READING["cell_{}_voltage"]
+        total = 0
+        for index in range(self.count(row)):
+            raw = self._raw[row.slot + index]
+            if raw is None:
+                return None
+            total += raw
+        return total or None
 
-        An impossible value changes nothing, is counted, and what was known before ages away. Where the first reading of an
-        answer is impossible nothing of it is believed: an all-zero answer (0 V, -3000 A, 0 %) must not leave its 0 % behind.
+    def extreme_cells(self):
+        """(highest, lowest) cell voltage in mV; (None, None) while one is not known."""
+        row = READING["cell_{}_voltage"]
+        highest = lowest = None
+        for index in range(self.count(row)):
+            raw = self._raw[row.slot + index]
+            if raw is None:
+                return None, None
+            if highest is None or raw > highest:
+                highest = raw
+            if lowest is None or raw < lowest:
+                lowest = raw
+        return highest, lowest
+
+    def take(self, register, payload, frames, now, noisy=False):
+        """Believe what an answer says: True, False when something must be said again to be believed, None: it is no answer.
+
+        `frames` has bit i set when frame i (from 0) of the answer is there; `noisy`: frames are being damaged on this line.
+        An impossible value changes nothing, and what was known before ages away. Where the first reading of an answer is
+        impossible nothing of it is believed: an all-zero answer (0 V, -3000 A, 0 %) must not leave its 0 % behind.
         """
-        leading = True
+        if register.frames == 1 and not self._is_answer(register, payload):
+            self.rejected += 1
+            return None
+        believed = True
         for row in register.readings:
             if row.derive is None:
-                possible = self._take_row(register, row, payload, frames, now)
-                if leading and not possible and register.frames == 1:
-                    return
-                leading = False
+                for index in range(self.count(row)):
+                    if _is_there(register, row, index, frames):
+                        believed = self._take_value(row, index, payload, now, noisy) and believed
         for key in self.layout:
             self._lay_out(key)
+        return believed
 
     def expire(self, register, before):
         """Forget the readings of one register that were said before the tick `before`."""
@@ -77,31 +139,87 @@ class Pack:
                         self._raw[slot] = None
                         self.changes += 1
 
+    def oldest_ms(self, now):
+        """Age of the oldest reading that is still held, of those that are asked for again and again; 0 without any."""
+        oldest = 0
+        for register in REGISTERS:
+            for row in register.readings if register.period_ms is not None else ():
+                if row.derive is None:
+                    for slot in range(row.slot, row.slot + row.slots):
+                        if self._raw[slot] is not None:
+                            oldest = max(oldest, ticks_diff(now, self._seen[slot]))
+        return oldest
+
     def forget(self):
         """Forget every value; the number of cells and sensors stays as the layout."""
         for slot in range(SLOTS):
             self._raw[slot] = None
+            self._heard[slot] = None
         self.changes += 1
 
-    def _take_row(self, register, row, payload, frames, now):
-        possible = True
-        for index in range(self.count(row)):
-            if _is_there(register, row, index, frames):
-                possible = self._take_value(row, index, payload, now) and possible
-        return possible
+    def _is_answer(self, register, payload):
+        """Whether an answer of one frame may be one at all, judged by its first reading and by being all zero."""
+        first = _first_row(register)
+        zero = True
+        for i in range(8):
+            if payload[i]:
+                zero = False
+        if not zero:
+            if self._zero_command == register.command:
+                self._zeros = 0
+            possible = _decode(first, payload, 0) is not None
+            if possible and first.kind not in (FLAG, BITS):
+                self._says_zeros = False
+            return possible
+        if first.kind not in (FLAG, BITS):
+            self._says_zeros = True
+            return False
+        return not self._says_zeros and (self._is_zero(register) or self._insists(register))
 
-    def _take_value(self, row, index, payload, now):
-        """Decode and keep one value; False when it is impossible."""
+    def _insists(self, register):
+        """Whether an all-zero answer that changes something has been given often enough in a row."""
+        if self._zero_command != register.command:
+            self._zero_command = register.command
+            self._zeros = 0
+        self._zeros += 1
+        return self._zeros >= ZERO_ANSWERS
+
+    def _is_zero(self, register):
+        """Whether everything known of a register is zero already (or it was never heard)."""
+        for row in register.readings:
+            if row.derive is None:
+                for index in range(self.count(row)):
+                    if self._raw[row.slot + index]:
+                        return False
+        return True
+
+    def _take_value(self, row, index, payload, now, noisy):
+        """Decode and keep one value; False when it must be said again to be believed."""
         raw = _decode(row, payload, index)
         if raw is None:
             self.rejected += 1
-            return False
+            return True  # impossible, or a sensor that is not there: hearing it again would not help
+        if self.inverted and row.factor < 0:
+            raw = -raw
         slot = row.slot + index
+        believed = self._is_believed(row, slot, raw, noisy)
+        self._heard[slot] = raw
+        if not believed:
+            self.rejected += 1
+            return False
         if self._raw[slot] != raw:
             self._raw[slot] = raw
             self.changes += 1
         self._seen[slot] = now
         return True
+
+    def _is_believed(self, row, slot, raw, noisy):
+        known = self._raw[slot]
+        if _is_near(row, raw, self._heard[slot]) or _is_near(row, raw, known):
+            return True
+        if noisy or (row.doubt is not None and row.doubt(self, raw)):
+            return False
+        return known is None or row.jump is None or abs(raw - known) <= row.jump
 
     def _lay_out(self, key):
         value = self.raw(key)
@@ -113,6 +231,20 @@ class Pack:
             if row.counted_by == key:
                 for slot in range(row.slot + value, row.slot + row.slots):
                     self._raw[slot] = None
+
+
+def _is_near(row, raw, other):
+    """Whether two readings are the same but for the natural play of a measurement: a 32nd of the row's jump."""
+    if other is None or not row.jump or row.kind == TEXT:
+        return raw == other
+    return abs(raw - other) <= 1 + row.jump // 32
+
+
+def _first_row(register):
+    for row in register.readings:
+        if row.derive is None:
+            return row
+    return None
 
 
 def _is_there(register, row, index, frames):

@@ -7,64 +7,93 @@ an answer is asked again in its next turn, so that silence on one never keeps th
 from adafruit_ticks import ticks_add, ticks_diff
 
 from .frames import FIRST_HOST_ADDRESS, FrameReader, Request
+from .link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
+from .pacing import Pacing
 from .registers import REGISTERS
+from .search import Search
+from .sign import CurrentSign
+from .trace import DAMAGED, RECEIVED, SENT, Trace
 
-# A request takes 13.5 ms on the wire, an answer frame 13.5 ms; boards think between 5 ms and, as some report, 200 ms.
-ANSWER_TIMEOUT_MS = 300
 # Frames of one answer follow each other without a pause in all captures; USB adapters deliver them in lumps of 16 ms.
 FRAME_TIMEOUT_MS = 60
-# Quiet on the line before the next request: dbus-serialbattery waits 20 ms; without any, boards answered only the first
-# request (esphome#3086).
-GAP_MS = 20
+# So long more frames are listened for behind an answer, as long as it is not known that this board sends none.
+TAIL_MS = 25
+# A line that is never quiet is noise: ask all the same.
+QUIET_TIMEOUT_MS = 300
 # The BMS counts as gone when it has been silent so long and so often in a row.
 OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
-# A reading whose register was not answered for so long, or for so many of its periods, is forgotten.
-STALE_AFTER_MS = 5000
-STALE_AFTER_PERIODS = 3
 # A command that stays unanswered so often while others are answered is not known to this board: ask it but rarely.
-OPTIONAL_AFTER_TIMEOUTS = 3
+OPTIONAL_AFTER_TIMEOUTS = 5
 OPTIONAL_PERIOD_MS = 60000
-
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 500
+# A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right sum, and before that one
+# about 255 others are seen to be wrong.
+NOISY_MS = 300000
 
-_SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
+STALE_AFTER_MS = 3000  # no reading is forgotten sooner
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
+_SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
 
 
 class Poller:
-    """Asks the registers of one board in turn and hands what it says to its Pack."""
+    """Asks the registers of one board in turn and hands what it says to its Pack.
 
-    def __init__(self, pack, host_address=0x40, board_number=1, filler=0):
+    `host_address` 0: find it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
+    `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign`: see CurrentSign.
+    """
+
+    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto"):
         self.pack = pack
-        self.online = False
+        self.link = Link()
+        self.pacing = Pacing()
+        self.trace = Trace()
+        self.sign = CurrentSign(pack, current_sign)
+        self.reader = FrameReader()
         self.answers = 0  # whole answers believed
+        self.frames = 0  # good frames of our board
         self.timeouts = 0
         self.echoes = 0  # our own requests come back
         self.strangers = 0  # good frames that answer something else than the pending request
-        self.reader = FrameReader()
+        self.cycle_ms = None  # from one turn of the first register to the next
+        self._search = Search(host_address, board_number)
         self._request = Request(filler)
-        # On RS485 board n listens to 0x40 + n - 1 and answers as n (dbus-serialbattery, batmon).
-        self._host_address = host_address + board_number - 1 if host_address == 0x40 else host_address
         self._board_number = board_number
+        self._stale_periods = stale_periods
         self._turn = -1
         self._due = [0] * len(REGISTERS)
         self._misses = [0] * len(REGISTERS)  # time-outs in a row
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
         self._first_frame: list = [None] * len(REGISTERS)  # 0 or 1, as this board counts
+        self._tail: list = [None] * len(REGISTERS)  # frames this board sends behind those we want; None: not known
         self._staged = memoryview(bytearray((LAST_FRAME + 1) * 7))
         self._from_first = {register.width: self._staged[register.width :] for register in REGISTERS}
         self._seen = 0  # bit n: frame number n of the pending answer is staged
-        self._damage = 0  # discarded bytes at the time of the request
         self._clean_start = False
         self._pending = None
+        self._asked_at = 0
         self._deadline = 0
+        self._first_heard = None  # when the first frame of the pending answer came
+        self._before = [0, 0, 0]  # echoes, discarded bytes, strangers at the time of the request
+        self._tail_of = None  # index of the register whose answer may have more frames coming
+        self._tail_seen = 0
+        self._tail_end = 0
         self._last_byte = None
+        self._waits_since = None
+        self._cycle_at = None
         self._last_answer = 0
-        self._silence = 0  # time-outs in a row, of whatever register
+        self._silence = 0  # requests in a row without an answer, whatever the register
+        self._noise_at = None
+        self._damage = 0
+        self._expire_turn = 0
         self._started = False
+
+    @property
+    def online(self):
+        """Whether the BMS answers."""
+        return self.link.online
 
     @property
     def idle(self):
@@ -79,27 +108,41 @@ class Poller:
                 return False
         return self.online
 
+    @property
+    def host_address(self):
+        """The address we speak as, 0x40 or 0x80 or a pinned one."""
+        return self._search.address
+
     def receive(self, data, count, now):
         """Take the first `count` bytes of `data`, received by the tick `now`."""
+        reader = self.reader
         if count:
             self._last_byte = now
         for i in range(count):
-            if self.reader.feed(data[i]):
+            rejected = reader.rejected
+            if reader.feed(data[i]):
                 self._take_frame(now)
+            elif reader.rejected != rejected:
+                self.trace.keep(DAMAGED, reader.damaged, now)
+            if self._search.greeting is not None:
+                self._hear_greeting(data[i])
+        if reader.discarded != self._damage:
+            self._damage = reader.discarded
+            self._noise_at = now
 
     def poll(self, now):
-        """The next request to be written (13 bytes, valid until the next call), or None when it is not time."""
+        """The next request to be written, valid until the next call, or None when it is not time."""
+        self.link.tick(now)
         if not self._started:
             self._started = True
             self._ask_all(now)
-        if self._pending is not None:
+        self._expire(now)
+        if self._pending is not None or self._search.greeting is not None:
             if ticks_diff(now, self._deadline) < 0:
                 return None
             self._time_out(now)
-        if self._last_byte is not None:
-            if ticks_diff(now, self._last_byte) < GAP_MS:
-                return None
-            self._last_byte = None
+        if not self._is_quiet(now):
+            return None
         return self._ask_next(now)
 
     # asking
@@ -114,26 +157,65 @@ class Poller:
             self._settled[index] = False
             self._asked[index] = False
 
+    def _is_quiet(self, now):
+        """Whether the line has been silent for the gap, behind everything a board still sends."""
+        if self._waits_since is None:
+            self._waits_since = now
+        if ticks_diff(now, self._waits_since) < QUIET_TIMEOUT_MS:
+            if self._tail_of is not None:
+                if ticks_diff(now, self._tail_end) < 0:
+                    return False
+                self._tail[self._tail_of] = self._tail_seen
+                self._tail_of = None
+            if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.pacing.gap_ms:
+                return False
+        self._tail_of = None
+        self._last_byte = None
+        return True
+
     def _ask_next(self, now):
+        if self._search.greeting is not None:
+            self._begin(now, 1000)  # 137 bytes at the most
+            return self._search.greeting[1]
         for _ in range(len(REGISTERS)):
             self._turn = (self._turn + 1) % len(REGISTERS)
+            if self._turn == 0:
+                self._begin_cycle(now)
             if self._is_due(self._turn, now):
                 return self._ask(now)
         return None
+
+    def _begin_cycle(self, now):
+        if self._cycle_at is not None:
+            self.cycle_ms = ticks_diff(now, self._cycle_at)
+        self._cycle_at = now
 
     def _is_due(self, index, now):
         if self._settled[index] or not self._frames_wanted(REGISTERS[index]):
             self._due[index] = now  # ticks wrap: no time to be compared may grow old
             return False
+        if REGISTERS[index].period_ms is None and not self.online:
+            return False
         return ticks_diff(now, self._due[index]) >= 0
 
     def _ask(self, now):
         self._pending = REGISTERS[self._turn]
-        self._deadline = ticks_add(now, ANSWER_TIMEOUT_MS)
         self._seen = 0
+        self._first_heard = None
         self.reader.reset()
         self._damage = self.reader.discarded
-        return self._request.build(self._host_address, self._pending.command)
+        self._begin(now, self.pacing.timeout_ms)
+        request = self._request.build(self._search.address, self._pending.command)
+        self.trace.keep(SENT, request, now)
+        return request
+
+    def _begin(self, now, timeout_ms):
+        self._waits_since = None
+        self._asked_at = now
+        self._deadline = ticks_add(now, timeout_ms)
+        self._before[0] = self.echoes
+        self._before[1] = self.reader.discarded
+        self._before[2] = self.strangers
 
     def _frames_wanted(self, register):
         """How many frames the answer must have; 0 while the number of cells or sensors is not known."""
@@ -146,16 +228,41 @@ class Poller:
 
     def _take_frame(self, now):
         reader = self.reader
+        pending = self._pending
+        self.trace.keep(RECEIVED, reader.frame, now)
         if reader.address >= FIRST_HOST_ADDRESS:
-            self.echoes += 1
-        elif self._pending is None or reader.command != self._pending.command or reader.address != self._board_number:
-            self.strangers += 1
-        elif self._pending.frames == 1:
-            self._staged[:8] = reader.payload
-            self._seen = 1
-            self._believe(self._staged, now)
+            if pending is not None and reader.command == pending.command and reader.address == self._search.address:
+                self.echoes += 1
+            else:
+                self.strangers += 1
+        elif reader.address != self._board_number or pending is None or reader.command != pending.command:
+            self._take_unasked()
         else:
-            self._take_numbered_frame(now)
+            self.frames += 1
+            if self._first_heard is None:
+                self._first_heard = now
+            if pending.frames == 1:
+                self._staged[:8] = reader.payload
+                self._seen = 1
+                self._believe(self._staged, now)
+            else:
+                self._take_numbered_frame(now)
+
+    def _take_unasked(self):
+        """A frame too many of the answer just read, or one that answers somebody else."""
+        tail = self._tail_of
+        if tail is None or self.reader.command != REGISTERS[tail].command or self.reader.address != self._board_number:
+            self.strangers += 1
+            for index, register in enumerate(REGISTERS):
+                if register.frames > 1 and register.command == self.reader.command:
+                    self._tail[index] = None  # this board sends more than was thought
+            return
+        self.frames += 1
+        self._tail_seen += 1
+        if self._tail_seen == self._tail[tail]:
+            self._tail_of = None
+        else:
+            self._tail_end = ticks_add(self._last_byte, FRAME_TIMEOUT_MS)
 
     def _take_numbered_frame(self, now):
         number = self.reader.payload[0]
@@ -164,13 +271,17 @@ class Poller:
             return
         width = self._pending.width
         if not self._seen:
-            self._clean_start = number == 1 and self.reader.discarded == self._damage
+            self._clean_start = number == 1 and self.reader.discarded == self._before[1]
         self._staged[number * width : (number + 1) * width] = self.reader.payload[1 : 1 + width]
         # a burst counts up: what has this number or a higher one is left over from an older burst (mpp-solar#516)
         self._seen = self._seen & ((1 << number) - 1) | 1 << number
         self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
         first = self._learn_first_frame()
         if first is not None and self._has_frames(first):
+            if self._tail[self._turn] != 0:
+                self._tail_of = self._turn
+                self._tail_seen = 0
+                self._tail_end = ticks_add(now, TAIL_MS if self._tail[self._turn] is None else FRAME_TIMEOUT_MS)
             self._believe_frames(first, now)
 
     def _learn_first_frame(self):
@@ -196,56 +307,115 @@ class Poller:
 
     def _believe_frames(self, first, now):
         self._seen >>= first
-        self._believe(self._from_first[self._pending.width] if first else self._staged, now)
+        return self._believe(self._from_first[self._pending.width] if first else self._staged, now)
 
     def _believe(self, payload, now):
         """The pending request is answered."""
         register = self._pending
+        if self._search.probing:
+            self.link.other_address = self._search.address
+            self._fail(STRANGER, now)
+            return
+        believed = self.pack.take(register, payload, self._seen, now, self._is_noisy(now))
+        if believed is None:
+            self._fail(ZEROS, now)
+            return
         self._pending = None
         if not self.online:
-            self.online = True
             self._ask_all(now)
+        self.link.answered()
+        self.link.searched = True
+        self._search.found()
+        self.link.address = self._search.address if self._search.address == 0x80 else None
+        self.pacing.answered(ticks_diff(self._first_heard, self._asked_at))
         self.answers += 1
         self._last_answer = now
         self._silence = 0
         self._misses[self._turn] = 0
         self._asked[self._turn] = True
-        self._settled[self._turn] = register.period_ms is None
-        self._wait(register.period_ms or 0, now)
-        self.pack.take(register, payload, self._seen, now)
+        self._settled[self._turn] = register.period_ms is None and believed
+        # what must be said twice is asked again in the next round
+        self._wait((register.period_ms or 0) if believed else 0, now)
+        self._forget_unanswered(register)
+        if register.command in (0x90, 0x93):
+            self.sign.weigh()
 
     def _wait(self, wait_ms, now):
         self._due[self._turn] = ticks_add(now, wait_ms)
 
+    def _is_noisy(self, now):
+        if self._noise_at is not None and ticks_diff(now, self._noise_at) > NOISY_MS:
+            self._noise_at = None
+        return self._noise_at is not None
+
+    def _hear_greeting(self, byte):
+        name = self._search.heard(byte)
+        if name:
+            self.link.protocol = name
+
     # silence
 
     def _time_out(self, now):
-        register = self._pending
+        if self._pending is None:  # it was a greeting
+            self._search.failed()
+            self.link.searched = self._search.exhausted
+            return
         first = self._first_frame[self._turn]
-        if register.frames > 1 and self._seen and first in (0, 1):
+        if self._pending.frames > 1 and self._seen and first in (0, 1):
             self._believe_frames(first, now)  # what has arrived is true; the rest is asked for at once
             self._settled[self._turn] = False
             self._wait(0, now)
             return
-        self._pending = None
         self.timeouts += 1
+        outcome = self._outcome()
+        if outcome == NOTHING:
+            self.pacing.ignored()
+        self._fail(outcome, now)
+
+    def _outcome(self):
+        if self.echoes != self._before[0]:
+            return ECHO
+        if self.reader.discarded + self.reader.partial() != self._before[1]:
+            return NOISE
+        if self.strangers != self._before[2]:
+            return STRANGER
+        return NOTHING
+
+    def _fail(self, outcome, now):
+        """The pending request was met with something else than its answer."""
+        register = self._pending
+        self._pending = None
+        self.link.failed(outcome)
         self._silence += 1
         self._misses[self._turn] += 1
         self._asked[self._turn] = True
         self._postpone(register, now)
-        if register.period_ms is not None:
-            limit = max(STALE_AFTER_MS, STALE_AFTER_PERIODS * register.period_ms)
-            self.pack.expire(register, ticks_add(now, -limit))
+        if not self.link.worked:
+            self._search.failed()
         if self.online and self._silence >= OFFLINE_AFTER_TIMEOUTS and ticks_diff(now, self._last_answer) >= OFFLINE_AFTER_MS:
-            self.online = False
+            self.link.lost()
             self.pack.forget()
             self._ask_all(now)
 
     def _postpone(self, register, now):
         """Decide when a register that did not answer is asked again."""
         unknown = self.online and self._misses[self._turn] >= OPTIONAL_AFTER_TIMEOUTS
+        if unknown and register.command not in self.link.unanswered:
+            self.link.unanswered.append(register.command)
         if register.period_ms is None:
             self._settled[self._turn] = unknown
             self._wait(5 * ONCE_PACE_MS, now)
         else:
             self._wait(OPTIONAL_PERIOD_MS if unknown else 0, now)
+
+    def _forget_unanswered(self, register):
+        if register.command in self.link.unanswered:
+            self.link.unanswered.remove(register.command)
+
+    def _expire(self, now):
+        """Forget what one register, another at each call, has not said again for too long."""
+        self._expire_turn = (self._expire_turn + 1) % len(REGISTERS)
+        register = REGISTERS[self._expire_turn]
+        if register.period_ms is not None:
+            limit = max(STALE_AFTER_MS, self._stale_periods * max(register.period_ms, self.cycle_ms or 0))
+            self.pack.expire(register, ticks_add(now, -min(limit, 60000)))

@@ -9,6 +9,7 @@ raw = factor * (unsigned big-endian number on the wire - bias), always an intege
 from collections import namedtuple
 
 from .faults import problem, problems_text
+from .truth import beyond_cells, contradicts_capacity, contradicts_cells, contradicts_mode
 
 # kinds of reading
 NUMBER = 0
@@ -39,6 +40,8 @@ Reading = namedtuple(
         "factor",
         "low",  # smallest and largest raw that a real pack can have; outside, the BMS did not mean it
         "high",
+        "jump",  # a larger change between two readings must be said twice; None: any change is natural
+        "doubt",  # function(pack, raw): true when the value contradicts another and must be said twice
         "decimals",
         "unit",
         "device_class",  # Home Assistant's
@@ -66,18 +69,19 @@ Register = namedtuple(
 _slots = 0
 
 
-def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, decimals=0, unit=None,
-         device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None, derive=None):  # fmt: skip
+def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, jump=None, doubt=None,
+         decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None,
+         derive=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
-    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, decimals, unit, device_class, state_class,
-                   role, options, slots, counted_by, derive, slot)  # fmt: skip
+    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, decimals, unit, device_class,
+                   state_class, role, options, slots, counted_by, derive, slot)  # fmt: skip
 
 
-def _measured(key, name, offset, size, low, high, decimals, unit, device_class, **columns):
-    return _row(key, name, NUMBER, offset, size, low=low, high=high, decimals=decimals, unit=unit,
+def _measured(key, name, offset, size, low, high, jump, decimals, unit, device_class, **columns):
+    return _row(key, name, NUMBER, offset, size, low=low, high=high, jump=jump, decimals=decimals, unit=unit,
                 device_class=device_class, state_class="measurement", **columns)  # fmt: skip
 
 
@@ -99,7 +103,7 @@ def _text(key, name, size):
 
 def _temperature(key, name, offset, **columns):
     # 0x00 and 0xFF both stand for a sensor that is not there (captures), so -40 and 215 are no temperatures
-    return _measured(key, name, offset, 1, -39, 214, 0, "°C", "temperature", bias=40, **columns)
+    return _measured(key, name, offset, 1, -39, 214, 10, 0, "°C", "temperature", bias=40, **columns)
 
 
 def _derived(key, name, kind, derive, decimals=0, unit=None, device_class=None, state_class=None, **columns):
@@ -138,18 +142,20 @@ def _balancing(pack):
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
     Register(0x90, 0, 1, 8, (
-        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 1, "V", "voltage"),
+        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells),
         # bytes 2-3, the "gather voltage", are 0 in every capture
-        _measured("current", "Current", 4, 2, -20000, 20000, 1, "A", "current", bias=30000, factor=-1),
+        _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
+                  doubt=contradicts_mode),
         _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
-        _measured("soc", "State of charge", 6, 2, 0, 1000, 1, "%", "battery"),
+        _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
     )),
     Register(0x93, 0, 1, 8, (
         _choice("mode", "Mode", 0, ("idle", "charging", "discharging")),
         _flag("charge_mosfet", "Charge MOSFET", 1),
         _flag("discharge_mosfet", "Discharge MOSFET", 2),
         _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE),
-        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 3, "Ah", None),
+        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", None,
+                  doubt=contradicts_capacity),
     )),
     Register(0x98, 0, 1, 8, (
         _derived("problem", "Problem", FLAG, problem, device_class="problem"),
@@ -158,19 +164,19 @@ REGISTERS = (
         _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE),
     )),
     Register(0x94, 5000, 1, 8, (
-        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
-        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, role=RARE),
+        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, jump=0, role=DIAGNOSTIC),
+        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, jump=0, role=RARE),
         _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
         _flag("load_connected", "Load connected", 3, role=RARE),
         _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
         _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
-        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, state_class="total_increasing", role=DIAGNOSTIC),
+        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, jump=1, state_class="total_increasing", role=DIAGNOSTIC),
         # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
     Register(0x91, 1000, 1, 8, (
-        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 3, "V", "voltage"),
+        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells),
         _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
-        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 3, "V", "voltage"),
+        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells),
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
@@ -181,7 +187,7 @@ REGISTERS = (
         _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE),
     )),
     Register(0x95, 0, 16, 6, (
-        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 3, "V", "voltage", role=DIAGNOSTIC,
+        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", role=DIAGNOSTIC,
                   slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x96, 2000, 3, 7, (
@@ -193,13 +199,14 @@ REGISTERS = (
              slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x50, None, 1, 8, (
-        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 3, "Ah", None, role=DIAGNOSTIC),
-        _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 3, "V", "voltage", role=RARE),
+        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 0, 3, "Ah", None, role=DIAGNOSTIC),
+        _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 0, 3, "V", "voltage", role=RARE),
     )),
     Register(0x53, None, 1, 8, (
-        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC),
+        # the date stands first because it vouches for the rest: an all-zero answer is no LFP battery
         _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE),
-        _measured("sleep_time", "Sleep time", 5, 2, 0, 65535, 0, "s", "duration", role=RARE),
+        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC),
+        _measured("sleep_time", "Sleep time", 5, 2, 0, 65535, 0, 0, "s", "duration", role=RARE),
     )),
     Register(0x57, None, 5, 7, (_text("battery_code", "Battery code", 35),)),
     Register(0x62, None, 2, 7, (_text("software_version", "Software version", 14),)),

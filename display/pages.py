@@ -18,10 +18,13 @@ def settings_problem(problem):
     return wrap(problem.replace("settings.toml ", ""), 3)
 
 
-def overview(pack, online, trouble):
-    """State of charge, power, voltage, current, and what is wrong. `trouble` is the network's, None when there is none."""
-    if not online:
-        return ("No answer from BMS", "check TX/RX, power", _fit(trouble or ""))
+def overview(pack, link, trouble):
+    """State of charge, power, voltage, current, and what is wrong.
+
+    `link` is why there is no data, two lines, () while there is; `trouble` is the network's, None when there is none.
+    """
+    if link:
+        return (_fit(link[0]), _fit(link[1]), _fit(trouble or ""))
     return (
         _between(_with_unit(pack, "soc"), _watts(pack)),
         _between(_with_unit(pack, "pack_voltage"), _with_unit(pack, "current")),

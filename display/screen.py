@@ -28,4 +28,4 @@ class Screen:
     def _page(self):
         if self._problems and not self._poller.online:
             return pages.settings_problem(self._problems[0])
-        return pages.overview(self._pack, self._poller.online, self._session.trouble)
+        return pages.overview(self._pack, self._poller.link.short, self._session.trouble)

@@ -24,6 +24,14 @@ BRIDGE_ENTITIES = (
     ),
     ("restart_reason", "Restart reason", {"ic": "mdi:restart-alert"}),
     ("ip_address", "IP address", {"ic": "mdi:ip-network", "en": False}),
+    ("good_frames", "Good frames", {"stat_cla": "total_increasing", "en": False}),
+    ("bad_checksums", "Bad checksums", {"stat_cla": "total_increasing", "en": False}),
+    ("timeouts", "Time-outs", {"stat_cla": "total_increasing", "en": False}),
+    ("echoes", "Echoes", {"stat_cla": "total_increasing", "en": False}),
+    ("rejected_values", "Rejected values", {"stat_cla": "total_increasing", "en": False}),
+    ("cycle_time", "Cycle time", {"dev_cla": "duration", "unit_of_meas": "ms", "stat_cla": "measurement", "en": False}),
+    ("oldest_reading", "Oldest reading", {"dev_cla": "duration", "unit_of_meas": "ms", "stat_cla": "measurement", "en": False}),
+    ("current_sign", "Current sign", {"ic": "mdi:plus-minus-variant", "en": False}),
 )
 
 
@@ -51,6 +59,8 @@ class Discovery:
         for position, (register, row, index) in enumerate(self._entities()):
             if first <= position < first + PER_MESSAGE:
                 components[key_of(row, index)] = self._component(register, row, index)
+        if part == 1:
+            components["link"] = self._link()
         name = self._battery if part == 1 else self._battery + "_" + str(part)
         return self._topic(name), self._encode(self._battery_device(), components, "/bms1", [self._base + "/bms1/status"])
 
@@ -122,6 +132,15 @@ class Discovery:
         }
         if category:
             entity["ent_cat"] = category
+        return entity
+
+    def _link(self):
+        """Why there is no data: it must be readable just when the battery is not."""
+        entity = self._entity("sensor", self._battery, "link", "BMS link", "diagnostic")
+        del entity["val_tpl"]
+        entity["stat_t"] = self._base + "/bms1/link"
+        entity["avty"] = [{"t": self._base + "/status"}]
+        entity["ic"] = "mdi:serial-port"
         return entity
 
     def _component(self, register, row, index):

@@ -12,6 +12,7 @@ from .payload import Writer, write_pack
 ANNOUNCE_PAUSE_MS = 6000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
+LINK_MS = 500  # how often the words on the link are looked at
 URGENT = ("mode", "charge_mosfet", "discharge_mosfet", "problems")  # published at once when they change
 
 # what the broker has been told of the battery, in the order it is told
@@ -50,10 +51,14 @@ class Publisher:
         self._state_due = now
         self._heartbeat_due = now
         self._bridge_due = now
+        self._link_said = None
+        self._link_due = now
 
     def poll(self, now):
         """The next message, or None."""
-        return self._announcement(now) or self._availability() or self._battery(now) or self._bridge_state(now)
+        return (
+            self._announcement(now) or self._availability() or self._link(now) or self._battery(now) or self._bridge_state(now)
+        )
 
     def _announcement(self, now):
         if self._part == 0:
@@ -79,6 +84,17 @@ class Publisher:
             return None
         self._online_said = True
         return self._base + "/status", "online", True, 1
+
+    def _link(self, now):
+        """Why there is data or not, in words, whenever that changes."""
+        if ticks_diff(now, self._link_due) < 0:
+            return None
+        self._link_due = ticks_add(now, LINK_MS)
+        text = self._poller.link.text
+        if text == self._link_said:
+            return None
+        self._link_said = text
+        return self._base + "/bms1/link", text, True, 1
 
     def _battery(self, now):
         phase = self._phase

@@ -1,0 +1,63 @@
+"""Waking a sleeping BMS by its wake line, when a person allowed it and the battery can bear it. No I/O, no clock.
+
+Waking for ever can discharge a pack to death (Daly2MQTT#81), so every pulse needs: the BMS was seen asleep, what was last
+known of the battery is above the limits, and the last pulse is long enough ago.
+"""
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+PULSE_MS = 250  # as Daly2MQTT pulses its wake line
+MINUTE_MS = 60000
+
+
+class Waker:
+    """Decides about pulses. `drive(active)` sets the pin; `every_min`, `min_soc` (%), `min_cell_mv`: the limits."""
+
+    def __init__(self, poller, drive, every_min, min_soc, min_cell_mv):
+        self._poller = poller
+        self._drive = drive
+        self._every_min = every_min
+        self._min_soc = 10 * min_soc
+        self._min_cell_mv = min_cell_mv
+        self._soc = None
+        self._cell_mv = None
+        self._pulse_end = None
+        self._minutes_left = 0
+        self._minute_end = None
+        self.pulses = 0
+        drive(False)
+
+    def tick(self, now):
+        """Remember what the battery last said, end a pulse, begin one where the policy allows it."""
+        self._remember()
+        self._count_minutes(now)
+        if self._pulse_end is not None:
+            if ticks_diff(now, self._pulse_end) >= 0:
+                self._pulse_end = None
+                self._drive(False)
+        elif self._may_wake():
+            self._pulse_end = ticks_add(now, PULSE_MS)
+            self._minutes_left = self._every_min
+            self.pulses += 1
+            self._drive(True)
+
+    def _remember(self):
+        pack = self._poller.pack
+        soc = pack.raw("soc")
+        lowest = pack.raw("min_cell_voltage")
+        self._soc = self._soc if soc is None else soc
+        self._cell_mv = self._cell_mv if lowest is None else lowest
+
+    def _count_minutes(self, now):
+        if self._minute_end is None:
+            self._minute_end = ticks_add(now, MINUTE_MS)
+        elif ticks_diff(now, self._minute_end) >= 0:
+            self._minute_end = ticks_add(self._minute_end, MINUTE_MS)
+            self._minutes_left = max(0, self._minutes_left - 1)
+
+    def _may_wake(self):
+        if self._minutes_left or not self._poller.link.asleep:
+            return False
+        if self._soc is None or self._cell_mv is None:
+            return False  # a battery of which nothing is known is left in peace
+        return self._soc >= self._min_soc and self._cell_mv >= self._min_cell_mv
