@@ -23,9 +23,10 @@ QUIET_TIMEOUT_MS = 300
 # The BMS counts as gone when it has been silent so long and so often in a row.
 OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
-# A command that stays unanswered so often while others are answered is not known to this board: ask it but rarely.
+# A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
 OPTIONAL_AFTER_TIMEOUTS = 5
 OPTIONAL_PERIOD_MS = 60000
+UNHEARD_AFTER_TIMEOUTS = 3  # the same for a command that was never answered
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 500
 # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right sum, and before that one
@@ -63,7 +64,8 @@ class Poller:
         self._stale_periods = stale_periods
         self._turn = -1
         self._due = [0] * len(REGISTERS)
-        self._misses = [0] * len(REGISTERS)  # time-outs in a row
+        self._misses = [0] * len(REGISTERS)  # silences in a row
+        self._answered = [False] * len(REGISTERS)  # ever
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
         self._first_frame: list = [None] * len(REGISTERS)  # 0 or 1, as this board counts
@@ -332,7 +334,7 @@ class Poller:
         self._last_answer = now
         self._silence = 0
         self._misses[self._turn] = 0
-        self._asked[self._turn] = True
+        self._answered[self._turn] = self._asked[self._turn] = True
         self._settled[self._turn] = register.period_ms is None and believed
         # what must be said twice is asked again in the next round
         self._wait((register.period_ms or 0) if believed else 0, now)
@@ -368,7 +370,7 @@ class Poller:
             return
         self.timeouts += 1
         outcome = self._outcome()
-        if outcome == NOTHING:
+        if outcome == NOTHING and not self._misses[self._turn]:  # again and again the same one: it is not known here
             self.pacing.ignored()
         self._fail(outcome, now)
 
@@ -387,7 +389,7 @@ class Poller:
         self._pending = None
         self.link.failed(outcome)
         self._silence += 1
-        self._misses[self._turn] += 1
+        self._misses[self._turn] += outcome == NOTHING
         self._asked[self._turn] = True
         self._postpone(register, now)
         if not self.link.worked:
@@ -399,7 +401,8 @@ class Poller:
 
     def _postpone(self, register, now):
         """Decide when a register that did not answer is asked again."""
-        unknown = self.online and self._misses[self._turn] >= OPTIONAL_AFTER_TIMEOUTS
+        limit = OPTIONAL_AFTER_TIMEOUTS if self._answered[self._turn] else UNHEARD_AFTER_TIMEOUTS
+        unknown = self.online and self._misses[self._turn] >= limit
         if unknown and register.command not in self.link.unanswered:
             self.link.unanswered.append(register.command)
         if register.period_ms is None:
