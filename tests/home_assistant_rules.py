@@ -17,7 +17,7 @@ SENSOR = {
     "energy_storage": (("Wh", "kWh"), ("measurement",)),
     "temperature": (("°C", "°F", "K"), ("measurement",)),
     "signal_strength": (("dBm", "dB"), ("measurement",)),
-    "duration": (("s", "min", "h", "d"), ("measurement", "total_increasing", "total")),
+    "duration": (("ms", "s", "min", "h", "d"), ("measurement", "total_increasing", "total")),
     "data_size": (("B", "kB", "MB", "KiB", "MiB"), ("measurement",)),
     "timestamp": ((), ()),
     "enum": ((), ()),

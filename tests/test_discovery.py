@@ -1,0 +1,141 @@
+"""What Home Assistant is told of bridge and battery: nothing in it that would make it drop a message or an entity."""
+
+import json
+import re
+
+import pytest
+from home_assistant_rules import entity_faults, message_faults
+
+from daly.pack import Pack
+from daly.registers import CHOICE, FLAG, NUMBER, READING
+from mqtt.discovery import Discovery
+from mqtt.payload import Writer, write_pack
+
+LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
+IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
+
+
+def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", **identity):
+    pack = Pack()
+    pack.layout.update(cell_count=cells, temperature_count=temperatures, **identity)
+    return Discovery(prefix, base, "c0ffee", pack, "1.2.3"), pack
+
+
+def messages(cells, temperatures=2, **others):
+    """[(topic, message as dict)] of all there is to announce."""
+    discovery, _ = make(cells, temperatures, **others)
+    said = [discovery.message(part) for part in range(discovery.parts())]
+    return [(topic, json.loads(text)) for topic, text in said]
+
+
+def entities(said):
+    """[(key, entity, the message it is in)]."""
+    return [(key, entity, message) for _, message in said for key, entity in message["cmps"].items()]
+
+
+@pytest.mark.parametrize("cells", [1, 4, 16, 48])
+@pytest.mark.parametrize("identity", [{}, IDENTITY], ids=["unknown", "known"])
+def test_home_assistant_drops_nothing(cells, identity):
+    discovery, _ = make(cells, 16, **identity)
+    for part in range(discovery.parts()):
+        assert message_faults(*discovery.message(part)) == []
+
+
+def test_the_rules_find_what_home_assistant_would_drop():
+    topic, message = messages(4)[1]
+    assert message_faults(topic, json.dumps(message)) == []
+    for key, value in (("exp_aft", 60), ("~", "daly"), ("avty_t", "x"), ("o", {"sw": "1"}), ("cmps", {"a": {"p": "sensor"}})):
+        assert message_faults(topic, json.dumps({**message, key: value})) != [], key
+    entity = message["cmps"]["pack_voltage"]
+    for key, value in (("unit_of_meas", "A"), ("stat_cla", "total"), ("dev_cla", "charge"), ("ent_cat", "config"), ("ic", "x")):
+        assert entity_faults({**entity, key: value}, True) != [], key
+    assert message_faults("homeassistant/device/a b/config", json.dumps(message)) != []
+    assert entity_faults({**entity, "def_ent_id": "pack_voltage"}, True) != []
+
+
+@pytest.mark.parametrize("cells", range(1, 49))
+def test_no_message_is_too_large(cells):
+    discovery, _ = make(cells, 16, base="a/rather/long/base/topic/of/somebody", **IDENTITY)
+    sizes = [len(discovery.message(part)[1].encode()) for part in range(discovery.parts())]
+    assert max(sizes) <= LARGEST
+
+
+@pytest.mark.parametrize("cells", [1, 16, 48])
+def test_every_reading_that_is_published_has_an_entity_and_every_template_a_reading(cells):
+    discovery, pack = make(cells, 3)
+    published = json.loads(write_pack(Writer(), pack).bytes())
+    battery = [message for _, message in (discovery.message(part) for part in range(1, discovery.parts()))]
+    announced = {}
+    for message in map(json.loads, battery):
+        assert message["stat_t"] == "daly/c0ffee/bms1/state"
+        for key, entity in message["cmps"].items():
+            assert key not in announced
+            announced[key] = entity
+    from_state = {key: entity for key, entity in announced.items() if "stat_t" not in entity}
+    assert from_state.keys() == published.keys()
+    for key, entity in from_state.items():
+        assert re.fullmatch(r"\{\{\s*value_json\.(\w+)\s*\}\}", entity["val_tpl"])[1] == key
+
+
+def test_unique_ids_and_names_are_unique():
+    said = entities(messages(48, 16))
+    ids = [(entity["p"], entity["uniq_id"]) for _, entity, _ in said]
+    names = [(message["dev"]["ids"][0], entity["name"]) for _, entity, message in said]
+    entity_ids = [entity["def_ent_id"] for _, entity, _ in said]
+    for several in (ids, names, entity_ids):
+        assert len(several) == len(set(several))
+
+
+def test_unique_ids_stay_when_the_battery_is_another():
+    small = {key: entity["uniq_id"] for key, entity, _ in entities(messages(4, 1))}
+    large = {key: entity["uniq_id"] for key, entity, _ in entities(messages(48, 16, **IDENTITY))}
+    assert small.items() <= large.items()
+
+
+def test_topics_are_different_and_make_two_devices():
+    said = messages(48, 16)
+    assert len({topic for topic, _ in said}) == len(said)
+    assert [message["dev"]["ids"] for _, message in said] == [["daly_c0ffee"]] + (len(said) - 1) * [["daly_c0ffee_bms1"]]
+    assert all(message["dev"]["via_device"] == "daly_c0ffee" for _, message in said[1:])
+    assert "via_device" not in said[0][1]["dev"]
+
+
+def test_the_battery_is_available_while_bridge_and_bms_are_and_the_bridge_by_itself():
+    bridge, *battery = [message for _, message in messages(16)]
+    assert bridge["avty"] == [{"t": "daly/c0ffee/status"}]
+    for message in battery:
+        assert message["avty"] == [{"t": "daly/c0ffee/status"}, {"t": "daly/c0ffee/bms1/status"}]
+        assert message["avty_mode"] == "all"
+
+
+def test_the_battery_has_the_versions_it_told():
+    device = messages(16, **IDENTITY)[1][1]["dev"]
+    assert (device["sn"], device["sw"], device["hw"]) == tuple(IDENTITY.values())
+    assert not {"sn", "sw", "hw"} & messages(16)[1][1]["dev"].keys()
+
+
+def test_entities_say_what_the_table_says():
+    for key, entity, _ in entities(messages(48, 16))[1:]:
+        row = READING.get(key) or READING.get(re.sub(r"\d+", "{}", key))
+        if row is None:
+            continue
+        assert entity["p"] == ("binary_sensor" if row.kind == FLAG else "sensor")
+        assert entity.get("unit_of_meas") == row.unit and entity.get("stat_cla") == row.state_class
+        assert entity.get("dev_cla") == row.device_class
+        assert entity.get("ops") == (list(row.options) if row.kind == CHOICE else None)
+        if row.kind == NUMBER and row.unit:
+            assert entity["sug_dsp_prc"] == row.decimals
+
+
+def test_values_that_are_said_again_and_again_expire_and_what_is_said_once_does_not():
+    by_key = {key: entity for key, entity, _ in entities(messages(4))}
+    for key in ("soc", "problem", "cell_4_voltage", "temperature_2", "cell_1_balancing", "mode"):
+        assert 20 <= by_key[key]["exp_aft"] <= 120
+    for key in ("battery_code", "rated_capacity", "chemistry"):
+        assert "exp_aft" not in by_key[key]
+
+
+def test_another_prefix_and_base_topic_are_used_everywhere():
+    for topic, message in messages(16, base="shed/battery", prefix="ha/disco"):
+        assert topic.startswith("ha/disco/device/") and message_faults(topic, json.dumps(message), "ha/disco") == []
+        assert "daly/c0ffee" not in json.dumps(message)
