@@ -10,10 +10,12 @@ On a line where frames are damaged one damaged frame in 256 has a right sum, so 
 
 from adafruit_ticks import ticks_diff
 
+from .energy import COUNTERS, EnergyMeter
 from .registers import BITS, CHOICE, DATE, FLAG, READING, READINGS, REGISTERS, SLOTS, TEXT
 from .text import decimal_text
 from .truth import contradicts_mode
 
+ENERGY_COMMAND = 0x90  # voltage and current of one moment
 IDENTITY = ("battery_code", "software_version", "hardware_version")
 # An all-zero answer is right when nothing balances or no alarm is active, and is what a confused board says to everything.
 # Where it would change something it must be said so often in a row.
@@ -38,6 +40,7 @@ class Pack:
         for key in IDENTITY:
             self.layout[key] = None
         self.layout_changes = 0
+        self.energy = EnergyMeter()
         self.rejected = 0  # values that were impossible, or doubtful and not said twice
         self.changes = 0  # grows with every changed value: cheap to compare
 
@@ -122,12 +125,14 @@ class Pack:
             return None
         believed = True
         for row in register.readings:
-            if row.derive is None:
+            if row.size:
                 for index in range(self.count(row)):
                     if _is_there(register, row, index, frames):
                         believed = self._take_value(row, index, payload, now, noisy) and believed
         for key in self.layout:
             self._lay_out(key)
+        if register.command == ENERGY_COMMAND and believed:
+            self._count_energy(now)
         return believed
 
     def expire(self, register, before):
@@ -155,6 +160,7 @@ class Pack:
         for slot in range(SLOTS):
             self._raw[slot] = None
             self._heard[slot] = None
+        self.energy.pause()
         self.changes += 1
 
     def _is_answer(self, register, payload):
@@ -187,7 +193,7 @@ class Pack:
     def _is_zero(self, register):
         """Whether everything known of a register is zero already (or it was never heard)."""
         for row in register.readings:
-            if row.derive is None:
+            if row.size:
                 for index in range(self.count(row)):
                     if self._raw[row.slot + index]:
                         return False
@@ -204,14 +210,11 @@ class Pack:
         slot = row.slot + index
         believed = self._is_believed(row, slot, raw, noisy)
         self._heard[slot] = raw
-        if not believed:
+        if believed:
+            self.put(row, index, raw, now)
+        else:
             self.rejected += 1
-            return False
-        if self._raw[slot] != raw:
-            self._raw[slot] = raw
-            self.changes += 1
-        self._seen[slot] = now
-        return True
+        return believed
 
     def _is_believed(self, row, slot, raw, noisy):
         known = self._raw[slot]
@@ -220,6 +223,23 @@ class Pack:
         if noisy or (row.doubt is not None and row.doubt(self, raw)):
             return False
         return known is None or row.jump is None or abs(raw - known) <= row.jump
+
+    def _count_energy(self, now):
+        power = self.raw("power")
+        if power is None:
+            self.energy.pause()
+        else:
+            self.energy.take(power, self.raw("current"), now)
+        for key in COUNTERS:
+            self.put(READING[key], 0, self.energy.total(key), now)
+
+    def put(self, row, index, raw, now):
+        """Set a reading to `raw`, as it is."""
+        slot = row.slot + index
+        if self._raw[slot] != raw:
+            self._raw[slot] = raw
+            self.changes += 1
+        self._seen[slot] = now
 
     def _lay_out(self, key):
         value = self.raw(key)
@@ -242,7 +262,7 @@ def _is_near(row, raw, other):
 
 def _first_row(register):
     for row in register.readings:
-        if row.derive is None:
+        if row.size:
             return row
     return None
 

@@ -25,6 +25,7 @@ DIAGNOSTIC = 1
 RARE = 2  # diagnostic, and switched off until somebody wants it
 
 MAX_CELLS = 48
+IDLE_CURRENT = 10  # 0.1 A: below 1 A nothing is said of the time to full or empty
 MAX_TEMPERATURES = 16
 
 Reading = namedtuple(
@@ -42,6 +43,7 @@ Reading = namedtuple(
         "high",
         "jump",  # a larger change between two readings must be said twice; None: any change is natural
         "doubt",  # function(pack, raw): true when the value contradicts another and must be said twice
+        "band",  # changes smaller than this are not worth a message and a row in a database
         "decimals",
         "unit",
         "device_class",  # Home Assistant's
@@ -70,13 +72,13 @@ _slots = 0
 
 
 def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, jump=None, doubt=None,
-         decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None,
+         band=1, decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None,
          derive=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
-    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, decimals, unit, device_class,
+    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, band, decimals, unit, device_class,
                    state_class, role, options, slots, counted_by, derive, slot)  # fmt: skip
 
 
@@ -106,6 +108,12 @@ def _temperature(key, name, offset, **columns):
     return _measured(key, name, offset, 1, -39, 214, 10, 0, "°C", "temperature", bias=40, **columns)
 
 
+def _counter(key, name, band, unit, device_class, **columns):
+    """A total that we count ourselves, in Wh or mAh (see energy.py)."""
+    return _row(key, name, NUMBER, None, 0, low=0, high=1 << 40, band=band, decimals=3, unit=unit,
+                device_class=device_class, state_class="total_increasing", **columns)  # fmt: skip
+
+
 def _derived(key, name, kind, derive, decimals=0, unit=None, device_class=None, state_class=None, **columns):
     return _row(key, name, kind, None, 0, decimals=decimals, unit=unit, device_class=device_class,
                 state_class=state_class, derive=derive, **columns)  # fmt: skip
@@ -116,6 +124,38 @@ def _power(pack):
     voltage = pack.raw("pack_voltage")
     current = pack.raw("current")
     return None if voltage is None or current is None else voltage * current
+
+
+def _remaining_time(pack, charging):
+    """Minutes until full or empty at the present current, in steps of 5; None while idle, unknown, or beyond 100 hours."""
+    current = pack.raw("current")
+    remaining = pack.raw("remaining_capacity")
+    if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
+        return None
+    if charging:
+        full = _full_capacity(pack, remaining)
+        if full is None:
+            return None
+        remaining = max(0, full - remaining)
+    minutes = remaining * 60 // (100 * abs(current)) // 5 * 5
+    return minutes if minutes <= 6000 else None
+
+
+def _full_capacity(pack, remaining):
+    """mAh: the rated capacity, else what remaining capacity and state of charge make of it; None below 10 % or unknown."""
+    rated = pack.raw("rated_capacity")
+    soc = pack.raw("soc")
+    if rated is not None:
+        return rated
+    return remaining * 1000 // soc if soc is not None and soc >= 100 else None
+
+
+def _time_to_full(pack):
+    return _remaining_time(pack, True)
+
+
+def _time_to_empty(pack):
+    return _remaining_time(pack, False)
 
 
 def _cell_voltage_delta(pack):
@@ -142,11 +182,15 @@ def _balancing(pack):
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
     Register(0x90, 0, 1, 8, (
-        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells),
+        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
         # bytes 2-3, the "gather voltage", are 0 in every capture
         _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
-                  doubt=contradicts_mode),
+                  doubt=contradicts_mode, band=3),
         _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
+        _counter("energy_charged", "Energy charged", 10, "kWh", "energy"),
+        _counter("energy_discharged", "Energy discharged", 10, "kWh", "energy"),
+        _counter("capacity_charged", "Capacity charged", 100, "Ah", None, role=DIAGNOSTIC),
+        _counter("capacity_discharged", "Capacity discharged", 100, "Ah", None, role=DIAGNOSTIC),
         _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
     )),
     Register(0x93, 0, 1, 8, (
@@ -155,7 +199,9 @@ REGISTERS = (
         _flag("discharge_mosfet", "Discharge MOSFET", 2),
         _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE),
         _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", None,
-                  doubt=contradicts_capacity),
+                  doubt=contradicts_capacity, band=500),
+        _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 0, "min", "duration", "measurement"),
+        _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 0, "min", "duration", "measurement"),
     )),
     Register(0x98, 0, 1, 8, (
         _derived("problem", "Problem", FLAG, problem, device_class="problem"),
@@ -174,24 +220,26 @@ REGISTERS = (
         # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
     Register(0x91, 1000, 1, 8, (
-        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells),
+        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
+                  role=DIAGNOSTIC),
         _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
-        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells),
+        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
+                  role=DIAGNOSTIC),
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
     Register(0x92, 2000, 1, 8, (
-        _temperature("max_temperature", "Highest temperature", 0, role=DIAGNOSTIC),
+        _temperature("max_temperature", "Highest temperature", 0),
         _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE),
         _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
         _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE),
     )),
     Register(0x95, 0, 16, 6, (
-        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", role=DIAGNOSTIC,
+        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", role=DIAGNOSTIC, band=3,
                   slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x96, 2000, 3, 7, (
-        _temperature("temperature_{}", "Temperature {}", 0, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
+        _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
     )),
     Register(0x97, 1000, 1, 8, (
         _derived("balancing", "Balancing", FLAG, _balancing),

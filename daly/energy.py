@@ -1,0 +1,66 @@
+"""Energy and charge that went into and out of the battery, added up in integers from every reading of voltage and current.
+
+A step is the time between two believed readings, the trapezium between their powers; after a pause there is no reading and
+so no energy. The counters are whole Wh and mAh with the rest kept beside them: nothing is ever rounded away.
+"""
+
+from adafruit_ticks import ticks_diff
+
+LONGEST_STEP_MS = 5000  # two readings further apart tell nothing of what was between
+_WH = 360000000  # power is 0.01 W, time ms: 3600 s * 1000 * 100
+_MAH = 36000  # current is 0.1 A, time ms: 3.6 C * 10 * 1000
+COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged")
+
+
+class EnergyMeter:
+    """Four counters that never fall: Wh charged and discharged, mAh charged and discharged.
+
+    They count from the start, but `total` is None until `load` has said what was counted before: a counter that begins at 0
+    and then jumps would be a phantom in the energy dashboard.
+    """
+
+    def __init__(self):
+        self._counts = [0, 0, 0, 0]  # Wh, Wh, mAh, mAh since the start
+        self._rests = [0, 0, 0, 0]  # what does not fill one more
+        self._before = None  # the totals at the start; None: not loaded yet
+        self._last_at = None
+        self._last_power = 0
+        self._last_current = 0
+
+    def take(self, power, current, now):
+        """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
+        if self._last_at is not None:
+            step = ticks_diff(now, self._last_at)
+            if 0 < step <= LONGEST_STEP_MS:
+                self._add(0, (power + self._last_power) * step // 2, _WH)
+                self._add(2, (current + self._last_current) * step // 2, _MAH)
+        self._last_at = now
+        self._last_power = power
+        self._last_current = current
+
+    def pause(self):
+        """Nothing is known of what flows now: the next reading begins a new step."""
+        self._last_at = None
+
+    def load(self, totals):
+        """Continue from earlier totals in the order of COUNTERS; a later call with larger ones moves them up, never down."""
+        if self._before is None:
+            self._before = [0, 0, 0, 0]
+        for index in range(4):
+            self._before[index] = max(self._before[index], totals[index] - self._counts[index])
+
+    def total(self, counter):
+        """The counter's total in Wh or mAh; None until loaded."""
+        if self._before is None:
+            return None
+        index = COUNTERS.index(counter)
+        return self._before[index] + self._counts[index]
+
+    def _add(self, index, amount, unit):
+        """Add `amount` (0.01 W ms or 0.1 A ms) to a counter: charging to `index`, discharging to the one behind it."""
+        if amount < 0:
+            index += 1
+            amount = -amount
+        amount += self._rests[index]
+        self._counts[index] += amount // unit
+        self._rests[index] = amount % unit
