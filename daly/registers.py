@@ -46,7 +46,7 @@ Reading = namedtuple(
         "band",  # changes smaller than this are not worth a message and a row in a database
         "decimals",
         "unit",
-        "device_class",  # Home Assistant's
+        "device_class",  # Home Assistant's; where it has none for this, an icon of its ("mdi:...")
         "state_class",  # Home Assistant's
         "role",
         "options",  # words of a CHOICE
@@ -100,7 +100,7 @@ def _choice(key, name, offset, options, **columns):
 
 
 def _text(key, name, size):
-    return _row(key, name, TEXT, 0, size, role=DIAGNOSTIC)
+    return _row(key, name, TEXT, 0, size, role=DIAGNOSTIC, device_class="mdi:identifier")
 
 
 def _temperature(key, name, offset, **columns):
@@ -189,43 +189,47 @@ REGISTERS = (
         _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
         _counter("energy_charged", "Energy charged", 10, "kWh", "energy"),
         _counter("energy_discharged", "Energy discharged", 10, "kWh", "energy"),
-        _counter("capacity_charged", "Capacity charged", 100, "Ah", None, role=DIAGNOSTIC),
-        _counter("capacity_discharged", "Capacity discharged", 100, "Ah", None, role=DIAGNOSTIC),
+        _counter("capacity_charged", "Capacity charged", 100, "Ah", "mdi:battery-plus", role=DIAGNOSTIC),
+        _counter("capacity_discharged", "Capacity discharged", 100, "Ah", "mdi:battery-minus", role=DIAGNOSTIC),
         _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
     )),
     Register(0x93, 0, 1, 8, (
         _choice("mode", "Mode", 0, ("idle", "charging", "discharging")),
-        _flag("charge_mosfet", "Charge MOSFET", 1),
-        _flag("discharge_mosfet", "Discharge MOSFET", 2),
+        _flag("charge_mosfet", "Charge MOSFET", 1, device_class="mdi:battery-arrow-up"),
+        _flag("discharge_mosfet", "Discharge MOSFET", 2, device_class="mdi:battery-arrow-down"),
         _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE),
-        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", None,
+        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", "mdi:battery-medium",
                   doubt=contradicts_capacity, band=500),
         _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 0, "min", "duration", "measurement"),
         _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 0, "min", "duration", "measurement"),
     )),
     Register(0x98, 0, 1, 8, (
         _derived("problem", "Problem", FLAG, problem, device_class="problem"),
-        _derived("problems", "Problems", TEXT, problems_text),
+        _derived("problems", "Problems", TEXT, problems_text, device_class="mdi:alert-outline"),
         _row("alarm_byte_{}", "Alarm byte {}", BITS, 0, 1, low=0, high=255, slots=7),
         _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE),
     )),
     Register(0x94, 5000, 1, 8, (
-        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, jump=0, role=DIAGNOSTIC),
+        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, jump=0, role=DIAGNOSTIC, device_class="mdi:counter",
+                state_class="measurement"),
         _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, jump=0, role=RARE),
         _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
         _flag("load_connected", "Load connected", 3, role=RARE),
         _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
         _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
-        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, jump=1, state_class="total_increasing", role=DIAGNOSTIC),
+        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, jump=1, state_class="total_increasing", role=DIAGNOSTIC,
+                device_class="mdi:battery-sync"),
         # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
     Register(0x91, 1000, 1, 8, (
         _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
-        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC, device_class="mdi:arrow-up-bold",
+                state_class="measurement"),
         _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
-        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC),
+        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC, device_class="mdi:arrow-down-bold",
+                state_class="measurement"),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
     Register(0x92, 2000, 1, 8, (
@@ -239,15 +243,16 @@ REGISTERS = (
                   slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x96, 2000, 3, 7, (
-        _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
+        _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES,
+                     counted_by="temperature_count"),
     )),
     Register(0x97, 1000, 1, 8, (
-        _derived("balancing", "Balancing", FLAG, _balancing),
+        _derived("balancing", "Balancing", FLAG, _balancing, device_class="mdi:scale-balance"),
         _row("cell_{}_balancing", "Cell {} balancing", FLAG, 0, 1, bit=0, low=0, high=1, role=RARE,
              slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x50, None, 1, 8, (
-        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 0, 3, "Ah", None, role=DIAGNOSTIC),
+        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 0, 3, "Ah", "mdi:battery", role=DIAGNOSTIC),
         _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 0, 3, "V", "voltage", role=RARE),
     )),
     Register(0x53, None, 1, 8, (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daly.registers import CHOICE, FLAG, NUMBER, READINGS, REGISTERS, TEXT
 from daly.text import decimal_text, write_decimal
 
-MEASURED = [row for row in READINGS if row.derive is None]
+MEASURED = [row for row in READINGS if row.size]
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for
 
 # what issue 2 names, "{}" for a number
@@ -76,7 +76,7 @@ def test_a_name_is_written_in_sentence_case(row):
 @pytest.mark.parametrize("register", REGISTERS, ids=lambda r: f"0x{r.command:02X}")
 def test_rows_fit_their_payload_and_do_not_overlap(register):
     room = 8 * (8 if register.frames == 1 else register.frames * register.width)
-    covered = [bit for row in register.readings if row.derive is None for bit in bits_of(row)]
+    covered = [bit for row in register.readings if row.size for bit in bits_of(row)]
     assert len(covered) == len(set(covered))
     assert min(covered) >= 0 and max(covered) < room
 
