@@ -46,8 +46,26 @@ def main():
     health = Health(wifi.radio, poller, str(microcontroller.cpu.reset_reason).split(".")[-1].lower(), ticks_ms())
     health.problems = problems
     jobs.append(("health", health.tick))
-    discovery = Discovery(settings.MQTT_DISCOVERY_PREFIX, settings.base_topic, identity, pack, VERSION)
-    publisher = Publisher(settings.base_topic, discovery, pack, poller, health.pairs, 1000 * settings.PUBLISH_INTERVAL)
+    discovery = Discovery(
+        settings.MQTT_DISCOVERY_PREFIX,
+        settings.base_topic,
+        identity,
+        settings.DEVICE_NAME,
+        pack,
+        VERSION,
+        settings.ALLOW_CONTROL.replace(",", " ").split(),
+    )
+    publisher = Publisher(
+        settings.base_topic,
+        discovery,
+        pack,
+        poller,
+        health.pairs,
+        1000 * settings.PUBLISH_INTERVAL,
+        1000 * settings.CELLS_INTERVAL,
+        settings.DEAD_BAND_PERCENT,
+        settings.PUBLISH_EACH_VALUE,
+    )
     session = Session(settings, wifi.radio, socketpool.SocketPool(wifi.radio), publisher, "daly-" + identity)
     health.session = session
     if settings.MQTT_BROKER:

@@ -43,6 +43,7 @@ class Pack:
         self.energy = EnergyMeter()
         self.rejected = 0  # values that were impossible, or doubtful and not said twice
         self.changes = 0  # grows with every changed value: cheap to compare
+        self.gaps = 0  # grows when a value becomes unknown, or known again
 
     def raw(self, key, number=1):
         """The raw value of a reading; `number` (from 1) picks the cell or sensor. None: not known now."""
@@ -143,6 +144,7 @@ class Pack:
                     if self._raw[slot] is not None and ticks_diff(self._seen[slot], before) < 0:
                         self._raw[slot] = None
                         self.changes += 1
+                        self.gaps += 1
 
     def oldest_ms(self, now):
         """Age of the oldest reading that is still held, of those that are asked for again and again; 0 without any."""
@@ -162,6 +164,7 @@ class Pack:
             self._heard[slot] = None
         self.energy.pause()
         self.changes += 1
+        self.gaps += 1
 
     def _is_answer(self, register, payload):
         """Whether an answer of one frame may be one at all, judged by its first reading and by being all zero."""
@@ -237,6 +240,7 @@ class Pack:
         """Set a reading to `raw`, as it is."""
         slot = row.slot + index
         if self._raw[slot] != raw:
+            self.gaps += raw is None or self._raw[slot] is None
             self._raw[slot] = raw
             self.changes += 1
         self._seen[slot] = now

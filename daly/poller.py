@@ -28,7 +28,8 @@ OPTIONAL_AFTER_TIMEOUTS = 5
 OPTIONAL_PERIOD_MS = 60000
 UNHEARD_AFTER_TIMEOUTS = 3  # the same for a command that was never answered
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
-ONCE_PACE_MS = 500
+ONCE_PACE_MS = 200
+ONCE_AGAIN_MS = 2500
 # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right sum, and before that one
 # about 255 others are seen to be wrong.
 NOISY_MS = 300000
@@ -109,6 +110,14 @@ class Poller:
             if register.period_ms is not None and not self._asked[index] and self._frames_wanted(register):
                 return False
         return self.online
+
+    @property
+    def introduced(self):
+        """Whether everything that is asked once per connection has been answered, or given up."""
+        for index, register in enumerate(REGISTERS):
+            if register.period_ms is None and not self._settled[index]:
+                return False
+        return self.complete
 
     @property
     def host_address(self):
@@ -407,7 +416,7 @@ class Poller:
             self.link.unanswered.append(register.command)
         if register.period_ms is None:
             self._settled[self._turn] = unknown
-            self._wait(5 * ONCE_PACE_MS, now)
+            self._wait(ONCE_AGAIN_MS, now)
         else:
             self._wait(OPTIONAL_PERIOD_MS if unknown else 0, now)
 

@@ -30,10 +30,11 @@ class Trace:
         self._next = (self._next + 1) % KEPT
         self._count = min(self._count + 1, KEPT)
 
-    def lines(self, now):
-        """The frames as text, the oldest first: "-1240 > a540900800..." is a request sent 1240 ms before `now`."""
-        for number in range(self._count):
-            index = (self._next - self._count + number) % KEPT
+    def lines(self, now, most=KEPT):
+        """The last frames as text, the oldest first: "-1240 > a540900800..." is a request sent 1240 ms before `now`."""
+        count = min(self._count, most)
+        for number in range(count):
+            index = (self._next - count + number) % KEPT
             at = index * _SIZE
             frame = "".join(f"{byte:02x}" for byte in self._bytes[at + 1 : at + _SIZE])
             yield f"{-ticks_diff(now, self._ticks[index])} {chr(self._bytes[at])} {frame}"

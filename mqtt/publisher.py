@@ -6,14 +6,17 @@ numbers are published before it is called online and forgotten (null) right afte
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from .discovery import BRIDGE_PARTS
 from .payload import Writer, write_pack
+from .said import EachValue, Said
 
 # Home Assistant applies only part of a second announcement that follows too soon.
 ANNOUNCE_PAUSE_MS = 6000
+# After an announcement Home Assistant needs a moment before it hears states.
+RESAY_MS = 3000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
 LINK_MS = 500  # how often the words on the link are looked at
-URGENT = ("mode", "charge_mosfet", "discharge_mosfet", "problems")  # published at once when they change
 
 # what the broker has been told of the battery, in the order it is told
 _SAY_OFFLINE = 0
@@ -26,49 +29,89 @@ _ONLINE = 4
 class Publisher:
     """Says everything about one bridge and its battery. Messages are (topic, payload, retain, QoS).
 
-    `bridge(now)` gives the bridge's own state as pairs of key and value; `interval_ms` is the least time between two states.
+    `bridge(now)` gives the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
+    two states with changed pack and cell readings, `band_percent` scales the dead bands, `each_value` publishes every
+    reading on its own topic as well.
     """
 
-    def __init__(self, base, discovery, pack, poller, bridge, interval_ms):
+    def __init__(self, base, discovery, pack, poller, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False):
         self._base = base
         self._discovery = discovery
         self._pack = pack
         self._poller = poller
         self._bridge = bridge
-        self._interval_ms = interval_ms
         self._writer = Writer()
-        self._urgent = [None] * len(URGENT)
+        self._said = Said(pack, fast_ms, slow_ms, band_percent)
+        self._each = EachValue(self._said.readings) if each_value else None
+        self._messages: list = []  # to be said once, by whom it may concern
         self.begin(0)
 
     def begin(self, now):
         """A new session: say everything again."""
-        self._part = 0  # of the announcement; the battery's follow when its layout is known
-        self._announced_layout = 0
-        self._announced_at = now
+        self._begin_announcement(now)
         self._online_said = False
         self._phase = _SAY_OFFLINE
-        self._changes_said = None
-        self._state_due = now
         self._heartbeat_due = now
         self._bridge_due = now
         self._link_said = None
         self._link_due = now
+        self._again_at = self._resay_at = None
+        self._said.begin(now)
+        if self._each is not None:
+            self._each.begin()
+
+    def announce_again(self, now, delay_ms):
+        """Home Assistant has started: after the delay say discovery, and a while later availability and states, once more."""
+        self._again_at = ticks_add(now, delay_ms)
+
+    def say(self, topic, payload, retain=False):
+        """Say something once, as soon as there is time; `topic` without the base."""
+        self._messages.append((self._base + topic, payload, retain, 1))
 
     def poll(self, now):
         """The next message, or None."""
+        if self._again_at is not None or self._resay_at is not None:
+            self._say_again(now)
         return (
-            self._announcement(now) or self._availability() or self._link(now) or self._battery(now) or self._bridge_state(now)
+            self._announcement(now)
+            or self._availability()
+            or (self._messages.pop(0) if self._messages else None)
+            or self._link(now)
+            or self._battery(now)
+            or self._each_value()
+            or self._bridge_state(now)
         )
 
+    # discovery
+
+    def _begin_announcement(self, now):
+        self._part = 0
+        self._announced_layout = 0
+        self._announced_at = now
+
+    def _say_again(self, now):
+        if self._again_at is not None and ticks_diff(now, self._again_at) >= 0:
+            self._again_at = None
+            self._begin_announcement(now)
+            self._resay_at = ticks_add(now, RESAY_MS)
+        elif self._resay_at is not None and ticks_diff(now, self._resay_at) >= 0:
+            self._resay_at = None
+            self._online_said = False
+            self._link_said = None
+            self._bridge_due = now
+            self._phase = _OFFLINE if self._phase == _ONLINE and self._poller.complete else _SAY_OFFLINE
+
     def _announcement(self, now):
-        if self._part == 0:
+        if self._part < BRIDGE_PARTS:
             return self._announce(now)
         layout = self._pack.layout_changes
         if self._announced_layout != layout and self._poller.complete:
-            if self._announced_layout and ticks_diff(now, self._announced_at) < ANNOUNCE_PAUSE_MS:
+            # one announcement with serial number and versions rather than two; silent boards are not waited for long
+            waits = self._announced_layout or not self._poller.introduced
+            if waits and ticks_diff(now, self._announced_at) < ANNOUNCE_PAUSE_MS:
                 return None
             self._announced_layout = layout
-            self._part = 1
+            self._part = BRIDGE_PARTS
         if self._announced_layout and self._part < self._discovery.parts():
             return self._announce(now)
         return None
@@ -78,6 +121,8 @@ class Publisher:
         self._part += 1
         self._announced_at = now
         return topic, payload, True, 1
+
+    # availability and words
 
     def _availability(self):
         if self._online_said:
@@ -96,42 +141,31 @@ class Publisher:
         self._link_said = text
         return self._base + "/bms1/link", text, True, 1
 
+    # states
+
     def _battery(self, now):
         phase = self._phase
-        if phase == _SAY_OFFLINE or (phase == _ONLINE and not self._poller.online):
+        if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
             return self._base + "/bms1/status", "offline", True, 1
-        if phase == _SAY_UNKNOWN:
-            self._phase = _OFFLINE
-            return self._battery_state(now)
-        if phase == _OFFLINE and self._poller.complete:
-            self._phase = _SAY_ONLINE
+        if phase == _SAY_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
+            self._phase = phase + 1
+            self._said.take_all(now)
             return self._battery_state(now)
         if phase == _SAY_ONLINE:
             self._phase = _ONLINE
             return self._base + "/bms1/status", "online", True, 1
-        return self._battery_state(now) if self._is_state_due(now) else None
-
-    def _is_state_due(self, now):
-        if ticks_diff(now, self._heartbeat_due) >= 0:
-            return True
-        if self._phase != _ONLINE or self._changes_said == self._pack.changes:
-            return False
-        return ticks_diff(now, self._state_due) >= 0 or self._is_urgent()
-
-    def _is_urgent(self):
-        for index, key in enumerate(URGENT):
-            if self._urgent[index] != self._pack.raw(key):
-                return True
-        return False
+        if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
+            return self._battery_state(now)
+        return None
 
     def _battery_state(self, now):
-        self._changes_said = self._pack.changes
-        self._state_due = ticks_add(now, self._interval_ms)
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
-        for index, key in enumerate(URGENT):
-            self._urgent[index] = self._pack.raw(key)
-        return self._base + "/bms1/state", write_pack(self._writer.clear(), self._pack).bytes(), True, 0
+        return self._base + "/bms1/state", write_pack(self._writer.clear(), self._said.readings).bytes(), True, 0
+
+    def _each_value(self):
+        value = self._each.poll() if self._each is not None else None
+        return None if value is None else (self._base + "/bms1/" + value[0], value[1], True, 0)
 
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:

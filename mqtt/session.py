@@ -11,6 +11,7 @@ import adafruit_minimqtt.adafruit_minimqtt as minimqtt
 from adafruit_connection_manager import connection_manager_close_all
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
+from .commands import MAX_PAYLOAD
 from .wire import Pool
 
 KEEP_ALIVE_S = 15
@@ -20,21 +21,29 @@ READ_MS = 50  # how often the socket is looked at
 ANSWER_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
 FIRST_PAUSE_MS = 1000
 LONGEST_PAUSE_MS = 60000
+INBOX_SIZE = 8  # messages that may wait to be handed over; there is one person pressing one button
 _OUT_OF_REACH_S = 1 << 18  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
 # What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker is at fault.
 FAULTS = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, minimqtt.MMQTTException)
 
 
 class Session:
-    """Keeps the link up and says what the publisher has to say. `trouble` is None or why there is no link, in words."""
+    """Keeps the link up, says what the publisher has to say and hands what arrives to `commands`.
 
-    def __init__(self, settings, radio, socket_pool, publisher, client_id, ssl_context=None):
+    `trouble` is None or why there is no link, in words.
+    """
+
+    def __init__(self, settings, radio, socket_pool, publisher, commands, client_id, ssl_context=None):
         self.connected = False
         self.connects = 0
         self.trouble = "connecting"
         self._settings = settings
         self._radio = radio
         self._publisher = publisher
+        self._commands = commands
+        self._inbox: list = []  # (topic, payload, retained) of what arrived and is not handed over yet
+        self._dropped = 0
+        self._open = False  # connected, but perhaps not subscribed yet
         self._pool = Pool(socket_pool)
         self._client = minimqtt.MQTT(
             broker=settings.MQTT_BROKER,
@@ -49,7 +58,9 @@ class Session:
             recv_timeout=ANSWER_TIMEOUT_S,
             keep_alive=KEEP_ALIVE_S,
             connect_retries=1,
+            use_binary_mode=True,  # else a payload that is not UTF-8 would end the connection, a retained one for ever
         )
+        self._client.on_message = self._note
         self._client.will_set(settings.base_topic + "/status", "offline", retain=True, qos=1)
         self._pause_ms = FIRST_PAUSE_MS
         self._next_try = None
@@ -58,6 +69,8 @@ class Session:
 
     def tick(self, now):
         """At most one bounded piece of network work."""
+        if self._inbox:
+            self._hand_over(now)
         message = self._publisher.poll(now) if self.connected else None
         try:
             if message is not None:
@@ -65,6 +78,8 @@ class Session:
                 self._client.publish(topic, payload, retain=retain, qos=qos)
             elif self.connected:
                 self._listen(now)
+            elif self._open:
+                self._subscribe()
             elif self._next_try is None or ticks_diff(now, self._next_try) >= 0:
                 self._connect()
         except FAULTS as error:
@@ -89,7 +104,25 @@ class Session:
         self._client.keep_alive = KEEP_ALIVE_S
         self._client.connect()
         self._client.keep_alive = _OUT_OF_REACH_S
-        now = ticks_ms()
+        self._open = True
+
+    def _subscribe(self):
+        """Listen to the commands, anew after every connect: MiniMQTT and the broker forget.
+
+        What somebody left retained on a command's topic is cleared first, or the broker would send it now.
+        """
+        for topic in self._commands.own_topics():
+            self._client.publish(topic, b"", retain=True)
+        try:
+            self._client.subscribe([(topic, 0) for topic in self._commands.topics()])
+        except minimqtt.MMQTTException as error:
+            if not str(error.args[0]).startswith("SUBACK Failure"):
+                raise
+            print("MQTT: the broker's access rules forbid to listen to all commands:", error.args[0])
+        self._client._subscribed_topics.clear()  # it would only grow, with every connect
+        self._begin(ticks_ms())
+
+    def _begin(self, now):
         self._next_read = now
         self._next_ping = ticks_add(now, PING_MS)
         self._pause_ms = FIRST_PAUSE_MS
@@ -104,8 +137,23 @@ class Session:
         self._radio.connect(self._settings.CIRCUITPY_WIFI_SSID, self._settings.CIRCUITPY_WIFI_PASSWORD)
         print("Wi-Fi: joined", self._settings.CIRCUITPY_WIFI_SSID)
 
+    def _note(self, _client, topic, payload):
+        """MiniMQTT calls this in the midst of its own work, even of our publishing: only remember the message."""
+        if len(self._inbox) < INBOX_SIZE:
+            self._inbox.append((topic, payload[: MAX_PAYLOAD + 1], self._pool.link.retained))
+        else:
+            self._dropped += 1
+
+    def _hand_over(self, now):
+        topic, payload, retained = self._inbox.pop(0)
+        if self._dropped:
+            print(f"MQTT: {self._dropped} messages came too fast and were dropped")
+            self._dropped = 0
+        self._commands.take(topic, payload, retained, now)
+
     def _fail(self, error):
-        self.connected = False
+        self.connected = self._open = False
+        self._inbox.clear()  # a command older than the link is not carried out
         # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]
         self._next_try = ticks_add(ticks_ms(), self._pause_ms)

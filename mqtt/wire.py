@@ -51,6 +51,9 @@ class Link:
         self._given = 0  # bytes of it that MiniMQTT has read
         self._skip = 0  # bytes of an oversized packet still to be thrown away
         self.refused = 0  # oversized packets
+        self.large = (
+            None  # (topic, beginning of the payload, retained) of the last oversized message; whoever reads it clears it
+        )
         self.retained = False  # RETAIN flag of the packet that MiniMQTT reads or read last
         self.heard = ticks_ms()  # when the last byte arrived
 
@@ -158,13 +161,24 @@ class Link:
         return False
 
     def _measure(self, total):
-        if total > MAX_PACKET:
-            self.refused += 1
-            self._skip = total - self._filled
-            self._filled = 0
-            return False
+        if total > MAX_PACKET and self._filled == MAX_PACKET:
+            self._refuse(total)
         self._packet = total if self._filled >= total else 0
         return self._packet > 0
+
+    def _refuse(self, total):
+        """Throw an oversized packet away; of a message the beginning is kept, as much as the buffer holds."""
+        self.refused += 1
+        at = 2
+        while self._buffer[at - 1] & 0x80:
+            at += 1
+        begin = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
+        payload = begin + (2 if self._buffer[0] & 0x06 else 0)  # QoS 1 has a packet id
+        if self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
+            topic = bytes(self._buffer[at + 2 : begin])
+            self.large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
+        self._skip = total - self._filled
+        self._filled = 0
 
     def _drop_packet(self):
         rest = self._filled - self._packet

@@ -1,0 +1,64 @@
+"""Keeps the energy counters across restarts: in the chip's memory, and out of the broker's retained state.
+
+The chip's memory is written seldom (see memory.py); the retained state is seconds old but may be gone or tampered with. The
+larger of the two counts. Until the broker was asked, the counters are not published: a number that is corrected a moment
+later would be a dip or a jump in somebody's energy dashboard.
+"""
+
+from daly.energy import COUNTERS
+
+LARGEST = 10**10  # Wh or mAh: nobody's battery; beyond, it is not our own state
+
+
+class Keeper:
+    """Loads the counters of `energy` once, and writes them to `memory` as often as its wear budget allows."""
+
+    def __init__(self, memory, energy):
+        self._memory = memory
+        self._energy = energy
+        self._kept = memory.totals
+        self.loaded = False
+
+    def recalled(self, state):
+        """The broker was asked: `state` is the beginning of the retained state as bytes, or None when there is none."""
+        totals = list(self._memory.totals or (0, 0, 0, 0))
+        if state is not None:
+            for index, counter in enumerate(COUNTERS):
+                said = find_decimal(state, counter)
+                if said is not None and said <= LARGEST:
+                    totals[index] = max(totals[index], said)
+        self._energy.load(totals)
+        self.loaded = True
+
+    def tick(self, now):
+        """Write the counters if they have moved and a write is due."""
+        if self.loaded and self._memory.is_due(now):
+            self.save()
+
+    def save(self):
+        """Write the counters now if they have moved: before a restart that we do ourselves."""
+        if not self.loaded:
+            return
+        totals = tuple(self._energy.total(counter) for counter in COUNTERS)
+        if totals != self._kept:
+            self._kept = self._memory.totals = totals
+            self._memory.save()
+
+
+def find_decimal(state, key):
+    """The number with three decimals behind `"key":` in JSON text as bytes, as an integer of thousandths; None: not there."""
+    mark = b'"' + key.encode() + b'":'
+    at = state.find(mark)
+    if at < 0:
+        return None
+    number = 0
+    decimals = None
+    for byte in state[at + len(mark) :]:
+        if 48 <= byte <= 57 and decimals != 3:
+            number = 10 * number + byte - 48
+            decimals = None if decimals is None else decimals + 1
+        elif byte == 46 and decimals is None:  # "."
+            decimals = 0
+        else:
+            break
+    return number if decimals == 3 else None

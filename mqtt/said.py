@@ -1,0 +1,121 @@
+"""What the broker has been told of a battery: the readings as last published, and which new ones are worth telling.
+
+Every change of every entity is a row in somebody's database. So a reading is told when it has left its dead band (the
+table's `band`), cells and rare ones less often than the pack; what becomes unknown, or known again, is told at once.
+"""
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+from daly.pack import Pack
+from daly.registers import BITS, CHOICE, FLAG, MAIN, NUMBER, READINGS
+
+from .payload import key_of
+
+EXACT_MS = 300000  # so often everything is told as it is, dead band or not
+_UNTOLD = "untold"  # no raw, and not None
+URGENT = tuple(row for row in READINGS if row.kind == BITS or (row.role == MAIN and row.kind in (FLAG, CHOICE)))
+
+
+class Said:
+    """`readings` is a Pack to be written as JSON. `pack` is the live one; intervals in ms; `band_percent` scales the bands."""
+
+    def __init__(self, pack, fast_ms, slow_ms, band_percent):
+        self.readings = Pack()
+        self.readings.layout = pack.layout
+        self._pack = pack
+        self._fast_ms = fast_ms
+        self._slow_ms = slow_ms
+        self._band_percent = band_percent
+        self.begin(0)
+
+    def begin(self, now):
+        """Everything is to be told again."""
+        self._fast_due = self._slow_due = self._exact_due = now
+        self._changes = self._urgent_changes = self._gaps = None
+
+    def take_all(self, now):
+        """Take every reading as it is now."""
+        self.begin(now)
+        self.take(now)
+
+    def take(self, now):
+        """Take over what is worth telling now; True when that is anything."""
+        pack = self._pack
+        self.readings.inverted = pack.inverted
+        if ticks_diff(now, self._fast_due) < 0:
+            return self._take_urgent(now)
+        self._fast_due = ticks_add(now, self._fast_ms)
+        exact = ticks_diff(now, self._exact_due) >= 0
+        slow = exact or ticks_diff(now, self._slow_due) >= 0
+        if slow:
+            self._slow_due = ticks_add(now, self._slow_ms)
+        if exact:
+            self._exact_due = ticks_add(now, EXACT_MS)
+        elif self._changes == pack.changes:
+            return False
+        self._changes = self._urgent_changes = pack.changes
+        self._gaps = pack.gaps
+        return self._take_rows(READINGS, now, True, slow, exact)
+
+    def _take_urgent(self, now):
+        """Alarms, MOSFETs and mode do not wait, nor does what becomes unknown or known."""
+        pack = self._pack
+        if self._urgent_changes == pack.changes:
+            return False
+        self._urgent_changes = pack.changes
+        rows = URGENT if self._gaps == pack.gaps else READINGS
+        self._gaps = pack.gaps
+        return self._take_rows(rows, now, False, False, False)
+
+    def _take_rows(self, rows, now, fast, slow, exact):
+        changed = False
+        for row in rows:
+            if row.derive is None:
+                due = slow or (fast and row.role == MAIN and row.slots == 1)
+                for index in range(self._pack.count(row)):
+                    raw = self._pack.at(row, index)
+                    said = self.readings.at(row, index)
+                    if raw != said and (exact or self._is_worth(row, raw, said, due)):
+                        self.readings.put(row, index, raw, now)
+                        changed = True
+        return changed
+
+    def _is_worth(self, row, raw, said, due):
+        if raw is None or said is None or row in URGENT:
+            return True
+        if not due:
+            return False
+        return row.kind != NUMBER or 100 * abs(raw - said) >= row.band * self._band_percent
+
+
+class EachValue:
+    """Every reading on a topic of its own, for those who do not read JSON: what differs from what was told there last."""
+
+    def __init__(self, readings):
+        self._readings = readings
+        self._told = [_UNTOLD] * sum(row.slots for row in READINGS)
+
+    def begin(self):
+        """Everything is to be told again."""
+        for position in range(len(self._told)):
+            self._told[position] = _UNTOLD
+
+    def poll(self):
+        """(key, text) of the next reading to be told, "" for one that is not known; None when all is told."""
+        position = 0
+        for row in READINGS:
+            if row.kind != BITS:
+                for index in range(self._readings.count(row)):
+                    raw = self._readings.at(row, index)
+                    if raw != self._told[position + index]:
+                        self._told[position + index] = raw
+                        return key_of(row, index), self._text(row, index, raw)
+            position += row.slots
+        return None
+
+    def _text(self, row, index, raw):
+        if raw is None:
+            return ""
+        if row.kind == FLAG:
+            return "ON" if raw else "OFF"
+        return self._readings.text(row, index)
