@@ -1,5 +1,7 @@
 """The wiring: makes the parts from the settings and the board, and hands them to the loop."""
 
+import random
+
 import board
 import busio
 import microcontroller
@@ -12,6 +14,7 @@ from daly.poller import Poller
 from daly.port import RECEIVE_BUFFER_SIZE, Port
 from display import pages
 from display.screen import Screen
+from mqtt.commands import Commands
 from mqtt.discovery import Discovery
 from mqtt.publisher import Publisher
 from mqtt.session import Session
@@ -66,7 +69,9 @@ def main():
         settings.DEAD_BAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
     )
-    session = Session(settings, wifi.radio, socketpool.SocketPool(wifi.radio), publisher, "daly-" + identity)
+    commands = Commands()
+    add_commands(commands, settings, publisher)
+    session = Session(settings, wifi.radio, socketpool.SocketPool(wifi.radio), publisher, commands, "daly-" + identity)
     health.session = session
     if settings.MQTT_BROKER:
         jobs.append(("mqtt", session.tick))
@@ -77,6 +82,17 @@ def main():
     for problem in problems:
         print("Settings:", problem)
     Loop(ticks_ms, jobs).run()
+
+
+def add_commands(commands, settings, publisher):
+    """What the broker's messages may ask for."""
+
+    def birth(word, now):
+        if word == "online":  # after a random while, so that a house full of devices does not talk at once
+            publisher.announce_again(now, random.randrange(1000, 5000))
+
+    if settings.MQTT_BIRTH_TOPIC:
+        commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
 
 
 def make_uart(settings, problems):

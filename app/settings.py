@@ -40,6 +40,7 @@ SETTINGS = (
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
     _text("MQTT_BASE_TOPIC"),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
+    _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
     _number("PUBLISH_INTERVAL", 2, 1, 3600),
     _number("CELLS_INTERVAL", 30, 1, 3600),
     _number("DEAD_BAND_PERCENT", 100, 0, 1000),
@@ -54,6 +55,11 @@ SETTINGS = (
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),
     _number("STALE_PERIODS", 3, 2, 100),
     _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
+    Setting("WAKE_PIN", PIN, "", 0, 20),
+    Setting("WAKE_ACTIVE_HIGH", SWITCH, True, None, None),
+    _number("WAKE_MIN_SOC", 20, 0, 100),
+    _number("WAKE_MIN_CELL_MV", 3000, 1000, 4200),
+    _number("WAKE_EVERY_MINUTES", 60, 1, 10080),
     Setting("OLED", SWITCH, True, None, None),
     Setting("OLED_SDA", PIN, "SDA", 1, 20),
     Setting("OLED_SCL", PIN, "SCL", 1, 20),
@@ -198,7 +204,8 @@ def _wanted(setting):
     if setting.kind == CHOICE:
         return "one of " + ", ".join(f'"{word}"' for word in setting.low)
     if setting.kind == PIN:
-        return f'the name of a pin as on the board, as {setting.key} = "{setting.default}"'
+        example = setting.default or "IO17"
+        return f'the name of a pin as on the board, as {setting.key} = "{example}"'
     return f'a text of {setting.low} to {setting.high} characters in double quotes, as {setting.key} = "text"'
 
 

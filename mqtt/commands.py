@@ -1,0 +1,70 @@
+"""What messages from the broker make the bridge do: a topic, the exact words it understands, the function that does it.
+
+Performs no I/O but to say what it refuses. A retained message is never carried out: it would be somebody's old wish, repeated
+at every connect. Nothing is guessed: a word that differs by a single space is not the word.
+"""
+
+MAX_PAYLOAD = 32  # longer than every word and number that anybody has to say here
+_SHOWN = 40
+
+
+class Commands:
+    """The topics to listen to. `add` one for each thing that can be asked for."""
+
+    def __init__(self):
+        self._entries = {}
+
+    def add(self, topic, words, function, ours=True):
+        """Have `function(word, now)` called when a message on `topic` is exactly one of `words`.
+
+        `words` None: any printable ASCII up to MAX_PAYLOAD, which the function judges. It returns None, or why it refuses, in
+        words. `ours`: the topic is for us alone, so that what somebody left there, retained, may be cleared.
+        """
+        self._entries[topic] = (words, function, ours)
+
+    def topics(self):
+        """Every topic to subscribe to."""
+        return list(self._entries)
+
+    def own_topics(self):
+        """Those of them whose retained messages are to be cleared before."""
+        return [topic for topic in self._entries if self._entries[topic][2]]
+
+    def take(self, topic, payload, retained, now):
+        """Carry out one message, `payload` as bytes, or say why not."""
+        entry = self._entries.get(topic)
+        if entry is None:
+            _refuse(topic, "it is no command of this bridge")
+            return
+        words, function, ours = entry
+        if retained:
+            if ours:
+                _refuse(topic, "it was retained, so it may be old; send it without the retain flag")
+        elif payload:  # an empty one is somebody clearing a retained one
+            word = _word(payload)
+            if word is None or (words is not None and word not in words):
+                _refuse(topic, f"{' or '.join(words or ('printable text',))} is understood, not \"{shown(payload)}\"")
+                return
+            refusal = function(word, now)
+            if refusal:
+                _refuse(topic, refusal)
+
+
+def shown(payload):
+    """The beginning of some bytes, safe to print."""
+    text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in payload[:_SHOWN])
+    return text if len(payload) <= _SHOWN else text + "..."
+
+
+def _refuse(topic, reason):
+    print(f"Message on {shown(topic.encode())} ignored: {reason}.")
+
+
+def _word(payload):
+    """The payload as str; None when it is too long or anything but printable ASCII."""
+    if len(payload) > MAX_PAYLOAD:
+        return None
+    for byte in payload:
+        if not 0x20 <= byte < 0x7F:
+            return None
+    return str(payload, "ascii")
