@@ -65,6 +65,8 @@ def message_faults(topic, payload, prefix="homeassistant"):
     if not message["cmps"]:
         faults.append("no components")
     for key, entity in message["cmps"].items():
+        if entity.keys() == {"p"} and entity["p"] in PLATFORMS:
+            continue  # a removal
         faults += [f"{key}: {fault}" for fault in entity_faults(entity, "stat_t" in message)]
     return faults
 

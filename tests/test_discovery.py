@@ -8,29 +8,30 @@ from home_assistant_rules import entity_faults, message_faults
 
 from daly.pack import Pack
 from daly.registers import CHOICE, FLAG, NUMBER, READING
-from mqtt.discovery import Discovery
+from mqtt.discovery import BRIDGE_PARTS, CONTROLS, PER_MESSAGE, Discovery
 from mqtt.payload import Writer, write_pack
 
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
 
 
-def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", **identity):
+def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
     pack.layout.update(cell_count=cells, temperature_count=temperatures, **identity)
-    return Discovery(prefix, base, "c0ffee", pack, "1.2.3"), pack
+    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed), pack
 
 
 def messages(cells, temperatures=2, **others):
-    """[(topic, message as dict)] of all there is to announce."""
+    """[(topic, message as dict)] of all there is to announce; empty messages, which remove, left out."""
     discovery, _ = make(cells, temperatures, **others)
     said = [discovery.message(part) for part in range(discovery.parts())]
-    return [(topic, json.loads(text)) for topic, text in said]
+    return [(topic, json.loads(text)) for topic, text in said if text]
 
 
 def entities(said):
-    """[(key, entity, the message it is in)]."""
-    return [(key, entity, message) for _, message in said for key, entity in message["cmps"].items()]
+    """[(key, entity, the message it is in)]; removals, which name nothing but a platform, left out."""
+    found = [(key, entity, message) for _, message in said for key, entity in message["cmps"].items()]
+    return [(key, entity, message) for key, entity, message in found if len(entity) > 1]
 
 
 @pytest.mark.parametrize("cells", [1, 4, 16, 48])
@@ -38,13 +39,20 @@ def entities(said):
 def test_home_assistant_drops_nothing(cells, identity):
     discovery, _ = make(cells, 16, **identity)
     for part in range(discovery.parts()):
-        assert message_faults(*discovery.message(part)) == []
+        topic, text = discovery.message(part)
+        assert not text or message_faults(topic, text.decode()) == []
 
 
 def test_the_rules_find_what_home_assistant_would_drop():
-    topic, message = messages(4)[1]
+    topic, message = messages(4)[BRIDGE_PARTS]
     assert message_faults(topic, json.dumps(message)) == []
-    for key, value in (("exp_aft", 60), ("~", "daly"), ("avty_t", "x"), ("o", {"sw": "1"}), ("cmps", {"a": {"p": "sensor"}})):
+    for key, value in (
+        ("exp_aft", 60),
+        ("~", "daly"),
+        ("avty_t", "x"),
+        ("o", {"sw": "1"}),
+        ("cmps", {"a": {"p": "sensor", "name": "A"}}),
+    ):
         assert message_faults(topic, json.dumps({**message, key: value})) != [], key
     entity = message["cmps"]["pack_voltage"]
     for key, value in (("unit_of_meas", "A"), ("stat_cla", "total"), ("dev_cla", "charge"), ("ent_cat", "config"), ("ic", "x")):
@@ -56,21 +64,19 @@ def test_the_rules_find_what_home_assistant_would_drop():
 @pytest.mark.parametrize("cells", range(1, 49))
 def test_no_message_is_too_large(cells):
     discovery, _ = make(cells, 16, base="a/rather/long/base/topic/of/somebody", **IDENTITY)
-    sizes = [len(discovery.message(part)[1].encode()) for part in range(discovery.parts())]
+    sizes = [len(discovery.message(part)[1]) for part in range(discovery.parts())]
     assert max(sizes) <= LARGEST
 
 
 @pytest.mark.parametrize("cells", [1, 16, 48])
 def test_every_reading_that_is_published_has_an_entity_and_every_template_a_reading(cells):
-    discovery, pack = make(cells, 3)
+    _, pack = make(cells, 3)
     published = json.loads(write_pack(Writer(), pack).bytes())
-    battery = [message for _, message in (discovery.message(part) for part in range(1, discovery.parts()))]
     announced = {}
-    for message in map(json.loads, battery):
+    for key, entity, message in entities(messages(cells, 3)[BRIDGE_PARTS:]):
         assert message["stat_t"] == "daly/c0ffee/bms1/state"
-        for key, entity in message["cmps"].items():
-            assert key not in announced
-            announced[key] = entity
+        assert key not in announced
+        announced[key] = entity
     from_state = {key: entity for key, entity in announced.items() if "stat_t" not in entity}
     assert from_state.keys() == published.keys()
     for key, entity in from_state.items():
@@ -95,23 +101,26 @@ def test_unique_ids_stay_when_the_battery_is_another():
 def test_topics_are_different_and_make_two_devices():
     said = messages(48, 16)
     assert len({topic for topic, _ in said}) == len(said)
-    assert [message["dev"]["ids"] for _, message in said] == [["daly_c0ffee"]] + (len(said) - 1) * [["daly_c0ffee_bms1"]]
-    assert all(message["dev"]["via_device"] == "daly_c0ffee" for _, message in said[1:])
+    assert [message["dev"]["ids"] for _, message in said] == BRIDGE_PARTS * [["daly_c0ffee"]] + (len(said) - BRIDGE_PARTS) * [
+        ["daly_c0ffee_bms1"]
+    ]
+    assert all(message["dev"]["via_device"] == "daly_c0ffee" for _, message in said[BRIDGE_PARTS:])
     assert "via_device" not in said[0][1]["dev"]
 
 
 def test_the_battery_is_available_while_bridge_and_bms_are_and_the_bridge_by_itself():
-    bridge, *battery = [message for _, message in messages(16)]
-    assert bridge["avty"] == [{"t": "daly/c0ffee/status"}]
-    for message in battery:
+    said = [message for _, message in messages(16)]
+    for message in said[:BRIDGE_PARTS]:
+        assert message["avty"] == [{"t": "daly/c0ffee/status"}]
+    for message in said[BRIDGE_PARTS:]:
         assert message["avty"] == [{"t": "daly/c0ffee/status"}, {"t": "daly/c0ffee/bms1/status"}]
         assert message["avty_mode"] == "all"
 
 
 def test_the_battery_has_the_versions_it_told():
-    device = messages(16, **IDENTITY)[1][1]["dev"]
+    device = messages(16, **IDENTITY)[BRIDGE_PARTS][1]["dev"]
     assert (device["sn"], device["sw"], device["hw"]) == tuple(IDENTITY.values())
-    assert not {"sn", "sw", "hw"} & messages(16)[1][1]["dev"].keys()
+    assert not {"sn", "sw", "hw"} & messages(16)[BRIDGE_PARTS][1]["dev"].keys()
 
 
 def test_entities_say_what_the_table_says():
@@ -121,10 +130,10 @@ def test_entities_say_what_the_table_says():
             continue
         assert entity["p"] == ("binary_sensor" if row.kind == FLAG else "sensor")
         assert entity.get("unit_of_meas") == row.unit and entity.get("stat_cla") == row.state_class
-        assert entity.get("dev_cla") == row.device_class
+        assert (entity.get("dev_cla") or entity.get("ic")) == row.device_class
         assert entity.get("ops") == (list(row.options) if row.kind == CHOICE else None)
         if row.kind == NUMBER and row.unit:
-            assert entity["sug_dsp_prc"] == row.decimals
+            assert entity["sug_dsp_prc"] == {"power": 0}.get(row.key, min(row.decimals, entity["sug_dsp_prc"]))
 
 
 def test_values_that_are_said_again_and_again_expire_and_what_is_said_once_does_not():
@@ -139,3 +148,26 @@ def test_another_prefix_and_base_topic_are_used_everywhere():
     for topic, message in messages(16, base="shed/battery", prefix="ha/disco"):
         assert topic.startswith("ha/disco/device/") and message_faults(topic, json.dumps(message), "ha/disco") == []
         assert "daly/c0ffee" not in json.dumps(message)
+
+
+@pytest.mark.parametrize("cells", [1, 8, 13, 48])
+def test_cells_that_are_not_there_are_removed(cells):
+    """What an earlier announcement may have made is named with its platform alone, or its whole message is empty."""
+    discovery, _ = make(cells)
+    said = dict(discovery.message(part) for part in range(discovery.parts()))
+    for cell in range(1, 49):
+        first = (cell - 1) // PER_MESSAGE * PER_MESSAGE + 1
+        text = said[f"homeassistant/device/daly_c0ffee_bms1_cell_voltage_{first}/config"]
+        if cell <= cells:
+            assert len(json.loads(text)["cmps"][f"cell_{cell}_voltage"]) > 5
+        else:
+            assert text == b"" or json.loads(text)["cmps"][f"cell_{cell}_voltage"] == {"p": "sensor"}
+
+
+def test_controls_are_announced_only_when_allowed_and_else_removed():
+    for control in CONTROLS:
+        for allowed in ((), (control[0],)):
+            found = {key: e for _, message in messages(4, allowed=allowed) for key, e in message["cmps"].items()}
+            entity = found[f"{control[0]}_{control[1]}"]
+            assert ("cmd_t" in entity) == bool(allowed)
+            assert entity == {"p": control[1]} or "ret" not in entity  # a retained command would be replayed
