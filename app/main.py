@@ -1,17 +1,21 @@
 """The wiring: makes the parts from the settings and the board, and hands them to the loop."""
 
 import random
+import sys
 
 import board
 import busio
+import digitalio
 import microcontroller
 import socketpool
+import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
 
 from daly.pack import Pack
 from daly.poller import Poller
 from daly.port import RECEIVE_BUFFER_SIZE, Port
+from daly.wake import Waker
 from display import pages
 from display.screen import Screen
 from mqtt.commands import Commands
@@ -19,9 +23,11 @@ from mqtt.discovery import Discovery
 from mqtt.publisher import Publisher
 from mqtt.session import Session
 
+from .console import Console
 from .health import Health
 from .loop import Loop
 from .settings import load
+from .support import Support
 from .version import VERSION
 
 
@@ -31,7 +37,8 @@ def main():
     settings = load()
     identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
-    jobs = []
+    jobs: list = []
+    loop = Loop(ticks_ms, jobs)
     problems = settings.problems
     panel = make_panel(settings, problems)
     pack = Pack()
@@ -46,6 +53,9 @@ def main():
     uart = make_uart(settings, problems)
     if uart is not None:
         jobs.append(("bms", Port(uart, poller).tick))
+    waker = make_waker(settings, poller, problems)
+    if waker is not None:
+        jobs.append(("wake", waker.tick))
     health = Health(wifi.radio, poller, str(microcontroller.cpu.reset_reason).split(".")[-1].lower(), ticks_ms())
     health.problems = problems
     jobs.append(("health", health.tick))
@@ -70,7 +80,10 @@ def main():
         settings.PUBLISH_EACH_VALUE,
     )
     commands = Commands()
-    add_commands(commands, settings, publisher)
+    support = Support(settings, poller, health, loop)
+    jobs.append(("support", support.tick))
+    jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"support": support.show}).tick))
+    add_commands(commands, settings, publisher, support)
     session = Session(settings, wifi.radio, socketpool.SocketPool(wifi.radio), publisher, commands, "daly-" + identity)
     health.session = session
     if settings.MQTT_BROKER:
@@ -81,16 +94,20 @@ def main():
         jobs.append(("screen", Screen(panel, pack, poller, session, problems).tick))
     for problem in problems:
         print("Settings:", problem)
-    Loop(ticks_ms, jobs).run()
+    loop.run()
 
 
-def add_commands(commands, settings, publisher):
+def add_commands(commands, settings, publisher, support):
     """What the broker's messages may ask for."""
+
+    def send_support(_word, now):
+        return support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now)
 
     def birth(word, now):
         if word == "online":  # after a random while, so that a house full of devices does not talk at once
             publisher.announce_again(now, random.randrange(1000, 5000))
 
+    commands.add(settings.base_topic + "/support/set", ("PRESS",), send_support)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
 
@@ -106,6 +123,26 @@ def make_uart(settings, problems):
     except (ValueError, RuntimeError) as error:
         problems.append(f"UART_TX {settings.UART_TX}, UART_RX {settings.UART_RX}: {error}; choose two free pins.")
         return None
+
+
+def make_waker(settings, poller, problems):
+    """What wakes a sleeping BMS by its wake pin; None when that is not wanted, or not possible: with one more problem."""
+    if not settings.WAKE_PIN:
+        return None
+    pin = find_pin(settings, "WAKE_PIN", problems)
+    if pin is None:
+        return None
+    try:
+        output = digitalio.DigitalInOut(pin)
+    except ValueError as error:
+        problems.append(f"WAKE_PIN {settings.WAKE_PIN}: {error}; choose a free pin.")
+        return None
+    output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
+
+    def drive(active):
+        output.value = active == settings.WAKE_ACTIVE_HIGH
+
+    return Waker(poller, drive, settings.WAKE_EVERY_MINUTES, settings.WAKE_MIN_SOC, settings.WAKE_MIN_CELL_MV)
 
 
 def make_panel(settings, problems):

@@ -43,7 +43,8 @@ class Commands:
         elif payload:  # an empty one is somebody clearing a retained one
             word = _word(payload)
             if word is None or (words is not None and word not in words):
-                _refuse(topic, f"{' or '.join(words or ('printable text',))} is understood, not \"{shown(payload)}\"")
+                understood = " or ".join(words) if words else "a short text"
+                _refuse(topic, f'{understood} is understood, not "{shown(payload)}"')
                 return
             refusal = function(word, now)
             if refusal:

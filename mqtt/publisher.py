@@ -64,9 +64,9 @@ class Publisher:
         """Home Assistant has started: after the delay say discovery, and a while later availability and states, once more."""
         self._again_at = ticks_add(now, delay_ms)
 
-    def say(self, topic, payload, retain=False):
+    def say(self, topic, payload, retain=False, qos=1):
         """Say something once, as soon as there is time; `topic` without the base."""
-        self._messages.append((self._base + topic, payload, retain, 1))
+        self._messages.append((self._base + topic, payload, retain, qos))
 
     def poll(self, now):
         """The next message, or None."""
