@@ -1,0 +1,283 @@
+"""Writes what is read off the code into the pages: tables of docs/MQTT.md, the layout in CONTRIBUTING.md, docs/screens.
+
+    .venv/bin/python docs/generate.py            everything
+    .venv/bin/python docs/generate.py --check    says what is not current, and exits with status 1
+
+In a page, what stands between `<!-- made: NAME -->` and `<!-- end: NAME -->` is made here, by the function in MAKERS.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.py has the name of a standard module
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+from daly.faults import LEVEL_NAMES, fault  # noqa: E402
+from daly.registers import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
+
+PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "CONTRIBUTING.md")
+SCREENS = ROOT / "docs" / "screens"
+AGAIN = ".venv/bin/python docs/generate.py"
+
+# What a reading's name alone does not say.
+NOTES = {
+    "current": "positive = charging",
+    "power": "pack voltage × current; positive = charging",
+    "energy_charged": "total, counted by the bridge",
+    "energy_discharged": "total, counted by the bridge",
+    "capacity_charged": "total, counted by the bridge",
+    "capacity_discharged": "total, counted by the bridge",
+    "mode": "what the BMS says; compare `current`",
+    "heartbeat": "counts up while the BMS lives; it is not the number of cycles",
+    "remaining_capacity": "as the BMS reckons it",
+    "time_to_full": "at the present current; `null` while idle",
+    "time_to_empty": "at the present current; `null` while idle",
+    "problem": "ON while anything stands in `problems`",
+    "problems": "see [Problems](#problems)",
+    "fault_code": "its values are not documented",
+    "charger_connected": "OFF in every capture known, also while charging: use `mode`",
+    "load_connected": "OFF in every capture known, also under load: use `mode`",
+    "max_voltage_cell": "number of that cell",
+    "min_voltage_cell": "number of that cell",
+    "max_temperature_sensor": "number of that sensor",
+    "min_temperature_sensor": "number of that sensor",
+    "balancing": "ON while any cell is being balanced",
+    "sleep_time": "after how long the BMS falls asleep",
+    "cell_{}_voltage": "as many as `cell_count` says",
+    "cell_{}_balancing": "as many as `cell_count` says",
+    "temperature_{}": "as many as `temperature_count` says; `null`: no sensor there",
+}
+# What the keys of <base>/state mean.
+BRIDGE_NOTES = {
+    "version": "version of this firmware",
+    "uptime": "time since the last start, s",
+    "restart_reason": "why the chip started last, in the chip's word",
+    "rssi": "Wi-Fi signal, dBm",
+    "ip_address": "the bridge's own",
+    "free_memory": "bytes; `null` on a PC",
+    "mqtt_connects": "connections to the broker since the start",
+    "good_frames": "frames of our BMS that passed every check",
+    "bad_checksums": "frames whose sum was wrong",
+    "timeouts": "requests that were not answered in time",
+    "echoes": "own requests that came back",
+    "rejected_values": "values that were impossible, or doubtful and not said twice",
+    "cycle_time": "time for asking everything that was due, ms",
+    "oldest_reading": "age of the oldest reading that is still published, ms",
+    "request_gap": "pause before each request as learned from the board, ms",
+    "host_address": "the address the bridge speaks as (64 is 0x40)",
+    "current_sign": "`normal`, `inverted` or `not settled yet`",
+    "settings_problems": "what is wrong with settings.toml, or `none`",
+}
+FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/standins")
+# name of the picture -> seconds the firmware runs before it, and options of `python -m host`; {} is a folder for its files
+SHOTS = {
+    "overview": (6, "--bms", "drift=0,current=-12.4"),
+    "alarm": (6, "--bms", "drift=0,current=96.5,soc=99.1,alarms=cell_high_2+soc_high_1"),
+    "no-bms": (15, "--bms", "silent=1"),
+    "settings": (6, "--bms", "silent=1", "--settings", "{}/settings.toml"),
+}
+WRONG_SETTINGS = 'MQTT_BROKR = "192.168.1.10"\n'
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--check"]:
+        outdated = outdated_pages() + outdated_pictures()
+        for path in outdated:
+            print(f"{path.relative_to(ROOT)} is not current; run: {AGAIN}")
+        raise SystemExit(1 if outdated else 0)
+    if sys.argv[1:]:
+        raise SystemExit(__doc__)
+    for page in PAGES:
+        page.write_text(made(page.read_text()))
+    SCREENS.mkdir(exist_ok=True)
+    for name, png in pictures(SHOTS).items():
+        if not _is_same(SCREENS / f"{name}.png", png):
+            (SCREENS / f"{name}.png").write_bytes(png)
+
+
+def outdated_pages() -> list[Path]:
+    """The pages that do not say what the code says."""
+    return [page for page in PAGES if page.read_text() != made(page.read_text())]
+
+
+def outdated_pictures() -> list[Path]:
+    """The pictures that do not show what the screen shows. A busy PC gets a second chance, with more time."""
+    wrong = list(SHOTS)
+    for patience in (1, 3):
+        drawn = pictures(wrong, patience)
+        wrong = [name for name in wrong if not _is_same(SCREENS / f"{name}.png", drawn[name])]
+        if not wrong:
+            break
+    return [SCREENS / f"{name}.png" for name in wrong]
+
+
+def made(text: str) -> str:
+    """A page's text with all its made parts made anew."""
+    for name, maker in MAKERS.items():
+        begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->"
+        before, found, rest = text.partition(begin)
+        if found:
+            text = before + begin + maker() + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+# Tables of docs/MQTT.md
+
+
+def battery() -> str:
+    """One row for each reading of the table."""
+    head = _row("Key", "Meaning", "Unit", "Step", "Dead band", "Limits", "Asked", "From", "Home Assistant")
+    rows = [
+        _row(
+            "`" + row.key.replace("{}", "1") + "`" + (" …" if row.slots > 1 else ""),
+            row.name.replace("{}", "1") + (": " + NOTES[row.key] if row.key in NOTES else ""),
+            row.unit or "",
+            _step(row),
+            _band(row),
+            _limits(row),
+            _asked(register),
+            _source(register, row),
+            {MAIN: "main", RARE: "diagnostic, off"}.get(row.role, "diagnostic"),
+        )
+        for register in REGISTERS
+        for row in register.readings
+        if row.kind != BITS
+    ]
+    return "\n".join([head, "|---" * 9 + "|", *rows])
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _step(row) -> str:
+    if row.kind == NUMBER:
+        return f"{10**-row.decimals:.{row.decimals}f}"
+    return {FLAG: "ON, OFF", CHOICE: ", ".join(row.options or ()), TEXT: "text", DATE: "YYYY-MM-DD"}[row.kind]
+
+
+def _band(row) -> str:
+    is_counted = row.kind == NUMBER and row.derive is None and row.band > 1
+    return f"{row.band / 10**row.decimals:g}" if is_counted else ""
+
+
+def _limits(row) -> str:
+    if row.kind != NUMBER or not row.size:
+        return ""
+    return f"{row.low / 10**row.decimals:g} to {row.high / 10**row.decimals:g}"
+
+
+def _asked(register) -> str:
+    if register.period_ms is None:
+        return "once"
+    return f"every {register.period_ms // 1000} s" if register.period_ms else "always"
+
+
+def _source(register, row) -> str:
+    """The command, and which of its data bytes (without the frame number)."""
+    command = f"0x{register.command:02X}"
+    if not row.size:
+        return f"reckoned with {command}"
+    if row.kind == TEXT:
+        return command
+    if row.bit is not None and row.slots < 8:
+        bits = f"bit {row.bit}" if row.slots == 1 else f"bits {row.bit}–{row.bit + row.slots - 1}"
+        return f"{command} byte {row.offset} {bits}"
+    if register.frames > 1:
+        return f"{command}, {register.width // row.size} a frame"
+    size = row.size if row.bit is None else (row.slots + 7) // 8
+    return f"{command} byte {row.offset}" if size == 1 else f"{command} bytes {row.offset}–{row.offset + size - 1}"
+
+
+def bridge() -> str:
+    """One row for each key of the bridge's own state."""
+    rows = [_row(f"`{key}`", BRIDGE_NOTES.get(key, "")) for key in bridge_keys()]
+    return "\n".join([_row("Key", "Meaning"), "|---" * 2 + "|", *rows])
+
+
+def bridge_keys() -> list[str]:
+    """The keys of the bridge's own state, off the source of app/health.py."""
+    tree = ast.parse((ROOT / "app" / "health.py").read_text())
+    pairs = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "pairs")
+    firsts = [node.elts[0] for node in ast.walk(pairs) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
+    return [str(first.value) for first in firsts if isinstance(first, ast.Constant)]
+
+
+def problems() -> str:
+    """One row for each text of `problems`, with the levels it comes in and their bits."""
+    levels: dict[str, list[str]] = {}
+    for byte in range(7):
+        for bit in range(8):
+            name, level = fault(byte, bit)
+            if name:
+                levels.setdefault(name, []).append(f"{LEVEL_NAMES[level]} {byte}.{bit}")
+    rows = [_row(name, ", ".join(found)) for name, found in levels.items()]
+    return "\n".join([_row("Text", "Levels, each with byte.bit of 0x98"), "|---" * 2 + "|", *rows])
+
+
+# The layout in CONTRIBUTING.md
+
+
+def layout() -> str:
+    """One line for each file of the firmware and the host: the first sentence of its docstring."""
+    lines = [f"- `{name}`: {_first_sentence(name)}" for name in ("code.py", "safemode.py")]
+    for folder in FOLDERS:
+        package = f"{folder}/__init__.py"
+        about = _first_sentence(package) if (ROOT / package).exists() else "The chip's own modules, as the board has them."
+        lines += [f"- **`{folder}/`** {about}"]
+        names = sorted(path.name for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")
+        lines += [f"  - `{name}`: {_first_sentence(f'{folder}/{name}')}" for name in names]
+    return "\n".join(lines)
+
+
+def _first_sentence(name: str) -> str:
+    paragraph = (ast.get_docstring(ast.parse((ROOT / name).read_text())) or "").split("\n\n")[0]
+    sentence = re.split(r"(?<=\.)\s", paragraph.replace("\n", " "), maxsplit=1)[0]
+    return re.sub(r"^Stand-in for CircuitPython's \w+: ", "", sentence).replace("<", "&lt;")
+
+
+MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "layout": layout}
+
+
+# The pictures
+
+
+def pictures(names, patience: int = 1) -> dict[str, bytes]:
+    """The screen as the real driver draws it, as PNG: code.py runs on the host, once for each name, all side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "settings.toml").write_text(WRONG_SETTINGS)
+        runs = [_run(Path(folder), name, patience) for name in names]
+        failed = [run for run in runs if run.wait()]
+        if failed:
+            raise SystemExit(f"no pictures, because this fails: {' '.join(map(str, failed[0].args))}")
+        return {name: (Path(folder) / f"{name}.png").read_bytes() for name in names}
+
+
+def _run(folder: Path, name: str, patience: int) -> subprocess.Popen:
+    seconds, *options = SHOTS[name]
+    command = [sys.executable, "-m", "host", "--plain", "--seconds", str(patience * seconds)]
+    command += ["--nvm", str(folder / f"{name}.nvm"), "--oled", str(folder / f"{name}.png")]
+    command += [option.format(folder) for option in options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def _is_same(path: Path, png: bytes) -> bool:
+    from PIL import Image, ImageChops
+
+    if not path.exists():
+        return False
+    drawn, kept = Image.open(io.BytesIO(png)).convert("RGB"), Image.open(path).convert("RGB")
+    return drawn.size == kept.size and ImageChops.difference(drawn, kept).getbbox() is None
+
+
+if __name__ == "__main__":
+    main()

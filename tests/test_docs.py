@@ -1,0 +1,108 @@
+"""The pages against the code: what is made is current, what is named exists, what can be met is explained."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import SETTINGS, parse
+from daly.link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
+from daly.registers import BITS, READINGS
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "docs"))
+
+import generate  # noqa: E402
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+README = (ROOT / "README.md").read_text()
+SETTINGS_FILE = (ROOT / "settings.toml").read_text()
+MQTT = (ROOT / "docs" / "MQTT.md").read_text()
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_made_tables_are_current():
+    assert not generate.outdated_pages(), f"run: {generate.AGAIN}"
+
+
+@pytest.mark.timeout(240)
+def test_pictures_show_what_the_screen_shows():
+    assert not generate.outdated_pictures(), f"look at the screens, then run: {generate.AGAIN}"
+
+
+def test_notes_are_on_keys_that_there_are():
+    assert set(generate.NOTES) <= {row.key for row in READINGS if row.kind != BITS}
+
+
+def test_every_key_of_the_bridge_is_explained():
+    assert sorted(generate.BRIDGE_NOTES) == sorted(generate.bridge_keys())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_named_exist(page):
+    for path in re.findall(r"`((?:app|daly|display|docs|host|mqtt|tests)/[\w/]+\.\w+)`", page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_topic_the_publisher_says_is_explained():
+    tree = ast.parse((ROOT / "mqtt" / "publisher.py").read_text())
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    below_base = {text for text in texts if re.fullmatch(r"/[\w/]+", text)}
+    assert below_base and not [text for text in below_base if f"`<base>{text}`" not in MQTT and f"`<base>{text}<" not in MQTT]
+
+
+def test_every_setting_stands_in_the_settings_file_with_its_default():
+    shown, problems = parse(re.sub(r"^# ?(?=[A-Z_]+ = )", "", SETTINGS_FILE, flags=re.MULTILINE))
+    assert not problems
+    assert sorted(shown) == sorted(setting.key for setting in SETTINGS)
+    given, _ = parse(SETTINGS_FILE)
+    for setting in SETTINGS:
+        if setting.key not in given and setting.key != "ALLOW_CONTROL":  # that one shows what can be written
+            assert shown[setting.key].value == setting.default, setting.key
+
+
+def test_settings_named_in_pages_exist():
+    keys = {setting.key for setting in SETTINGS}
+    families = tuple({key.split("_")[0] + "_" for key in keys})
+    for page in PAGES:
+        for word in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?: = [^`]*)?`", page.read_text()):
+            assert word in keys or not word.startswith(families), f"{word} in {page.name}"
+
+
+@pytest.mark.parametrize("outcome", (NOTHING, ECHO, NOISE, STRANGER, ZEROS))
+def test_what_the_screen_says_of_the_link_is_in_troubleshooting(outcome):
+    link = Link()
+    link.searched = True
+    for _ in range(8):
+        link.failed(outcome)
+    for line in link.short:
+        assert f"`{line}`" in README, line
+
+
+def test_no_line_of_prose_is_wider_than_the_code():
+    for page in PAGES:
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            assert len(line) <= 150 or line.startswith(("|", "- `", "  - `", "- **`")), f"{page.name} {number}"
