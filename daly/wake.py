@@ -38,6 +38,7 @@ class Waker:
         elif self._may_wake():
             self._pulse_end = ticks_add(now, PULSE_MS)
             self._minutes_left = self._every_min
+            self._minute_end = ticks_add(now, MINUTE_MS)  # whole minutes from here on
             self.pulses += 1
             self._drive(True)
 

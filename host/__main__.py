@@ -19,11 +19,13 @@ import time
 import traceback
 from pathlib import Path
 
-from host import chip, drive
+from host import chip, drive, keyboard, replay
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("serial", "PIL", "rich", "displayio", "adafruit_minimqtt", "adafruit_displayio_ssd1306",
              "adafruit_display_text", "circuitpython_typing")
+# settings of a support bundle that shape the conversation with its BMS
+REPLAYED = ("BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "STALE_PERIODS", "CURRENT_SIGN")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 
@@ -54,6 +56,7 @@ def _options() -> argparse.Namespace:
     add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
     add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
+    add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a support bundle, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after so long")
     add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
@@ -65,6 +68,8 @@ def _options() -> argparse.Namespace:
     options.settings = (options.settings or _default_settings(options.root)).resolve()
     options.nvm = (options.nvm or options.settings.with_name(options.settings.name + ".nvm")).resolve()
     options.oled = options.oled and options.oled.resolve()
+    options.replay = options.replay and options.replay.resolve()
+    options.recording = None
     options.uart = options.uart and os.path.abspath(options.uart)
     return options
 
@@ -106,6 +111,10 @@ def _check(options: argparse.Namespace) -> None:
         options.settings.read_bytes()
     except OSError as error:
         complain(f"the settings file {options.settings} cannot be read ({error.strerror}); give --settings another one.")
+    if options.replay and (options.uart or options.bms):
+        complain("--replay and --uart or --bms exclude each other: a recording is a BMS of its own.")
+    if options.replay:
+        options.recording = _read_recording(options.replay)
     if options.uart and options.bms:
         complain("--uart and --bms exclude each other: a real serial line has no simulated BMS.")
     if options.oled and options.no_oled:
@@ -119,6 +128,15 @@ def _check(options: argparse.Namespace) -> None:
         complain(f"--nvm {options.nvm} is no memory of this chip (8192 bytes); give a new file's name.")
     if options.uart:
         _check_serial(options.uart)
+
+
+def _read_recording(path: Path) -> replay.Recording:
+    try:
+        return replay.read(path)
+    except OSError as error:
+        complain(f"the recording {path} cannot be read ({error.strerror}); give --replay another file.")
+    except ValueError as error:
+        complain(f"--replay: {error}.")
 
 
 def _check_libraries() -> None:
@@ -165,6 +183,7 @@ def _power_on(options: argparse.Namespace) -> None:
     folder = Path(chip.state["drive"])
     drive.prepare(folder, options.settings, _overrides(options))
     os.chdir(folder)
+    sys.stdin = keyboard.console
     _arrange_path(options.root)
     _attach_screen(options)
     _open_view(options)
@@ -177,7 +196,9 @@ def _start_surroundings(options: argparse.Namespace) -> None:
     """All that outlives a reset of the chip."""
     _sweep()
     chip.state["drive"] = tempfile.mkdtemp(prefix=f"{DRIVE}{os.getpid()}-")
-    if not options.uart:
+    if options.replay:
+        chip.state["bms"] = _start("host.replay", str(options.replay))
+    elif not options.uart:
         chip.state["bms"] = _start("host.line", *(("--bms", options.bms) if options.bms else ()))
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
@@ -212,12 +233,23 @@ def _start(module: str, *arguments: str) -> dict:
 
 
 def _overrides(options: argparse.Namespace) -> dict:
+    replayed = _replayed_settings(options)
     if options.broker:
         host, port = options.broker
-        return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port)}
+        return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
     port = chip.state["broker"]["says"]
-    return {"MQTT_BROKER": '"127.0.0.1"', "MQTT_PORT": port,
+    return {**replayed, "MQTT_BROKER": '"127.0.0.1"', "MQTT_PORT": port,
             "MQTT_USERNAME": None, "MQTT_PASSWORD": None, "MQTT_TLS": None}
+
+
+def _replayed_settings(options: argparse.Namespace) -> dict:
+    """What the bundle says of those settings; it comes from a stranger, so only numbers and plain words are taken."""
+    said = options.recording.settings if options.recording else {}
+    settings = {key: said[key] for key in REPLAYED if key in said}
+    numbers = {key: str(value) for key, value in settings.items() if type(value) is int}
+    words = {key: drive.quoted(value) for key, value in settings.items()
+             if isinstance(value, str) and value.isascii() and value.isalpha()}
+    return numbers | words
 
 
 def _arrange_path(root: Path) -> None:
@@ -262,7 +294,13 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
     kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(
         chip.state["broker"]["says"])
     chip.say(_broker_name(options) + kind)
-    chip.say(f"BMS on {chip.uart_path}" + ("" if options.uart else " (simulated)"))
+    kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
+    chip.say(f"BMS on {chip.uart_path}{kind}")
+    if options.recording:
+        chip.say(f"{options.replay.name} has {options.recording.summary()}; the rest is silence")
+        settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
+        if settings:
+            chip.say("settings of the bundle: " + settings)
 
 
 # Running and ending

@@ -3,6 +3,7 @@
 `host.__main__` fills this module in before code.py starts; the stand-ins read it. A reset starts this process anew
 (os.execv keeps its number, its children and its pipes), so what must survive travels in one environment variable.
 """
+import contextlib
 import enum
 import json
 import os
@@ -42,6 +43,13 @@ def say(sentence: str) -> None:
 
 def close_view() -> None:
     """Give the terminal back; host.__main__ puts the real function here."""
+
+
+def pulse() -> None:
+    """An output of the chip has changed: the only thing on outputs is the wake line of the simulated BMS."""
+    if "bms" in state:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(state["bms"]["pipe"], b"asleep=0\n")
 
 
 def resume() -> bool:

@@ -1,4 +1,4 @@
-"""Stand-in for CircuitPython's digitalio: pins nothing is wired to, so an input reads its pull."""
+"""Stand-in for CircuitPython's digitalio: inputs nothing is wired to, which read their pull; outputs wake the simulated BMS."""
 from __future__ import annotations
 
 from microcontroller import _claim, _free
@@ -38,7 +38,7 @@ class DigitalInOut:
         self.deinit()
 
     def switch_to_output(self, value=False, drive_mode=DriveMode.PUSH_PULL) -> None:
-        self._direction, self._value, self.drive_mode = Direction.OUTPUT, value, drive_mode
+        self._direction, self._value, self.drive_mode = Direction.OUTPUT, bool(value), drive_mode
 
     def switch_to_input(self, pull=None) -> None:
         self._direction, self.pull = Direction.INPUT, pull
@@ -62,4 +62,6 @@ class DigitalInOut:
     def value(self, value: bool) -> None:
         if self._direction is Direction.INPUT:
             raise AttributeError("Cannot set value when direction is input.")
+        if bool(value) != self._value:
+            _chip.pulse()
         self._value = bool(value)

@@ -1,7 +1,8 @@
-"""Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, and reload()."""
+"""Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, the console, and reload()."""
 import time as _time
 
 from host import chip as _chip
+from host.keyboard import console as _console
 
 
 def ticks_ms() -> int:
@@ -43,9 +44,12 @@ class SafeModeReason(_chip.Name):
 class Runtime:
     usb_connected = True
     serial_connected = True
-    serial_bytes_available = 0
     autoreload = True
     safe_mode_reason = SafeModeReason.NONE
+
+    @property
+    def serial_bytes_available(self) -> int:
+        return _console.available()
 
     @property
     def run_reason(self) -> RunReason:
