@@ -198,6 +198,24 @@ def test_a_connection_that_was_closed_is_an_error_at_once(end):
     assert raised.value.errno not in (None, errno.EAGAIN)
 
 
+@pytest.mark.xfail(strict=True, reason="wire.py _read: what arrived whole before the end is thrown away with it")
+def test_the_last_words_before_the_end_are_heard():
+    """A broker that refuses says why in its CONNACK and closes at once: both arrive together."""
+    link, _ = link_to(publish(b"last words"), b"")
+    assert messages_until_error(link) == [publish(b"last words")]
+
+
+def messages_until_error(link):
+    found = []
+    try:
+        while len(found) < 10:
+            if link.has_message():
+                found.append(take(link, len(publish(b"last words"))))
+    except OSError:
+        pass
+    return found
+
+
 @pytest.mark.xfail(strict=True, reason="wire.py: has_message goes on as long as packets come that are no messages")
 def test_a_flood_does_not_hold_the_loop():
     class Flood(Socket):
