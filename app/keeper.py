@@ -11,23 +11,37 @@ LARGEST = 10**10  # Wh or mAh: nobody's battery; beyond, it is not our own state
 
 
 class Keeper:
-    """Loads the counters of `energy` once, and writes them to `memory` as often as its wear budget allows."""
+    """Loads the counters of `energy` once, and writes them to `memory` as often as its wear budget allows.
 
-    def __init__(self, memory, energy):
+    `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state.
+    """
+
+    def __init__(self, memory, energy, base):
         self._memory = memory
         self._energy = energy
         self._kept = memory.totals
+        self._totals = list(memory.totals or (0, 0, 0, 0))
+        self._missing = [base + "/bms1/energy", base + "/bms1/state"]
+        self.topics = tuple(self._missing)
         self.loaded = False
 
-    def recalled(self, state):
-        """The broker was asked: `state` is the beginning of the retained state as bytes, or None when there is none."""
-        totals = list(self._memory.totals or (0, 0, 0, 0))
-        if state is not None:
-            for index, counter in enumerate(COUNTERS):
-                said = find_decimal(state, counter)
-                if said is not None and said <= LARGEST:
-                    totals[index] = max(totals[index], said)
-        self._energy.load(totals)
+    @property
+    def heard_all(self):
+        """Whether every topic has been heard."""
+        return not self._missing
+
+    def hear(self, topic, state):
+        """`state` is retained on one of `topics`: JSON, or the beginning of it, as bytes."""
+        if topic in self._missing:
+            self._missing.remove(topic)
+        for index, counter in enumerate(COUNTERS):
+            said = find_decimal(state, counter)
+            if said is not None and said <= LARGEST:
+                self._totals[index] = max(self._totals[index], said)
+
+    def finish(self):
+        """All that is known has been heard: the counters go on from there."""
+        self._energy.load(self._totals)
         self.loaded = True
 
     def tick(self, now):

@@ -47,6 +47,8 @@ SETTINGS = (
     Setting("PUBLISH_EACH_VALUE", SWITCH, False, None, None),
     _text("DEVICE_NAME", "Daly BMS", 1, 40),
     _text("ALLOW_CONTROL"),
+    _text("NTP_SERVER", "pool.ntp.org"),
+    _number("UTC_OFFSET_MINUTES", 0, -720, 840),
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
     _number("UART_BAUD_RATE", 9600, 300, 115200),
@@ -65,6 +67,7 @@ SETTINGS = (
     Setting("OLED_SCL", PIN, "SCL", 1, 20),
     _number("OLED_ADDRESS", 0x3C, 0x08, 0x77),
 )
+CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
 # CircuitPython's own keys, which we neither read nor doubt
 FOREIGN_PREFIX = "CIRCUITPY_"
 
@@ -78,6 +81,7 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file."""
 
     MQTT_BROKER: str
+    ALLOW_CONTROL: str
 
     def __init__(self, text):
         entries, self.problems = parse(text)
@@ -87,6 +91,10 @@ class Settings:
                 self.problems.append(f"{FILE} line {entries[key].line}: {key} is not a setting; {_advice(key, known)}.")
         for setting in SETTINGS:
             setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
+        self.allowed = self.ALLOW_CONTROL.replace(",", " ").split()
+        for name in self.allowed:
+            if name not in CONTROLS:
+                self.problems.append(f"ALLOW_CONTROL: {name} cannot be controlled; {_advice(name, CONTROLS)}.")
         if not self.MQTT_BROKER:
             self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
 
@@ -210,8 +218,8 @@ def _wanted(setting):
 
 
 def _advice(key, known):
-    best = min(known, key=lambda name: _distance(key.upper(), name))
-    return f"did you mean {best}" if _distance(key.upper(), best) <= 3 else "remove the line"
+    best = min(known, key=lambda name: _distance(key.upper(), name.upper()))
+    return f"did you mean {best}" if _distance(key.upper(), best.upper()) <= 3 else "remove it"
 
 
 def _distance(a, b):

@@ -58,6 +58,10 @@ class Pack:
             return None
         return raw
 
+    def said_at(self, key):
+        """Tick of the answer the value of a reading came with; meaningless while that is not known."""
+        return self._seen[READING[key].slot]
+
     @property
     def measured_current(self):
         """The current with the sign assumed at the moment, also while that is not settled; None: not known."""

@@ -35,6 +35,7 @@ ONCE_AGAIN_MS = 2500
 NOISY_MS = 300000
 
 STALE_AFTER_MS = 3000  # no reading is forgotten sooner
+ORDER_MS = 150  # quiet after something was written
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
 _SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
 
@@ -92,6 +93,22 @@ class Poller:
         self._damage = 0
         self._expire_turn = 0
         self._started = False
+        self._order: list = []  # (command, payload) to be written, at most one
+        self.ordered_at = None  # tick of the last order that went out; None while one waits
+
+    def order(self, command, payload):
+        """Write to the BMS, once, as soon as the line is free. The answer proves nothing and is not waited for: read back."""
+        self._order = [(command, bytes(payload))]
+        self.ordered_at = None
+
+    def cancel_order(self):
+        """An order that has not gone out by now must not go out later."""
+        self._order = []
+
+    @property
+    def last_answer(self):
+        """Tick of the last answer that was believed."""
+        return self._last_answer
 
     @property
     def online(self):
@@ -185,6 +202,8 @@ class Poller:
         return True
 
     def _ask_next(self, now):
+        if self._order and self.online:
+            return self._write_order(now)
         if self._search.greeting is not None:
             self._begin(now, 1000)  # 137 bytes at the most
             return self._search.greeting[1]
@@ -195,6 +214,15 @@ class Poller:
             if self._is_due(self._turn, now):
                 return self._ask(now)
         return None
+
+    def _write_order(self, now):
+        command, payload = self._order.pop()
+        self.ordered_at = now
+        self._begin(now, 0)
+        self._last_byte = ticks_add(now, ORDER_MS)  # nothing is asked while it is carried out and answered
+        request = self._request.build(self._search.address, command, payload)
+        self.trace.keep(SENT, request, now)
+        return request
 
     def _begin_cycle(self, now):
         if self._cycle_at is not None:
@@ -405,6 +433,7 @@ class Poller:
             self._search.failed()
         if self.online and self._silence >= OFFLINE_AFTER_TIMEOUTS and ticks_diff(now, self._last_answer) >= OFFLINE_AFTER_MS:
             self.link.lost()
+            self.cancel_order()
             self.pack.forget()
             self._ask_all(now)
 

@@ -6,6 +6,8 @@ numbers are published before it is called online and forgotten (null) right afte
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from daly.energy import COUNTERS
+
 from .discovery import BRIDGE_PARTS
 from .payload import Writer, write_pack
 from .said import EachValue, Said
@@ -57,6 +59,7 @@ class Publisher:
         self._link_due = now
         self._again_at = self._resay_at = None
         self._said.begin(now)
+        self._counts_said = None
         if self._each is not None:
             self._each.begin()
 
@@ -77,6 +80,7 @@ class Publisher:
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._link(now)
+            or self._counters()
             or self._battery(now)
             or self._each_value()
             or self._bridge_state(now)
@@ -158,6 +162,17 @@ class Publisher:
         if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
             return self._battery_state(now)
         return None
+
+    def _counters(self):
+        """The counters on a topic of their own, which keeps them when the battery is offline and its state is all null."""
+        counts = [self._said.readings.raw(key) for key in COUNTERS]
+        if counts == self._counts_said or None in counts:
+            return None
+        self._counts_said = counts
+        writer = self._writer.clear()
+        for position, key in enumerate(COUNTERS):
+            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(counts[position], 3)
+        return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 1
 
     def _battery_state(self, now):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)

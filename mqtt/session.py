@@ -21,6 +21,7 @@ READ_MS = 50  # how often the socket is looked at
 ANSWER_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
 FIRST_PAUSE_MS = 1000
 LONGEST_PAUSE_MS = 60000
+RECALL_MS = 1500  # a broker sends what is retained right behind the SUBACK; a new one has nothing
 INBOX_SIZE = 8  # messages that may wait to be handed over; there is one person pressing one button
 _OUT_OF_REACH_S = 1 << 18  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
 # What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker is at fault.
@@ -33,7 +34,7 @@ class Session:
     `trouble` is None or why there is no link, in words.
     """
 
-    def __init__(self, settings, radio, socket_pool, publisher, commands, client_id, ssl_context=None):
+    def __init__(self, settings, radio, socket_pool, publisher, commands, keeper, client_id, ssl_context=None):
         self.connected = False
         self.connects = 0
         self.trouble = "connecting"
@@ -41,6 +42,8 @@ class Session:
         self._radio = radio
         self._publisher = publisher
         self._commands = commands
+        self._keeper = keeper
+        self._recall_until = None  # while what we said before the restart is waited for
         self._inbox: list = []  # (topic, payload, retained) of what arrived and is not handed over yet
         self._dropped = 0
         self._open = False  # connected, but perhaps not subscribed yet
@@ -78,6 +81,8 @@ class Session:
                 self._client.publish(topic, payload, retain=retain, qos=qos)
             elif self.connected:
                 self._listen(now)
+            elif self._recall_until is not None:
+                self._recall(now)
             elif self._open:
                 self._subscribe()
             elif self._next_try is None or ticks_diff(now, self._next_try) >= 0:
@@ -120,7 +125,27 @@ class Session:
                 raise
             print("MQTT: the broker's access rules forbid to listen to all commands:", error.args[0])
         self._client._subscribed_topics.clear()  # it would only grow, with every connect
-        self._begin(ticks_ms())
+        if self._keeper.loaded:
+            self._begin(ticks_ms())
+        else:
+            self._client.subscribe([(topic, 0) for topic in self._keeper.topics])
+            self._recall_until = ticks_add(ticks_ms(), RECALL_MS)
+
+    def _recall(self, now):
+        """Once after a restart, before anything is said: hear what we said last of the counters, retained."""
+        link = self._pool.link
+        if link.has_message():
+            self._client.loop(0)
+        if link.large is not None:
+            topic, payload, retained = link.large
+            link.large = None
+            if retained:
+                self._keeper.hear(str(topic, "utf-8"), payload)
+        if self._keeper.heard_all or ticks_diff(now, self._recall_until) >= 0:
+            self._recall_until = None
+            self._client.unsubscribe(list(self._keeper.topics))
+            self._keeper.finish()
+            self._begin(ticks_ms())
 
     def _begin(self, now):
         self._next_read = now
@@ -139,7 +164,10 @@ class Session:
 
     def _note(self, _client, topic, payload):
         """MiniMQTT calls this in the midst of its own work, even of our publishing: only remember the message."""
-        if len(self._inbox) < INBOX_SIZE:
+        if self._recall_until is not None and topic in self._keeper.topics:
+            if self._pool.link.retained:
+                self._keeper.hear(topic, payload)
+        elif len(self._inbox) < INBOX_SIZE:
             self._inbox.append((topic, payload[: MAX_PAYLOAD + 1], self._pool.link.retained))
         else:
             self._dropped += 1
@@ -153,6 +181,7 @@ class Session:
 
     def _fail(self, error):
         self.connected = self._open = False
+        self._recall_until = None
         self._inbox.clear()  # a command older than the link is not carried out
         # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]

@@ -87,6 +87,9 @@ class Socket:
         except _NOT_YET:
             raise _error(_errno.EAGAIN) from None
 
+    def sendto(self, bytes, address) -> int:
+        return self._open().sendto(bytes, _resolve(*address, self._inner.family, self._inner.type)[0][4])
+
     def sendall(self, bytes) -> None:
         view = memoryview(bytes)
         while view:

@@ -1,0 +1,45 @@
+"""The time of day, from an NTP server and only when it is needed; on a cellar's network without one there is none."""
+
+from .settings import FILE
+
+PATIENCE_S = 1
+
+
+class Clock:
+    """Asks `server` (a name or address; "" for none) through adafruit_ntp. `utc_offset_minutes`: the BMS keeps local time."""
+
+    def __init__(self, socket_pool, server, utc_offset_minutes):
+        self._pool = socket_pool
+        self._server = server
+        self._offset_s = 60 * utc_offset_minutes
+
+    def now(self):
+        """(year, month, day, hour, minute, second) in local time; None when the server does not answer within a second."""
+        if not self._server:
+            return None
+        import adafruit_ntp  # 3 KB that only a board which may set the state of charge needs
+
+        name, _, port = self._server.partition(":")
+        try:
+            ntp = adafruit_ntp.NTP(self._pool, server=name, port=int(port or 123), socket_timeout=PATIENCE_S)
+            return civil(ntp.utc_ns // 1000000000 + self._offset_s)
+        except (OSError, ArithmeticError, ValueError) as error:
+            print(f"NTP: no time from {self._server} ({error}); see NTP_SERVER in {FILE}.")
+            return None
+
+
+def civil(seconds):
+    """Seconds since 1970 as (year, month, day, hour, minute, second); time.localtime would add a PC's own time zone.
+
+    Days to a date as in Howard Hinnant's "chrono-compatible low-level date algorithms", for years from 1970 on.
+    """
+    days = seconds // 86400 + 719468
+    era = days // 146097
+    day_of_era = days % 146097
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    year = year_of_era + 400 * era + (1 if month <= 2 else 0)
+    return year, month, day, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60

@@ -1,0 +1,70 @@
+"""The chip's parts as the settings want them: UART, wake pin, screen. What is not possible becomes one more problem."""
+
+import board
+import busio
+import digitalio
+import microcontroller
+
+from daly.port import RECEIVE_BUFFER_SIZE
+from daly.wake import Waker
+
+
+def make_uart(settings, problems):
+    """The UART to the BMS, or None with one more problem."""
+    tx = find_pin(settings, "UART_TX", problems)
+    rx = find_pin(settings, "UART_RX", problems)
+    if tx is None or rx is None:
+        return None
+    try:
+        return busio.UART(tx, rx, baudrate=settings.UART_BAUD_RATE, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
+    except (ValueError, RuntimeError) as error:
+        problems.append(f"UART_TX {settings.UART_TX}, UART_RX {settings.UART_RX}: {error}; choose two free pins.")
+        return None
+
+
+def make_waker(settings, poller, problems):
+    """What wakes a sleeping BMS by its wake pin; None when that is not wanted, or not possible: with one more problem."""
+    if not settings.WAKE_PIN:
+        return None
+    pin = find_pin(settings, "WAKE_PIN", problems)
+    if pin is None:
+        return None
+    try:
+        output = digitalio.DigitalInOut(pin)
+    except ValueError as error:
+        problems.append(f"WAKE_PIN {settings.WAKE_PIN}: {error}; choose a free pin.")
+        return None
+    output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
+
+    def drive(active):
+        output.value = active == settings.WAKE_ACTIVE_HIGH
+
+    return Waker(poller, drive, settings.WAKE_EVERY_MINUTES, settings.WAKE_MIN_SOC, settings.WAKE_MIN_CELL_MV)
+
+
+def make_panel(settings, problems):
+    """The OLED, or None: one that is not there is said once and changes nothing else."""
+    if not settings.OLED:
+        return None
+    scl = find_pin(settings, "OLED_SCL", problems)
+    sda = find_pin(settings, "OLED_SDA", problems)
+    if scl is None or sda is None:
+        return None
+    from display.panel import Panel  # 40 KB of libraries that a board without OLED need not load
+
+    try:
+        return Panel(scl, sda, settings.OLED_ADDRESS)
+    except (RuntimeError, ValueError) as error:
+        print(f"No OLED: {error}. Going on without; if there is none, set OLED = false.")
+        return None
+
+
+def find_pin(settings, key, problems):
+    """The board's pin of that name, or None with one more problem that lists the names there are."""
+    name = getattr(settings, key)
+    pin = getattr(board, name, None)
+    if not isinstance(pin, microcontroller.Pin):
+        names = ", ".join(sorted(n for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)))
+        problems.append(f"{key}: this board has no pin {name}; it has {names}.")
+        return None
+    return pin

@@ -1,0 +1,68 @@
+"""What the broker's messages may ask for: nothing that the settings do not name in ALLOW_CONTROL, but for harmless things."""
+
+import random
+
+import microcontroller
+
+from mqtt.commands import Commands
+
+
+def make_commands(settings, publisher, support, control, clock, keeper):
+    """The topics that are listened to, and what they do. What is not allowed is not even listened to."""
+    base = settings.base_topic
+    commands = Commands()
+
+    def refused(name, reason):
+        """Say why not, where the result of an order would stand."""
+        if reason:
+            publisher.say("/bms1/control", f"{name}: refused, {reason}", retain=True)
+        return reason
+
+    def send_support(_word, now):
+        return support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now)
+
+    def birth(word, now):
+        if word == "online":  # after a random while, so that a house full of devices does not talk at once
+            publisher.announce_again(now, random.randrange(1000, 5000))
+
+    def charge(word, now):
+        return refused("Charge MOSFET", control.switch("charge_mosfet", word == "ON", now))
+
+    def discharge(word, now):
+        return refused("Discharge MOSFET", control.switch("discharge_mosfet", word == "ON", now))
+
+    def set_soc(word, now):
+        raw = tenths(word)
+        if raw is None:
+            return refused("state of charge", "a number from 0 to 100 with at most one decimal is understood")
+        return refused("state of charge", control.set_soc(raw, clock.now(), now))
+
+    def restart_bms(_word, now):
+        return refused("restart of the BMS", control.restart(now))
+
+    def restart_bridge(_word, _now):
+        keeper.save()
+        microcontroller.reset()
+
+    commands.add(base + "/support/set", ("PRESS",), send_support)
+    if settings.MQTT_BIRTH_TOPIC:
+        commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
+    for name, topic, words, function in (
+        ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge),
+        ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge),
+        ("soc", "/bms1/soc/set", None, set_soc),
+        ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms),
+        ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge),
+    ):
+        if name in settings.allowed:
+            commands.add(base + topic, words, function)
+    return commands
+
+
+def tenths(word):
+    """ "57.3" is 573; None for anything but digits with at most one decimal, 0 to 100."""
+    whole, point, decimal = word.partition(".")
+    if not whole.isdigit() or len(whole) > 3 or (point and not (decimal.isdigit() and len(decimal) <= 1)):
+        return None
+    raw = 10 * int(whole) + int(decimal or 0)
+    return raw if raw <= 1000 else None
