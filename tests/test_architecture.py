@@ -1,0 +1,225 @@
+"""Who may import whom, what only one place may do, and what CircuitPython lacks although MicroPython and mpy-cross let it pass.
+
+Read off the syntax trees of the board's files; nothing is run.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("daly", "mqtt", "display", "app")
+BOARD_FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "code.py", ROOT / "safemode.py", *(f for package in PACKAGES for f in (ROOT / package).glob("*.py"))]
+)
+TREES = {file: ast.parse((ROOT / file).read_text()) for file in BOARD_FILES}
+
+
+def words(text):
+    return set(text.split())
+
+
+HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio displayio fourwire i2cdisplaybus mdns
+    microcontroller neopixel_write nvm pwmio rtc socketpool ssl storage supervisor terminalio usb_cdc vectorio watchdog wifi""")
+# the thin adapters: each file here is something that no test on a PC can prove
+MAY_TOUCH_HARDWARE = {
+    "safemode.py",
+    "app/hardware.py",  # pins and the UART
+    "app/main.py",  # wiring
+    "app/orders.py",  # restarts the chip
+    "app/support.py",  # the board's name
+    "display/panel.py",
+}
+MAY_ASK_THE_TIME = {"safemode.py", "app/main.py", "app/loop.py", "app/clock.py", "mqtt/session.py", "mqtt/wire.py"}
+PURE = [f for f in BOARD_FILES if f.startswith("daly/")] + ["mqtt/payload.py", "mqtt/publisher.py", "display/pages.py"]
+
+
+def imports(tree):
+    """(level, module, names) of every import, wherever it stands; level 1 is the own package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or "", tuple(alias.name for alias in node.names)
+
+
+def packages(tree):
+    """Top names of what is imported from outside the own package."""
+    return {module.split(".")[0] for level, module, _ in imports(tree) if level == 0}
+
+
+# who knows whom
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_only_thin_adapters_touch_the_hardware(file):
+    assert file in MAY_TOUCH_HARDWARE or not packages(TREES[file]) & HARDWARE
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_only_the_wiring_and_the_network_ask_the_time_and_the_others_are_told(file):
+    asks = "time" in packages(TREES[file]) or any("ticks_ms" in names for _, _, names in imports(TREES[file]))
+    assert file in MAY_ASK_THE_TIME or not asks
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_dependencies_point_one_way(file):
+    package = file.split("/")[0] if "/" in file else None
+    knows = {"daly": set(), "mqtt": {"daly"}, "display": {"daly"}, "app": {"daly", "mqtt", "display"}, None: {"app"}}[package]
+    assert packages(TREES[file]) & {*PACKAGES, "host", "tests"} <= knows
+
+
+@pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.startswith("daly/")])
+def test_the_battery_package_needs_nothing_but_ticks_and_named_tuples(file):
+    assert packages(TREES[file]) <= {"__future__", "adafruit_ticks", "collections"}
+
+
+def test_one_place_catches_what_nobody_expected():
+    catching = []
+    for file in BOARD_FILES:
+        for node in ast.walk(TREES[file]):
+            if isinstance(node, ast.ExceptHandler):
+                names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"Exception"}
+                catching += [file] if names & {"Exception", "BaseException"} else []
+    assert catching == ["app/loop.py"]
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_there_is_no_float_where_numbers_are_made(file):
+    floats = []
+    for node in ast.walk(TREES[file]):
+        is_float = isinstance(node, ast.Constant) and isinstance(node.value, float)
+        is_division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("float", "round")
+        floats += [node.lineno] if is_float or is_division or is_call else []
+    assert floats == []
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_nothing_is_asserted_on_the_board(file):
+    assert [node.lineno for node in ast.walk(TREES[file]) if isinstance(node, ast.Assert)] == []
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_a_file_says_what_it_is(file):
+    assert ast.get_docstring(TREES[file])
+
+
+# what a board does not have (CircuitPython 10 on an ESP32, each tried there), and no other test would notice
+
+MISSING_MODULES = words("""abc base64 concurrent contextlib copy csv dataclasses datetime decimal enum fractions functools heapq
+    inspect itertools logging operator pathlib platform queue socket statistics string subprocess tempfile textwrap threading
+    types typing unittest urllib uuid weakref""")
+MISSING_METHODS = words("""zfill ljust rjust capitalize title casefold isalnum isdecimal removeprefix removesuffix translate
+    format_map expandtabs _asdict _replace bit_count fullmatch finditer findall iter_unpack tobytes""")
+MISSING_IN = {
+    "math": {"isclose", "log10", "log2", "gcd", "hypot"},
+    "gc": {"threshold"},
+    "time": {"ticks_ms", "ticks_us", "ticks_diff", "ticks_add", "sleep_ms", "sleep_us", "monotonic"},
+    "sys": {"exc_info", "print_exception", "getsizeof"},
+    "random": {"shuffle", "sample"},
+    "struct": {"Struct", "error"},
+}
+MISSING_NAMES = {"vars", "FileNotFoundError", "PermissionError", "IOError", "ConnectionResetError", "RecursionError"}
+MISSING_KEYWORDS = {"strict", "indent", "sort_keys", "errors", "default", "metaclass"}
+
+
+def traps(tree):
+    """(line, what) of everything that a board refuses or does otherwise."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            if node.attr in MISSING_METHODS:
+                yield node.lineno, node.attr
+            if isinstance(node.value, ast.Name) and node.attr in MISSING_IN.get(node.value.id, ()):
+                yield node.lineno, f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Name) and node.id in MISSING_NAMES:
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Slice) and node.step is not None:
+            yield node.lineno, "a slice with a step"
+        elif isinstance(node, ast.Delete) and any(
+            isinstance(t, ast.Subscript) and isinstance(t.slice, ast.Slice) for t in node.targets
+        ):
+            yield node.lineno, "del of a slice"
+        elif isinstance(node, ast.FormattedValue) and any(isinstance(n, ast.JoinedStr) for n in ast.walk(node.value)):
+            yield node.lineno, "an f-string in an f-string"
+        elif isinstance(node, ast.ClassDef) and node.keywords:
+            yield node.lineno, "a metaclass"
+        elif isinstance(node, ast.Call):
+            yield from ((node.lineno, what) for what in call_traps(node))
+    for level, module, _ in imports(tree):
+        if level == 0 and module.split(".")[0] in MISSING_MODULES:
+            yield 0, f"import {module}"
+
+
+def call_traps(call):
+    keywords = {keyword.arg for keyword in call.keywords}
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    if name == "next" and len(call.args) > 1:
+        yield "next with a default"
+    if name == "iter" and len(call.args) > 1:
+        yield "iter with a sentinel"
+    if name == "from_bytes" and "signed" in keywords:
+        yield "from_bytes(signed=)"
+    if name == "isinstance" and any(isinstance(n, ast.Name) and n.id == "int" for n in ast.walk(call.args[1])):
+        yield "isinstance of int: True is none on a board"
+    if name in ("startswith", "endswith") and call.args and isinstance(call.args[0], ast.Tuple):
+        yield "startswith(tuple)"
+    if name == "decode" and len(call.args) > 1:
+        yield "decode with errors"
+    if name in ("zip", "dumps", "decode", "namedtuple", "min", "max"):
+        yield from (f"{name}({keyword}=)" for keyword in keywords & (MISSING_KEYWORDS | {"defaults"}))
+
+
+HARMLESS = {("mqtt/session.py", "isinstance of int: True is none on a board")}  # of an error's number, which is no bool
+
+
+@pytest.mark.parametrize("file", BOARD_FILES)
+def test_there_is_nothing_a_board_would_trip_over(file):
+    assert [(line, what) for line, what in traps(TREES[file]) if (file, what) not in HARMLESS] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "next(iter(x), None)",
+        "int.from_bytes(b, 'big', signed=True)",
+        "math.log10(x)",
+        "row._asdict()",
+        "text.zfill(2)",
+        "json.dumps(x, indent=2)",
+        "gc.threshold(1)",
+        "time.monotonic() + 1",
+        "time.sleep_ms(1)",
+        "isinstance(x, int)",
+        "isinstance(x, (int, str))",
+        "x[::2]",
+        "del x[:3]",
+        "f\"{f'{x}'}\"",
+        "zip(a, b, strict=True)",
+        "data.decode('utf-8', 'replace')",
+        "min(x, default=0)",
+        "from dataclasses import dataclass",
+        "import typing",
+        "try: pass\nexcept FileNotFoundError: pass",
+        "class A(metaclass=B): pass",
+        "text.startswith(('a', 'b'))",
+        "namedtuple('A', 'b', defaults=(1,))",
+    ],
+)
+def test_each_trap_is_found(line):
+    assert list(traps(ast.parse(line)))
+
+
+def test_what_is_no_trap_is_not_found():
+    fine = (
+        "f'{x:02x} {y!r}'",
+        "x[1:2]",
+        "next(it)",
+        "import collections",
+        "isinstance(x, str)",
+        "min(a, key=len)",
+        "time.sleep(1)",
+    )
+    assert list(traps(ast.parse("\n".join(fine)))) == []
