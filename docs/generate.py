@@ -23,6 +23,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
 
 from daly.faults import LEVEL_NAMES, fault  # noqa: E402
 from daly.registers import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
+from mqtt.discovery import CONTROLS  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "CONTRIBUTING.md")
 SCREENS = ROOT / "docs" / "screens"
@@ -224,6 +225,15 @@ def problems() -> str:
     return "\n".join([_row("Text", "Levels, each with byte.bit of 0x98"), "|---" * 2 + "|", *rows])
 
 
+def controls() -> str:
+    """One row for each thing that may be asked for."""
+    words = {"switch": "`ON`, `OFF`", "number": "a number with at most one decimal: `57.3`", "button": "`PRESS`"}
+    rows = [
+        _row(f"`{name}`", f"`<base>{topic}`", words[kind], f"{kind} *{title}*") for name, kind, title, topic, *_ in CONTROLS
+    ]
+    return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
+
+
 # The layout in CONTRIBUTING.md
 
 
@@ -245,7 +255,7 @@ def _first_sentence(name: str) -> str:
     return re.sub(r"^Stand-in for CircuitPython's \w+: ", "", sentence).replace("<", "&lt;")
 
 
-MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "layout": layout}
+MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "controls": controls, "layout": layout}
 
 
 # The pictures
