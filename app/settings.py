@@ -104,7 +104,7 @@ class Settings:
         value = _convert(setting, entry.value)
         if value is not None:
             return value
-        shown = "this value" if setting.kind == SECRET else entry.written
+        shown = "this value" if setting.kind == SECRET or setting.key == "MQTT_USERNAME" else entry.written
         self.problems.append(f"{FILE} line {entry.line}: {setting.key} cannot be {shown}; write {_wanted(setting)}.")
         return setting.default
 
@@ -146,7 +146,7 @@ def _parse_line(line, number, entries):
     """Add one `KEY = value` to the entries; returns what is wrong with it, or None."""
     equals = line.find("=")
     key = line[:equals].strip()
-    if equals < 0 or not key:
+    if equals < 0 or not _is_key(key):
         return "this line is not understood; write KEY = value"  # it is not repeated: it may hold a password
     if key in entries:
         return f"{key} stands here for the second time, and line {entries[key].line} counts; remove one of them"
@@ -161,6 +161,14 @@ def _parse_line(line, number, entries):
         value = _bare(rest)
     entries[key] = Entry(value, number, rest)
     return None
+
+
+def _is_key(text):
+    """Whether a text may be the name of a setting; what is none is not repeated in a message either."""
+    for char in text.lower():
+        if not ("a" <= char <= "z" or "0" <= char <= "9" or char in "_-"):
+            return False
+    return len(text) > 0
 
 
 def _quoted(rest):
