@@ -15,11 +15,11 @@ from .settings import SECRET, SETTINGS, SWITCH
 from .version import VERSION
 
 LIMIT = 8000
+# Shown only as set or not, like every secret. A network's name tells where somebody lives.
+PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
 PAUSE_MS = 5000  # between two bundles: each is 8 KB of memory for a moment
 MOST_PROBLEMS = 5
 _LINE = 42  # the longest line of the trace with its quotes and comma
-# Shown only as set or not, like every secret. A network's name tells where somebody lives.
-PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
 
 
 class Support:

@@ -1,0 +1,113 @@
+"""Messages from the broker: exact words on known topics are carried out, everything else is refused in a sentence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mqtt.commands import MAX_PAYLOAD, Commands, shown
+
+PRESS = "daly/x/support/set"
+LEVEL = "daly/x/soc/set"
+BIRTH = "homeassistant/status"
+
+
+class Desk:
+    """Commands with three things to ask for; `done` is what was carried out."""
+
+    def __init__(self):
+        self.done = []
+        self.commands = Commands()
+        self.commands.add(PRESS, ("PRESS",), self._do)
+        self.commands.add(LEVEL, None, self._do_if_number)
+        self.commands.add(BIRTH, ("online", "offline"), self._do, ours=False)
+
+    def take(self, topic, payload, retained=False, now=5):
+        self.commands.take(topic, payload, retained, now)
+        return self.done
+
+    def _do(self, word, now):
+        self.done.append((word, now))
+
+    def _do_if_number(self, word, now):
+        if not word.isdigit():
+            return "a number is understood"
+        return self._do(word, now)
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_an_exact_word_is_carried_out(desk, capsys):
+    assert desk.take(PRESS, b"PRESS") == [("PRESS", 5)]
+    assert desk.take(LEVEL, bytearray(b"57"))[1:] == [("57", 5)]
+    assert desk.take(BIRTH, b"online")[2:] == [("online", 5)]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "says"),
+    [
+        (PRESS, b"press", "PRESS is understood"),
+        (PRESS, b"PRESS ", "PRESS is understood"),
+        (PRESS, b"PRESS\0", "PRESS is understood"),
+        (PRESS, b"\xff\xfe", '"??"'),
+        (PRESS, b"PRESS" * 400, "..."),
+        (LEVEL, b"1" * (MAX_PAYLOAD + 1), "short text"),
+        (LEVEL, b"lots", "a number is understood"),
+        (LEVEL, "१".encode(), "short text"),
+        (BIRTH, b"ONLINE", "online or offline"),
+        ("daly/x/elsewhere", b"PRESS", "no command"),
+        (PRESS + "\x1b[2J", b"PRESS", "no command"),
+    ],
+)
+def test_anything_else_is_refused_in_a_sentence(desk, capsys, topic, payload, says):
+    assert desk.take(topic, payload) == []
+    said = capsys.readouterr().out
+    assert says in said and len(said) < 200 and said.count("\n") == 1
+    assert said.strip().isprintable() and said.isascii()
+
+
+def test_what_was_retained_is_never_carried_out(desk, capsys):
+    assert desk.take(PRESS, b"PRESS", retained=True) == []
+    assert "retain" in capsys.readouterr().out
+    assert desk.take(BIRTH, b"online", retained=True) == []  # some have their birth message retained: no reason to complain
+    assert capsys.readouterr().out == ""
+
+
+def test_an_empty_message_is_somebody_clearing_the_topic(desk, capsys):
+    assert desk.take(PRESS, b"") == []
+    assert capsys.readouterr().out == ""
+
+
+def test_only_our_own_topics_are_cleared(desk):
+    assert sorted(desk.commands.topics()) == sorted([PRESS, LEVEL, BIRTH])
+    assert sorted(desk.commands.own_topics()) == sorted([PRESS, LEVEL])
+
+
+TOPICS = st.one_of(st.sampled_from([PRESS, LEVEL, BIRTH]), st.text())
+PAYLOADS = st.one_of(st.binary(max_size=1200), st.sampled_from([b"PRESS", b"online", b"57"]), st.text().map(str.encode))
+
+
+@given(st.lists(st.tuples(TOPICS, PAYLOADS, st.booleans()), max_size=20))
+def test_nothing_that_arrives_raises_and_nothing_but_the_words_is_done(messages):
+    desk = Desk()
+    for topic, payload, retained in messages:
+        desk.take(topic, payload, retained)
+    wanted = [
+        payload.decode()
+        for topic, payload, retained in messages
+        if not retained
+        and (
+            (topic == PRESS and payload == b"PRESS")
+            or (topic == BIRTH and payload in (b"online", b"offline"))
+            or (topic == LEVEL and payload.isdigit() and len(payload) <= MAX_PAYLOAD)
+        )
+    ]
+    assert [word for word, _ in desk.done] == wanted
+
+
+@given(st.binary(max_size=2000))
+def test_shown_is_short_and_printable(payload):
+    assert len(shown(payload)) <= 43 and shown(payload).isascii() and (not payload or shown(payload).isprintable())

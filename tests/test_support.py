@@ -1,0 +1,281 @@
+"""The support bundle: whole, small, and without a secret, wherever it is asked for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from simulation import Wire
+
+from app.console import Console
+from app.settings import SECRET, SETTINGS, TEXT, Settings
+from app.support import PAUSE_MS, PRIVATE, Support
+from app.version import VERSION
+from host.keyboard import Console as Keyboard
+
+ROOT = Path(__file__).parent.parent
+MOST = 8192
+CANARY = "canary"
+HIDDEN = [setting.key for setting in SETTINGS if setting.kind == SECRET] + list(PRIVATE)
+FOREIGN = ["CIRCUITPY_WEB_API_PASSWORD", "CIRCUITPY_WEB_INSTANCE_NAME", "CIRCUITPY_ANYTHING"]
+
+
+def support(text="", options="", seconds=6):
+    wire = Wire(options).run(seconds)
+    health = SimpleNamespace(pairs=lambda now: (("uptime", 7), ("rssi", None), ("settings_problems", text)))
+    return Support(Settings(text), wire.poller, health, SimpleNamespace(failures=0, last_failure=None)), wire
+
+
+def bundle(*arguments, **options):
+    made, wire = support(*arguments, **options)
+    return json.loads(made.bundle(wire.now))
+
+
+def test_it_tells_all_that_is_needed():
+    told = bundle('MQTT_BROKER = "10.0.0.7"\nBMS_BOARD_NUMBER = 17\nWRONG = 1\n')
+    assert told["support"] == 1 and told["versions"]["firmware"] == VERSION and told["versions"]["board"] == "host"
+    assert told["settings"]["MQTT_BROKER"] == "10.0.0.7" and told["settings"]["OLED"] == "true"
+    assert set(told["settings"]) == {setting.key for setting in SETTINGS}
+    assert len(told["settings_problems"]) == 2
+    assert told["health"] == {"uptime": 7, "rssi": None}
+    assert told["link"] == "OK"
+    assert told["readings"]["cell_count"] == 16 and told["readings"]["soc"] == 57.3
+    assert len(told["frames"]) == 64 and told["last_failure"] == "none"
+    assert all(line.split()[1] in "<>!" and len(bytes.fromhex(line.split()[2])) == 13 for line in told["frames"])
+
+
+def test_it_is_made_for_a_bms_that_says_nothing_too():
+    told = bundle(options="silent=1")
+    assert told["readings"]["soc"] is None and {line.split()[1] for line in told["frames"]} == {">"}
+
+
+def test_the_largest_stays_small_and_keeps_the_newest_frames():
+    text = "".join(
+        f'{setting.key} = "{chr(0x22).join(["x" + chr(92)] * 120)}"\n' for setting in SETTINGS if setting.kind == TEXT
+    )
+    text += (
+        "\n".join(f"Ü{'ß' * 300}{n} = 1" for n in range(50)) + f'\nMQTT_BASE_TOPIC = "{"€" * 255}"\nMQTT_BROKER = "{"ä" * 255}"'
+    )
+    made, wire = support(text, "cells=48,temperatures=16,alarms=" + "ff" * 7, 12)
+    data = made.bundle(wire.now)
+    told = json.loads(data)
+    assert len(data) <= MOST
+    assert told["readings"]["cell_48_voltage"] and told["readings"]["temperature_16"]
+    ages = [int(line.split()[0]) for line in told["frames"]]
+    assert len(ages) > 16 and ages == sorted(ages) and ages[-1] > -1000
+
+
+def canary_settings():
+    lines = [f'{key} = "{CANARY}-{number}"' for number, key in enumerate(HIDDEN + FOREIGN)]
+    return "\n".join([*lines, f'MQTT_BROKER = "mqtt://{CANARY}:{CANARY}@10.0.0.1"'])
+
+
+def test_no_secret_is_in_it():
+    made, wire = support(canary_settings())
+    data = made.bundle(wire.now).decode()
+    assert CANARY not in data
+    shown = json.loads(data)["settings"]
+    assert [shown[key] for key in HIDDEN] == ["set"] * len(HIDDEN)
+    assert not any(key in data for key in FOREIGN)
+    assert json.loads(data)["settings"]["MQTT_BROKER"] == "set, not shown"
+    empty = bundle()["settings"]
+    assert [empty[key] for key in HIDDEN] == ["not set"] * len(HIDDEN)
+
+
+@pytest.mark.parametrize("key", [key for key in HIDDEN if key != "CIRCUITPY_WIFI_SSID"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{} = "{}',
+        "{} = {}",
+        "{} = '{}'",
+        '{} "{}"',
+        '{} "a={}"',
+        '{} "{}=a"',
+        "{} = 1 # {}",
+        '{} = "\\x{}"',
+        "{} = 1 {}",
+        '{} = "a" "{}"',
+        '{} = "a"{}',
+        '{}s = "{}"',
+        '{} = "{}" x',
+    ],
+)
+def test_a_secret_written_wrongly_is_not_shown_either(key, line):
+    text = line.format(key, CANARY)
+    told = json.dumps(bundle(text, seconds=0))
+    assert CANARY not in told and CANARY not in str(Settings(text).problems)
+
+
+@given(st.text(max_size=300))
+def test_whatever_is_in_the_settings_it_is_json_and_small(text):
+    made, wire = support(f'MQTT_BASE_TOPIC = "{text}"\n{text}', seconds=0)
+    data = made.bundle(wire.now)
+    json.loads(data)
+    assert len(data) < MOST
+
+
+def test_it_is_made_once_in_a_while():
+    made, _ = support(seconds=0)
+    published = []
+    assert made.request(published.append, 0) is None
+    assert made.request(published.append, 10)
+    assert len(published) == 1
+    made.tick(PAUSE_MS)
+    assert made.request(published.append, 2**28 + 10) is None  # days later, where ticks compare the other way round
+    assert len(published) == 2
+
+
+# the console
+
+
+class Typed:
+    """Both supervisor.runtime and sys.stdin: what somebody has typed."""
+
+    def __init__(self, text):
+        self._text = text
+
+    @property
+    def serial_bytes_available(self):
+        return len(self._text)
+
+    def read(self, size):
+        assert size <= len(self._text), "this would wait"
+        text, self._text = self._text[:size], self._text[size:]
+        return text
+
+
+def obeyed(text):
+    typed, heard = Typed(text), []
+    console = Console(typed, typed, {"support": heard.append})
+    for now in range(len(text) + 1):
+        console.tick(now)
+    assert not typed.serial_bytes_available
+    return len(heard)
+
+
+@pytest.mark.parametrize(
+    "text", ["support\n", "support\r", " Support \r\n", "\n\nsuppp\bort\n", "hello\nsupport\n", "süpport\x1b\x7fs\nsupport\n"]
+)
+def test_the_word_is_understood(text):
+    assert obeyed(text) == 1
+
+
+@pytest.mark.parametrize("text", ["suppor", "support", "\n", "", "x" * 5000 + "\n", "support" * 9 + "\n", "supportx\n"])
+def test_other_words_do_nothing(text):
+    assert obeyed(text) == 0
+
+
+def test_unknown_words_print_what_is_understood(capsys):
+    obeyed("h\x07elp" + "x" * 500 + "\n")
+    said = capsys.readouterr().out
+    assert "support" in said and len(said) < 100 and said.strip().isprintable()
+
+
+@given(st.text(max_size=200))
+def test_nothing_typed_raises(text):
+    obeyed(text)
+
+
+def test_the_hosts_keyboard_never_says_more_than_it_has():
+    reader, writer = os.pipe()
+    keyboard = Keyboard(reader)
+    assert keyboard.available() == 0
+    os.write(writer, "aé\r".encode())
+    assert keyboard.available() == 4
+    assert [keyboard.read(1) for _ in range(3)] == ["a", "é", "\n"] and keyboard.available() == 0
+    os.write(writer, b"\xff")
+    with pytest.raises(UnicodeError):
+        os.write(writer, b"\xff\xff\xff")
+        keyboard.read(1)
+    os.write(writer, b"x" * 1000)
+    assert keyboard.available() == 64  # the rest waits outside
+    os.close(writer)
+    while keyboard.available():
+        keyboard.read(1)
+    assert keyboard.available() == 0
+    os.close(reader)
+    assert keyboard.available() == 0
+
+
+# the whole product
+
+
+@pytest.fixture
+def host(tmp_path):
+    """Starts `python -m host` with settings and a broker; `printed()` ends it and gives what it said."""
+    log = tmp_path / "log"
+    started = []
+
+    def start(settings, port, *arguments):
+        (tmp_path / "settings.toml").write_text(settings)
+        command = [
+            "-m",
+            "host",
+            "--plain",
+            "--no-oled",
+            "--settings",
+            tmp_path / "settings.toml",
+            "--broker",
+            f"127.0.0.1:{port}",
+        ]
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, *command, *arguments], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=out, stderr=out
+            )
+        started.append(process)
+        return process
+
+    def printed():
+        started[-1].terminate()
+        started[-1].wait(10)
+        return log.read_text()
+
+    yield SimpleNamespace(start=start, printed=printed)
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@needs_mosquitto
+def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path, host):
+    user = (f"{CANARY}-user", f"{CANARY}-password")
+    broker = Mosquitto(tmp_path, user)
+    listener = Listener(broker.port, user)
+    listener.say("b/support/set", "PRESS", retain=True)
+    keys = {"MQTT_USERNAME": user[0], "MQTT_PASSWORD": user[1]}
+    lines = [f'{key} = "{keys.get(key, f"{CANARY}-{key}")}"' for key in HIDDEN + FOREIGN]
+    process = host.start("\n".join([*lines, 'MQTT_BASE_TOPIC = "b"', ""]), broker.port)
+
+    def announced():
+        return len([topic for topic, _, retained in list(listener.heard) if topic.startswith("homeassistant/device/")])
+
+    assert wait_until(lambda: listener.latest("b/bms1/status") == "online" and announced() > 10), host.printed()
+    assert not listener.texts("b/support"), "what was retained was carried out"
+    assert listener.latest("b/support/set") == "", "what was retained was not cleared"
+    listener.say("b/support/set", "Press")
+    listener.say("b/support/set", "\0" * 100000)
+    listener.say("b/support/set", "PRESS")
+    assert wait_until(lambda: listener.texts("b/support"))
+    process.stdin.write("help\nsupport\n")
+    process.stdin.flush()
+    before = announced()
+    listener.say("homeassistant/status", "online")
+    assert wait_until(lambda: announced() > before + 10)
+    printed = host.printed()
+    listener.stop()
+    broker.kill()
+    (told,) = map(json.loads, listener.texts("b/support"))
+    assert told["readings"]["soc"] == 57.3 and told["settings"]["MQTT_PASSWORD"] == "set"
+    assert [retained for topic, _, retained in listener.heard if topic == "b/support"] == [False]
+    assert 'Understood here: support; not "help".' in printed and 'PRESS is understood, not "Press"' in printed
+    on_console = [line for line in printed.splitlines() if '{"support":1' in line and "->" not in line]
+    assert json.loads(on_console[0][on_console[0].index("{") :])["settings"] == told["settings"]
+    assert CANARY not in printed
+    assert not [heard for heard in listener.heard if CANARY in str(heard)]
