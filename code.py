@@ -2,6 +2,12 @@
 
 # pytest imports pdb, which imports a standard module named `code`: this file must do nothing then
 if __name__ == "__main__":
-    from app.main import main
+    from app.guard import guard
 
-    main()
+    def start():
+        """Imported only here, so that the guard also sees an import that fails."""
+        from app.main import main
+
+        main()
+
+    guard(start)

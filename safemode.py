@@ -1,7 +1,9 @@
 """Brings the board back after a brown-out, a hard fault or the chip's own watchdog; runs instead of code.py in safe mode.
 
 CircuitPython stays in safe mode until somebody presses reset, which nobody does in a cellar (circuitpython#7756). A pause
-before the reset keeps a weak supply from being hammered. Safe mode asked for by a person (button) does not run this file.
+before the reset keeps a weak supply from being hammered; it grows, and from LIMIT on it is an hour. app/memory.py reads the
+count and sets it back to 0 once the firmware has run well. Safe mode that a person asked for does not run this file, and
+stays; neither does this file bring back a board whose firmware asked for safe mode.
 """
 
 import time
@@ -10,11 +12,27 @@ import microcontroller
 import supervisor
 
 PAUSE_S = 30
+LIMIT = 5
+LONG_PAUSE_S = 3600
+NVM_AT = 600  # behind the records of app/memory.py: "SM", count
 
-if __name__ == "__main__" and supervisor.runtime.safe_mode_reason in (
-    supervisor.SafeModeReason.BROWNOUT,
-    supervisor.SafeModeReason.HARD_FAULT,
-    supervisor.SafeModeReason.WATCHDOG,
-):
-    time.sleep(PAUSE_S)
+WANTED = ("NONE", "USER", "PROGRAMMATIC")  # the reasons that are no accident
+
+
+def is_accident(reason):
+    """Whether nobody asked for this safe mode."""
+    return str(reason).split(".")[-1] not in WANTED
+
+
+def count(nvm):
+    """How many safe modes in a row, this one included; kept in the chip's memory."""
+    kept = bytes(nvm[NVM_AT : NVM_AT + 3])
+    number = min(kept[2] + 1, 255) if kept[:2] == b"SM" else 1
+    nvm[NVM_AT : NVM_AT + 3] = b"SM" + bytes((number,))
+    return number
+
+
+if __name__ == "__main__" and is_accident(supervisor.runtime.safe_mode_reason):
+    number = count(microcontroller.nvm)
+    time.sleep(PAUSE_S * number if number < LIMIT else LONG_PAUSE_S)
     microcontroller.reset()

@@ -1,5 +1,7 @@
 """The chip's parts as the settings want them: UART, wake pin, screen. What is not possible becomes one more problem."""
 
+import gc
+
 import board
 import busio
 import digitalio
@@ -7,6 +9,8 @@ import microcontroller
 
 from daly.port import RECEIVE_BUFFER_SIZE
 from daly.wake import Waker
+
+TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
 
 def make_uart(settings, problems):
@@ -20,6 +24,32 @@ def make_uart(settings, problems):
     except (ValueError, RuntimeError) as error:
         problems.append(f"UART_TX {settings.UART_TX}, UART_RX {settings.UART_RX}: {error}; choose two free pins.")
         return None
+
+
+def make_ssl_context(settings, problems):
+    """What checks the broker's certificate; None without MQTT_TLS, or, with one more problem, where TLS is not possible.
+
+    Then the broker is not connected to at all: encryption is never left out silently.
+    """
+    if not settings.MQTT_TLS:
+        return None
+    free = gc.mem_free() if hasattr(gc, "mem_free") else TLS_MEMORY
+    if free < TLS_MEMORY:
+        problems.append(f"MQTT_TLS needs {TLS_MEMORY // 1000} KB of memory, this board has {free // 1000}; use one with PSRAM.")
+        return None
+    import ssl  # 20 KB that only who wants it need have
+
+    context = ssl.create_default_context()
+    if settings.MQTT_CA_FILE:
+        try:
+            with open(settings.MQTT_CA_FILE, encoding="ascii") as file:
+                context.load_verify_locations(cadata=file.read())
+        except (OSError, ValueError) as error:
+            problems.append(
+                f"MQTT_CA_FILE: {settings.MQTT_CA_FILE} is no certificate in PEM form ({error}); copy it to the drive."
+            )
+            return None
+    return context
 
 
 def make_waker(settings, poller, problems):

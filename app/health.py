@@ -6,13 +6,17 @@ from adafruit_ticks import ticks_diff
 
 from .version import VERSION
 
+WELL_AFTER_S = 600  # who has run so long has not crashed at start
+
 
 class Health:
     """What the bridge says of itself. `restart_reason` is the chip's word for why it started."""
 
-    def __init__(self, radio, poller, restart_reason, now):
+    def __init__(self, radio, poller, memory, loop, restart_reason, now):
         self._radio = radio
         self._poller = poller
+        self._memory = memory
+        self._loop = loop
         self._restart_reason = restart_reason
         self._last = now
         self._milliseconds = 0
@@ -26,6 +30,8 @@ class Health:
         self._last = now
         self.uptime_s += self._milliseconds // 1000
         self._milliseconds %= 1000
+        if self.uptime_s >= WELL_AFTER_S and (self._memory.crashes or self._memory.safe_modes):
+            self._memory.forget_accidents()
 
     def pairs(self, now):
         """(key, value) of everything in <base>/state; None is published as null."""
@@ -36,6 +42,10 @@ class Health:
             ("version", VERSION),
             ("uptime", self.uptime_s),
             ("restart_reason", self._restart_reason),
+            ("boot_count", self._memory.boots),
+            ("safe_modes", self._memory.safe_modes),
+            ("last_failure", self._loop.last_failure or self._memory.failure or "none"),
+            ("longest_pass", self._loop.take_longest_ms()),
             ("rssi", ap.rssi if ap else None),
             ("ip_address", str(radio.ipv4_address) if radio.ipv4_address else None),
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),

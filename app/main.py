@@ -7,6 +7,7 @@ import socketpool
 import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
+from watchdog import WatchDogMode
 
 from daly.control import Control
 from daly.pack import Pack
@@ -20,10 +21,10 @@ from mqtt.session import Session
 
 from .clock import Clock
 from .console import Console
-from .hardware import make_panel, make_uart, make_waker
+from .hardware import make_panel, make_ssl_context, make_uart, make_waker
 from .health import Health
 from .keeper import Keeper
-from .loop import Loop
+from .loop import WATCHDOG_S, Loop
 from .memory import Memory
 from .orders import make_commands
 from .settings import load
@@ -39,12 +40,13 @@ def main():
     identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
     memory = Memory(microcontroller.nvm, ticks_ms())
+    memory.boots += 1
+    memory.save()
     panel = make_panel(settings, problems)
     if panel is not None:
         panel.show(pages.starting(VERSION, "waiting for BMS"))
 
     jobs: list = []
-    loop = Loop(ticks_ms, jobs)
     poller = make_poller(settings)
     uart = make_uart(settings, problems)
     if uart is not None:
@@ -53,7 +55,8 @@ def main():
     if waker is not None:
         jobs.append(("wake", waker.tick))
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
-    health = Health(wifi.radio, poller, reason, ticks_ms())
+    loop = Loop(ticks_ms, jobs, start_watchdog(), "bms" if uart is not None else None)
+    health = Health(wifi.radio, poller, memory, loop, reason, ticks_ms())
     health.problems = problems
     jobs.append(("health", health.tick))
 
@@ -68,17 +71,28 @@ def main():
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
     commands = make_commands(settings, publisher, support, control, clock, keeper)
-    session = Session(settings, wifi.radio, socket_pool, publisher, commands, keeper, "daly-" + identity)
+    ssl_context = make_ssl_context(settings, problems)
+    session = Session(settings, wifi.radio, socket_pool, publisher, commands, keeper, "daly-" + identity, ssl_context)
     health.session = session
-    if settings.MQTT_BROKER:
-        jobs.append(("mqtt", session.tick))
-    else:
+    if not settings.MQTT_BROKER:
         session.trouble = "MQTT_BROKER missing"
+    elif settings.MQTT_TLS and ssl_context is None:
+        session.trouble = "MQTT_TLS not possible"
+    else:
+        jobs.append(("mqtt", session.tick))
     if panel is not None:
         jobs.append(("screen", Screen(panel, poller.pack, poller, session, problems).tick))
     for problem in problems:
         print("Settings:", problem)
     loop.run()
+
+
+def start_watchdog():
+    """From here on the chip starts anew when it is not fed; returns what feeds it."""
+    watchdog = microcontroller.watchdog
+    watchdog.timeout = WATCHDOG_S
+    watchdog.mode = WatchDogMode.RESET
+    return watchdog.feed
 
 
 def make_poller(settings):

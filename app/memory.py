@@ -21,6 +21,7 @@ _VERSION = 1
 _FORMAT = "<2sBIIH4QB80s"
 _SIZE = struct.calcsize(_FORMAT)
 _SLOT = 256  # bytes between the slots
+_SAFE_MODE_AT = 600  # as in safemode.py
 
 
 class Memory:
@@ -33,6 +34,7 @@ class Memory:
         self.crashes = 0
         self.totals = None  # the energy counters as last kept; None: nothing was
         self.failure = ""  # the last exception, 80 characters
+        self.safe_modes = 0  # accidents in a row that led to safe mode, see safemode.py
         self._last = now
         self._milliseconds = 0
         self._load()
@@ -52,7 +54,7 @@ class Memory:
         if self._nvm is None:
             return
         self._sequence += 1
-        text = self.failure.encode()[:80]
+        text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
         totals = self.totals or (0, 0, 0, 0)
         record = struct.pack(_FORMAT, _MAGIC, _VERSION, self._sequence, self.boots, self.crashes, *totals, len(text), text)
         record += struct.pack("<I", binascii.crc32(record))
@@ -60,10 +62,21 @@ class Memory:
         self._nvm[begin : begin + len(record)] = record
         self._milliseconds = 0
 
+    def forget_accidents(self):
+        """The firmware has run well for a while: crashes and safe modes count from 0 again. Written only if there were any."""
+        if self.safe_modes and self._nvm is not None:
+            self._nvm[_SAFE_MODE_AT : _SAFE_MODE_AT + 3] = b"SM\x00"
+        if self.crashes:
+            self.crashes = 0
+            self.save()
+        self.safe_modes = 0
+
     def _load(self):
         if self._nvm is None:
             return
-        block = bytes(self._nvm[0 : 2 * _SLOT])  # one read: each costs the whole block of 8 KB
+        block = bytes(self._nvm[0 : _SAFE_MODE_AT + 3])  # one read: each costs the whole block of 8 KB
+        if block[_SAFE_MODE_AT : _SAFE_MODE_AT + 2] == b"SM":
+            self.safe_modes = block[_SAFE_MODE_AT + 2]
         for begin in (0, _SLOT):
             record = block[begin : begin + _SIZE]
             (crc,) = struct.unpack("<I", block[begin + _SIZE : begin + _SIZE + 4])
@@ -78,4 +91,4 @@ class Memory:
         self.boots = boots
         self.crashes = crashes
         self.totals = (a, b, c, d)
-        self.failure = str(text[:length], "utf-8")
+        self.failure = str(text[:length], "ascii")

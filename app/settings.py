@@ -35,7 +35,9 @@ SETTINGS = (
     _text("CIRCUITPY_WIFI_SSID", high=32),
     Setting("CIRCUITPY_WIFI_PASSWORD", SECRET, "", 0, 63),
     _text("MQTT_BROKER"),
-    _number("MQTT_PORT", 1883, 1, 65535),
+    _number("MQTT_PORT", 0, 0, 65535),
+    Setting("MQTT_TLS", SWITCH, False, None, None),
+    _text("MQTT_CA_FILE"),
     _text("MQTT_USERNAME"),
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
     _text("MQTT_BASE_TOPIC"),
@@ -81,6 +83,8 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file."""
 
     MQTT_BROKER: str
+    MQTT_PORT: int
+    MQTT_TLS: bool
     ALLOW_CONTROL: str
 
     def __init__(self, text):
@@ -91,6 +95,7 @@ class Settings:
                 self.problems.append(f"{FILE} line {entries[key].line}: {key} is not a setting; {_advice(key, known)}.")
         for setting in SETTINGS:
             setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
+        self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         self.allowed = self.ALLOW_CONTROL.replace(",", " ").split()
         for name in self.allowed:
             if name not in CONTROLS:

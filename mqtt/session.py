@@ -12,7 +12,7 @@ from adafruit_connection_manager import connection_manager_close_all
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
 from .commands import MAX_PAYLOAD
-from .wire import Pool
+from .wire import Encrypted, Pool
 
 KEEP_ALIVE_S = 15
 PING_MS = 5000  # our own pings do not wait for their answer
@@ -21,6 +21,8 @@ READ_MS = 50  # how often the socket is looked at
 ANSWER_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
 FIRST_PAUSE_MS = 1000
 LONGEST_PAUSE_MS = 60000
+JOIN_TIMEOUT_S = 8
+RADIO_RESTART_AFTER = 10  # failures in a row
 RECALL_MS = 1500  # a broker sends what is retained right behind the SUBACK; a new one has nothing
 INBOX_SIZE = 8  # messages that may wait to be handed over; there is one person pressing one button
 _OUT_OF_REACH_S = 1 << 18  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
@@ -55,7 +57,7 @@ class Session:
             password=settings.MQTT_PASSWORD if settings.MQTT_USERNAME else None,
             client_id=client_id,
             is_ssl=ssl_context is not None,
-            ssl_context=ssl_context,
+            ssl_context=None if ssl_context is None else Encrypted(ssl_context),
             socket_pool=self._pool,
             socket_timeout=0,
             recv_timeout=ANSWER_TIMEOUT_S,
@@ -65,6 +67,7 @@ class Session:
         )
         self._client.on_message = self._note
         self._client.will_set(settings.base_topic + "/status", "offline", retain=True, qos=1)
+        self._failures = 0  # in a row
         self._pause_ms = FIRST_PAUSE_MS
         self._next_try = None
         self._next_read = None
@@ -104,8 +107,10 @@ class Session:
             raise OSError(errno.ETIMEDOUT, "deaf")
 
     def _connect(self):
-        if not self._radio.connected:
+        if not self._radio.connected or self._failures % RADIO_RESTART_AFTER == RADIO_RESTART_AFTER - 1:
             self._join()
+        if not self._radio.ipv4_address:
+            raise OSError(errno.EHOSTUNREACH, "no address from the router (DHCP)")
         self._client.keep_alive = KEEP_ALIVE_S
         self._client.connect()
         self._client.keep_alive = _OUT_OF_REACH_S
@@ -150,6 +155,7 @@ class Session:
     def _begin(self, now):
         self._next_read = now
         self._next_ping = ticks_add(now, PING_MS)
+        self._failures = 0
         self._pause_ms = FIRST_PAUSE_MS
         self._publisher.begin(now)
         self.connected = True
@@ -158,9 +164,15 @@ class Session:
         print("MQTT: connected to " + self._place())
 
     def _join(self):
+        """Join the Wi-Fi; waits as long as the chip does, up to about JOIN_TIMEOUT_S and what its driver adds for DHCP."""
         self.trouble = "No Wi-Fi"
-        self._radio.connect(self._settings.CIRCUITPY_WIFI_SSID, self._settings.CIRCUITPY_WIFI_PASSWORD)
-        print("Wi-Fi: joined", self._settings.CIRCUITPY_WIFI_SSID)
+        radio = self._radio
+        if self._failures % RADIO_RESTART_AFTER == RADIO_RESTART_AFTER - 1:  # a driver that is stuck comes back this way
+            radio.enabled = False
+            radio.enabled = True
+        ssid = self._settings.CIRCUITPY_WIFI_SSID
+        radio.connect(ssid, self._settings.CIRCUITPY_WIFI_PASSWORD, timeout=JOIN_TIMEOUT_S)
+        print("Wi-Fi: joined", ssid)
 
     def _note(self, _client, topic, payload):
         """MiniMQTT calls this in the midst of its own work, even of our publishing: only remember the message."""
@@ -187,6 +199,7 @@ class Session:
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]
         self._next_try = ticks_add(ticks_ms(), self._pause_ms)
         self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)
+        self._failures += 1
         trouble = self._explain(error)
         if trouble != self.trouble:
             self.trouble = trouble
@@ -196,23 +209,40 @@ class Session:
         return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
 
     def _explain(self, error):
+        error = _cause(error)
         if not self._radio.connected:
             return f'No Wi-Fi "{self._settings.CIRCUITPY_WIFI_SSID}": {_words(error)}'
         if getattr(error, "code", None) in (4, 5):
             return f"Broker {self._place()} refuses MQTT_USERNAME or MQTT_PASSWORD"
+        if self._settings.MQTT_TLS and _is_certificate(error):
+            return (
+                f"Broker {self._place()} is not trusted: {_words(error)}; check MQTT_CA_FILE, MQTT_BROKER's name and its clock"
+            )
         return f"No broker {self._place()}: {_words(error)}"
 
 
-def _words(error):
-    """What an exception says, for people: MiniMQTT wraps what really happened, sometimes twice."""
+def _cause(error):
+    """What really happened: MiniMQTT wraps it, sometimes twice."""
     while getattr(error, "__cause__", None) is not None:
         error = error.__cause__
+    return error
+
+
+def _is_certificate(error):
+    """Whether the TLS library refused the other side. mbedtls: -0x2700 is X509_CERT_VERIFY_FAILED; on a PC OpenSSL says so."""
+    return bool(error.args) and (error.args[0] in (-0x2700, 0x2700) or "certificate" in str(error).lower())
+
+
+def _words(error):
+    """What an exception says, for people."""
     number = error.args[0] if error.args else None
     if number in _ERRNO_WORDS:
         return _ERRNO_WORDS[number]
-    if isinstance(number, int) and number < 0:
-        return "name not found"  # gaierror
-    return number if isinstance(number, str) else str(error) or type(error).__name__
+    if type(error).__name__ == "gaierror":
+        return "name not found, is it right? An IP address is surest"
+    if isinstance(number, str):
+        return number
+    return str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
 
 
 _ERRNO_WORDS = {
@@ -220,5 +250,4 @@ _ERRNO_WORDS = {
     errno.ECONNRESET: "connection closed",
     errno.ENOTCONN: "connection closed",
     errno.ETIMEDOUT: "no answer",
-    errno.EHOSTUNREACH: "host unreachable",
 }

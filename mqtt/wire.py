@@ -38,6 +38,18 @@ class Pool:
         return self.link
 
 
+class Encrypted:
+    """An SSL context for MiniMQTT that wraps the socket inside a Link, where the bounded waiting stays outside."""
+
+    def __init__(self, context):
+        self._context = context
+
+    def wrap_socket(self, link, server_hostname):
+        """The same Link, encrypted; the handshake comes with `connect`, certificate and host name are checked in it."""
+        link.encrypt(self._context, server_hostname)
+        return link
+
+
 class Link:
     """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the session `has_message ping heard`."""
 
@@ -59,6 +71,10 @@ class Link:
 
     def settimeout(self, seconds):
         """MiniMQTT's wish is not followed: waiting is bounded here."""
+
+    def encrypt(self, context, host):
+        """Speak TLS from `connect` on."""
+        self._socket = context.wrap_socket(self._socket, server_hostname=host)
 
     def connect(self, address):
         """Connect within CONNECT_TIMEOUT_S. Raises OSError."""
