@@ -2,7 +2,8 @@
 
 FILE is a support bundle (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has
 them, or one frame in hex a line. Each request is met with what was recorded behind a request for the same command: whole
-bursts in their order and at their pace, damaged frames and silences too, one occurrence after the other, for ever.
+bursts in their order and at their pace, damaged frames and silences too, one occurrence after the other, for ever. What
+a bundle has no frames of but readings, such as the number of cells, is answered so that it reads the same.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daly.registers import CHOICE, DATE, FLAG, NUMBER, REGISTERS, TEXT
 from host.bms import BYTE_US, frame
 from host.line import Line, wake_in_time
+from mqtt.payload import key_of
 
 LENGTH = 13
 THINK_MS = 20  # where the recording has no times
@@ -53,13 +56,16 @@ class Session:
 class Recording:
     sessions: list
     settings: dict = field(default_factory=dict)  # of the bundle, as texts and numbers
+    made: list = field(default_factory=list)  # commands whose answers are made from the bundle's readings
 
     def summary(self) -> str:
         """For people: which packs there are, or which commands of the one, how often."""
         if len(self.sessions) > 1:
             return f"{len(self.sessions)} packs, {SESSION_S} s each: " + ", ".join(session.name for session in self.sessions)
         commands = sorted(self.sessions[0].commands.items())
-        return "answers to " + ", ".join(f"0x{command:02X} ({len(found)})" for command, found in commands)
+        return "answers to " + ", ".join(
+            f"0x{command:02X} ({'from its readings' if command in self.made else len(found)})" for command, found in commands
+        )
 
 
 # --- reading the file ------------------------------------------------------------------------------------------------
@@ -104,21 +110,68 @@ def _read_bundle(traced: list, bundle: dict) -> Recording:
             occurrence = session.begin(data[2]) if at_ms <= -OPEN_MS else None
         elif occurrence is not None:  # what comes first answers a request that is not in the recording any more
             occurrence.frames.append((at_ms - asked_ms, data))
-    _complete(session, bundle.get("readings"))
+    made = _complete(session, bundle.get("readings"))
     settings = bundle.get("settings")
-    return Recording([session], settings if isinstance(settings, dict) else {})
+    return Recording([session], settings if isinstance(settings, dict) else {}, made)
 
 
-def _complete(session: Session, readings) -> None:
-    """The number of cells is asked for so seldom that the last frames may not have it: take it from the readings."""
-    if 0x94 in session.commands or not isinstance(readings, dict):
-        return
-    cells, sensors = readings.get("cell_count"), readings.get("temperature_count")
-    if isinstance(cells, int) and isinstance(sensors, int) and 0 < cells <= 48 and 0 <= sensors <= 16:
-        data = bytes([cells, sensors, 0, 0, 0]) + int(readings.get("cycle_count") or 0).to_bytes(4, "big")[2:] + b"\0"
-        board = next((said[1] for found in session.commands.values() for one in found for _, said in one.frames
-                      if said[1] < FIRST_HOST_ADDRESS), 1)  # fmt: skip
-        session.begin(0x94).frames.append((THINK_MS, frame(board, 0x94, data)))
+def _complete(session: Session, readings) -> list:
+    """What is asked for but seldom is not among the last frames: make it from the readings; returns those commands."""
+    if not isinstance(readings, dict):
+        return []
+    boards = {said[1] for found in session.commands.values() for one in found for _, said in one.frames}
+    board = min(boards, default=1)
+    made = []
+    for register in REGISTERS:
+        parts = [] if register.command in session.commands else _encode(register, readings)
+        if parts:
+            frames = session.begin(register.command).frames
+            frames += [(None, frame(board, register.command, part)) for part in parts]
+            made.append(register.command)
+    return made
+
+
+def _encode(register, readings: dict) -> list:
+    """The frames' data that read as these readings, or as impossible where they are not known; [] when none is."""
+    data = bytearray(register.frames * register.width)
+    size, known = 0, False
+    for row in register.readings:
+        for index in range(row.slots if row.derive is None else 0):
+            key = key_of(row, index)
+            number = _number(row, readings.get(key))
+            known |= number is not None
+            if row.bit is not None:
+                at = row.offset + (row.bit + index) // 8
+                data[at] |= (number or 0) << (row.bit + index) % 8
+            elif key in readings:
+                at = row.offset + index * row.size
+                data[at : at + row.size] = b"\xff" * row.size if number is None else number.to_bytes(row.size, "big")
+                size = max(size, at + row.size)
+    if not known:
+        return []
+    if register.frames == 1:
+        return [bytes(data)]
+    count = -(-size // register.width)
+    parts = [data[n * register.width : (n + 1) * register.width] for n in range(count)]
+    return [(bytes([number]) + part).ljust(8, b"\0") for number, part in enumerate(parts, 1)]
+
+
+def _number(row, value) -> int | None:
+    """What stands on the wire for a reading as published; None for what cannot stand there."""
+    number: int | None = None
+    with contextlib.suppress(ValueError, TypeError, AttributeError, OverflowError):
+        if row.kind == TEXT:
+            number = int.from_bytes(value.encode("ascii")[: row.size].ljust(row.size, b"\0"), "big")
+        elif row.kind == DATE:
+            year, month, day = map(int, value.split("-"))
+            number = (year - 2000) << 16 | month << 8 | day
+        elif row.kind == CHOICE:
+            number = row.options.index(value)
+        elif row.kind == FLAG:
+            number = ("OFF", "ON").index(value)
+        elif row.kind == NUMBER:
+            number = row.factor * round(value * 10**row.decimals) + row.bias
+    return number if number is not None and 0 <= number < 256**row.size else None
 
 
 def _frames(text: str, path: Path):
