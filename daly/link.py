@@ -55,7 +55,8 @@ class Link:
 
     def answered(self):
         """A request was answered."""
-        self._outcomes = []
+        if self._outcomes:
+            self._outcomes = []
         if not self.online:
             self.online = True
             self._outage_ms = self._clock_ms - self._since_ms if self.worked else None

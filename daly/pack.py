@@ -181,10 +181,10 @@ class Pack:
             if self._zero_command == register.command:
                 self._zeros = 0
             possible = _decode(first, payload, 0) is not None
-            if possible and first.kind not in (FLAG, BITS):
+            if possible and not _may_be_zero(first):
                 self._says_zeros = False
             return possible
-        if first.kind not in (FLAG, BITS):
+        if not _may_be_zero(first):
             self._says_zeros = True
             return False
         return not self._says_zeros and (self._is_zero(register) or self._insists(register))
@@ -266,6 +266,11 @@ def _is_near(row, raw, other):
     if other is None or not row.jump or row.kind == TEXT:
         return raw == other
     return abs(raw - other) <= 1 + row.jump // 32
+
+
+def _may_be_zero(row):
+    """Whether an answer that begins with this reading may be all zero: no alarm, nothing balancing."""
+    return row.kind == FLAG or row.kind == BITS  # "in (FLAG, BITS)" would make a tuple each time
 
 
 def _first_row(register):

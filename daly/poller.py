@@ -281,7 +281,7 @@ class Poller:
             if self._first_heard is None:
                 self._first_heard = now
             if pending.frames == 1:
-                self._staged[:8] = reader.payload
+                self._stage(0, 0, 8)
                 self._seen = 1
                 self._believe(self._staged, now)
             else:
@@ -311,7 +311,7 @@ class Poller:
         width = self._pending.width
         if not self._seen:
             self._clean_start = number == 1 and self.reader.discarded == self._before[1]
-        self._staged[number * width : (number + 1) * width] = self.reader.payload[1 : 1 + width]
+        self._stage(number * width, 1, width)
         # a burst counts up: what has this number or a higher one is left over from an older burst (mpp-solar#516)
         self._seen = self._seen & ((1 << number) - 1) | 1 << number
         self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
@@ -323,6 +323,12 @@ class Poller:
                 self._tail_end = ticks_add(now, TAIL_MS if self._tail[self._turn] is None else FRAME_TIMEOUT_MS)
             self._believe_frames(first, now)
 
+    def _stage(self, at, begin, size):
+        """Copy a piece of the payload; byte by byte, because slices are objects on the heap."""
+        payload = self.reader.payload
+        for i in range(size):
+            self._staged[at + i] = payload[begin + i]
+
     def _learn_first_frame(self):
         """Whether this board numbers its frames from 0 or from 1; None while not sure.
 
@@ -332,7 +338,7 @@ class Poller:
         first = self._first_frame[self._turn]
         if first == 1 and self._seen & 1:
             first = None
-        if first in (None, _SUSPECTED):
+        if first is None or first == _SUSPECTED:
             if self._has_frames(0):
                 first = 0
             elif self._has_frames(1) and not self._seen & 1:

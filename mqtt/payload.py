@@ -27,11 +27,15 @@ class Writer:
 
     def put(self, text):
         """Append text as it is; returns self."""
-        encoded = text if isinstance(text, bytes) else text.encode()
-        end = self._length + len(encoded)
-        self._reserve(end)
-        self._buffer[self._length : end] = encoded
-        self._length = end
+        if isinstance(text, str):
+            text = text.encode()
+        at = self._length
+        self._reserve(at + len(text))
+        buffer = self._buffer
+        for byte in text:  # a slice would be an object on the heap, hundreds of times in a message
+            buffer[at] = byte
+            at += 1
+        self._length = at
         return self
 
     def put_string(self, text):
@@ -67,13 +71,23 @@ class Writer:
             self._buffer = grown
 
 
+# row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made once, written often
+_KEYS = tuple(
+    tuple(part.encode() for part in ('"' + row.key + '":').split("{}")) if row.kind != BITS else None for row in READINGS
+)
+
+
 def write_pack(writer, pack):
     """Write all readings of a battery as one JSON object: every key always there, null for what is not known now."""
     separator = b"{"
-    for row in READINGS:
-        if row.kind != BITS:
+    for position in range(len(READINGS)):
+        row = READINGS[position]
+        key = _KEYS[position]
+        if key is not None:
             for index in range(pack.count(row)):
-                writer.put(separator).put(b'"').put(key_of(row, index)).put(b'":')
+                writer.put(separator).put(key[0])
+                if row.slots > 1:
+                    writer.put_decimal(index + 1, 0).put(key[1])
                 _put_reading(writer, pack, row, index)
                 separator = b","
     return writer.put(b"}")
