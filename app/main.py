@@ -104,6 +104,13 @@ def make_poller(settings):
         settings.BMS_REQUEST_FILLER,
         settings.STALE_PERIODS,
         settings.CURRENT_SIGN,
+        {
+            "pack": settings.POLL_PACK_MS,
+            "status": settings.POLL_STATUS_MS,
+            "cells": settings.POLL_CELLS_MS,
+            "temperatures": settings.POLL_TEMPERATURES_MS,
+            "checks": settings.POLL_CHECKS_MS,
+        },
     )
 
 

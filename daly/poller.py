@@ -44,10 +44,11 @@ class Poller:
     """Asks the registers of one board in turn and hands what it says to its Pack.
 
     `host_address` 0: find it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
-    `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign`: see CurrentSign.
+    `periods`: ms by lane of the table, where they are not to be the table's; `stale_periods`: a reading not refreshed for so
+    many of its periods is forgotten; `current_sign`: see CurrentSign.
     """
 
-    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto"):
+    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto", periods=None):
         self.pack = pack
         self.link = Link()
         self.pacing = Pacing()
@@ -64,7 +65,9 @@ class Poller:
         self._request = Request(filler)
         self._board_number = board_number
         self._stale_periods = stale_periods
-        self._turn = -1
+        self._periods = [(periods or {}).get(register.lane, register.period_ms) for register in REGISTERS]
+        self._turn = 0  # index of the register asked last
+        self._round = -1  # where the round stands that all registers are asked in
         self._due = [0] * len(REGISTERS)
         self._misses = [0] * len(REGISTERS)  # silences in a row
         self._answered = [False] * len(REGISTERS)  # ever
@@ -207,11 +210,16 @@ class Poller:
         if self._search.greeting is not None:
             self._begin(now, 1000)  # 137 bytes at the most
             return self._search.greeting[1]
+        # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves.
+        if self._periods[0] and self._turn != 0 and self._is_due(0, now):
+            self._turn = 0
+            return self._ask(now)
         for _ in range(len(REGISTERS)):
-            self._turn = (self._turn + 1) % len(REGISTERS)
-            if self._turn == 0:
+            self._round = (self._round + 1) % len(REGISTERS)
+            if self._round == 0:
                 self._begin_cycle(now)
-            if self._is_due(self._turn, now):
+            if self._is_due(self._round, now):
+                self._turn = self._round
                 return self._ask(now)
         return None
 
@@ -380,7 +388,7 @@ class Poller:
         self._answered[self._turn] = self._asked[self._turn] = True
         self._settled[self._turn] = register.period_ms is None and believed
         # what must be said twice is asked again in the next round
-        self._wait((register.period_ms or 0) if believed else 0, now)
+        self._wait((self._periods[self._turn] or 0) if believed else 0, now)
         self._forget_unanswered(register)
         if register.command in (0x90, 0x93):
             self.sign.weigh()
@@ -464,5 +472,5 @@ class Poller:
         self._expire_turn = (self._expire_turn + 1) % len(REGISTERS)
         register = REGISTERS[self._expire_turn]
         if register.period_ms is not None:
-            limit = max(STALE_AFTER_MS, self._stale_periods * max(register.period_ms, self.cycle_ms or 0))
+            limit = max(STALE_AFTER_MS, self._stale_periods * max(self._periods[self._expire_turn], self.cycle_ms or 0))
             self.pack.expire(register, ticks_add(now, -min(limit, 60000)))

@@ -46,7 +46,7 @@ Reading = namedtuple(
         "band",  # changes smaller than this are not worth a message and a row in a database
         "decimals",
         "unit",
-        "device_class",  # Home Assistant's; where it has none for this, an icon of its ("mdi:...")
+        "device_class",  # Home Assistant's; where it has none for this, an icon of its ("mdi:..."), as for every CHOICE
         "state_class",  # Home Assistant's
         "role",
         "options",  # words of a CHOICE
@@ -61,7 +61,8 @@ Register = namedtuple(
     "Register",
     (
         "command",
-        "period_ms",  # how often it is asked; 0: as often as the line allows; None: once per connection
+        "lane",  # registers that share a pace, and its setting: POLL_PACK_MS, ...
+        "period_ms",  # how often it is asked by default; 0: as often as the line allows; None: once per connection
         "frames",  # most frames an answer has; 1: payload without a frame number
         "width",  # bytes of payload a frame carries
         "readings",
@@ -96,11 +97,11 @@ def _flag(key, name, offset, bit=None, **columns):
 
 
 def _choice(key, name, offset, options, **columns):
-    return _row(key, name, CHOICE, offset, 1, low=0, high=len(options) - 1, device_class="enum", options=options, **columns)
+    return _row(key, name, CHOICE, offset, 1, low=0, high=len(options) - 1, options=options, **columns)
 
 
 def _text(key, name, size):
-    return _row(key, name, TEXT, 0, size, role=DIAGNOSTIC, device_class="mdi:identifier")
+    return _row(key, name, TEXT, 0, size, role=RARE, device_class="mdi:identifier")  # in the device's info, too
 
 
 def _temperature(key, name, offset, **columns):
@@ -127,7 +128,11 @@ def _power(pack):
 
 
 def _remaining_time(pack, charging):
-    """Minutes until full or empty at the present current, in steps of 5; None while idle, unknown, or beyond 100 hours."""
+    """0.01 h until full or empty at the present current; None while idle, unknown, or beyond 100 hours.
+
+    In steps of 5 minutes, of 30 from 4 hours on: nobody knows it better, and each is a row in a database. Rounded up to
+    0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
+    """
     current = pack.raw("current")
     remaining = pack.raw("remaining_capacity")
     if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
@@ -137,8 +142,9 @@ def _remaining_time(pack, charging):
         if full is None:
             return None
         remaining = max(0, full - remaining)
-    minutes = remaining * 60 // (100 * abs(current)) // 5 * 5
-    return minutes if minutes <= 6000 else None
+    minutes = remaining * 60 // (100 * abs(current))
+    minutes -= minutes % (5 if minutes < 240 else 30)
+    return (minutes * 10 + 5) // 6 if minutes <= 6000 else None
 
 
 def _full_capacity(pack, remaining):
@@ -156,6 +162,11 @@ def _time_to_full(pack):
 
 def _time_to_empty(pack):
     return _remaining_time(pack, False)
+
+
+def _time_to_either(pack):
+    charging = _remaining_time(pack, True)
+    return _remaining_time(pack, False) if charging is None else charging
 
 
 def _cell_voltage_delta(pack):
@@ -178,11 +189,12 @@ def _balancing(pack):
     return 0 if known else None
 
 
+# What 0x91 and 0x92 say follows from the cells and temperatures and costs 18 % of the line: they are asked seldom, as a check.
 # The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
-    Register(0x90, 0, 1, 8, (
-        _measured("pack_voltage", "Pack voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
+    Register(0x90, "pack", 150, 1, 8, (
+        _measured("pack_voltage", "Voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
         # bytes 2-3, the "gather voltage", are 0 in every capture
         _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
                   doubt=contradicts_mode, band=3),
@@ -193,26 +205,29 @@ REGISTERS = (
         _counter("capacity_discharged", "Capacity discharged", 100, "Ah", "mdi:battery-minus", role=DIAGNOSTIC),
         _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
     )),
-    Register(0x93, 0, 1, 8, (
-        _choice("mode", "Mode", 0, ("idle", "charging", "discharging")),
+    Register(0x93, "status", 0, 1, 8, (
+        _choice("mode", "Mode", 0, ("idle", "charging", "discharging"), device_class="mdi:swap-vertical"),
         _flag("charge_mosfet", "Charge MOSFET", 1, device_class="mdi:battery-arrow-up"),
         _flag("discharge_mosfet", "Discharge MOSFET", 2, device_class="mdi:battery-arrow-down"),
-        _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE),
+        _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE, device_class="mdi:heart-pulse", state_class="measurement"),
         _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", "mdi:battery-medium",
                   doubt=contradicts_capacity, band=500),
-        _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 0, "min", "duration", "measurement"),
-        _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 0, "min", "duration", "measurement"),
+        _derived("remaining_time", "Remaining time", NUMBER, _time_to_either, 2, "h", "duration", "measurement"),
+        _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 2, "h", "duration", "measurement", role=RARE),
+        _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 2, "h", "duration", "measurement", role=RARE),
     )),
-    Register(0x98, 0, 1, 8, (
+    Register(0x98, "status", 0, 1, 8, (
         _derived("problem", "Problem", FLAG, problem, device_class="problem"),
         _derived("problems", "Problems", TEXT, problems_text, device_class="mdi:alert-outline"),
         _row("alarm_byte_{}", "Alarm byte {}", BITS, 0, 1, low=0, high=255, slots=7),
-        _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE),
+        _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE, device_class="mdi:alert-circle-outline",
+                state_class="measurement"),
     )),
-    Register(0x94, 5000, 1, 8, (
+    Register(0x94, "checks", 5000, 1, 8, (
         _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, jump=0, role=DIAGNOSTIC, device_class="mdi:counter",
                 state_class="measurement"),
-        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, jump=0, role=RARE),
+        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, jump=0, role=RARE,
+                device_class="mdi:counter", state_class="measurement"),
         _flag("charger_connected", "Charger connected", 2, role=RARE),  # bytes 2 and 3: 0 in all captures, also under load
         _flag("load_connected", "Load connected", 3, role=RARE),
         _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
@@ -221,7 +236,7 @@ REGISTERS = (
                 device_class="mdi:battery-sync"),
         # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
-    Register(0x91, 1000, 1, 8, (
+    Register(0x91, "checks", 5000, 1, 8, (
         _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
         _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC, device_class="mdi:arrow-up-bold",
@@ -232,38 +247,41 @@ REGISTERS = (
                 state_class="measurement"),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
-    Register(0x92, 2000, 1, 8, (
+    Register(0x92, "checks", 5000, 1, 8, (
         _temperature("max_temperature", "Highest temperature", 0),
-        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE),
+        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE,
+                device_class="mdi:thermometer-chevron-up", state_class="measurement"),
         _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
-        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE),
+        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE,
+                device_class="mdi:thermometer-chevron-down", state_class="measurement"),
     )),
-    Register(0x95, 0, 16, 6, (
+    Register(0x95, "cells", 0, 16, 6, (
         _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", role=DIAGNOSTIC, band=3,
                   slots=MAX_CELLS, counted_by="cell_count"),
     )),
-    Register(0x96, 2000, 3, 7, (
+    Register(0x96, "temperatures", 1000, 3, 7, (
         _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES,
                      counted_by="temperature_count"),
     )),
-    Register(0x97, 1000, 1, 8, (
+    Register(0x97, "cells", 0, 1, 8, (
         _derived("balancing", "Balancing", FLAG, _balancing, device_class="mdi:scale-balance"),
         _row("cell_{}_balancing", "Cell {} balancing", FLAG, 0, 1, bit=0, low=0, high=1, role=RARE,
              slots=MAX_CELLS, counted_by="cell_count"),
     )),
-    Register(0x50, None, 1, 8, (
+    Register(0x50, "once", None, 1, 8, (
         _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 0, 3, "Ah", "mdi:battery", role=DIAGNOSTIC),
         _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 0, 3, "V", "voltage", role=RARE),
     )),
-    Register(0x53, None, 1, 8, (
+    Register(0x53, "once", None, 1, 8, (
         # the date stands first because it vouches for the rest: an all-zero answer is no LFP battery
-        _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE),
-        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC),
+        _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE,
+             device_class="mdi:calendar"),
+        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC, device_class="mdi:flask-outline"),
         _measured("sleep_time", "Sleep time", 5, 2, 0, 65535, 0, 0, "s", "duration", role=RARE),
     )),
-    Register(0x57, None, 5, 7, (_text("battery_code", "Battery code", 35),)),
-    Register(0x62, None, 2, 7, (_text("software_version", "Software version", 14),)),
-    Register(0x63, None, 2, 7, (_text("hardware_version", "Hardware version", 14),)),
+    Register(0x57, "once", None, 5, 7, (_text("battery_code", "Battery code", 35),)),
+    Register(0x62, "once", None, 2, 7, (_text("software_version", "Software version", 14),)),
+    Register(0x63, "once", None, 2, 7, (_text("hardware_version", "Hardware version", 14),)),
 )  # fmt: skip
 
 SLOTS = _slots
