@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import SETTINGS, parse
+from app.settings import SETTINGS
 from daly.link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
 from daly.registers import BITS, READINGS
 
@@ -18,7 +18,6 @@ import generate  # noqa: E402
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text()
-SETTINGS_FILE = (ROOT / "settings.toml").read_text()
 MQTT = (ROOT / "docs" / "MQTT.md").read_text()
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -72,16 +71,6 @@ def test_every_topic_is_explained(source):
     texts = [node.value for node in ast.walk(ast.parse((ROOT / source).read_text())) if isinstance(node, ast.Constant)]
     below_base = {text for text in texts if isinstance(text, str) and re.fullmatch(r"/[\w/]+", text)}
     assert below_base and not [text for text in below_base if f"`<base>{text}`" not in MQTT and f"`<base>{text}<" not in MQTT]
-
-
-def test_every_setting_stands_in_the_settings_file_with_its_default():
-    shown, problems = parse(re.sub(r"^# ?(?=[A-Z_]+ = )", "", SETTINGS_FILE, flags=re.MULTILINE))
-    assert not problems
-    assert sorted(shown) == sorted(setting.key for setting in SETTINGS)
-    given, _ = parse(SETTINGS_FILE)
-    for setting in SETTINGS:
-        if setting.key not in given:
-            assert shown[setting.key].value == setting.default, setting.key
 
 
 def test_settings_named_in_pages_exist():
