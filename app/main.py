@@ -2,6 +2,7 @@
 
 import sys
 
+import board
 import microcontroller
 import socketpool
 import supervisor
@@ -13,15 +14,13 @@ from daly.control import Control
 from daly.pack import Pack
 from daly.poller import Poller
 from daly.port import Port
-from display import pages
-from display.screen import Screen
 from mqtt.discovery import Discovery
 from mqtt.publisher import Publisher
 from mqtt.session import Session
 
 from .clock import Clock
 from .console import Console
-from .hardware import make_panel, make_ssl_context, make_uart, make_waker
+from .hardware import make_screen, make_ssl_context, make_uart, make_waker
 from .health import Health
 from .keeper import Keeper
 from .loop import WATCHDOG_S, Loop
@@ -42,9 +41,7 @@ def main():
     memory = Memory(microcontroller.nvm, ticks_ms())
     memory.boots += 1
     memory.save()
-    panel = make_panel(settings, problems)
-    if panel is not None:
-        panel.show(pages.starting(VERSION, "waiting for BMS"))
+    screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
     poller = make_poller(settings)
@@ -63,7 +60,7 @@ def main():
     keeper = Keeper(memory, poller.pack.energy, settings.base_topic)
     jobs.append(("memory", keeper.tick))
     publisher = make_publisher(settings, identity, poller, health)
-    control = Control(poller, lambda text: publisher.say("/bms1/control", text, retain=True))
+    control = Control(poller, publisher.report)
     jobs.append(("control", control.tick))
     support = Support(settings, poller, health, loop)
     jobs.append(("support", support.tick))
@@ -80,8 +77,9 @@ def main():
         session.trouble = "MQTT_TLS not possible"
     else:
         jobs.append(("mqtt", session.tick))
-    if panel is not None:
-        jobs.append(("screen", Screen(panel, poller.pack, poller, session, problems).tick))
+    if screen is not None:
+        screen.watch(poller, session, wifi.radio)
+        jobs.append(("screen", screen.tick))
     for problem in problems:
         print("Settings:", problem)
     loop.run()
@@ -117,9 +115,8 @@ def make_poller(settings):
 def make_publisher(settings, identity, poller, health):
     """What is said to the broker."""
     base = settings.base_topic
-    discovery = Discovery(
-        settings.MQTT_DISCOVERY_PREFIX, base, identity, settings.DEVICE_NAME, poller.pack, VERSION, settings.allowed
-    )
+    prefix, name = settings.MQTT_DISCOVERY_PREFIX, settings.DEVICE_NAME
+    discovery = Discovery(prefix, base, identity, name, poller.pack, VERSION, settings.allowed, board.board_id)
     return Publisher(
         base,
         discovery,

@@ -10,13 +10,10 @@ from mqtt.commands import Commands
 def make_commands(settings, publisher, support, control, clock, keeper):
     """The topics that are listened to, and what they do. What is not allowed is not even listened to."""
     base = settings.base_topic
-    commands = Commands()
-
-    def refused(name, reason):
-        """Say why not, where the result of an order would stand."""
-        if reason:
-            publisher.say("/bms1/control", f"{name}: refused, {reason}", retain=True)
-        return reason
+    # why not is said where the result of an order would stand
+    commands = Commands(lambda name, reason: publisher.report(f"{name}: refused, {reason}"))
+    if settings.allowed:
+        publisher.report("none")
 
     def send_support(_word, now):
         return support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now)
@@ -26,19 +23,19 @@ def make_commands(settings, publisher, support, control, clock, keeper):
             publisher.announce_again(now, random.randrange(1000, 5000))
 
     def charge(word, now):
-        return refused("Charge MOSFET", control.switch("charge_mosfet", word == "ON", now))
+        return control.switch("charge_mosfet", word == "ON", now)
 
     def discharge(word, now):
-        return refused("Discharge MOSFET", control.switch("discharge_mosfet", word == "ON", now))
+        return control.switch("discharge_mosfet", word == "ON", now)
 
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return refused("state of charge", "a number from 0 to 100 with at most one decimal is understood")
-        return refused("state of charge", control.set_soc(raw, clock.now(), now))
+            return f'a number from 0 to 100 with at most one decimal is understood, not "{word}"'
+        return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
-        return refused("restart of the BMS", control.restart(now))
+        return control.restart(now)
 
     def restart_bridge(_word, _now):
         keeper.save()
@@ -47,15 +44,15 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     commands.add(base + "/support/set", ("PRESS",), send_support)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
-    for name, topic, words, function in (
-        ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge),
-        ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge),
-        ("soc", "/bms1/soc/set", None, set_soc),
-        ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms),
-        ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge),
+    for control_name, topic, words, function, name in (
+        ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge, "Charge MOSFET"),
+        ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge, "Discharge MOSFET"),
+        ("soc", "/bms1/soc/set", None, set_soc, "State of charge"),
+        ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms, "Restart of the BMS"),
+        ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge, "Restart of the bridge"),
     ):
-        if name in settings.allowed:
-            commands.add(base + topic, words, function)
+        if control_name in settings.allowed:
+            commands.add(base + topic, words, function, name=name)
     return commands
 
 

@@ -27,8 +27,9 @@ class Control:
         self._say = say
         self._payload = bytearray(8)
         self._name = None  # of the order that waits for its confirmation, for people
-        self._key = None  # the reading that confirms it; None: any answer does
+        self._key = None  # the reading that confirms it; None: an answer after a silence does
         self._wanted = None
+        self._timeouts = 0  # when it was ordered
         self._ordered_at = 0
         self._deadline = 0
         self._paused_until = None
@@ -49,12 +50,12 @@ class Control:
             self._payload[i] = clock[i] % 100
         self._payload[6] = raw >> 8
         self._payload[7] = raw & 0xFF
-        return self._order(f"state of charge {raw // 10}.{raw % 10} %", WRITE_CLOCK_AND_SOC, "soc", raw, now)
+        return self._order(f"State of charge {raw // 10}.{raw % 10} %", WRITE_CLOCK_AND_SOC, "soc", raw, now)
 
     def restart(self, now):
         """Order the BMS to restart; both MOSFETs come back on."""
         self._clear()
-        return self._order("restart of the BMS", WRITE_RESTART, None, None, now)
+        return self._order("Restart of the BMS", WRITE_RESTART, None, None, now)
 
     def tick(self, now):
         """Look whether the order is confirmed, or its time is over."""
@@ -71,12 +72,22 @@ class Control:
         for i in range(8):
             self._payload[i] = 0
 
-    def _order(self, name, command, key, wanted, now):
-        if self._name is not None or self._paused_until is not None:
+    def refusal(self):
+        """Why no order at all is taken now; None when one is."""
+        if self._name is not None:
+            return f'"{self._name}" is not confirmed yet'
+        if self._paused_until is not None:
             return f"wait {PAUSE_MS // 1000} seconds between two orders"
         if not self._poller.online:
             return "the BMS does not answer"
+        return None
+
+    def _order(self, name, command, key, wanted, now):
+        refusal = self.refusal()
+        if refusal:
+            return refusal
         self._poller.order(command, self._payload)
+        self._timeouts = self._poller.timeouts
         self._name = name
         self._key = key
         self._wanted = wanted
@@ -90,7 +101,8 @@ class Control:
             return False
         pack = self._poller.pack
         if self._key is None:
-            return ticks_diff(self._poller.last_answer, self._poller.ordered_at) > 1000
+            was_silent = self._poller.timeouts != self._timeouts
+            return was_silent and ticks_diff(self._poller.last_answer, self._poller.ordered_at) > 1000
         said_after = ticks_diff(pack.said_at(self._key), self._poller.ordered_at) > 0
         raw = pack.raw(self._key)
         return said_after and raw is not None and abs(raw - self._wanted) <= (1 if self._key == "soc" else 0)

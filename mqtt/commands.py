@@ -1,6 +1,6 @@
 """What messages from the broker make the bridge do: a topic, the exact words it understands, the function that does it.
 
-Performs no I/O but to say what it refuses. A retained message is never carried out: it would be somebody's old wish, repeated
+Performs no I/O but to print what it refuses. A retained message is never carried out: it would be somebody's old wish, repeated
 at every connect. Nothing is guessed: a word that differs by a single space is not the word.
 """
 
@@ -9,18 +9,20 @@ _SHOWN = 40
 
 
 class Commands:
-    """The topics to listen to. `add` one for each thing that can be asked for."""
+    """The topics to listen to. `add` one for each thing that can be asked for; `tell(name, reason)` hears what is refused."""
 
-    def __init__(self):
+    def __init__(self, tell=None):
         self._entries = {}
+        self._tell = tell
 
-    def add(self, topic, words, function, ours=True):
+    def add(self, topic, words, function, ours=True, name=None):
         """Have `function(word, now)` called when a message on `topic` is exactly one of `words`.
 
         `words` None: any printable ASCII up to MAX_PAYLOAD, which the function judges. It returns None, or why it refuses, in
-        words. `ours`: the topic is for us alone, so that what somebody left there, retained, may be cleared.
+        words. `ours`: the topic is for us alone, so that what somebody left there, retained, may be cleared. `name`: what is
+        asked for, in words; what is refused without a name is only printed.
         """
-        self._entries[topic] = (words, function, ours)
+        self._entries[topic] = (words, function, ours, name)
 
     def topics(self):
         """Every topic to subscribe to."""
@@ -34,31 +36,30 @@ class Commands:
         """Carry out one message, `payload` as bytes, or say why not."""
         entry = self._entries.get(topic)
         if entry is None:
-            _refuse(topic, "it is no command of this bridge")
+            print(f"Message on {shown(topic.encode())} ignored: it is no command of this bridge.")
             return
-        words, function, ours = entry
+        words, function, ours, name = entry
+        refusal = None
         if retained:
             if ours:
-                _refuse(topic, "it was retained, so it may be old; send it without the retain flag")
+                refusal = "it was retained, so it may be old; send it without the retain flag"
         elif payload:  # an empty one is somebody clearing a retained one
             word = _word(payload)
             if word is None or (words is not None and word not in words):
                 understood = " or ".join(words) if words else "a short text"
-                _refuse(topic, f'{understood} is understood, not "{shown(payload)}"')
-                return
-            refusal = function(word, now)
-            if refusal:
-                _refuse(topic, refusal)
+                refusal = f'{understood} is understood, not "{shown(payload)}"'
+            else:
+                refusal = function(word, now)
+        if refusal:
+            print(f"Message on {topic} ignored: {refusal}.")
+            if name is not None:
+                self._tell(name, refusal)
 
 
 def shown(payload):
     """The beginning of some bytes, safe to print."""
     text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in payload[:_SHOWN])
     return text if len(payload) <= _SHOWN else text + "..."
-
-
-def _refuse(topic, reason):
-    print(f"Message on {shown(topic.encode())} ignored: {reason}.")
 
 
 def _word(payload):

@@ -1,18 +1,22 @@
 """What Home Assistant is told of the bridge and the battery, read off the table, in device messages of at most 4 KB.
 
 Keys and rules: docs/HOME-ASSISTANT.md. Several messages with the same `ids` make one device; an unknown key at the root,
-in `dev` or in `o` would make Home Assistant drop everything. An entity that is not there any more is named once with its
-platform alone, a message of which nothing is left is sent empty: both remove what an earlier announcement made.
+in `dev` or in `o` would make Home Assistant drop everything. An entity that is not there (any more) is named with its
+platform alone, which removes what an earlier announcement made. An empty message would too, but where there was nothing
+Home Assistant logs a warning.
 """
 
 from daly.registers import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
 
 from .payload import Writer, key_of
 
-PER_MESSAGE = 8  # entities in one message: 300 to 370 bytes each, and 600 for the rest
+PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 600 for the rest
 EXPIRE_AFTER_S = 60
+# Which registers' single readings share a message. An entity that moves to another message is refused until Home Assistant
+# restarts; so new firmware may add registers to a group, but not move them.
+GROUPS = ((0x90,), (0x93,), (0x98, 0x91), (0x94,), (0x92, 0x97, 0x50), (0x53, 0x57, 0x62, 0x63))
 
-# entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class
+# entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class; new ones at the end
 BRIDGE_ENTITIES = (
     ("uptime", "Uptime", RARE, "s", "duration", "total_increasing"),
     ("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement"),
@@ -34,15 +38,19 @@ BRIDGE_ENTITIES = (
     ("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None),
 )
 
-# what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name, topic below <base>, more
+# what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name and id, topic below <base>,
+# device class or icon, more
 CONTROLS = (
-    ("charge_mosfet", "switch", "Charge MOSFET", "/bms1/charge_mosfet/set", ',"ic":"mdi:battery-arrow-up"'),
-    ("discharge_mosfet", "switch", "Discharge MOSFET", "/bms1/discharge_mosfet/set", ',"ic":"mdi:battery-arrow-down"'),
-    ("soc", "number", "Set state of charge", "/bms1/soc/set",
-     ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%","ic":"mdi:battery-edit"'),
-    ("restart_bms", "button", "Restart BMS", "/bms1/restart/set", ',"ent_cat":"config","dev_cla":"restart"'),
-    ("restart_bridge", "button", "Restart bridge", "/restart/set", ',"ent_cat":"config","dev_cla":"restart"'),
+    ("charge_mosfet", "switch", "Charge MOSFET", "charge_mosfet", "/bms1/charge_mosfet/set", "mdi:battery-arrow-up", ""),
+    ("discharge_mosfet", "switch", "Discharge MOSFET", "discharge_mosfet", "/bms1/discharge_mosfet/set",
+     "mdi:battery-arrow-down", ""),
+    ("soc", "number", "Set state of charge", "soc", "/bms1/soc/set", "mdi:battery-sync",
+     ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
+    ("restart_bms", "button", "Restart", "restart", "/bms1/restart/set", "restart", ',"ent_cat":"config"'),
+    ("restart_bridge", "button", "Restart", "restart", "/restart/set", "restart", ',"ent_cat":"config"'),
 )  # fmt: skip
+SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",
+           ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
 BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
 _BRIDGE = 0
@@ -54,15 +62,17 @@ _EXTRAS = 3
 class Discovery:
     """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` names of CONTROLS."""
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=()):
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
         self._prefix = prefix
         self._base = base
+        self._identity = identity
         self._bridge = "daly_" + identity
         self._battery = self._bridge + "_bms1"
         self._name = name
         self._slug = slug(name)
         self._pack = pack
         self._version = version
+        self._board = board
         self._allowed = allowed
         self._writer = Writer()
         self._parts = _parts()
@@ -72,11 +82,9 @@ class Discovery:
         return len(self._parts)
 
     def message(self, part):
-        """(topic, payload as bytes) of message `part`, from 0; an empty payload removes what was announced there."""
+        """(topic, payload as bytes) of message `part`, from 0."""
         kind, suffix, row, first = self._parts[part]
         topic = self._topic((self._bridge if kind == _BRIDGE else self._battery) + suffix)
-        if kind == _COUNTED and first >= self._pack.count(row):
-            return topic, b""
         if kind == _BRIDGE:
             self._begin_bridge()
             self._write_bridge(first)
@@ -98,17 +106,24 @@ class Discovery:
     def _begin_bridge(self):
         writer = self._writer.clear()
         writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"name":').put_string(self._name + " bridge")
-        writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sw":"').put(self._version).put('"}')
+        writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sn":"').put(self._identity)
+        writer.put('","sw":"').put(self._version).put('"')
+        if self._board:
+            self._field("hw", self._board)
+        writer.put("}")
         self._write_root("", ())
 
     def _write_bridge(self, first):
         for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
-            self._begin_entity("sensor", self._bridge, key, key, name)
-            self._write_class(device_class)
+            self._begin_entity("sensor", self._bridge, key, key, name, device_class)
+            self._write_template(key)
             self._write_role(role)
             self._write_unit(unit, state_class)
+            if unit:
+                self._writer.put(',"sug_dsp_prc":0')
             self._writer.put("}")
         if not first:
+            self._write_command("support_button", SUPPORT, self._bridge)
             self._write_control(CONTROLS[-1], self._bridge)
 
     # the battery
@@ -127,15 +142,13 @@ class Discovery:
         cells = self._pack.layout["cell_count"]
         return f"Smart BMS {cells}S" if cells else "Smart BMS"
 
-    def _write_single(self, first):
-        position = 0
+    def _write_single(self, group):
         for register in REGISTERS:
-            for row in register.readings:
-                if _is_single(row):
-                    for index in range(row.slots):
-                        if first <= position < first + PER_MESSAGE:
+            if register.command in GROUPS[group]:
+                for row in register.readings:
+                    if _is_single(row):
+                        for index in range(row.slots):
                             self._write_reading(register, row, index)
-                        position += 1
 
     def _write_counted(self, row, first):
         for register in REGISTERS:
@@ -147,37 +160,61 @@ class Discovery:
                         self._write_removal(key_of(row, index), _platform(row))
 
     def _write_extras(self):
-        """The words on the link, which must be readable just when the battery is not, and the controls."""
-        self._begin_entity("sensor", self._battery, "link", "link", "BMS link", template=False)
-        self._field("ent_cat", "diagnostic")
-        self._field("stat_t", self._base + "/bms1/link")
-        self._writer.put(',"avty":[{"t":"').put(self._base).put('/status"}],"ic":"mdi:serial-port"}')
+        """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
+        self._write_words("link", "BMS link", "/bms1/link", "mdi:serial-port")
+        if len(self._allowed):
+            self._write_words("last_order", "Last order", "/bms1/control", "mdi:message-text-outline")
+        else:
+            self._write_removal("last_order", "sensor")
         for control in CONTROLS[:-1]:
             self._write_control(control, self._battery)
 
+    def _write_words(self, key, name, topic, icon):
+        self._begin_entity("sensor", self._battery, key, key, name, icon)
+        self._write_role(DIAGNOSTIC)
+        self._field("stat_t", self._base + topic)
+        self._writer.put(',"avty":[{"t":"').put(self._base).put('/status"}]}')
+
     def _write_control(self, control, device):
-        name, platform, title, topic, more = control
-        key = name + "_" + platform
-        if name not in self._allowed:
-            self._write_removal(key, platform)
-            return
-        self._begin_entity(platform, device, key, name, title, template=platform != "button")
+        key = control[0] + "_" + control[1]
+        if control[0] in self._allowed:
+            self._write_command(key, control, device)
+        else:
+            self._write_removal(key, control[1])
+
+    def _write_command(self, key, control, device):
+        _, platform, name, entity_id, topic, device_class, more = control
+        self._begin_entity(platform, device, key, entity_id, name, device_class)
+        if platform != "button":
+            self._write_template(entity_id)
         self._field("cmd_t", self._base + topic)
         self._writer.put(',"qos":1').put(more).put("}")
 
     def _write_reading(self, register, row, index):
         key = key_of(row, index)
-        self._begin_entity(_platform(row), self._battery, key, key, row.name.replace("{}", str(index + 1)))
-        self._write_class(row.device_class)
-        self._write_role(row.role)
+        name = row.name.replace("{}", str(index + 1))
+        self._begin_entity(_platform(row), self._battery, key, key, name, row.device_class)
+        self._write_template(key)
+        # the switch takes the place of the reading where there is one
+        self._write_role(DIAGNOSTIC if row.key in self._allowed and row.kind == FLAG else row.role)
         self._write_unit(row.unit, row.state_class)
         if row.kind == NUMBER and (row.unit or row.state_class):
             self._writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
         if row.kind == CHOICE:
-            self._writer.put(',"ops":["').put('","'.join(row.options)).put('"]')
+            self._writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
+        if row.device_class == "duration" and row.derive is not None:
+            self._write_availability_of(key)
         if register.period_ms is not None:
             self._writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
         self._writer.put("}")
+
+    def _write_availability_of(self, key):
+        """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
+        writer = self._writer
+        for topic in ("/status", "/bms1/status"):
+            writer.put(',"avty":[' if topic == "/status" else ",").put('{"t":"').put(self._base).put(topic).put('"}')
+        writer.put(',{"t":"').put(self._base).put('/bms1/state","val_tpl":"{{iif(value_json.').put(key)
+        writer.put(" is number,'online','offline')}}\"}]")
 
     # pieces
 
@@ -190,15 +227,18 @@ class Discovery:
         writer.put('],"avty_mode":"all","stat_t":"').put(self._base).put(part).put('/state","cmps":{')
         self._first = True
 
-    def _begin_entity(self, platform, device, key, state_key, name, template=True):
-        slug_of_device = self._slug if device == self._battery else self._slug + "_bridge"
+    def _begin_entity(self, platform, device, key, entity_id, name, device_class=None):
+        prefix = self._slug + ("_" if device == self._battery else "_bridge_")
         self._begin_component(key, platform)
         self._field("uniq_id", device + "_" + key)
-        # fixed ids, so that a ready-made dashboard fits; before 2025.10 Home Assistant makes the same of the names
-        self._field("def_ent_id", platform + "." + slug_of_device + "_" + state_key)
-        self._field("name", name)
-        if template:
-            self._field("val_tpl", "{{value_json." + state_key + "}}")
+        self._field("def_ent_id", platform + "." + prefix + entity_id)  # fixed, so that a ready-made dashboard fits
+        named_by_class = name.lower() == device_class  # by Home Assistant, in the user's language
+        if not named_by_class:
+            self._field("name", name)
+        if named_by_class or slug(name) != entity_id:
+            self._field("obj_id", prefix + entity_id)  # for Home Assistant before 2025.10, which goes by the name
+        if device_class:
+            self._field("ic" if device_class.startswith("mdi:") else "dev_cla", device_class)
 
     def _begin_component(self, key, platform):
         self._writer.put(b'"' if self._first else b',"').put(key).put('":{"p":"').put(platform).put('"')
@@ -208,9 +248,8 @@ class Discovery:
         self._begin_component(key, platform)
         self._writer.put("}")
 
-    def _write_class(self, device_class):
-        if device_class:
-            self._field("ic" if device_class.startswith("mdi:") else "dev_cla", device_class)
+    def _write_template(self, key):
+        self._field("val_tpl", "{{value_json." + key + "}}")
 
     def _write_role(self, role):
         if role != MAIN:
@@ -229,12 +268,12 @@ class Discovery:
 
 
 def _parts():
-    """(kind, suffix of the topic, row, index of the first entity) of every message there can be."""
+    """(kind, suffix of the topic, row, index of the first entity or of the group) of every message there can be."""
     parts = []
     for first in range(0, len(BRIDGE_ENTITIES), PER_MESSAGE):
         parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
-    for first in range(0, _count_single(), PER_MESSAGE):
-        parts.append((_SINGLE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
+    for group in range(len(GROUPS)):
+        parts.append((_SINGLE, f"_{group + 1}" if group else "", None, group))
     parts.append((_EXTRAS, "_controls", None, 0))
     for register in REGISTERS:
         for row in register.readings:
@@ -257,14 +296,6 @@ def slug(name):
 
 def _is_single(row):
     return row.kind != BITS and row.counted_by is None
-
-
-def _count_single():
-    count = 0
-    for register in REGISTERS:
-        for row in register.readings:
-            count += row.slots if _is_single(row) else 0
-    return count
 
 
 def _platform(row):

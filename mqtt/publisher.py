@@ -46,6 +46,7 @@ class Publisher:
         self._said = Said(pack, fast_ms, slow_ms, band_percent)
         self._each = EachValue(self._said.readings) if each_value else None
         self._messages: list = []  # to be said once, by whom it may concern
+        self._report = None  # what came of the last order; None: nobody may order
         self.begin(0)
 
     def begin(self, now):
@@ -60,6 +61,7 @@ class Publisher:
         self._again_at = self._resay_at = None
         self._said.begin(now)
         self._counts_said = None
+        self._report_due = True
         if self._each is not None:
             self._each.begin()
 
@@ -71,6 +73,11 @@ class Publisher:
         """Say something once, as soon as there is time; `topic` without the base."""
         self._messages.append((self._base + topic, payload, retain, qos))
 
+    def report(self, text):
+        """What came of the last order: said now, and again in every session, so that it is known to be the last."""
+        self._report = text
+        self._report_due = True
+
     def poll(self, now):
         """The next message, or None."""
         if self._again_at is not None or self._resay_at is not None:
@@ -79,6 +86,7 @@ class Publisher:
             self._announcement(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
+            or self._last_order()
             or self._link(now)
             or self._counters()
             or self._battery(now)
@@ -102,6 +110,7 @@ class Publisher:
             self._resay_at = None
             self._online_said = False
             self._link_said = None
+            self._report_due = True
             self._bridge_due = now
             self._phase = _OFFLINE if self._phase == _ONLINE and self._poller.complete else _SAY_OFFLINE
 
@@ -133,6 +142,12 @@ class Publisher:
             return None
         self._online_said = True
         return self._base + "/status", "online", True, 1
+
+    def _last_order(self):
+        if self._report is None or not self._report_due:
+            return None
+        self._report_due = False
+        return self._base + "/bms1/control", self._report, True, 1
 
     def _link(self, now):
         """Why there is data or not, in words, whenever that changes."""

@@ -16,9 +16,10 @@ class Desk:
 
     def __init__(self):
         self.done = []
-        self.commands = Commands()
+        self.told = []
+        self.commands = Commands(lambda name, reason: self.told.append((name, reason)))
         self.commands.add(PRESS, ("PRESS",), self._do)
-        self.commands.add(LEVEL, None, self._do_if_number)
+        self.commands.add(LEVEL, None, self._do_if_number, name="Level")
         self.commands.add(BIRTH, ("online", "offline"), self._do, ours=False)
 
     def take(self, topic, payload, retained=False, now=5):
@@ -74,6 +75,16 @@ def test_what_was_retained_is_never_carried_out(desk, capsys):
     assert "retain" in capsys.readouterr().out
     assert desk.take(BIRTH, b"online", retained=True) == []  # some have their birth message retained: no reason to complain
     assert capsys.readouterr().out == ""
+
+
+def test_what_has_a_name_is_refused_where_all_can_read_it(desk):
+    desk.take(LEVEL, b"57")
+    desk.take(PRESS, b"press")
+    assert desk.told == []
+    for payload, retained in ((b"lots", False), (b"\xff", False), (b"57", True)):
+        desk.take(LEVEL, payload, retained)
+    assert [name for name, _ in desk.told] == 3 * ["Level"]
+    assert [reason.split()[0] for _, reason in desk.told] == ["a", "a", "it"]
 
 
 def test_an_empty_message_is_somebody_clearing_the_topic(desk, capsys):

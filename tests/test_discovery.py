@@ -7,8 +7,8 @@ import pytest
 from home_assistant_rules import entity_faults, message_faults
 
 from daly.pack import Pack
-from daly.registers import CHOICE, FLAG, NUMBER, READING
-from mqtt.discovery import BRIDGE_PARTS, CONTROLS, PER_MESSAGE, Discovery
+from daly.registers import CHOICE, FLAG, NUMBER, READING, REGISTERS
+from mqtt.discovery import BRIDGE_PARTS, CONTROLS, GROUPS, PER_MESSAGE, Discovery, slug
 from mqtt.payload import Writer, write_pack
 
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
@@ -18,14 +18,14 @@ IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230
 def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
     pack.layout.update(cell_count=cells, temperature_count=temperatures, **identity)
-    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed), pack
+    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3"), pack
 
 
 def messages(cells, temperatures=2, **others):
-    """[(topic, message as dict)] of all there is to announce; empty messages, which remove, left out."""
+    """[(topic, message as dict)] of all there is to announce."""
     discovery, _ = make(cells, temperatures, **others)
     said = [discovery.message(part) for part in range(discovery.parts())]
-    return [(topic, json.loads(text)) for topic, text in said if text]
+    return [(topic, json.loads(text)) for topic, text in said]
 
 
 def entities(said):
@@ -40,7 +40,7 @@ def test_home_assistant_drops_nothing(cells, identity):
     discovery, _ = make(cells, 16, **identity)
     for part in range(discovery.parts()):
         topic, text = discovery.message(part)
-        assert not text or message_faults(topic, text.decode()) == []
+        assert message_faults(topic, text.decode()) == []
 
 
 def test_the_rules_find_what_home_assistant_would_drop():
@@ -86,7 +86,7 @@ def test_every_reading_that_is_published_has_an_entity_and_every_template_a_read
 def test_unique_ids_and_names_are_unique():
     said = entities(messages(48, 16))
     ids = [(entity["p"], entity["uniq_id"]) for _, entity, _ in said]
-    names = [(message["dev"]["ids"][0], entity["name"]) for _, entity, message in said]
+    names = [(message["dev"]["ids"][0], entity.get("name", entity.get("dev_cla"))) for _, entity, message in said]
     entity_ids = [entity["def_ent_id"] for _, entity, _ in said]
     for several in (ids, names, entity_ids):
         assert len(several) == len(set(several))
@@ -130,7 +130,9 @@ def test_entities_say_what_the_table_says():
             continue
         assert entity["p"] == ("binary_sensor" if row.kind == FLAG else "sensor")
         assert entity.get("unit_of_meas") == row.unit and entity.get("stat_cla") == row.state_class
-        assert (entity.get("dev_cla") or entity.get("ic")) == row.device_class
+        assert row.device_class in (entity.get("dev_cla"), entity.get("ic"))
+        number = re.sub(r"\D", "", key) if row.slots > 1 else ""
+        assert (entity.get("name") or entity["dev_cla"].capitalize()) == row.name.replace("{}", number)
         assert entity.get("ops") == (list(row.options) if row.kind == CHOICE else None)
         if row.kind == NUMBER and row.unit:
             assert entity["sug_dsp_prc"] == {"power": 0}.get(row.key, min(row.decimals, entity["sug_dsp_prc"]))
@@ -152,16 +154,70 @@ def test_another_prefix_and_base_topic_are_used_everywhere():
 
 @pytest.mark.parametrize("cells", [1, 8, 13, 48])
 def test_cells_that_are_not_there_are_removed(cells):
-    """What an earlier announcement may have made is named with its platform alone, or its whole message is empty."""
+    """Named with their platform alone; an empty message would be a warning in Home Assistant's log where nothing was."""
     discovery, _ = make(cells)
     said = dict(discovery.message(part) for part in range(discovery.parts()))
     for cell in range(1, 49):
         first = (cell - 1) // PER_MESSAGE * PER_MESSAGE + 1
-        text = said[f"homeassistant/device/daly_c0ffee_bms1_cell_voltage_{first}/config"]
-        if cell <= cells:
-            assert len(json.loads(text)["cmps"][f"cell_{cell}_voltage"]) > 5
-        else:
-            assert text == b"" or json.loads(text)["cmps"][f"cell_{cell}_voltage"] == {"p": "sensor"}
+        found = json.loads(said[f"homeassistant/device/daly_c0ffee_bms1_cell_voltage_{first}/config"])["cmps"]
+        assert (len(found[f"cell_{cell}_voltage"]) > 5) == (cell <= cells)
+        assert cell <= cells or found[f"cell_{cell}_voltage"] == {"p": "sensor"}
+
+
+def test_every_register_is_announced_in_one_group():
+    grouped = [command for group in GROUPS for command in group]
+    wanted = [register.command for register in REGISTERS if any(row.counted_by is None for row in register.readings)]
+    assert sorted(grouped) == sorted(wanted)
+
+
+def test_both_devices_say_what_they_are():
+    said = messages(16, **IDENTITY)
+    assert {"mf", "mdl", "sw", "sn", "name", "ids", "hw"} <= said[0][1]["dev"].keys()
+    assert {"mf", "mdl", "sw", "sn", "name", "ids", "hw", "via_device"} <= said[-1][1]["dev"].keys()
+
+
+def test_home_assistant_names_what_its_class_says_in_the_users_language():
+    unnamed = {key for key, entity, _ in entities(messages(16, allowed=("restart_bms",))) if "name" not in entity}
+    assert unnamed == {"pack_voltage", "current", "power", "problem", "restart_bms_button"}
+
+
+def test_entity_ids_are_the_same_before_2025_10():
+    """It knows obj_id only, and without it makes the id of the names of device and entity."""
+    for _, entity, message in entities(messages(48, 16, allowed=[control[0] for control in CONTROLS])):
+        platform, _, wanted = entity["def_ent_id"].partition(".")
+        assert platform == entity["p"]
+        assert wanted == (entity.get("obj_id") or slug(message["dev"]["name"] + " " + entity["name"]))
+
+
+def test_the_time_to_full_or_empty_is_unavailable_rather_than_unknown():
+    for key, entity, message in entities(messages(4)):
+        if key in ("remaining_time", "time_to_full", "time_to_empty"):
+            assert entity["avty"][:2] == message["avty"]
+            assert entity["avty"][2]["t"] == message["stat_t"] and f"value_json.{key} is number" in entity["avty"][2]["val_tpl"]
+        elif key not in ("link", "last_order"):
+            assert "avty" not in entity
+
+
+def test_few_entities_stand_in_the_main_block():
+    said = entities(messages(16))
+    main = [key for key, entity, _ in said if "ent_cat" not in entity]
+    shown = [key for key, entity, _ in said if entity.get("en", True)]
+    assert len(main) <= 17 and not [key for key in main if key.startswith(("cell_1", "temperature_"))]
+    assert all(entity.get("en", True) for _, entity, _ in said if "ent_cat" not in entity)
+    assert not [key for key in shown if key.endswith("_balancing")]
+
+
+def test_a_switch_takes_the_place_of_the_reading_in_the_main_block():
+    for allowed in ((), ("charge_mosfet",)):
+        found = {key: entity for key, entity, _ in entities(messages(4, allowed=allowed))}
+        assert ("ent_cat" in found["charge_mosfet"]) == bool(allowed)
+        assert "ent_cat" not in found["discharge_mosfet"]
+        assert ("last_order" in found) == bool(allowed)
+
+
+def test_the_bridge_has_a_button_for_the_support_bundle():
+    found = {key: entity for key, entity, _ in entities(messages(4))}["support_button"]
+    assert found["cmd_t"] == "daly/c0ffee/support/set" and found["en"] is False and found["ent_cat"] == "diagnostic"
 
 
 def test_controls_are_announced_only_when_allowed_and_else_removed():
