@@ -40,8 +40,9 @@ NOTES = {
     "mode": "what the BMS says; compare `current`",
     "heartbeat": "counts up while the BMS lives; it is not the number of cycles",
     "remaining_capacity": "as the BMS reckons it",
-    "time_to_full": "at the present current; `null` while idle",
-    "time_to_empty": "at the present current; `null` while idle",
+    "remaining_time": "to full or to empty at the present current; `null` while idle",
+    "time_to_full": "`null` unless charging",
+    "time_to_empty": "`null` unless discharging",
     "problem": "ON while anything stands in `problems`",
     "problems": "see [Problems](#problems)",
     "fault_code": "its values are not documented",
@@ -184,7 +185,7 @@ def _limits(row) -> str:
 def _asked(register) -> str:
     if register.period_ms is None:
         return "once"
-    return f"every {register.period_ms // 1000} s" if register.period_ms else "always"
+    return f"every {register.period_ms / 1000:g} s" if register.period_ms else "always"
 
 
 def _source(register, row) -> str:
