@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: demo test lint types unit clean help
+.PHONY: bench demo test lint types unit clean help
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -35,3 +35,6 @@ unit: .venv/ready
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist
+
+bench: .venv/ready
+	$(BIN)/python -m host.bench
