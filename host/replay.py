@@ -37,6 +37,7 @@ class Occurrence:
     """What one request was met with: (ms from the request to the end of the frame, its bytes); nothing is silence."""
 
     frames: list = field(default_factory=list)
+    host: int | None = None  # the address that asked; None: not recorded, any
 
 
 @dataclass
@@ -47,8 +48,8 @@ class Session:
     commands: dict = field(default_factory=dict)
     hosts: set = field(default_factory=set)
 
-    def begin(self, command: int) -> Occurrence:
-        self.commands.setdefault(command, []).append(Occurrence())
+    def begin(self, command: int, host: int | None = None) -> Occurrence:
+        self.commands.setdefault(command, []).append(Occurrence(host=host))
         return self.commands[command][-1]
 
 
@@ -107,7 +108,7 @@ def _read_bundle(traced: list, bundle: dict) -> Recording:
         if direction == ">":
             session.hosts.add(data[1])
             asked_ms = at_ms
-            occurrence = session.begin(data[2]) if at_ms <= -OPEN_MS else None
+            occurrence = session.begin(data[2], data[1]) if at_ms <= -OPEN_MS else None
         elif occurrence is not None:  # what comes first answers a request that is not in the recording any more
             occurrence.frames.append((at_ms - asked_ms, data))
     made = _complete(session, bundle.get("readings"))
@@ -228,7 +229,7 @@ class Player:
     def __init__(self, recording: Recording):
         self._sessions = recording.sessions
         self._began_us: float | None = None
-        self._next: dict = {}  # (session, command) -> index of the next occurrence
+        self._next: dict = {}  # (session, host, command) -> index of the next occurrence
         self._arriving: deque = deque()  # (when its last bit is in, byte)
         self._request = bytearray()
         self._leaving: deque = deque()  # (when its last bit is out, byte)
@@ -266,11 +267,11 @@ class Player:
             self._began_us = at
         turn = int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
         session = self._sessions[turn]
-        found = session.commands.get(command)
+        found = [one for one in session.commands.get(command, ()) if one.host in (None, host)]
         if not found or (session.hosts and host not in session.hosts):
             return
-        index = self._next.get((turn, command), 0)
-        self._next[turn, command] = (index + 1) % len(found)
+        index = self._next.get((turn, host, command), 0)
+        self._next[turn, host, command] = (index + 1) % len(found)
         self._say(found[index], at)
 
     def _say(self, occurrence: Occurrence, at: float):
