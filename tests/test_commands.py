@@ -1,10 +1,20 @@
 """Messages from the broker: exact words on known topics are carried out, everything else is refused in a sentence."""
 
+import socket
+import threading
+from types import SimpleNamespace
+
 import pytest
+import wifi
+from adafruit_ticks import ticks_ms
 from hypothesis import given
 from hypothesis import strategies as st
+from mosquitto import wait_until
+from socketpool import SocketPool
 
+from app.settings import Settings
 from mqtt.commands import MAX_PAYLOAD, Commands, shown
+from mqtt.session import Session
 
 PRESS = "daly/x/support/set"
 LEVEL = "daly/x/soc/set"
@@ -122,3 +132,35 @@ def test_nothing_that_arrives_raises_and_nothing_but_the_words_is_done(messages)
 @given(st.binary(max_size=2000))
 def test_shown_is_short_and_printable(payload):
     assert len(shown(payload)) <= 43 and shown(payload).isascii() and (not payload or shown(payload).isprintable())
+
+
+def forbidding_broker(server, heard):
+    """A broker that lets everybody in and nobody subscribe; `heard` are the first bytes of the packets."""
+    client, _ = server.accept()
+    with client:
+        while packet := client.recv(2):
+            length = packet[1]  # all are short here
+            body = client.recv(length) if length else b""
+            heard.append(packet[0])
+            if packet[0] == 0x10:
+                client.sendall(b"\x20\x02\x00\x00")
+            elif packet[0] == 0x82:
+                topics, at = 0, 2
+                while at < length:
+                    topics, at = topics + 1, at + 3 + (body[at] << 8 | body[at + 1])
+                client.sendall(bytes([0x90, 2 + topics]) + body[:2] + b"\x80" * topics)
+
+
+def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=forbidding_broker, args=(server, heard), daemon=True).start()
+        settings = Settings(f'MQTT_BROKER = "127.0.0.1"\nMQTT_PORT = {server.getsockname()[1]}')
+        settings.base_topic = "x"
+        messages = [("x/state", "1", True, 0)]
+        publisher = SimpleNamespace(begin=lambda now: None, poll=lambda now: messages.pop() if messages else None)
+        keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
+        session = Session(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
+        assert wait_until(lambda: session.tick(ticks_ms()) or 0x31 in heard[3:], 5), heard
+        assert heard[:4] == [0x10, 0x31, 0x31, 0x82]  # connect, two topics cleared, subscribe
+        assert session.connected and "access rules" in capsys.readouterr().out
