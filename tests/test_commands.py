@@ -137,10 +137,10 @@ def test_shown_is_short_and_printable(payload):
 def forbidding_broker(server, heard):
     """A broker that lets everybody in and nobody subscribe; `heard` are the first bytes of the packets."""
     client, _ = server.accept()
-    with client:
-        while packet := client.recv(2):
+    with client, client.makefile("rb") as stream:
+        while packet := stream.read(2):
             length = packet[1]  # all are short here
-            body = client.recv(length) if length else b""
+            body = stream.read(length)
             heard.append(packet[0])
             if packet[0] == 0x10:
                 client.sendall(b"\x20\x02\x00\x00")
