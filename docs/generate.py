@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image, ImageChops
+
 ROOT = Path(__file__).resolve().parent.parent
 for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.py has the name of a standard module
     if str(folder) not in sys.path:
@@ -233,9 +235,10 @@ def problems() -> str:
 def controls() -> str:
     """One row for each thing that may be asked for."""
     words = {"switch": "`ON`, `OFF`", "number": "a number with at most one decimal: `57.3`", "button": "`PRESS`"}
-    rows = [
-        _row(f"`{name}`", f"`<base>{topic}`", words[kind], f"{kind} *{title}*") for name, kind, title, topic, *_ in CONTROLS
-    ]
+    rows = []
+    for name, kind, title, *more in CONTROLS:
+        topic = next(text for text in more if text.startswith("/"))
+        rows.append(_row(f"`{name}`", f"`<base>{topic}`", words[kind], f"{kind} *{title}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 
@@ -271,10 +274,13 @@ def pictures(names, patience: int = 1) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "settings.toml").write_text(WRONG_SETTINGS)
         runs = [_run(Path(folder), name, patience) for name in names]
-        failed = [run for run in runs if run.wait()]
-        if failed:
-            raise SystemExit(f"no pictures, because this fails: {' '.join(map(str, failed[0].args))}")
-        return {name: (Path(folder) / f"{name}.png").read_bytes() for name in names}
+        for run in runs:
+            run.wait()
+        drawn = {name: (Path(folder) / f"{name}.png").read_bytes() for name in names}
+    dark = [name for name in names if len(Image.open(io.BytesIO(drawn[name])).convert("RGB").getcolors()) < 3]
+    if dark:  # glass and frame have a colour each
+        raise SystemExit(f"The screen stayed dark for {', '.join(dark)}: does `make demo` run?")
+    return drawn
 
 
 def _run(folder: Path, name: str, patience: int) -> subprocess.Popen:
@@ -286,8 +292,6 @@ def _run(folder: Path, name: str, patience: int) -> subprocess.Popen:
 
 
 def _is_same(path: Path, png: bytes) -> bool:
-    from PIL import Image, ImageChops
-
     if not path.exists():
         return False
     drawn, kept = Image.open(io.BytesIO(png)).convert("RGB"), Image.open(path).convert("RGB")
