@@ -30,7 +30,7 @@ class Health:
         self._last = now
         self.uptime_s += self._milliseconds // 1000
         self._milliseconds %= 1000
-        if self.uptime_s >= WELL_AFTER_S and (self._memory.crashes or self._memory.safe_modes):
+        if self.uptime_s >= WELL_AFTER_S and (self._memory.starts or self._memory.safe_modes):
             self._memory.forget_accidents()
 
     def pairs(self, now):

@@ -1,8 +1,8 @@
 """Keeps the energy counters across restarts: in the chip's memory, and out of the broker's retained state.
 
 The chip's memory is written seldom (see memory.py); the retained state is seconds old but may be gone or tampered with. The
-larger of the two counts. Until the broker was asked, the counters are not published: a number that is corrected a moment
-later would be a dip or a jump in somebody's energy dashboard.
+larger of the two counts, and what was counted since the start comes on top. Until the broker was asked, the counters are not
+published: a number that is corrected a moment later would be a dip or a jump in somebody's energy dashboard.
 """
 
 from daly.energy import COUNTERS
@@ -11,7 +11,7 @@ LARGEST = 10**10  # Wh or mAh: nobody's battery; beyond, it is not our own state
 
 
 class Keeper:
-    """Loads the counters of `energy` once, and writes them to `memory` as often as its wear budget allows.
+    """Loads the counters of `energy`, and writes them to `memory` as often as its wear budget allows.
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state.
     """
@@ -20,10 +20,13 @@ class Keeper:
         self._memory = memory
         self._energy = energy
         self._kept = memory.totals
-        self._totals = list(memory.totals or (0, 0, 0, 0))
+        self._before = list(memory.totals or (0, 0, 0, 0))  # the totals at the start
+        self._retained = [0, 0, 0, 0]
         self._missing = [base + "/bms1/energy", base + "/bms1/state"]
         self.topics = tuple(self._missing)
-        self.loaded = False
+        self.loaded = False  # the broker has been asked
+        self._wants_to_save = False
+        energy.load(self._before)
 
     @property
     def heard_all(self):
@@ -37,26 +40,36 @@ class Keeper:
         for index, counter in enumerate(COUNTERS):
             said = find_decimal(state, counter)
             if said is not None and said <= LARGEST:
-                self._totals[index] = max(self._totals[index], said)
+                self._retained[index] = max(self._retained[index], said)
 
     def finish(self):
-        """All that is known has been heard: the counters go on from there."""
-        self._energy.load(self._totals)
-        self.loaded = True
+        """Connected, and all that is known has been heard: the counters go on from there.
+
+        A broker that was restarted may have lost what was retained, so the memory is brought up to date if its budget allows.
+        """
+        if not self.loaded:
+            self.loaded = True
+            totals = [total - before for total, before in zip(self._totals(), self._before)]
+            for index in range(len(totals)):
+                totals[index] += max(self._retained[index], self._before[index])
+            self._energy.load(totals)
+        self._wants_to_save = True
 
     def tick(self, now):
-        """Write the counters if they have moved and a write is due."""
-        if self.loaded and self._memory.is_due(now):
+        """Write the counters when a write is due, and once after every connect if that is in the budget."""
+        if self._memory.is_due(now) or (self._wants_to_save and self._memory.has_spare):
+            self._wants_to_save = False
             self.save()
 
     def save(self):
         """Write the counters now if they have moved: before a restart that we do ourselves."""
-        if not self.loaded:
-            return
-        totals = tuple(self._energy.total(counter) for counter in COUNTERS)
+        totals = self._totals()
         if totals != self._kept:
             self._kept = self._memory.totals = totals
             self._memory.save()
+
+    def _totals(self):
+        return tuple([self._energy.total(counter) for counter in COUNTERS])
 
 
 def find_decimal(state, key):

@@ -9,8 +9,6 @@ import traceback
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-# The longest anything waits: the chip's own Wi-Fi join. Everything else is bounded to about 3 s.
-WATCHDOG_S = 45
 # A job that failed rests before it is tried again, twice as long each time.
 FIRST_REST_MS = 1000
 LONGEST_REST_MS = 60000

@@ -8,7 +8,6 @@ import socketpool
 import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
-from watchdog import WatchDogMode
 
 from daly.control import Control
 from daly.pack import Pack
@@ -23,12 +22,13 @@ from .console import Console
 from .hardware import make_screen, make_ssl_context, make_uart, make_waker
 from .health import Health
 from .keeper import Keeper
-from .loop import WATCHDOG_S, Loop
+from .loop import Loop
 from .memory import Memory
 from .orders import make_commands
 from .settings import load
 from .support import Support
 from .version import VERSION
+from .watch import bounded, feed
 
 
 def main():
@@ -38,9 +38,9 @@ def main():
     problems = settings.problems
     identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
+    reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     memory = Memory(microcontroller.nvm, ticks_ms())
-    memory.boots += 1
-    memory.save()
+    memory.count_start(reason)
     screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
@@ -51,8 +51,8 @@ def main():
     waker = make_waker(settings, poller, problems)
     if waker is not None:
         jobs.append(("wake", waker.tick))
-    reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
-    loop = Loop(ticks_ms, jobs, start_watchdog(), "bms" if uart is not None else None)
+    feed()
+    loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
     health = Health(wifi.radio, poller, memory, loop, reason, ticks_ms())
     health.problems = problems
     jobs.append(("health", health.tick))
@@ -69,7 +69,8 @@ def main():
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
     commands = make_commands(settings, publisher, support, control, clock, keeper)
     ssl_context = make_ssl_context(settings, problems)
-    session = Session(settings, wifi.radio, socket_pool, publisher, commands, keeper, "daly-" + identity, ssl_context)
+    parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, bounded(wifi.radio.connect))
+    session = Session(settings, wifi.radio, socket_pool, *parts)
     health.session = session
     if not settings.MQTT_BROKER:
         session.trouble = "MQTT_BROKER missing"
@@ -83,14 +84,6 @@ def main():
     for problem in problems:
         print("Settings:", problem)
     loop.run()
-
-
-def start_watchdog():
-    """From here on the chip starts anew when it is not fed; returns what feeds it."""
-    watchdog = microcontroller.watchdog
-    watchdog.timeout = WATCHDOG_S
-    watchdog.mode = WatchDogMode.RESET
-    return watchdog.feed
 
 
 def make_poller(settings):

@@ -5,7 +5,8 @@ a write so costs one interval. The ESP32 rewrites its whole block of 8 KB at eac
 everything here starts from nothing, and the counters come back from the broker's retained state.
 
 Wear: the block lives in a partition of at least five 4 KB pages that are used in turn, good for 100000 erasures each. A
-write costs two, so 250000 writes; at WRITES_PER_DAY that is more than 14 years, and it is enforced here.
+write costs two, so 250000 writes; at WRITES_PER_DAY that is more than 14 years. Each regular write must be earned by the time
+that has passed, each start costs two at most, and after MOST_STARTS in a row that came to nothing there are no more writes.
 """
 
 import binascii
@@ -14,14 +15,18 @@ import struct
 from adafruit_ticks import ticks_diff
 
 WRITES_PER_DAY = 48
-_INTERVAL_S = 86400 // WRITES_PER_DAY
+INTERVAL_MS = 86400000 // WRITES_PER_DAY
+SPARE = 3  # intervals without a write that can be made up for
+MOST_STARTS = 100
 _MAGIC = b"DB"
 _VERSION = 1
-# magic, version, sequence, boots, crashes in a row, four energy counters, length of the text, text
+# magic, version, sequence, boots, starts in a row, four energy counters, length of the text, text
 _FORMAT = "<2sBIIH4QB80s"
 _SIZE = struct.calcsize(_FORMAT)
 _SLOT = 256  # bytes between the slots
 _SAFE_MODE_AT = 600  # as in safemode.py
+# What the chip's memory has been seen to raise; each access also takes 8 KB of heap in one piece.
+_FAULTS = (OSError, RuntimeError, ValueError, MemoryError)
 
 
 class Memory:
@@ -31,45 +36,72 @@ class Memory:
         self._nvm = nvm
         self._sequence = 0
         self.boots = 0
-        self.crashes = 0
+        self.starts = 0  # in a row, that did not last ten minutes; this one included
         self.totals = None  # the energy counters as last kept; None: nothing was
         self.failure = ""  # the last exception, 80 characters
         self.safe_modes = 0  # accidents in a row that led to safe mode, see safemode.py
         self._last = now
-        self._milliseconds = 0
-        self._load()
+        self._since_ms = 0  # since the last regular write fell due
+        self._earned_ms = 2 * INTERVAL_MS  # not earned yet: for the start, and for what the first connect brings
+        try:
+            self._load()
+        except _FAULTS as error:
+            print("Memory: not read:", error)
 
-    def tick_s(self, now):
-        """Seconds since the last write, kept across the wrap of the ticks."""
-        self._milliseconds += ticks_diff(now, self._last)
-        self._last = now
-        return self._milliseconds // 1000
+    def count_start(self, reason):
+        """The chip has started, for `reason`."""
+        self.boots += 1
+        self.starts = min(self.starts + 1, 10000)
+        if reason == "watchdog":
+            self.failure = "watchdog: the firmware hung and was restarted"
+        self.save()
+        if self.starts > 3:
+            print(f"Started {self.starts} times in a row without lasting ten minutes. Last failure: {self.failure or 'none'}")
 
     def is_due(self, now):
-        """Whether a write fits the wear budget."""
-        return self.tick_s(now) >= _INTERVAL_S
+        """Whether it is time for the regular write; True once in an interval. Call it in every pass: ticks wrap."""
+        passed = ticks_diff(now, self._last)
+        self._last = now
+        self._since_ms += passed
+        self._earned_ms = min(self._earned_ms + passed, SPARE * INTERVAL_MS)
+        if self._since_ms < INTERVAL_MS:
+            return False
+        self._since_ms = 0
+        return True
+
+    @property
+    def has_spare(self):
+        """Whether a write before its time fits the wear budget."""
+        return self._earned_ms >= INTERVAL_MS
 
     def save(self):
         """Write everything into the slot that is the older one. Call it seldom: see is_due."""
-        if self._nvm is None:
+        if self._nvm is None or self.starts > MOST_STARTS:
             return
         self._sequence += 1
+        self._since_ms = 0
+        self._earned_ms = max(0, self._earned_ms - INTERVAL_MS)
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
         totals = self.totals or (0, 0, 0, 0)
-        record = struct.pack(_FORMAT, _MAGIC, _VERSION, self._sequence, self.boots, self.crashes, *totals, len(text), text)
+        record = struct.pack(_FORMAT, _MAGIC, _VERSION, self._sequence, self.boots, self.starts, *totals, len(text), text)
         record += struct.pack("<I", binascii.crc32(record))
-        begin = self._sequence % 2 * _SLOT
-        self._nvm[begin : begin + len(record)] = record
-        self._milliseconds = 0
+        self._write(self._sequence % 2 * _SLOT, record)
 
     def forget_accidents(self):
-        """The firmware has run well for a while: crashes and safe modes count from 0 again. Written only if there were any."""
+        """The firmware has run well for a while: starts and safe modes count from 0 again. Written only if it must be."""
         if self.safe_modes and self._nvm is not None:
-            self._nvm[_SAFE_MODE_AT : _SAFE_MODE_AT + 3] = b"SM\x00"
-        if self.crashes:
-            self.crashes = 0
-            self.save()
+            self._write(_SAFE_MODE_AT, b"SM\x00")
         self.safe_modes = 0
+        starts = self.starts
+        self.starts = 0
+        if starts > 1:  # a single one is written with the next counters
+            self.save()
+
+    def _write(self, begin, data):
+        try:
+            self._nvm[begin : begin + len(data)] = data
+        except _FAULTS as error:
+            print("Memory: not written:", error)
 
     def _load(self):
         if self._nvm is None:
@@ -84,11 +116,11 @@ class Memory:
                 self._take(struct.unpack(_FORMAT, record))
 
     def _take(self, fields):
-        magic, version, sequence, boots, crashes, a, b, c, d, length, text = fields
+        magic, version, sequence, boots, starts, a, b, c, d, length, text = fields
         if magic != _MAGIC or version != _VERSION or sequence < self._sequence:
             return
         self._sequence = sequence
         self.boots = boots
-        self.crashes = crashes
+        self.starts = starts
         self.totals = (a, b, c, d)
         self.failure = str(text[:length], "ascii")

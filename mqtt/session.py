@@ -1,8 +1,8 @@
 """The one link to the broker: Wi-Fi, connecting, and every network fault there is. The publisher decides what is said over it.
 
 MiniMQTT and the chip's radio raise OSError, MMQTTException, RuntimeError, AssertionError, KeyError and more; after any of
-them the link is closed and made anew, with back-off and for ever. Nothing here waits longer than about three seconds, but
-the chip's own Wi-Fi connect.
+them the link is closed and made anew, with back-off and for ever. No tick waits longer than about 2.5 seconds (wire.py), but
+for the chip's own Wi-Fi join and name lookup.
 """
 
 import errno
@@ -21,22 +21,22 @@ READ_MS = 50  # how often the socket is looked at
 ANSWER_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
 FIRST_PAUSE_MS = 1000
 LONGEST_PAUSE_MS = 60000
-JOIN_TIMEOUT_S = 8
-RADIO_RESTART_AFTER = 10  # failures in a row
+JOIN_TIMEOUT_S = 2  # so long the chip tries again by itself; its first try is not cut short by this
+RADIO_RESTART_AFTER = 10  # failures in a row without a sign of life from the network
 RECALL_MS = 1500  # a broker sends what is retained right behind the SUBACK; a new one has nothing
 INBOX_SIZE = 8  # messages that may wait to be handed over; there is one person pressing one button
-_OUT_OF_REACH_S = 1 << 18  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
+_OUT_OF_REACH_S = 1 << 20  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
 # What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker is at fault.
-FAULTS = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, minimqtt.MMQTTException)
+FAULTS = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, MemoryError, minimqtt.MMQTTException)
 
 
 class Session:
     """Keeps the link up, says what the publisher has to say and hands what arrives to `commands`.
 
-    `trouble` is None or why there is no link, in words.
+    `trouble` is None or why there is no link, in words. `join` is like the radio's `connect`, and ends.
     """
 
-    def __init__(self, settings, radio, socket_pool, publisher, commands, keeper, client_id, ssl_context=None):
+    def __init__(self, settings, radio, socket_pool, publisher, commands, keeper, client_id, ssl_context=None, join=None):
         self.connected = False
         self.connects = 0
         self.trouble = "connecting"
@@ -45,19 +45,34 @@ class Session:
         self._publisher = publisher
         self._commands = commands
         self._keeper = keeper
+        self._client_id = client_id
+        self._ssl_context = None if ssl_context is None else Encrypted(ssl_context)
+        self._join_network = join or radio.connect
         self._recall_until = None  # while what we said before the restart is waited for
+        self._recall_pongs = 0  # behind the next answer to a ping there is nothing retained any more
         self._inbox: list = []  # (topic, payload, retained) of what arrived and is not handed over yet
         self._dropped = 0
         self._open = False  # connected, but perhaps not subscribed yet
         self._pool = Pool(socket_pool)
-        self._client = minimqtt.MQTT(
+        self._client = self._make_client()
+        self._failures_silent = 0  # in a row, without a sign of life from the network
+        self._radio_stuck = False
+        self._pause_ms = FIRST_PAUSE_MS
+        self._next_try = None
+        self._next_read = None
+        self._next_ping = None
+
+    def _make_client(self):
+        """A MiniMQTT for one connection: a used one still holds the dead socket, and answers the next failure with that."""
+        settings = self._settings
+        client = minimqtt.MQTT(
             broker=settings.MQTT_BROKER,
             port=settings.MQTT_PORT,
             username=settings.MQTT_USERNAME or None,
             password=settings.MQTT_PASSWORD if settings.MQTT_USERNAME else None,
-            client_id=client_id,
-            is_ssl=ssl_context is not None,
-            ssl_context=None if ssl_context is None else Encrypted(ssl_context),
+            client_id=self._client_id,
+            is_ssl=self._ssl_context is not None,
+            ssl_context=self._ssl_context,
             socket_pool=self._pool,
             socket_timeout=0,
             recv_timeout=ANSWER_TIMEOUT_S,
@@ -65,19 +80,17 @@ class Session:
             connect_retries=1,
             use_binary_mode=True,  # else a payload that is not UTF-8 would end the connection, a retained one for ever
         )
-        self._client.on_message = self._note
-        self._client.will_set(settings.base_topic + "/status", "offline", retain=True, qos=1)
-        self._failures = 0  # in a row
-        self._pause_ms = FIRST_PAUSE_MS
-        self._next_try = None
-        self._next_read = None
-        self._next_ping = None
+        client.on_message = self._note
+        client.will_set(settings.base_topic + "/status", "offline", retain=True, qos=1)
+        return client
 
     def tick(self, now):
         """At most one bounded piece of network work."""
         if self._inbox:
             self._hand_over(now)
         message = self._publisher.poll(now) if self.connected else None
+        if self._pool.link is not None:
+            self._pool.link.allow()
         try:
             if message is not None:
                 topic, payload, retain, qos = message
@@ -107,11 +120,12 @@ class Session:
             raise OSError(errno.ETIMEDOUT, "deaf")
 
     def _connect(self):
-        if not self._radio.connected or self._failures % RADIO_RESTART_AFTER == RADIO_RESTART_AFTER - 1:
+        if not self._radio.connected or self._radio_stuck:
             self._join()
+            return  # the others come between joining and connecting
         if not self._radio.ipv4_address:
             raise OSError(errno.EHOSTUNREACH, "no address from the router (DHCP)")
-        self._client.keep_alive = KEEP_ALIVE_S
+        self._client = self._make_client()
         self._client.connect()
         self._client.keep_alive = _OUT_OF_REACH_S
         self._open = True
@@ -123,21 +137,30 @@ class Session:
         """
         for topic in self._commands.own_topics():
             self._client.publish(topic, b"", retain=True)
+        self._listen_to(self._commands.topics())
+        if self._keeper.loaded or not self._listen_to(self._keeper.topics):
+            self._begin(ticks_ms())
+        else:
+            self._pool.link.ping()
+            self._recall_pongs = self._pool.link.pongs
+            self._recall_until = ticks_add(ticks_ms(), RECALL_MS)
+
+    def _listen_to(self, topics):
+        """Subscribe; False when the broker's access rules forbid some of it."""
         try:
-            self._client.subscribe([(topic, 0) for topic in self._commands.topics()])
+            self._client.subscribe([(topic, 0) for topic in topics])
         except minimqtt.MMQTTException as error:
             if not str(error.args[0]).startswith("SUBACK Failure"):
                 raise
-            print("MQTT: the broker's access rules forbid to listen to all commands:", error.args[0])
-        self._client._subscribed_topics.clear()  # it would only grow, with every connect
-        if self._keeper.loaded:
-            self._begin(ticks_ms())
-        else:
-            self._client.subscribe([(topic, 0) for topic in self._keeper.topics])
-            self._recall_until = ticks_add(ticks_ms(), RECALL_MS)
+            print("MQTT: the broker's access rules forbid to listen to everything:", error.args[0])
+            return False
+        return True
 
     def _recall(self, now):
-        """Once after a restart, before anything is said: hear what we said last of the counters, retained."""
+        """Once after a restart, before anything is said: hear what we said last of the counters, retained.
+
+        Too little patience here, and the counters fall: what is slow is waited for until it counts as dead.
+        """
         link = self._pool.link
         if link.has_message():
             self._client.loop(0)
@@ -146,16 +169,19 @@ class Session:
             link.large = None
             if retained:
                 self._keeper.hear(str(topic, "utf-8"), payload)
-        if self._keeper.heard_all or ticks_diff(now, self._recall_until) >= 0:
+        is_over = link.pongs != self._recall_pongs and ticks_diff(now, self._recall_until) >= 0
+        if self._keeper.heard_all or is_over:
             self._recall_until = None
             self._client.unsubscribe(list(self._keeper.topics))
-            self._keeper.finish()
             self._begin(ticks_ms())
+        elif ticks_diff(now, link.heard) > DEAF_MS:
+            raise OSError(errno.ETIMEDOUT, "deaf")
 
     def _begin(self, now):
+        self._keeper.finish()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_MS)
-        self._failures = 0
+        self._failures_silent = 0
         self._pause_ms = FIRST_PAUSE_MS
         self._publisher.begin(now)
         self.connected = True
@@ -164,14 +190,14 @@ class Session:
         print("MQTT: connected to " + self._place())
 
     def _join(self):
-        """Join the Wi-Fi; waits as long as the chip does, up to about JOIN_TIMEOUT_S and what its driver adds for DHCP."""
+        """Join the Wi-Fi: the one thing that may wait longer, see `join` in app/watch.py."""
         self.trouble = "No Wi-Fi"
-        radio = self._radio
-        if self._failures % RADIO_RESTART_AFTER == RADIO_RESTART_AFTER - 1:  # a driver that is stuck comes back this way
-            radio.enabled = False
-            radio.enabled = True
+        if self._radio_stuck:
+            self._radio_stuck = False
+            self._radio.enabled = False
+            self._radio.enabled = True
         ssid = self._settings.CIRCUITPY_WIFI_SSID
-        radio.connect(ssid, self._settings.CIRCUITPY_WIFI_PASSWORD, timeout=JOIN_TIMEOUT_S)
+        self._join_network(ssid, self._settings.CIRCUITPY_WIFI_PASSWORD, timeout=JOIN_TIMEOUT_S)
         print("Wi-Fi: joined", ssid)
 
     def _note(self, _client, topic, payload):
@@ -192,18 +218,30 @@ class Session:
         self._commands.take(topic, payload, retained, now)
 
     def _fail(self, error):
+        if not self._open:
+            self._pool.forget()  # that address led nowhere
         self.connected = self._open = False
         self._recall_until = None
         self._inbox.clear()  # a command older than the link is not carried out
         # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
+        self._pool.close()
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]
         self._next_try = ticks_add(ticks_ms(), self._pause_ms)
         self._pause_ms = min(2 * self._pause_ms, LONGEST_PAUSE_MS)
-        self._failures += 1
+        self._count_silence(_cause(error))
         trouble = self._explain(error)
         if trouble != self.trouble:
             self.trouble = trouble
             print("MQTT: " + trouble)
+
+    def _count_silence(self, cause):
+        """A radio whose driver is stuck comes back by being switched off and on. One that brings refusals is not stuck."""
+        number = cause.args[0] if cause.args else None
+        if self._radio.connected and number not in (errno.ETIMEDOUT, errno.EHOSTUNREACH):
+            self._failures_silent = 0
+            return
+        self._failures_silent += 1
+        self._radio_stuck = self._failures_silent % RADIO_RESTART_AFTER == 0
 
     def _place(self):
         return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"

@@ -1,8 +1,9 @@
 """A socket pool for MiniMQTT that never waits long: whole packets in, bounded sends out.
 
 MiniMQTT reads a packet byte by byte and waits for each, spins on a closed or a full socket, drops the RETAIN flag and takes
-packets of any size. So it is given this pool: bytes are collected here without waiting, and MiniMQTT sees them only once
-their packet is complete. What is too large is thrown away while it arrives; pings are sent and answered here.
+packets of any size, and some of its waits have no end at all (that for UNSUBACK restarts its own clock). So it is given this
+pool: bytes are collected here without waiting, and MiniMQTT sees them only once their packet is complete. What is too large
+is thrown away while it arrives; pings are sent and answered here. All waits of one tick share one allowance.
 """
 
 import errno
@@ -10,14 +11,17 @@ import time
 
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
-CONNECT_TIMEOUT_S = 2
-SEND_TIMEOUT_MS = 2000
+CONNECT_TIMEOUT_S = 2  # so that one lost packet costs no connection: lwIP repeats it after 1.5 s
+PATIENCE_MS = 2400  # all that sending and waiting for answers may take in one tick, connecting included
 MAX_PACKET = 1024  # the longest we need is a command of a few bytes; HA's birth message has 6
 
 _MAX_READS = 16  # of 128 bytes at a time: a flood must not hold the loop
 _PUBLISH = 0x30
 _PINGRESP = 0xD0
 _PINGREQ = b"\xc0\x00"
+# First bytes of what a broker sends to a client that subscribes with QoS 0; anything else is not MQTT: CONNACK, PUBLISH,
+# the same retained, PUBACK, SUBACK, UNSUBACK, PINGRESP
+_KNOWN = b"\x20\x30\x31\x40\x90\xb0\xd0"
 
 
 class Pool:
@@ -27,15 +31,31 @@ class Pool:
         self._pool = pool
         self.SOCK_STREAM = pool.SOCK_STREAM
         self.link = None
+        self._found = None  # what getaddrinfo found last
 
     def getaddrinfo(self, *arguments):
-        """As the chip's: raises OSError when the name cannot be found."""
-        return self._pool.getaddrinfo(*arguments)
+        """As the chip's: raises OSError when the name cannot be found.
+
+        Asked again only after `forget`: the chip waits for a name server that is gone for 7 s and more, and nothing can
+        make it wait less.
+        """
+        if self._found is None:
+            self._found = self._pool.getaddrinfo(*arguments)
+        return self._found
+
+    def forget(self):
+        """The address did not lead to a broker: look the name up again next time."""
+        self._found = None
 
     def socket(self, *arguments):
         """A new socket, not connected yet."""
         self.link = Link(self._pool.socket(*arguments), self._pool)
         return self.link
+
+    def close(self):
+        """Close the last socket, without a word to the other side."""
+        if self.link is not None:
+            self.link.close()
 
 
 class Encrypted:
@@ -51,7 +71,7 @@ class Encrypted:
 
 
 class Link:
-    """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the session `has_message ping heard`."""
+    """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the session the others."""
 
     def __init__(self, socket, pool):
         self._socket = socket
@@ -62,12 +82,17 @@ class Link:
         self._packet = 0  # length of the whole packet at the front of the buffer, 0 while there is none
         self._given = 0  # bytes of it that MiniMQTT has read
         self._skip = 0  # bytes of an oversized packet still to be thrown away
+        self._end = None  # the OSError that ended the connection; what came before it is still handed over
         self.refused = 0  # oversized packets
-        self.large = (
-            None  # (topic, beginning of the payload, retained) of the last oversized message; whoever reads it clears it
-        )
+        self.large = None  # (topic, beginning of the payload, retained) of the last oversized message; the reader clears it
         self.retained = False  # RETAIN flag of the packet that MiniMQTT reads or read last
-        self.heard = ticks_ms()  # when the last byte arrived
+        self.heard = ticks_ms()  # when the last packet was complete: bytes alone are no life
+        self.pongs = 0  # answers to our pings
+        self.allow()
+
+    def allow(self):
+        """A new tick: from now on PATIENCE_MS may be spent waiting."""
+        self._deadline = ticks_add(ticks_ms(), PATIENCE_MS)
 
     def settimeout(self, seconds):
         """MiniMQTT's wish is not followed: waiting is bounded here."""
@@ -77,7 +102,7 @@ class Link:
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
 
     def connect(self, address):
-        """Connect within CONNECT_TIMEOUT_S. Raises OSError."""
+        """Connect within CONNECT_TIMEOUT_S, with TLS within twice that. Raises OSError."""
         self._socket.settimeout(CONNECT_TIMEOUT_S)
         self._socket.connect(address)
         if hasattr(self._pool, "TCP_NODELAY"):  # else every publish waits 40 ms for the broker's delayed ACK
@@ -90,24 +115,29 @@ class Link:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._end = OSError(errno.ENOTCONN, "closed")
 
     def send(self, data):
-        """Send all of `data` within SEND_TIMEOUT_MS. Raises OSError (ETIMEDOUT when the other side takes nothing)."""
-        deadline = ticks_add(ticks_ms(), SEND_TIMEOUT_MS)
+        """Send all of `data`. Raises OSError: ETIMEDOUT when the other side takes nothing until the patience ends."""
         sent = 0
         while sent < len(data):
+            if self._socket is None:
+                raise self._end
             try:
                 sent += self._socket.send(data[sent:] if sent else data)
             except OSError as error:
                 if error.errno != errno.EAGAIN:
                     raise
-                if ticks_diff(ticks_ms(), deadline) > 0:
+                if self._is_late():
                     raise OSError(errno.ETIMEDOUT, "the broker takes nothing") from error
                 time.sleep(0.005)
         return sent
 
     def recv_into(self, buffer, size):
         """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, else the link is dead."""
+        if not self._given and self._is_late():
+            # not ETIMEDOUT, on which MiniMQTT goes on waiting, with some answers for ever
+            raise OSError(errno.EHOSTUNREACH, "no answer")
         if not self._packet and not self._next_packet():
             time.sleep(0.001)
             raise OSError(errno.EAGAIN, "nothing there")  # with one argument CPython sets no errno
@@ -122,15 +152,20 @@ class Link:
 
     def has_message(self):
         """Whether a whole PUBLISH is there to be read; other packets that nobody waits for are dropped. Raises OSError."""
-        while self._packet or self._next_packet():
+        for _ in range(_MAX_READS):
+            if not self._packet and not self._next_packet():
+                return False
             if self._buffer[0] & 0xF0 == _PUBLISH:
                 return True
             self._drop_packet()
         return False
 
     def ping(self):
-        """Ask for a sign of life; the answer only moves `heard`. Raises OSError."""
+        """Ask for a sign of life; the answer moves `heard` and `pongs`. Raises OSError."""
         self.send(_PINGREQ)
+
+    def _is_late(self):
+        return ticks_diff(ticks_ms(), self._deadline) > 0
 
     def _next_packet(self):
         """Read what has arrived; True when a whole packet other than a PINGRESP is at the front."""
@@ -139,27 +174,32 @@ class Link:
         while self._find_packet():
             if self._buffer[0] & 0xF0 != _PINGRESP:
                 return True
+            self.pongs += 1
             self._drop_packet()
+        if self._end is not None:
+            raise self._end
         return False
 
     def _read(self):
         for _ in range(_MAX_READS):
-            if self._filled == MAX_PACKET:
+            if self._filled == MAX_PACKET or self._end is not None:
                 return
             try:
                 count = self._socket.recv_into(self._chunk, min(len(self._chunk), MAX_PACKET - self._filled))
             except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.ETIMEDOUT):
-                    return
-                raise
+                if error.errno not in (errno.EAGAIN, errno.ETIMEDOUT):
+                    self._end = error
+                return
             if not count:
-                raise OSError(errno.ECONNRESET, "closed")  # the broker closed the connection
-            self.heard = ticks_ms()
+                self._end = OSError(errno.ECONNRESET, "closed")
             self._keep(count)
 
     def _keep(self, count):
         skipped = min(self._skip, count)
-        self._skip -= skipped
+        if skipped:
+            self._skip -= skipped
+            if not self._skip:
+                self.heard = ticks_ms()
         for i in range(skipped, count):
             self._buffer[self._filled] = self._chunk[i]
             self._filled += 1
@@ -167,6 +207,8 @@ class Link:
 
     def _find_packet(self):
         """Set `_packet` from the remaining length at the front; True when the packet is whole."""
+        if self._filled and self._buffer[0] not in _KNOWN:
+            raise OSError(errno.EBADF, "not MQTT")
         length = 0
         for i in range(1, self._filled):
             if i == 5:
@@ -180,6 +222,8 @@ class Link:
         if total > MAX_PACKET and self._filled == MAX_PACKET:
             self._refuse(total)
         self._packet = total if self._filled >= total else 0
+        if self._packet:
+            self.heard = ticks_ms()
         return self._packet > 0
 
     def _refuse(self, total):
@@ -188,10 +232,9 @@ class Link:
         at = 2
         while self._buffer[at - 1] & 0x80:
             at += 1
-        begin = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
-        payload = begin + (2 if self._buffer[0] & 0x06 else 0)  # QoS 1 has a packet id
+        payload = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
         if self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
-            topic = bytes(self._buffer[at + 2 : begin])
+            topic = bytes(self._buffer[at + 2 : payload])
             self.large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
         self._skip = total - self._filled
         self._filled = 0

@@ -1,6 +1,7 @@
 """Stand-in for CircuitPython's watchdog: bites by SIGALRM, which also interrupts a hanging system call."""
 from __future__ import annotations
 
+import errno as _errno
 import signal as _signal
 
 from host import chip as _chip
@@ -28,8 +29,8 @@ class WatchDogTimer:
     def timeout(self, seconds: float) -> None:
         if seconds <= 0:
             raise ValueError("WatchDogTimer.timeout must be greater than 0")
+        self._refuse_if_running()
         self._timeout = seconds
-        self._arm()
 
     @property
     def mode(self) -> WatchDogMode | None:
@@ -39,6 +40,8 @@ class WatchDogTimer:
     def mode(self, mode: WatchDogMode | None) -> None:
         if mode is not None and self._timeout <= 0:
             raise ValueError("WatchDogTimer.timeout must be greater than 0")
+        if mode is not None and mode is not self._mode:
+            self._refuse_if_running()
         self._mode = mode
         _signal.signal(_signal.SIGALRM, self._bite)
         self._arm()
@@ -47,6 +50,11 @@ class WatchDogTimer:
         if self._mode is None:
             raise ValueError("WatchDogTimer is not currently running")
         self._arm()
+
+    def _refuse_if_running(self) -> None:
+        """Changing one that runs adds the task to the IDF's watchdog a second time, which is an error there."""
+        if self._mode is not None:
+            raise OSError(_errno.EINVAL, "Invalid argument")
 
     def _arm(self) -> None:
         _signal.setitimer(_signal.ITIMER_REAL, 0 if self._mode is None else self._timeout)
