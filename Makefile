@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: bench demo test lint types unit clean help
+.PHONY: bench clean demo help lint screens test types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -32,6 +32,9 @@ unit: .venv/ready
 	@$(PYTHON) -m venv .venv || { echo "The venv module is missing: apt install python3-venv"; exit 1; }
 	@$(BIN)/pip --disable-pip-version-check -q install --no-deps -r requirements-dev.txt
 	@touch .venv/ready
+
+screens: .venv/ready
+	@$(BIN)/python docs/screens.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist

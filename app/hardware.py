@@ -5,10 +5,14 @@ import gc
 import board
 import busio
 import digitalio
+import displayio
 import microcontroller
 
 from daly.port import RECEIVE_BUFFER_SIZE
 from daly.wake import Waker
+from display.screen import Screen
+
+OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 
 TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
@@ -72,21 +76,35 @@ def make_waker(settings, poller, problems):
     return Waker(poller, drive, settings.WAKE_EVERY_MINUTES, settings.WAKE_MIN_SOC, settings.WAKE_MIN_CELL_MV)
 
 
-def make_panel(settings, problems):
-    """The OLED, or None: one that is not there is said once and changes nothing else."""
+def make_screen(settings, problems, version):
+    """What draws on the OLED, at once its first page; None when there shall be none, or its pins do not exist."""
     if not settings.OLED:
         return None
     scl = find_pin(settings, "OLED_SCL", problems)
     sda = find_pin(settings, "OLED_SDA", problems)
     if scl is None or sda is None:
         return None
-    from display.panel import Panel  # 40 KB of libraries that a board without OLED need not load
+    said: list = []
 
-    try:
-        return Panel(scl, sda, settings.OLED_ADDRESS)
-    except (RuntimeError, ValueError) as error:
-        print(f"No OLED: {error}. Going on without; if there is none, set OLED = false.")
-        return None
+    def open_panel():
+        """A Panel, or None: why there is no OLED is said once, and changes nothing else."""
+        try:
+            return _open_panel(settings, scl, sda)
+        except (RuntimeError, ValueError) as error:
+            if not said:
+                print(f"No OLED: {error}. Going on without, and looking for it; if there is none, set OLED = false.")
+                said.append(error)
+            return None
+
+    return Screen(open_panel, settings, version)
+
+
+def _open_panel(settings, scl, sda):
+    displayio.release_displays()  # one that survived a reload holds the pins
+    i2c = busio.I2C(scl, sda, frequency=OLED_FREQUENCY)  # RuntimeError: no pull-ups, so no OLED
+    from display.panel import Panel  # libraries that a board without OLED need not load
+
+    return Panel(i2c, settings.OLED_TYPE, settings.OLED_ADDRESS, settings.OLED_HEIGHT, settings.OLED_ROTATION)
 
 
 def find_pin(settings, key, problems):

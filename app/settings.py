@@ -16,7 +16,7 @@ SECRET = 4
 CHOICE = 5
 
 Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))
-# low and high limit a number, or the length of a text; low of a CHOICE are its words
+# low and high limit a number, or the length of a text; low of a CHOICE are its words or numbers
 
 
 def _text(key, default="", low=0, high=255):
@@ -73,6 +73,13 @@ SETTINGS = (
     Setting("OLED_SDA", PIN, "SDA", 1, 20),
     Setting("OLED_SCL", PIN, "SCL", 1, 20),
     _number("OLED_ADDRESS", 0x3C, 0x08, 0x77),
+    _choice("OLED_TYPE", "SSD1306", ("SSD1306", "SH1106")),
+    _choice("OLED_HEIGHT", 32, (32, 64)),
+    _choice("OLED_ROTATION", 0, (0, 180)),
+    _number("OLED_PAGE_SECONDS", 5, 0, 3600),
+    _number("OLED_BRIGHTNESS", 60, 1, 100),
+    _number("OLED_DIM_AFTER_MINUTES", 10, 0, 1440),
+    _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
 CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
 # CircuitPython's own keys, which we neither read nor doubt
@@ -218,7 +225,10 @@ def _convert(setting, value):
             return None
         return number if setting.low <= number <= setting.high else None
     if setting.kind == CHOICE:
-        return value if value in setting.low else None
+        for choice in setting.low:
+            if str(choice) == str(value):
+                return choice
+        return None
     return value if isinstance(value, str) and setting.low <= len(value) <= setting.high else None
 
 
@@ -228,7 +238,7 @@ def _wanted(setting):
     if setting.kind == NUMBER:
         return f"a whole number from {setting.low} to {setting.high}"
     if setting.kind == CHOICE:
-        return "one of " + ", ".join(f'"{word}"' for word in setting.low)
+        return " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in setting.low)
     if setting.kind == PIN:
         example = setting.default or "IO17"
         return f'the name of a pin as on the board, as {setting.key} = "{example}"'

@@ -1,61 +1,249 @@
-"""What stands on the screen: pure functions of the readings to lines of text. Numbers that are not known are not shown."""
+"""What stands on the screen: pure functions of the readings to a Page. Numbers that are not known are not shown.
 
-from daly.faults import FAULT, PROTECTION, active
+A screen has 3 lines of 21 characters (128x32 dots) or 6 (128x64); `rows` says which. Only what the board's font has is
+shown: printable ASCII. The words here are explained in the README's troubleshooting.
+"""
+
+from collections import namedtuple
+
+from daly.faults import LEVEL_NAMES
 from daly.registers import READING
 from daly.text import decimal_text
 
-COLUMNS = 21  # terminalio's font is 6 pixels wide
+COLUMNS = 21  # the board's font is 6 dots wide
+SHORT = 3  # lines of a screen with 32 rows of dots
+TALL = 6  # and of one with 64
 UNKNOWN = "--"
+FULL = 1000  # `bar` of a full battery: 100.0 %
+BIG = 4  # large characters; they are as wide as eight small ones
+LEAST_RANGE = 60  # mV that the cells' bars span at least: with less a healthy pack would look like mountains
+BAR_HEIGHTS = {SHORT: 11, TALL: 18}  # dots
+
+Page = namedtuple(
+    "Page",
+    (
+        "lines",  # SHORT or TALL texts of at most COLUMNS characters
+        "big",  # at most BIG characters, twice as large, left in the first two lines
+        "bar",  # a battery in the third line, filled from 0 to FULL; None: none is drawn
+        "cells",  # bytes: the height of one bar a cell, 0 for not known; b"": none is drawn
+    ),
+)
+
+# Before there are readings, and when something is wrong
 
 
-def starting(version, waiting_for):
-    """The first screen: who this is and what is waited for."""
-    return ("Daly MQTT " + version, _fit(waiting_for), "")
+def starting(version, waiting_for, rows=SHORT):
+    """The first page: who this is and what is waited for."""
+    return _text_page(["Daly MQTT " + version] + wrap(waiting_for), rows)
 
 
-def settings_problem(problem):
-    """A mistake in the settings, over all three lines."""
-    return wrap(problem.replace("settings.toml ", ""), 3)
+def no_bms(link, version, trouble, rows=SHORT):
+    """Why there is no data: `link` is the reason in two lines, `trouble` the network's; "" for none."""
+    lines = [link[0], link[1]] if link[1] else ["Daly MQTT " + version, link[0]]
+    return _text_page(lines + [""] * (rows - SHORT) + [first_words(trouble)], rows)
 
 
-def overview(pack, link, trouble):
-    """State of charge, power, voltage, current, and what is wrong.
+def message(text, rows=SHORT):
+    """A sentence of any length, as one page or several."""
+    lines = wrap(text)
+    return [_text_page(lines[first : first + rows], rows) for first in range(0, len(lines), rows)]
 
-    `link` is why there is no data, two lines, () while there is; `trouble` is the network's, None when there is none.
+
+def alarm(pack, fault, which, rows=SHORT):
+    """An active protection or fault takes the screen: its name, and what the battery does now.
+
+    `fault` is (name, level), `which` is "1/2" when there are several, else "".
     """
-    if link:
-        return (_fit(link[0]), _fit(link[1]), _fit(trouble or ""))
-    return (
-        _between(_with_unit(pack, "soc"), _watts(pack)),
-        _between(_with_unit(pack, "pack_voltage"), _with_unit(pack, "current")),
-        _fit(_alarm(pack) or trouble or _quiet_line(pack)),
-    )
+    name, level = fault
+    words = wrap(name, COLUMNS - 2)
+    lines = ["  " + word for word in (words + [""])[:2]]
+    numbers = " ".join((_percent(pack), _short(pack, "pack_voltage"), _short(pack, "current")))
+    if rows == TALL:
+        lines += ["", LEVEL_NAMES[level] + " " + which, numbers, _watts(pack)]
+    else:
+        lines.append(_between(numbers, which))
+    return Page(_fitted(lines, rows), "!", None, b"")
 
 
-def wrap(text, count):
-    """`text` broken into exactly `count` lines between words; what does not fit is left out."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) + 1 > COLUMNS and lines[-1]:
-            lines.append("")
-        lines[-1] = _fit((lines[-1] + " " + word).strip())
-    return tuple((lines + [""] * count)[:count])
+def network_words(trouble, joined):
+    """What the session says of the network, as it is said on the screen; "" for nothing wrong. `joined`: there is Wi-Fi."""
+    if not trouble:
+        return ""
+    if trouble in ("connecting", "No Wi-Fi"):  # the session says so before it tries; what has no outcome ends in "..."
+        return "Calling broker ..." if joined else "Joining Wi-Fi ..."
+    for said, meant in _WIFI_WORDS:
+        if said in trouble:
+            return meant.replace("{}", trouble.split('": ')[0] + '"')
+    return trouble
 
 
-def _alarm(pack):
-    """The gravest active fault in words; None when there is none or it is not known."""
-    found = active(pack)
+# What CircuitPython's radio says. 15, 202 and 204 are ESP-IDF's reasons "4-way handshake timeout", "authentication failed" and
+# "handshake timeout": all three are met with a wrong password (circuitpython#3712, #8059).
+_WIFI_WORDS = (
+    ("uthentication failure", "No Wi-Fi: wrong password?"),
+    ("nknown failure 15", "No Wi-Fi: wrong password?"),
+    ("nknown failure 202", "No Wi-Fi: wrong password?"),
+    ("nknown failure 204", "No Wi-Fi: wrong password?"),
+    ("No network with that ssid", "{} not found: name right? 2.4 GHz? near enough?"),
+)
+
+
+# The battery
+
+
+def overview(pack, rows=SHORT, notice=""):
+    """State of charge, voltage, current, power, and how full the battery is. `notice` takes the last line."""
+    indent = " " * (2 * BIG)
+    width = COLUMNS - 2 * BIG
+    lines = [
+        indent + _between(_short(pack, "pack_voltage"), _short(pack, "current"), width),
+        indent + _between("", _watts(pack), width),
+        notice if rows == SHORT else "",
+    ]
+    if rows == TALL:
+        lines += [
+            _between(_shown(pack, "mode"), _with_unit(pack, "remaining_capacity", 1)),
+            _between(_range(pack, "temperature", "C"), _delta(pack)),
+            notice or _remaining_time(pack),
+        ]
+    bar = pack.raw("soc") if rows == TALL or not notice else None
+    return Page(_fitted(lines, rows), _percent(pack), bar, b"")
+
+
+def cells(pack, rows=SHORT, notice=""):
+    """Highest and lowest cell, their spread, and a bar for each."""
+    lines = [_extreme(pack, "max"), _extreme(pack, "min")]
+    if rows == TALL:
+        lines += [_between("spread", _delta(pack)), "", "", notice]
+    else:
+        lines.append(notice or _between("", _narrow_delta(pack)))  # in five characters: the rest is for the bars
+    bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
+    return Page(_fitted(lines, rows), "", None, bars)
+
+
+def energy(pack, rows=SHORT, notice=""):
+    """What went in and out, and how long until full or empty."""
+    lines = [
+        _between("in", _with_unit(pack, "energy_charged", 1)),
+        _between("out", _with_unit(pack, "energy_discharged", 1)),
+    ]
+    if rows == TALL:
+        lines += [
+            _between("left", _with_unit(pack, "remaining_capacity", 1)),
+            _between("cycles", _shown(pack, "cycle_count")),
+            _remaining_time(pack),
+            notice,
+        ]
+    else:
+        lines.append(notice or _remaining_time(pack))
+    return Page(_fitted(lines, rows), "", None, b"")
+
+
+def network(address, signal, broker, version, rows=SHORT, notice=""):
+    """Our address, the Wi-Fi's signal in dBm, the broker as host:port, our version; None for what is not known."""
+    decibels = "" if signal is None else f"{signal} dBm"
+    lines = [address or "no Wi-Fi", _between(decibels, "v" + version), broker]
+    if rows == TALL:
+        lines = ["Daly MQTT " + version, "", lines[0], decibels, broker, notice]
+    elif notice:
+        lines[2] = notice
+    return Page(_fitted(lines, rows), "", None, b"")
+
+
+def warning(found):
+    """The last line's text for warnings; `found`: those active as (name, level), gravest first. "" when there are none."""
     if not found:
-        return None
-    name, level = found[0]
+        return ""
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
-    return ("! " if level in (PROTECTION, FAULT) else "") + name[: COLUMNS - 2 - len(more)] + more
+    return found[0][0][: COLUMNS - len(more)] + more
 
 
-def _quiet_line(pack):
-    """Nothing is wrong: mode and spread of the cells."""
-    delta = pack.raw("cell_voltage_delta")
-    return _between(_shown(pack, "mode"), UNKNOWN if delta is None else f"{delta} mV")
+def cell_bars(pack, height):
+    """A byte for each cell: the highest is `height`, and `height` dots stand for the spread or for LEAST_RANGE."""
+    row = READING["cell_{}_voltage"]
+    count = pack.count(row)
+    known = [raw for raw in [pack.at(row, index) for index in range(count)] if raw is not None]
+    if not known:
+        return b""
+    highest = max(known)
+    span = max(highest - min(known), LEAST_RANGE)
+    bars = bytearray(count)
+    for index in range(count):
+        raw = pack.at(row, index)
+        if raw is not None:
+            bars[index] = max(1, height - (highest - raw) * height // span)
+    return bytes(bars)
+
+
+# Words and lines
+
+
+def wrap(text, width=COLUMNS):
+    """`text` as lines broken between words; a word longer than a line is broken, too."""
+    lines = [""]
+    for word in _plain(text).split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += " " + word
+            continue
+        while word:
+            if lines[-1]:
+                lines.append("")
+            lines[-1] = word[:width]
+            word = word[width:]
+    return lines
+
+
+def first_words(text):
+    """What one line holds of a sentence: all before the first colon, or whole words."""
+    text = text.split(":")[0]
+    return text if len(text) <= COLUMNS else wrap(text)[0]
+
+
+def _text_page(lines, rows):
+    return Page(_fitted(lines, rows), "", None, b"")
+
+
+def _fitted(lines, rows):
+    """Exactly `rows` lines, none too long, nothing in them that cannot be drawn."""
+    return tuple([_plain(line)[:COLUMNS] for line in (lines + [""] * rows)[:rows]])
+
+
+def _plain(text):
+    """The board's font has printable ASCII only; what is named by people may have more."""
+    return "".join([char if " " <= char <= "~" else "?" for char in text])
+
+
+def _between(left, right, width=COLUMNS):
+    """Two texts at the ends of a line."""
+    return left + " " * max(1, width - len(left) - len(right)) + right
+
+
+def _shown(pack, key):
+    return pack.text(READING[key]) or UNKNOWN
+
+
+def _with_unit(pack, key, decimals):
+    """A reading with fewer decimals than it has."""
+    raw = pack.raw(key)
+    row = READING[key]
+    return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + row.unit
+
+
+def _short(pack, key):
+    """A reading with its unit behind it at once; of four figures the last is left out."""
+    raw = pack.raw(key)
+    if raw is None:
+        return UNKNOWN
+    unit = READING[key].unit
+    if abs(raw) < 1000:
+        return decimal_text(raw, 1) + unit
+    return ("-" if raw < 0 else "") + decimal_text((abs(raw) + 5) // 10, 0) + unit
+
+
+def _percent(pack):
+    """Whole percent, rounded down: 100 % is full, nothing else."""
+    soc = pack.raw("soc")
+    return UNKNOWN + "%" if soc is None else f"{soc // 10}%"
 
 
 def _watts(pack):
@@ -63,18 +251,34 @@ def _watts(pack):
     return UNKNOWN if power is None else decimal_text((power + 50) // 100, 0) + " W"
 
 
-def _shown(pack, key):
-    return pack.text(READING[key]) or UNKNOWN
+def _delta(pack):
+    delta = pack.raw("cell_voltage_delta")
+    return UNKNOWN if delta is None else f"{delta} mV"
 
 
-def _with_unit(pack, key):
-    return _shown(pack, key) + " " + READING[key].unit
+def _narrow_delta(pack):
+    delta = pack.raw("cell_voltage_delta")
+    if delta is None:
+        return UNKNOWN
+    return f"{delta}mV" if delta < 1000 else decimal_text(delta // 10, 2) + "V"
 
 
-def _between(left, right):
-    """Two texts at the ends of a line."""
-    return left + " " * max(1, COLUMNS - len(left) - len(right)) + right
+def _extreme(pack, which):
+    """The highest ("max") or lowest ("min") cell and its voltage."""
+    number = pack.raw(which + "_voltage_cell")
+    voltage = _shown(pack, which + "_cell_voltage")
+    return _between(which + " " + voltage + " V", f"cell {UNKNOWN if number is None else number}")
 
 
-def _fit(text):
-    return text[:COLUMNS]
+def _range(pack, what, unit):
+    low = _shown(pack, "min_" + what)
+    high = _shown(pack, "max_" + what)
+    return (low if low == high else low + " to " + high) + " " + unit
+
+
+def _remaining_time(pack):
+    for key, words in (("time_to_full", "full in "), ("time_to_empty", "empty in ")):
+        minutes = pack.raw(key)
+        if minutes is not None:
+            return words + (f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min")
+    return _shown(pack, "mode")

@@ -1,40 +1,236 @@
-"""The OLED: three lines of text on an SSD1306 through displayio. Only what changed is drawn."""
+"""The OLED: a Page as dots, through displayio, on an SSD1306 or SH1106 of 128x32 or 128x64.
 
-import busio
+Everything drawn is tiles. A line of text is a TileGrid over the sheet of letters that the board's font is; bars of cells and
+the battery are TileGrids over small sheets made here. So a number that changes costs its own letters on the bus and nothing
+on the heap, where a Label makes a new bitmap (795 bytes for three lines, 1568 bytes of garbage each). `step` draws one line
+and returns: the loop is never kept for longer than a line takes, 6 ms at 400 kHz.
+"""
+
+import bitmaptools
 import displayio
 import i2cdisplaybus
 import terminalio
-from adafruit_display_text import bitmap_label
-from adafruit_displayio_ssd1306 import SSD1306
+
+from .pages import BAR_HEIGHTS, BIG, COLUMNS, FULL, SHORT, TALL
 
 WIDTH = 128
-HEIGHT = 32
-# 0.8 ms for a page at 400 kHz; bitmap_label sends a third of what label does (795 instead of 2370 bytes for three lines)
-FREQUENCY = 400000
-LINES_Y = (6, 16, 26)  # the font is 12 high: with this pitch three lines fit 32 rows uncut
+# Tops of the lines. Letters are 12 dots high with air above and below, so lines may overlap by two; and none of these touches
+# more than two of the controller's pages of eight rows.
+LINES_Y = (0, 10, 20, 32, 42, 52)
+BIG_Y = -2
+BAR_Y = LINES_Y[2]
+CELLS_Y = {SHORT: 21, TALL: 33}
+CELLS_WIDTH = {SHORT: 96, TALL: 126}  # beside it, in the short form, stands the spread
+WIDEST_CELL = 12
+BATTERY = 122  # dots from pole to pole; the pole is three more
+# Where everything stands moves on by these steps, so that no dot is lit for years (x, y); more than 2 would cut letters off.
+SHIFTS = ((0, 0), (1, 0), (2, 0), (2, -1), (1, -1), (0, -1))
+_PAGE = 8  # rows of dots in one byte of the controller
+
+# What the drivers send when they start, but for display off and the pauses: said again now and then, because a module whose
+# supply failed for a moment, or that was pulled off and put back, has forgotten it. A test compares with the drivers.
+_SSD1306 = b"\xa4\xa6\x20\x00\x40\xa1\xc8\xd3\x00\xd5\x80\xd9\xf1\xdb\x40\x8d\x14"
+_SH1106 = b"\xa4\xa6\x40\xa1\xc8\xd3\x00\xd5\x80\xd9\x1f\xdb\x40\xad\x8b\x33"
+_HEIGHT = {32: b"\xa8\x1f\xda\x02", 64: b"\xa8\x3f\xda\x12"}
 
 
 class Panel:
-    """The screen. Raises RuntimeError or ValueError when there is none: no pull-ups, or nobody at the address."""
+    """The screen. Raises ValueError when nobody answers at `address`, else shows black until `show` and `step`.
 
-    def __init__(self, scl, sda, address):
-        displayio.release_displays()  # a display survives a reload
-        bus = i2cdisplaybus.I2CDisplayBus(busio.I2C(scl, sda, frequency=FREQUENCY), device_address=address)
-        self._display = SSD1306(bus, width=WIDTH, height=HEIGHT, auto_refresh=False)
-        self._labels = []
-        group = displayio.Group()
-        for y in LINES_Y:
-            label = bitmap_label.Label(terminalio.FONT, text="", x=0, y=y)
-            self._labels.append(label)
-            group.append(label)
-        self._display.root_group = group
+    `i2c` is a busio.I2C and belongs to the panel from now on, whatever happens. `kind`: "SSD1306" or "SH1106"; `height`: 32 or
+    64 dots; `rotation`: 0 or 180.
+    """
 
-    def show(self, lines):
-        """Draw three lines of text."""
-        changed = False
-        for label, line in zip(self._labels, lines):
-            if label.text != line:
-                label.text = line
-                changed = True
-        if changed:
+    def __init__(self, i2c, kind="SSD1306", address=0x3C, height=32, rotation=0):
+        self._i2c = i2c
+        self._address = address
+        rows = TALL if height == 64 else SHORT
+        try:
+            self._bus = i2cdisplaybus.I2CDisplayBus(i2c, device_address=address)
+        except ValueError:
+            i2c.deinit()  # else its pins stay taken, and no later try could succeed
+            raise
+        self._display = _display(kind, self._bus, height, rotation)
+        self._commands = (_SH1106 if kind == "SH1106" else _SSD1306) + _HEIGHT[height]
+        self._brightness = None
+        self._level = None  # what the battery in the third line shows
+        self._shift = 0
+        self._rows = rows
+        self._palette = displayio.Palette(2)
+        self._palette[1] = 0xFFFFFF
+        self._palette.make_transparent(0)
+        self._ground = _ground(height)
+        self._stale = 0  # how many strips of the ground are still to be sent again
+        self._group = displayio.Group()
+        self._group.append(self._ground)
+        letters = terminalio.FONT.bitmap
+        self._big = _Tiles(letters, self._palette, BIG, 6, 0, BIG_Y, True, 2)
+        self._bar = _Tiles(_battery_sheet(), self._palette, BATTERY + 4, 1, 0, BAR_Y)
+        self._lines = [_Tiles(letters, self._palette, COLUMNS, 6, 0, y, True) for y in LINES_Y[:rows]]
+        self._cells = None
+        for tiles in [self._big, self._bar] + self._lines:
+            self._group.append(tiles.layer)
+        self._display.root_group = self._group
+
+    def show(self, page):
+        """What shall be on the screen from now on; `step` draws it."""
+        for index in range(self._rows):
+            self._lines[index].wanted = page.lines[index]
+        self._big.wanted = page.big
+        if page.bar != self._level:
+            self._level = page.bar
+            self._bar.wanted = b"" if page.bar is None else _battery(page.bar)
+        if page.cells and (self._cells is None or len(page.cells) != self._cells.count):
+            self._make_cells(len(page.cells))
+        if self._cells is not None:
+            self._cells.wanted = page.cells
+
+    def step(self):
+        """Draw the first thing that is not as wanted; False when there is none. One refresh, one line's worth of bytes."""
+        x, y = SHIFTS[self._shift]
+        for tiles in self._everything():
+            if tiles.update(x, y):
+                self._display.refresh()
+                return True
+        if self._stale:
+            self._stale -= 1
+            self._ground[self._stale] = 0  # setting it, even to what it is, marks it as to be sent
             self._display.refresh()
+            return True
+        return False
+
+    def is_there(self):
+        """Whether the controller answers; drawing would not tell, the board ignores what I2C says then."""
+        if not self._i2c.try_lock():
+            return True
+        try:
+            self._i2c.writeto(self._address, b"\x00")  # announces commands, and none follows
+            return True
+        except OSError:
+            return False
+        finally:
+            self._i2c.unlock()
+
+    def renew(self):
+        """Say to the controller again how it must be set, have everything sent again, and move all by a dot."""
+        self._send(self._commands)
+        brightness = self._brightness
+        self._brightness = None
+        self.set_brightness(brightness)
+        self._stale = self._ground.height
+        self._shift = (self._shift + 1) % len(SHIFTS)
+
+    def set_brightness(self, percent):
+        """1 to 100; 0 turns the screen off, its contents stay."""
+        if percent == self._brightness:
+            return
+        self._brightness = percent
+        if percent:
+            self._send(bytes((0x81, percent * 255 // 100)))
+        self._send(b"\xaf" if percent else b"\xae")
+
+    def close(self):
+        """Give the pins back."""
+        displayio.release_displays()
+        self._i2c.deinit()
+
+    def _send(self, commands):
+        """Byte by byte, as Adafruit's driver for framebuf does: Blinka garbles what follows the first."""
+        for byte in commands:
+            self._bus.send(byte, b"")
+
+    def _everything(self):
+        parts = [self._big, self._bar] + self._lines
+        if self._cells is not None:
+            parts.append(self._cells)
+        return parts
+
+    def _make_cells(self, count):
+        if self._cells is not None:
+            self._group.remove(self._cells.layer)
+        width = min(WIDEST_CELL, CELLS_WIDTH[self._rows] // count)
+        sheet = _cells_sheet(width, BAR_HEIGHTS[self._rows])
+        self._cells = _Tiles(sheet, self._palette, count, width, 0, CELLS_Y[self._rows])
+        self._group.append(self._cells.layer)
+
+
+class _Tiles:
+    """A row of tiles that shows `wanted`: text, if `letters`, else bytes of tile numbers."""
+
+    def __init__(self, sheet, palette, count, width, x, y, letters=False, scale=1):
+        self.count = count
+        self.wanted = "" if letters else b""
+        self._shown = self.wanted
+        self._letters = letters
+        self._x = x
+        self._y = y
+        self._grid = displayio.TileGrid(sheet, pixel_shader=palette, width=count, tile_width=width, tile_height=sheet.height)
+        self.layer = displayio.Group(scale=scale)
+        self.layer.append(self._grid)
+
+    def update(self, x, y):
+        """Set the tiles that are not as wanted, and the place they stand at, moved by x and y; True when something changed."""
+        if not self.wanted and not self._shown:
+            return False
+        x += self._x
+        y += self._y
+        if self.wanted == self._shown and x == self.layer.x and y == self.layer.y:
+            return False
+        self.layer.x = x
+        self.layer.y = y
+        tiles = self._numbers()
+        for index in range(max(len(self.wanted), len(self._shown))):
+            tile = tiles[index] if index < len(tiles) else 0
+            if tile != self._grid[index]:
+                self._grid[index] = tile
+        self._shown = self.wanted
+        return True
+
+    def _numbers(self):
+        """The tiles' numbers; in a font's sheet the letters stand in ASCII's order, from the space on."""
+        if not self._letters:
+            return self.wanted
+        return bytes([code - 32 for code in self.wanted.encode()])  # type: ignore[union-attr]
+
+
+def _display(kind, bus, height, rotation):
+    """The display on `bus`; only the driver that is needed is loaded."""
+    if kind == "SH1106":
+        from adafruit_displayio_sh1106 import SH1106
+
+        # 132 columns of memory, of which 128 from the third on are wired to the glass on the modules one can buy
+        return SH1106(bus, width=WIDTH, height=height, rotation=rotation, colstart=2, auto_refresh=False)
+    from adafruit_displayio_ssd1306 import SSD1306
+
+    return SSD1306(bus, width=WIDTH, height=height, rotation=rotation, auto_refresh=False)
+
+
+def _ground(height):
+    """Black behind everything, in strips of one controller page, each of which can be marked as to be sent again."""
+    black = displayio.Palette(1)
+    strip = displayio.Bitmap(WIDTH, _PAGE, 1)
+    return displayio.TileGrid(strip, pixel_shader=black, height=height // _PAGE, tile_width=WIDTH, tile_height=_PAGE)
+
+
+def _battery_sheet():
+    """Columns of a battery lying on its side: nothing, empty, filled, pole."""
+    sheet = displayio.Bitmap(4, 12, 2)
+    sheet[1, 2] = sheet[1, 10] = 1
+    bitmaptools.fill_region(sheet, 2, 2, 3, 11, 1)
+    bitmaptools.fill_region(sheet, 3, 4, 4, 9, 1)
+    return sheet
+
+
+def _battery(level):
+    """The columns of a battery filled to `level` of FULL."""
+    inside = BATTERY - 2
+    filled = inside * min(level, FULL) // FULL
+    return b"\x02" * (1 + filled) + b"\x01" * (inside - filled) + b"\x02\x03\x03\x03"
+
+
+def _cells_sheet(width, height):
+    """Bars of 0 to `height` dots, side by side, each with a gap on its right."""
+    sheet = displayio.Bitmap(width * (height + 1), height, 2)
+    for bar in range(1, height + 1):
+        bitmaptools.fill_region(sheet, bar * width, height - bar, bar * width + width - 1, height, 1)
+    return sheet

@@ -1,0 +1,176 @@
+"""Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF.
+
+`make screens` draws what is not current; with --check it is only said, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT / "host" / "standins", ROOT / "tests", ROOT):  # appended: the root's code.py has a standard module's name
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+import board  # noqa: E402
+import busio  # noqa: E402
+import displayio  # noqa: E402
+from PIL import Image, ImageChops  # noqa: E402
+from simulation import Wire  # noqa: E402
+
+from app.settings import Settings  # noqa: E402
+from daly.faults import active  # noqa: E402
+from daly.registers import READING  # noqa: E402
+from display import pages  # noqa: E402
+from display.panel import Panel  # noqa: E402
+from host import chip, displays  # noqa: E402
+from host.sh1106 import SH1106  # noqa: E402
+from host.ssd1306 import SSD1306  # noqa: E402
+
+SCREENS = ROOT / "docs" / "screens"
+AGAIN = "make screens"
+VERSION = "1.0.0"  # the one on the pictures: they shall not change with every release
+TOUR = ("starting", "overview", "cells", "energy", "network", "warning", "alarm", "asleep", "no-wifi")
+SECONDS_PER_PAGE = 2
+
+_battery = "drift=0,cells=16,soc=57.3,current=-12.4"
+_WRONG_SETTINGS = 'MQTT_BROKR = "192.168.1.10"\n'
+
+
+class Oled:
+    """A model of the module and a Panel on it."""
+
+    def __init__(self, height=32, kind="SSD1306", rotation=0):
+        displays.install()
+        displayio.release_displays()
+        self.model = SH1106() if kind == "SH1106" else SSD1306()
+        chip.devices[0x3C] = self.model
+        self.panel = Panel(busio.I2C(board.SCL, board.SDA), kind, 0x3C, height, rotation)
+        self.panel.set_brightness(60)
+
+    def draw(self, page) -> Image.Image:
+        """The page as a person sees it."""
+        self.panel.show(page)
+        while self.panel.step():
+            pass
+        return self.model.picture()
+
+    def close(self) -> None:
+        self.panel.close()
+        del chip.devices[0x3C]
+
+
+def battery(options="", seconds=10):
+    """The pack of a simulated BMS, after some seconds, with energy counters that have counted for a while."""
+    wire = Wire(_battery + ("," + options if options else ""), current_sign="normal").run(seconds)
+    wire.pack.energy.load([1234567, 1189012, 24000000, 23000000])
+    for key in ("energy_charged", "energy_discharged"):
+        wire.pack.put(READING[key], 0, wire.pack.energy.total(key), wire.now)
+    return wire
+
+
+def all_pages(rows: int) -> dict:
+    """Name -> page, for a screen of so many lines."""
+    tail = "-64" if rows == pages.TALL else ""
+    wire = battery()
+    pack = wire.pack
+    low = battery("soc=14.8,alarms=soc_low_1").pack
+    over = battery("current=96.5,soc=99.1,alarms=cell_high_2+soc_high_1").pack
+    many = battery("cells=48,spread=120,current=35").pack
+    asleep = battery()
+    asleep.set("silent", 1)
+    asleep.run(200)
+    silent = Wire("silent=1").run(20)
+    wifi = pages.network_words('No Wi-Fi "Cellar": Authentication failure', False)
+    found = {
+        "starting": pages.no_bms(Wire().poller.link.short, VERSION, pages.network_words("connecting", False), rows),
+        "overview": pages.overview(pack, rows),
+        "cells": pages.cells(pack, rows),
+        "cells-48": pages.cells(many, rows),
+        "energy": pages.energy(pack, rows),
+        "network": pages.network("192.168.1.77", -58, "192.168.1.10:1883", VERSION, rows),
+        "warning": pages.overview(low, rows, pages.warning(active(low))),
+        "alarm": pages.alarm(over, active(over)[0], "", rows),
+        "no-bms": pages.no_bms(silent.poller.link.short, VERSION, "", rows),
+        "asleep": pages.no_bms(asleep.poller.link.short, VERSION, "", rows),
+        "no-wifi": pages.message(wifi, rows)[0],
+        "no-broker": pages.message("No broker 192.168.1.9:1883: connection refused", rows)[0],
+        "settings": pages.message(Settings(_WRONG_SETTINGS).problems[0].replace("settings.toml line", "line"), rows)[0],
+    }
+    return {name + tail: page for name, page in found.items()}
+
+
+def drawn() -> dict[str, bytes]:
+    """File name -> contents, of everything in docs/screens."""
+    files = {}
+    for height, rows in ((32, pages.SHORT), (64, pages.TALL)):
+        oled = Oled(height)
+        pictures = {name: oled.draw(page) for name, page in all_pages(rows).items()}
+        oled.close()
+        if rows == pages.SHORT:
+            files["tour.gif"] = _gif([pictures[name] for name in TOUR])
+        files.update({name + ".png": _png(picture) for name, picture in pictures.items()})
+    return files
+
+
+def outdated() -> list[str]:
+    """The pictures that do not show what the screen shows, those that are missing, and those that nothing draws."""
+    files = drawn()
+    wrong = [name for name, data in files.items() if not _is_same(SCREENS / name, data)]
+    return wrong + [path.name for path in SCREENS.glob("*.png") if path.name not in files and not _is_of_others(path)]
+
+
+def main() -> None:
+    if sys.argv[1:] not in ([], ["--check"]):
+        raise SystemExit(__doc__)
+    names = outdated()
+    if sys.argv[1:]:
+        for name in names:
+            print(f"docs/screens/{name} is not current; run: {AGAIN}")
+        raise SystemExit(1 if names else 0)
+    files = drawn()
+    SCREENS.mkdir(exist_ok=True)
+    for name in names:
+        if name in files:
+            (SCREENS / name).write_bytes(files[name])
+        else:
+            (SCREENS / name).unlink()
+
+
+def _is_of_others(path: Path) -> bool:
+    """Pictures of Home Assistant lie here, too."""
+    return path.name.startswith("home-assistant")
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=4).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _gif(pictures: list) -> bytes:
+    file = io.BytesIO()
+    frames = [picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=4) for picture in pictures]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=1000 * SECONDS_PER_PAGE, loop=0)
+    return file.getvalue()
+
+
+def _is_same(path: Path, data: bytes) -> bool:
+    """Whether two pictures show the same, however they are packed."""
+    if not path.exists():
+        return False
+    with Image.open(path) as kept, Image.open(io.BytesIO(data)) as made:
+        if (kept.size, getattr(kept, "n_frames", 1)) != (made.size, getattr(made, "n_frames", 1)):
+            return False
+        for frame in range(getattr(made, "n_frames", 1)):
+            kept.seek(frame)
+            made.seek(frame)
+            if ImageChops.difference(kept.convert("RGB"), made.convert("RGB")).getbbox() is not None:
+                return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

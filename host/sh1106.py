@@ -1,0 +1,43 @@
+"""A model of the SH1106, the SSD1306's cousin on most 1.3 inch modules: 132 columns of memory, written page by page only.
+
+Written from the data sheet (Sino Wealth SH1106 V2.3, "Commands" and "Display Data RAM"). The glass of these modules shows
+128 of the 132 columns, from the third on.
+"""
+from __future__ import annotations
+
+from host.ssd1306 import PAGES, SSD1306, WIDTH
+
+MEMORY_WIDTH = 132
+FIRST_COLUMN = 2  # of those that are wired to the glass
+
+
+class SH1106(SSD1306):
+    """One controller; `writes` and `bytes` count I2C traffic."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = bytearray(MEMORY_WIDTH * PAGES)
+
+    def _address(self, code: int, arguments: bytes) -> None:
+        """It has no windows: 0x20 to 0x22 are other cells' commands here and change nothing that is seen."""
+
+    def _execute(self, code: int, arguments: bytes) -> None:
+        if code <= 0x0F:
+            self._column = self._column & 0xF0 | code
+        elif code <= 0x1F:
+            self._column = self._column & 0x0F | (code & 0x0F) << 4
+        elif code == 0xAD:
+            self.pump = arguments[0] == 0x8B  # its step-up converter has a command of its own
+        else:
+            super()._execute(code, arguments)
+
+    def _store(self, byte: int) -> None:
+        if self._column < MEMORY_WIDTH:  # beyond the end a byte is lost, the next line does not begin by itself
+            self.memory[self._page * MEMORY_WIDTH + self._column] = byte
+            self._column += 1
+
+    def _stored(self, x: int, y: int) -> bool:
+        column = FIRST_COLUMN + (x if self.remapped else WIDTH - 1 - x)
+        row = y if self.reversed else self.rows - 1 - y
+        row = (row + self.start_line + self.offset) % 64
+        return bool(self.memory[(row >> 3) * MEMORY_WIDTH + column] >> (row & 7) & 1)
