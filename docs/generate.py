@@ -1,4 +1,4 @@
-"""Writes what is read off the code into the pages: tables of docs/MQTT.md, the layout in CONTRIBUTING.md, docs/screens.
+"""Writes what is read off the code into the pages: tables of docs/MQTT.md, the layout in CONTRIBUTING.md.
 
     .venv/bin/python docs/generate.py            everything
     .venv/bin/python docs/generate.py --check    says what is not current, and exits with status 1
@@ -9,14 +9,9 @@ In a page, what stands between `<!-- made: NAME -->` and `<!-- end: NAME -->` is
 from __future__ import annotations
 
 import ast
-import io
 import re
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parent.parent
 for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.py has the name of a standard module
@@ -28,7 +23,6 @@ from daly.registers import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTE
 from mqtt.discovery import CONTROLS  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "CONTRIBUTING.md")
-SCREENS = ROOT / "docs" / "screens"
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What a reading's name alone does not say.
@@ -86,19 +80,11 @@ BRIDGE_NOTES = {
     "settings_problems": "what is wrong with settings.toml, or `none`",
 }
 FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/standins")
-# name of the picture -> seconds the firmware runs before it, and options of `python -m host`; {} is a folder for its files
-SHOTS = {
-    "overview": (6, "--bms", "drift=0,current=-12.4"),
-    "alarm": (6, "--bms", "drift=0,current=96.5,soc=99.1,alarms=cell_high_2+soc_high_1"),
-    "no-bms": (15, "--bms", "silent=1"),
-    "settings": (6, "--bms", "silent=1", "--settings", "{}/settings.toml"),
-}
-WRONG_SETTINGS = 'MQTT_BROKR = "192.168.1.10"\n'
 
 
 def main() -> None:
     if sys.argv[1:] == ["--check"]:
-        outdated = outdated_pages() + outdated_pictures()
+        outdated = outdated_pages()
         for path in outdated:
             print(f"{path.relative_to(ROOT)} is not current; run: {AGAIN}")
         raise SystemExit(1 if outdated else 0)
@@ -106,26 +92,11 @@ def main() -> None:
         raise SystemExit(__doc__)
     for page in PAGES:
         page.write_text(made(page.read_text()))
-    SCREENS.mkdir(exist_ok=True)
-    for name, png in pictures(SHOTS).items():
-        if not _is_same(SCREENS / f"{name}.png", png):
-            (SCREENS / f"{name}.png").write_bytes(png)
 
 
 def outdated_pages() -> list[Path]:
     """The pages that do not say what the code says."""
     return [page for page in PAGES if page.read_text() != made(page.read_text())]
-
-
-def outdated_pictures() -> list[Path]:
-    """The pictures that do not show what the screen shows. A busy PC gets a second chance, with more time."""
-    wrong = list(SHOTS)
-    for patience in (1, 3):
-        drawn = pictures(wrong, patience)
-        wrong = [name for name in wrong if not _is_same(SCREENS / f"{name}.png", drawn[name])]
-        if not wrong:
-            break
-    return [SCREENS / f"{name}.png" for name in wrong]
 
 
 def made(text: str) -> str:
@@ -264,38 +235,6 @@ def _first_sentence(name: str) -> str:
 
 
 MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "controls": controls, "layout": layout}
-
-
-# The pictures
-
-
-def pictures(names, patience: int = 1) -> dict[str, bytes]:
-    """The screen as the real driver draws it, as PNG: code.py runs on the host, once for each name, all side by side."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "settings.toml").write_text(WRONG_SETTINGS)
-        runs = [_run(Path(folder), name, patience) for name in names]
-        for run in runs:
-            run.wait()
-        drawn = {name: (Path(folder) / f"{name}.png").read_bytes() for name in names}
-    dark = [name for name in names if len(Image.open(io.BytesIO(drawn[name])).convert("RGB").getcolors()) < 3]
-    if dark:  # glass and frame have a colour each
-        raise SystemExit(f"The screen stayed dark for {', '.join(dark)}: does `make demo` run?")
-    return drawn
-
-
-def _run(folder: Path, name: str, patience: int) -> subprocess.Popen:
-    seconds, *options = SHOTS[name]
-    command = [sys.executable, "-m", "host", "--plain", "--seconds", str(patience * seconds)]
-    command += ["--nvm", str(folder / f"{name}.nvm"), "--oled", str(folder / f"{name}.png")]
-    command += [option.format(folder) for option in options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-
-def _is_same(path: Path, png: bytes) -> bool:
-    if not path.exists():
-        return False
-    drawn, kept = Image.open(io.BytesIO(png)).convert("RGB"), Image.open(path).convert("RGB")
-    return drawn.size == kept.size and ImageChops.difference(drawn, kept).getbbox() is None
 
 
 if __name__ == "__main__":
