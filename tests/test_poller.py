@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import cycle
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from simulation import Wire, answer, ask
 
@@ -19,9 +19,14 @@ ASKED_ONCE = [register.command for register in REGISTERS if register.period_ms i
 NEEDS_COUNTS = (0x95, 0x96, 0x97)  # 0x94 says how many cells and sensors there are
 
 
+# not said by the BMS but counted or computed by the bridge: tested elsewhere
+OURS = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged", "time_to_full", "time_to_empty"}
+
+
 def published(pack):
-    """What is published of a pack: key -> text as in the JSON, so that every digit counts; None: null."""
-    return json.loads(write_pack(Writer(), pack).bytes(), parse_float=str, parse_int=str)
+    """What is published of what the BMS says: key -> text as in the JSON, so that every digit counts; None: null."""
+    texts = json.loads(write_pack(Writer(), pack).bytes(), parse_float=str, parse_int=str)
+    return {key: text for key, text in texts.items() if key not in OURS}
 
 
 def digits(key, value):
@@ -166,7 +171,9 @@ def test_another_boards_answers_are_not_ours():
         pytest.param(
             100,
             marks=pytest.mark.xfail(
-                strict=True, reason="poller.py: numbering is learned only from a burst without a gap, so no cell is ever known"
+                strict=True,
+                raises=AssertionError,
+                reason="poller.py: numbering is learned only from a burst without a gap, so no cell is ever known",
             ),
         ),
     ],
@@ -278,7 +285,7 @@ def test_what_a_muted_command_would_have_said_is_forgotten_and_nothing_else(mute
     texts = published(wire.pack)
     lost = {key for key, text in texts.items() if text is None}
     register = next(r for r in REGISTERS if r.command == mute)
-    said_by_it = {row.key.replace("{}", "1") for row in register.readings if row.key != "alarm_byte_{}"}
+    said_by_it = {row.key.replace("{}", "1") for row in register.readings if row.key != "alarm_byte_{}"} - OURS
     assert said_by_it <= lost
     assert lost - {"power"} <= {key for key in texts if any(same_reading(key, row) for row in register.readings)}
 
@@ -327,7 +334,11 @@ def test_after_a_bad_line_everything_is_known_again(fault):
         assert known[key] == truth[key], key
 
 
-@pytest.mark.xfail(strict=True, reason="poller.py: three lost answers in a row count as a command the board does not know")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="poller.py: three lost answers in a row count as a command the board does not know",
+)
 def test_a_bad_minute_does_not_make_a_command_unknown_that_was_answered_before():
     wire = Wire("drift=0").run(10)
     for command in (0x90, 0x93, 0x95):
@@ -339,7 +350,9 @@ def test_a_bad_minute_does_not_make_a_command_unknown_that_was_answered_before()
         assert [c for _, c in wire.requests[begun:]].count(command) >= 5, hex(command)
 
 
-@pytest.mark.xfail(strict=True, reason="poller.py: what is asked once is given up for the connection after three misses")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="poller.py: what is asked once is given up for the connection after three misses"
+)
 def test_what_is_said_once_is_known_some_time_after_a_bad_start():
     wire = Wire("cells=4,drift=0,drop_frame=50").run(30)
     wire.set("drop_frame", 0)
@@ -405,7 +418,7 @@ class Lumps(Wire):
         super().step()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, phases=(Phase.generate,), deadline=None)  # an example takes a second when it fails: no shrinking
 @given(st.lists(st.tuples(st.integers(0, 16), st.integers(1, 64)), min_size=1, max_size=20))
 def test_any_chunking_of_the_answers_reads_the_same(lumps):
     wire = Lumps("drift=0", lumps).run(10)
@@ -421,6 +434,7 @@ DAMAGED = st.builds(damaged, FRAMES, st.integers(0, 12), st.integers(1, 255))
 FOREIGN = FRAMES.filter(lambda frame: frame[1] != 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=30), DAMAGED, FOREIGN), max_size=12), st.sampled_from(MEASURED[:4]))
 def test_no_bytes_but_a_whole_frame_of_our_board_put_anything_into_the_pack(pieces, command):
     stream = b"".join(pieces)
@@ -435,6 +449,7 @@ def test_no_bytes_but_a_whole_frame_of_our_board_put_anything_into_the_pack(piec
     assert nothing(poller.pack) and not poller.online
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.binary(max_size=40), DAMAGED, FRAMES), st.integers(0, 500)), max_size=40))
 def test_nothing_the_line_does_raises(events):
     poller = Poller(Pack())
