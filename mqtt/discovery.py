@@ -74,7 +74,7 @@ class Discovery:
         self._version = version
         self._board = board
         self._allowed = allowed
-        self._writer = Writer()
+        self.writer = Writer()
         self._parts = _parts()
 
     def parts(self):
@@ -96,7 +96,7 @@ class Discovery:
                 self._write_counted(row, first)
             else:
                 self._write_extras()
-        return topic, self._writer.put(b"}}").bytes()
+        return topic, self.writer.put(b"}}").bytes()
 
     def _topic(self, name):
         return self._prefix + "/device/" + name + "/config"
@@ -104,7 +104,7 @@ class Discovery:
     # the bridge
 
     def _begin_bridge(self):
-        writer = self._writer.clear()
+        writer = self.writer.clear()
         writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"name":').put_string(self._name + " bridge")
         writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sn":"').put(self._identity)
         writer.put('","sw":"').put(self._version).put('"')
@@ -120,8 +120,8 @@ class Discovery:
             self._write_role(role)
             self._write_unit(unit, state_class)
             if unit:
-                self._writer.put(',"sug_dsp_prc":0')
-            self._writer.put("}")
+                self.writer.put(',"sug_dsp_prc":0')
+            self.writer.put("}")
         if not first:
             self._write_command("support_button", SUPPORT, self._bridge)
             self._write_control(CONTROLS[-1], self._bridge)
@@ -129,7 +129,7 @@ class Discovery:
     # the battery
 
     def _begin_battery(self):
-        writer = self._writer.clear()
+        writer = self.writer.clear()
         writer.put('{"dev":{"ids":["').put(self._battery).put('"],"name":').put_string(self._name)
         writer.put(',"mf":"Daly","mdl":"').put(self._model()).put('"')
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
@@ -173,7 +173,7 @@ class Discovery:
         self._begin_entity("sensor", self._battery, key, key, name, icon)
         self._write_role(DIAGNOSTIC)
         self._field("stat_t", self._base + topic)
-        self._writer.put(',"avty":[{"t":"').put(self._base).put('/status"}]}')
+        self.writer.put(',"avty":[{"t":"').put(self._base).put('/status"}]}')
 
     def _write_control(self, control, device):
         key = control[0] + "_" + control[1]
@@ -188,7 +188,7 @@ class Discovery:
         if platform != "button":
             self._write_template(entity_id)
         self._field("cmd_t", self._base + topic)
-        self._writer.put(',"qos":1').put(more).put("}")
+        self.writer.put(',"qos":1').put(more).put("}")
 
     def _write_reading(self, register, row, index):
         key = key_of(row, index)
@@ -199,18 +199,18 @@ class Discovery:
         self._write_role(DIAGNOSTIC if row.key in self._allowed and row.kind == FLAG else row.role)
         self._write_unit(row.unit, row.state_class)
         if row.kind == NUMBER and (row.unit or row.state_class):
-            self._writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
+            self.writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
         if row.kind == CHOICE:
-            self._writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
+            self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
         if row.device_class == "duration" and row.derive is not None:
             self._write_availability_of(key)
         if register.period_ms is not None:
-            self._writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
-        self._writer.put("}")
+            self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
+        self.writer.put("}")
 
     def _write_availability_of(self, key):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
-        writer = self._writer
+        writer = self.writer
         for topic in ("/status", "/bms1/status"):
             writer.put(',"avty":[' if topic == "/status" else ",").put('{"t":"').put(self._base).put(topic).put('"}')
         writer.put(',{"t":"').put(self._base).put('/bms1/state","val_tpl":"{{iif(value_json.').put(key)
@@ -219,7 +219,7 @@ class Discovery:
     # pieces
 
     def _write_root(self, part, availability):
-        writer = self._writer
+        writer = self.writer
         writer.put(',"o":{"name":"daly-bridge","sw":"').put(self._version).put('"},"avty":[{"t":"').put(self._base)
         writer.put('/status"}')
         for topic in availability:
@@ -241,12 +241,12 @@ class Discovery:
             self._field("ic" if device_class.startswith("mdi:") else "dev_cla", device_class)
 
     def _begin_component(self, key, platform):
-        self._writer.put(b'"' if self._first else b',"').put(key).put('":{"p":"').put(platform).put('"')
+        self.writer.put(b'"' if self._first else b',"').put(key).put('":{"p":"').put(platform).put('"')
         self._first = False
 
     def _write_removal(self, key, platform):
         self._begin_component(key, platform)
-        self._writer.put("}")
+        self.writer.put("}")
 
     def _write_template(self, key):
         self._field("val_tpl", "{{value_json." + key + "}}")
@@ -255,7 +255,7 @@ class Discovery:
         if role != MAIN:
             self._field("ent_cat", "diagnostic")
         if role == RARE:
-            self._writer.put(',"en":false')
+            self.writer.put(',"en":false')
 
     def _write_unit(self, unit, state_class):
         if unit:
@@ -264,7 +264,7 @@ class Discovery:
             self._field("stat_cla", state_class)
 
     def _field(self, key, text):
-        self._writer.put(',"').put(key).put('":"').put(text).put('"')
+        self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
 def _parts():

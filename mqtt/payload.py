@@ -77,14 +77,17 @@ _KEYS = tuple(
 )
 
 
-def write_pack(writer, pack):
-    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now."""
+def write_pack(writer, pack, every_slot=False):
+    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
+
+    `every_slot`: also of cells and sensors that there may be.
+    """
     separator = b"{"
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
         if key is not None:
-            for index in range(pack.count(row)):
+            for index in range(row.slots if every_slot else pack.count(row)):
                 writer.put(separator).put(key[0])
                 if row.slots > 1:
                     writer.put_decimal(index + 1, 0).put(key[1])

@@ -9,7 +9,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from daly.energy import COUNTERS
 
 from .discovery import BRIDGE_PARTS
-from .payload import Writer, write_pack
+from .payload import write_pack
 from .said import EachValue, Said
 
 # Home Assistant applies only part of a second announcement that follows too soon.
@@ -42,7 +42,7 @@ class Publisher:
         self._pack = pack
         self._poller = poller
         self._bridge = bridge
-        self._writer = Writer()
+        self._writer = discovery.writer  # theirs is as long as the longest announcement, and one such buffer is enough
         self._said = Said(pack, fast_ms, slow_ms, band_percent)
         self._each = EachValue(self._said.readings) if each_value else None
         self._messages: list = []  # to be said once, by whom it may concern
@@ -138,7 +138,8 @@ class Publisher:
     # availability and words
 
     def _availability(self):
-        if self._online_said:
+        # not before what is retained of the battery has been replaced: it may be hours old
+        if self._online_said or self._phase < _OFFLINE:
             return None
         self._online_said = True
         return self._base + "/status", "online", True, 1
@@ -164,6 +165,8 @@ class Publisher:
 
     def _battery(self, now):
         phase = self._phase
+        if phase == _SAY_OFFLINE and self._poller.complete:  # only the session is new, the battery was there all along
+            phase = _OFFLINE
         if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
             return self._base + "/bms1/status", "offline", True, 1
@@ -191,7 +194,10 @@ class Publisher:
 
     def _battery_state(self, now):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
-        return self._base + "/bms1/state", write_pack(self._writer.clear(), self._said.readings).bytes(), True, 0
+        # A key that is missing would be a warning for each of the cells that Home Assistant knows from before our restart.
+        unheard = not self._pack.layout["cell_count"]
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=unheard)
+        return self._base + "/bms1/state", writer.bytes(), True, 0
 
     def _each_value(self):
         value = self._each.poll() if self._each is not None else None
