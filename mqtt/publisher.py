@@ -84,10 +84,10 @@ class Publisher:
             self._say_again(now)
         return (
             self._announcement(now)
+            or self._link(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._last_order()
-            or self._link(now)
             or self._counters()
             or self._battery(now)
             or self._each_value()
@@ -112,7 +112,7 @@ class Publisher:
             self._link_said = None
             self._report_due = True
             self._bridge_due = now
-            self._phase = _OFFLINE if self._phase == _ONLINE and self._poller.complete else _SAY_OFFLINE
+            self._phase = _SAY_OFFLINE
 
     def _announcement(self, now):
         if self._part < BRIDGE_PARTS:

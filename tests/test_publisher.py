@@ -74,7 +74,17 @@ def is_empty(readings):
 def test_a_new_session_is_introduced_before_it_speaks():
     topics = [topic for _, topic, _, _, _ in connected().heard]
     assert topics[0] == "homeassistant/device/daly_c0ffee/config"
-    assert topics.index(topics[0]) < topics.index("daly/x/status") < topics.index(STATUS)
+    assert topics.index(topics[0]) < topics.index(STATE) < topics.index("daly/x/status")
+
+
+def test_what_an_old_session_left_retained_is_replaced_before_the_bridge_is_online():
+    broker = connected()
+    again = broker.wire.us / 1000
+    broker.connect().run(5)
+    topics = [topic for _, topic, _, _, _ in broker.since(again)]
+    assert topics.index(STATE) < topics.index("daly/x/status")
+    statuses = [text for _, topic, text, _, _ in broker.since(again) if topic == STATUS]
+    assert statuses == ["online"]  # the battery was there all along: no flicker
 
 
 def test_the_bridge_is_online_and_its_battery_not_before_it_has_said_its_numbers():
