@@ -13,6 +13,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 FIRST_REST_MS = 1000
 LONGEST_REST_MS = 60000
 VITAL_FAILURES = 5  # in a row: 1 + 2 + 4 + 8 + 16 s without the vital job, then the chip is started anew
+PAUSE_S = 0.0005  # between two passes: lets the chip's own tasks run; the line brings a byte a millisecond
 COLLECT_MS = 5000  # the known point at which the heap is swept
 
 
@@ -35,7 +36,7 @@ class Loop:
         """Ends only by raising RuntimeError: when the vital job keeps failing."""
         while True:
             self.step()
-            time.sleep(0.001)  # lets the chip's own tasks run; the line brings a byte a millisecond
+            time.sleep(PAUSE_S)
 
     def step(self):
         """One pass over the jobs."""

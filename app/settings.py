@@ -58,7 +58,7 @@ SETTINGS = (
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),
     _number("STALE_PERIODS", 3, 2, 100),
-    _number("POLL_PACK_MS", 150, 0, 60000),
+    _number("POLL_PACK_MS", 80, 0, 60000),
     _number("POLL_STATUS_MS", 0, 0, 60000),
     _number("POLL_CELLS_MS", 0, 0, 60000),
     _number("POLL_TEMPERATURES_MS", 1000, 0, 60000),

@@ -193,7 +193,7 @@ def _balancing(pack):
 # The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
-    Register(0x90, "pack", 150, 1, 8, (
+    Register(0x90, "pack", 80, 1, 8, (
         _measured("pack_voltage", "Voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
         # bytes 2-3, the "gather voltage", are 0 in every capture
         _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
