@@ -52,7 +52,7 @@ class Panel:
             raise
         self._display = _display(kind, self._bus, height, rotation)
         self._commands = (_SH1106 if kind == "SH1106" else _SSD1306) + _HEIGHT[height]
-        self._brightness = None
+        self._brightness = 100  # as the drivers leave it
         self._level = None  # what the battery in the third line shows
         self._shift = 0
         self._rows = rows
@@ -165,7 +165,7 @@ class _Tiles:
         self._x = x
         self._y = y
         self._grid = displayio.TileGrid(sheet, pixel_shader=palette, width=count, tile_width=width, tile_height=sheet.height)
-        self.layer = displayio.Group(scale=scale)
+        self.layer = displayio.Group(scale=scale, x=x, y=y)
         self.layer.append(self._grid)
 
     def update(self, x, y):

@@ -23,7 +23,7 @@ from host import chip, drive, keyboard, replay
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("serial", "PIL", "rich", "displayio", "adafruit_minimqtt", "adafruit_displayio_ssd1306",
-             "adafruit_display_text", "circuitpython_typing")
+             "adafruit_displayio_sh1106", "adafruit_display_text", "circuitpython_typing")
 # settings of a support bundle that shape the conversation with its BMS
 REPLAYED = ("BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "STALE_PERIODS", "CURRENT_SIGN")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
@@ -260,11 +260,13 @@ def _arrange_path(root: Path) -> None:
 
 def _attach_screen(options: argparse.Namespace) -> None:
     from host import displays
+    from host.sh1106 import SH1106
     from host.ssd1306 import SSD1306
     displays.install()
     if not options.no_oled:
-        chip.screen = SSD1306()
-        chip.devices[drive.oled_address(Path("settings.toml").read_bytes())] = chip.screen
+        settings = Path("settings.toml").read_bytes()
+        chip.screen = SH1106() if drive.oled_type(settings) == "SH1106" else SSD1306()
+        chip.devices[drive.oled_address(settings)] = chip.screen
 
 
 def _open_view(options: argparse.Namespace) -> None:

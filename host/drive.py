@@ -52,5 +52,10 @@ def oled_address(text: bytes) -> int:
     return int(found[1], 0) if found else 0x3C
 
 
+def oled_type(text: bytes) -> str:
+    """The chip of the simulated screen: the one these settings expect."""
+    return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"SH1106"', text, re.MULTILINE) else "SSD1306"
+
+
 def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
