@@ -64,10 +64,16 @@ def converse(now, milliseconds, tell):
                 print("message", topic, retain, qos, text if isinstance(text, str) else str(text, "utf-8"))
 
 
+def show(*all_pages):
+    for page in all_pages:
+        print("page", page.big, page.bar, list(page.cells))
+        for line in page.lines:
+            print("line", line)
+
+
 converse(536870912 - 4000, 12000, True)  # the clock wraps on the way
 print("state", str(write_pack(Writer(), pack).bytes(), "utf-8"))
-for line in pages.overview(pack, poller.link.short, None):
-    print("page", line)
+show(pages.overview(pack), pages.cells(pack), pages.energy(pack))
 gc.collect()
 before = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
 gc.disable()
@@ -80,8 +86,7 @@ for request in list(answers):
     del answers[request]
 converse(13000, 9000, True)
 print("state", str(write_pack(Writer(), pack).bytes(), "utf-8"))
-for line in pages.overview(pack, poller.link.short, "No broker"):
-    print("page", line)
+show(pages.overview(pack), pages.no_bms(poller.link.short, "1.2.3", "No broker"), pages.message("Küche: " * 9)[0])
 
 settings = Settings('MQTT_BROKER = "b"\\nMQTT_PROT = 1\\nOLED = maybe\\n[x]')
 for problem in settings.problems:

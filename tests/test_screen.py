@@ -1,0 +1,277 @@
+"""The screen over time: which page has its turn, what makes it bright, and a panel that comes and goes."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from simulation import Wire
+
+from app.settings import Settings
+from display.screen import MESSAGE_REDRAWS, MOST_PROBLEMS, REDRAW_MS, Screen
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT / "docs"))
+
+import screens  # noqa: E402
+
+GOOD = 'MQTT_BROKER = "192.168.1.10"\n'
+WRAP = 1 << 29
+
+
+class FakePanel:
+    """Keeps the page, needs some steps for each new one, and can be pulled off."""
+
+    def __init__(self):
+        self.page = None
+        self.brightness = None
+        self.there = True
+        self.closed = False
+        self.renewed = 0
+        self.shows = 0
+        self._left = 0
+
+    def show(self, page):
+        assert self.there, "drawn on a panel that is not there"
+        self._left = 3 if page != self.page else 0
+        self.page = page
+        self.shows += 1
+
+    def step(self):
+        self._left -= 1
+        return self._left > 0
+
+    def is_there(self):
+        return self.there
+
+    def renew(self):
+        self.renewed += 1
+
+    def set_brightness(self, percent):
+        self.brightness = percent
+
+    def close(self):
+        self.closed = True
+
+
+class Rig:
+    """A Screen before a simulated BMS, a network that can be told to be in trouble, and panels to plug in."""
+
+    def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True):
+        self.settings = Settings(GOOD + settings)
+        self.wire = Wire(options, current_sign="normal").run(seconds)
+        self.session = SimpleNamespace(trouble=None)
+        self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
+        self.panels = []
+        self.plugged = plugged
+        self.now = start
+        self.screen = Screen(self._open, self.settings, "1.2.3")
+        self.first = self.panels[-1].page if self.panels else None
+        self.screen.watch(self.wire.poller, self.session, self.radio)
+
+    def _open(self):
+        if not self.plugged:
+            return None
+        self.panels.append(FakePanel())
+        return self.panels[-1]
+
+    @property
+    def panel(self):
+        return self.panels[-1]
+
+    def run(self, seconds, step_ms=50):
+        """Let the screen's time pass; returns the pages that were seen, each once, in order."""
+        seen = []
+        for _ in range(int(seconds * 1000 / step_ms)):
+            self.screen.tick(self.now)
+            self.now = (self.now + step_ms) % WRAP
+            if self.panels and self.panel.page is not None and (not seen or seen[-1] != self.panel.page):
+                seen.append(self.panel.page)
+        return seen
+
+
+def text(page):
+    return " ".join(" ".join([page.big, *page.lines]).split())
+
+
+# turning the pages
+
+
+def test_before_anything_runs_it_says_who_it_is():
+    assert text(Rig().first) == "Daly MQTT 1.2.3 starting ..."
+
+
+def test_the_first_page_after_the_start_says_what_is_waited_for():
+    rig = Rig(seconds=0)
+    assert text(rig.panel.page).startswith("Daly MQTT 1.2.3 Looking for BMS")
+
+
+def test_pages_take_turns():
+    rig = Rig("OLED_PAGE_SECONDS = 3")
+    seen = [text(page) for page in rig.run(13)]
+    starts = ["57%", "max", "in", "192.168.1.77", "57%"]
+    assert [line.split()[0] for line in seen] == starts
+
+
+def test_pages_need_not_be_turned():
+    rig = Rig("OLED_PAGE_SECONDS = 0")
+    assert len(rig.run(60)) == 1 and rig.panel.page.big == "57%"
+
+
+def test_the_network_page_has_address_signal_broker_and_version():
+    rig = Rig("OLED_PAGE_SECONDS = 1")
+    page = next(page for page in rig.run(5) if page.lines[0].startswith("192"))
+    assert text(page) == "192.168.1.77 -58 dBm v1.2.3 192.168.1.10:1883"
+
+
+# trouble first
+
+
+def test_a_protection_has_the_screen_for_itself():
+    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_1")
+    rig.session.trouble = "No broker 192.168.1.9:1883: no answer"
+    assert {text(page) for page in rig.run(10)} == {"! Cell voltage high 57% 52.7V -12.4A"}
+
+
+def test_several_protections_take_turns():
+    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_2")
+    seen = {text(page) for page in rig.run(5)}
+    assert len(seen) == 2 and all(page.startswith("!") and page[-3:] in ("1/2", "2/2") for page in seen)
+
+
+def test_a_warning_keeps_a_line_on_every_page():
+    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=soc_low_1")
+    seen = rig.run(5)
+    assert len(seen) >= 4 and {page.lines[2] for page in seen} == {"State of charge low"}
+
+
+def test_without_a_bms_there_are_only_reasons():
+    rig = Rig("OLED_PAGE_SECONDS = 1", "silent=1", seconds=30)
+    rig.session.trouble = 'No Wi-Fi "Cellar": Authentication failure'
+    assert {text(page) for page in rig.run(10)} == {
+        "No BMS: check power, plug, TX/RX No Wi-Fi",
+        "No Wi-Fi: wrong password?",
+    }
+
+
+def test_a_bms_that_falls_silent_takes_its_numbers_with_it_at_once():
+    rig = Rig()
+    rig.run(1)
+    assert "52.7V" in text(rig.panel.page)
+    rig.wire.set("silent", 1)
+    rig.wire.run(20)
+    rig.run(1)
+    assert "52.7V" not in text(rig.panel.page) and text(rig.panel.page).startswith("BMS asleep")
+
+
+def test_trouble_with_the_network_takes_its_turn_before_the_readings():
+    rig = Rig("OLED_PAGE_SECONDS = 2")
+    rig.run(5)
+    rig.session.trouble = "No broker 192.168.1.9:1883: connection refused"
+    rig.run(1)
+    assert text(rig.panel.page) == "No broker 192.168.1.9:1883: connection refused"
+    rig.run(2)
+    assert text(rig.panel.page).endswith("No broker 192.168.1.9") and "52.7V" in text(rig.panel.page)
+
+
+def test_what_is_only_waited_for_is_no_trouble():
+    rig = Rig("OLED_PAGE_SECONDS = 1")
+    rig.session.trouble, rig.radio.connected = "No Wi-Fi", False
+    seen = rig.run(5)[1:]
+    assert len(seen) >= 4 and all("Joining Wi-Fi ..." in page.lines for page in seen)
+
+
+def test_mistakes_in_the_settings_are_shown_whole():
+    rig = Rig("OLED_PAGE_SECONDS = 0\nMQTT_PROT = 1\nPUBLISH_INTERVAL = 0\n", "silent=1", seconds=30)
+    seen = " ".join(text(page) for page in rig.run(5 * MESSAGE_REDRAWS * REDRAW_MS / 1000))
+    for problem in rig.settings.problems:
+        assert problem.replace("settings.toml line", "line") in seen
+
+
+def test_many_mistakes_do_not_take_the_screen_for_ever():
+    wrong = "".join(f"WRONG_{number} = 1\n" for number in range(10))
+    rig = Rig("OLED_PAGE_SECONDS = 1\n" + wrong)
+    seen = {text(page) for page in rig.run(20)}
+    assert any(f"and {10 - MOST_PROBLEMS} more mistakes" in page for page in seen) and any("52.7V" in page for page in seen)
+
+
+# for years
+
+
+def test_it_grows_dim_without_news_and_bright_with_them():
+    rig = Rig("OLED_BRIGHTNESS = 80\nOLED_DIM_AFTER_MINUTES = 2\nOLED_DIM_BRIGHTNESS = 3\n")
+    rig.run(119)
+    assert rig.panel.brightness == 80
+    rig.run(3)
+    assert rig.panel.brightness == 3
+    rig.wire.set("alarms", "soc_low_1")
+    rig.wire.run(5)
+    rig.run(1)
+    assert rig.panel.brightness == 80
+
+
+def test_it_need_not_grow_dim():
+    rig = Rig("OLED_DIM_AFTER_MINUTES = 0\n")
+    rig.run(3600, step_ms=250)
+    assert rig.panel.brightness == 60
+
+
+def test_trouble_that_tries_again_and_again_is_no_news():
+    rig = Rig("OLED_DIM_AFTER_MINUTES = 1\n")
+    rig.radio.connected = False
+    for _ in range(8):
+        rig.session.trouble = "No Wi-Fi"
+        rig.run(5)
+        rig.session.trouble = 'No Wi-Fi "Cellar": Unknown failure 15'
+        rig.run(5)
+    assert rig.panel.brightness == 5
+
+
+def test_everything_is_renewed_once_a_minute():
+    rig = Rig()
+    rig.run(601)
+    assert rig.panel.renewed == 10
+
+
+def test_a_page_is_made_twice_a_second_and_not_oftener():
+    rig = Rig()
+    rig.run(20, step_ms=1)
+    assert 35 <= rig.panel.shows <= 45
+
+
+# a panel that comes and goes
+
+
+def test_a_panel_that_was_never_there_is_found_when_it_comes():
+    rig = Rig(plugged=False)
+    rig.run(70)
+    assert rig.panels == []
+    rig.plugged = True
+    rig.run(32)
+    assert len(rig.panels) == 1 and rig.panel.page is not None and rig.panel.brightness == 60
+
+
+def test_a_panel_that_is_pulled_off_is_let_go_and_found_again():
+    rig = Rig()
+    rig.run(2)
+    lost = rig.panel
+    lost.there = rig.plugged = False
+    rig.run(60)
+    assert lost.closed and len(rig.panels) == 1
+    rig.plugged = True
+    rig.run(40)
+    assert len(rig.panels) == 2 and any("52.7V" in text(page) for page in rig.run(20))
+    assert rig.panel.brightness == 60
+
+
+@pytest.mark.parametrize("start", [0, WRAP - 1000, WRAP // 2])
+def test_the_clock_may_wrap(start):
+    rig = Rig("OLED_PAGE_SECONDS = 1", start=start)
+    assert len(rig.run(8)) >= 7
+
+
+# the pictures in the pages of the documentation
+
+
+def test_pictures_show_what_the_screen_shows():
+    assert screens.outdated() == [], f"look at the screens, then run: {screens.AGAIN}"
