@@ -82,8 +82,10 @@ SETTINGS = (
     _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
 CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
-# CircuitPython's own keys, which we neither read nor doubt
+# CircuitPython's own keys, which we neither read nor doubt; only for those we need a mistyped one is told
 FOREIGN_PREFIX = "CIRCUITPY_"
+_NEEDED_OF_THOSE = ("CIRCUITPY_WIFI_SSID", "CIRCUITPY_WIFI_PASSWORD", "CIRCUITPY_WEB_API_PASSWORD")
+_TOPICS = ("MQTT_BASE_TOPIC", "MQTT_DISCOVERY_PREFIX", "MQTT_BIRTH_TOPIC")
 
 # one line of the file: str, int or bool as understood (None: a bare word that is neither), the line number, as written
 Entry = namedtuple("Entry", ("value", "line", "written"))
@@ -98,12 +100,13 @@ class Settings:
     MQTT_PORT: int
     MQTT_TLS: bool
     ALLOW_CONTROL: str
+    OLED: bool
 
     def __init__(self, text):
         entries, self.problems = parse(text)
         known = [setting.key for setting in SETTINGS]
         for key in entries:
-            if key not in known and not key.startswith(FOREIGN_PREFIX):
+            if key not in known and (not key.startswith(FOREIGN_PREFIX) or _is_mistyped(key)):
                 self.problems.append(f"{FILE} line {entries[key].line}: {key} is not a setting; {_advice(key, known)}.")
         for setting in SETTINGS:
             setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
@@ -112,18 +115,30 @@ class Settings:
         for name in self.allowed:
             if name not in CONTROLS:
                 self.problems.append(f"ALLOW_CONTROL: {name} cannot be controlled; {_advice(name, CONTROLS)}.")
-        if not self.MQTT_BROKER:
+        if "MQTT_BROKER" not in entries or entries["MQTT_BROKER"].value == "":
             self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
+        self._compare_pins()
 
     def _value(self, setting, entry):
         if entry is None:
             return setting.default
         value = _convert(setting, entry.value)
-        if value is not None:
+        objection = _objection(setting.key, value) if value else None
+        if value is not None and objection is None:
             return value
-        shown = "this value" if setting.kind == SECRET or setting.key == "MQTT_USERNAME" else entry.written
-        self.problems.append(f"{FILE} line {entry.line}: {setting.key} cannot be {shown}; write {_wanted(setting)}.")
+        shown = "this value" if _may_hold_secret(setting, entry) else entry.written
+        remedy = objection or f"; write {_wanted(setting)}"
+        self.problems.append(f"{FILE} line {entry.line}: {setting.key} cannot be {shown}{remedy}.")
         return setting.default
+
+    def _compare_pins(self):
+        users: dict = {}
+        for setting in SETTINGS:
+            pin = getattr(self, setting.key) if setting.kind == PIN else ""
+            if pin and (self.OLED or not setting.key.startswith("OLED")):
+                if pin in users:
+                    self.problems.append(f"{setting.key} cannot be {pin}, {users[pin]} is that already; choose a free pin.")
+                users[pin] = setting.key
 
 
 def load(path=FILE):
@@ -232,6 +247,40 @@ def _convert(setting, value):
     return value if isinstance(value, str) and setting.low <= len(value) <= setting.high else None
 
 
+def _may_hold_secret(setting, entry):
+    """Passwords and names, and addresses with both in them: mqtt://name:password@192.168.1.10."""
+    return setting.kind == SECRET or setting.key == "MQTT_USERNAME" or "@" in entry.written
+
+
+def _objection(key, value):
+    """What is wrong with a value of the right type, with the remedy, as the rest of a sentence; None when it will do."""
+    if key == "MQTT_BROKER":
+        return _objection_to_broker(value)
+    if key == "CIRCUITPY_WIFI_PASSWORD" and len(value) < 8:
+        return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
+    if key in _TOPICS:
+        if "#" in value or "+" in value:
+            return ": a topic to publish on has no # and no +; remove them"
+        if value[0] in "/$" or value[-1] == "/":
+            return ": a topic neither begins with / or $ nor ends with /; remove it"
+    return None
+
+
+def _objection_to_broker(address):
+    host = address.split("://")[-1].split("@")[-1].split("/")[0]
+    name, _, port = host.partition(":")
+    if "://" in address or "/" in address or "@" in address:
+        return f': it is only the address; write MQTT_BROKER = "{name}"'
+    if port.isdigit():
+        return f': the port has a setting of its own; write MQTT_BROKER = "{name}" and MQTT_PORT = {port}'
+    if " " in address:
+        return ": an address has no spaces; remove them"
+    parts = address.split(".")
+    if address.replace(".", "").isdigit() and (len(parts) != 4 or max([int(part or 256) for part in parts]) > 255):
+        return ": an IP address is four numbers up to 255; write it as 192.168.1.10"
+    return None
+
+
 def _wanted(setting):
     if setting.kind == SWITCH:
         return "true or false"
@@ -247,7 +296,13 @@ def _wanted(setting):
 
 def _advice(key, known):
     best = min(known, key=lambda name: _distance(key.upper(), name.upper()))
-    return f"did you mean {best}" if _distance(key.upper(), best.upper()) <= 3 else "remove it"
+    near = _distance(key.upper(), best.upper()) <= min(3, len(key) // 3)
+    return f"did you mean {best}" if near else "remove it"
+
+
+def _is_mistyped(key):
+    """Whether one of CircuitPython's keys is not one of those that we need, but nearly."""
+    return key not in _NEEDED_OF_THOSE and min([_distance(key.upper(), needed) for needed in _NEEDED_OF_THOSE]) <= 2
 
 
 def _distance(a, b):
