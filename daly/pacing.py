@@ -1,11 +1,12 @@
 """How long to wait: between two requests, and for an answer. Both are learned from the board on the line.
 
-Public evidence disagrees: boards think 5 to 200 ms before they answer, some take a request right after their answer, some
-ignore one that comes within 20 ms (dbus-serialbattery) or 250 ms (ESPHome) of it. So the gap starts safe and shrinks while
-answers are whole; only a request that was ignored altogether makes it grow: damaged answers are noise, not haste.
+Public evidence disagrees: boards think 5 to 200 ms before they answer. Most take a request right after their answer (the
+blocking readers maland16, dalybms and pydalybms leave no gap, a Rust driver 4 ms), others are given 20 ms (dbus-serialbattery)
+or 250 ms (ESPHome). So the gap starts small, shrinks while answers are whole, and grows at once where a request is ignored
+altogether: damaged answers are noise, not haste.
 """
 
-FIRST_GAP_MS = 20
+FIRST_GAP_MS = 3
 LONGEST_GAP_MS = 250
 SHRINK_AFTER = 4  # whole answers in a row
 BLAME_WITHIN = 6  # answers after a smaller gap was tried, in which silence is blamed on it

@@ -17,7 +17,7 @@ from .trace import DAMAGED, RECEIVED, SENT, Trace
 # Frames of one answer follow each other without a pause in all captures; USB adapters deliver them in lumps of 16 ms.
 FRAME_TIMEOUT_MS = 60
 # So long more frames are listened for behind an answer, as long as it is not known that this board sends none.
-TAIL_MS = 25
+TAIL_MS = 16
 # A line that is never quiet is noise: ask all the same.
 QUIET_TIMEOUT_MS = 300
 # The BMS counts as gone when it has been silent so long and so often in a row.
@@ -210,8 +210,9 @@ class Poller:
         if self._search.greeting is not None:
             self._begin(now, 1000)  # 137 bytes at the most
             return self._search.greeting[1]
-        # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves.
-        if self._periods[0] and self._turn != 0 and self._is_due(0, now):
+        # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves,
+        # and not in the very first round: until then nothing is published.
+        if self._periods[0] and self._turn != 0 and self._is_due(0, now) and (self.complete or not self.online):
             self._turn = 0
             return self._ask(now)
         for _ in range(len(REGISTERS)):
