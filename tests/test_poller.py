@@ -11,7 +11,7 @@ from simulation import Wire, answer, ask
 
 from daly.pack import Pack
 from daly.poller import Poller
-from daly.registers import READING, REGISTERS
+from daly.registers import READING, READINGS, REGISTERS
 from mqtt.payload import Writer, write_pack
 
 MEASURED = [register.command for register in REGISTERS if register.period_ms is not None]
@@ -19,8 +19,9 @@ ASKED_ONCE = [register.command for register in REGISTERS if register.period_ms i
 NEEDS_COUNTS = (0x95, 0x96, 0x97)  # 0x94 says how many cells and sensors there are
 
 
-# not said by the BMS but counted or computed by the bridge: tested elsewhere
-OURS = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged", "time_to_full", "time_to_empty"}
+# not said by the BMS but counted or reckoned by the bridge from more than one moment: tested elsewhere
+AT_ONCE = {"power", "cell_voltage_delta", "balancing", "problem", "problems"}
+OURS = {row.key for row in READINGS if row.offset is None} - AT_ONCE
 
 
 def published(pack):
