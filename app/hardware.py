@@ -12,6 +12,8 @@ from daly.port import RECEIVE_BUFFER_SIZE
 from daly.wake import Waker
 from display.screen import Screen
 
+from .settings import no_such_pin
+
 OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 
 TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
@@ -112,7 +114,7 @@ def find_pin(settings, key, problems):
     name = getattr(settings, key)
     pin = getattr(board, name, None)
     if not isinstance(pin, microcontroller.Pin):
-        names = ", ".join(sorted(n for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)))
-        problems.append(f"{key}: this board has no pin {name}; it has {names}.")
+        names = [n for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)]
+        problems.append(no_such_pin(settings.where(key), name, names))
         return None
     return pin

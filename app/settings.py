@@ -92,6 +92,8 @@ Entry = namedtuple("Entry", ("value", "line", "written"))
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
+_CODEPOINTS = {"u": 4, "U": 8}  # hexadecimal digits behind \\u and \\U
+
 
 class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file."""
@@ -101,9 +103,12 @@ class Settings:
     MQTT_TLS: bool
     ALLOW_CONTROL: str
     OLED: bool
+    OLED_TYPE: str
+    OLED_HEIGHT: int
 
     def __init__(self, text):
         entries, self.problems = parse(text)
+        self._lines = {key: entries[key].line for key in entries}
         known = [setting.key for setting in SETTINGS]
         for key in entries:
             if key not in known and (not key.startswith(FOREIGN_PREFIX) or _is_mistyped(key)):
@@ -111,13 +116,19 @@ class Settings:
         for setting in SETTINGS:
             setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
+        if self.OLED_TYPE == "SH1106":
+            self.OLED_HEIGHT = 64  # there are no others
         self.allowed = self.ALLOW_CONTROL.replace(",", " ").split()
         for name in self.allowed:
             if name not in CONTROLS:
-                self.problems.append(f"ALLOW_CONTROL: {name} cannot be controlled; {_advice(name, CONTROLS)}.")
-        if "MQTT_BROKER" not in entries or entries["MQTT_BROKER"].value == "":
+                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {name} cannot be controlled; {_advice(name, CONTROLS)}.")
+        if not self.MQTT_BROKER and "MQTT_BROKER" not in " ".join(self.problems):
             self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
         self._compare_pins()
+
+    def where(self, key):
+        """How a sentence about a setting begins: its line, if it stands in the file, and its key."""
+        return f"{FILE} line {self._lines[key]}: {key}" if key in self._lines else key
 
     def _value(self, setting, entry):
         if entry is None:
@@ -128,7 +139,7 @@ class Settings:
             return value
         shown = "this value" if _may_hold_secret(setting, entry) else entry.written
         remedy = objection or f"; write {_wanted(setting)}"
-        self.problems.append(f"{FILE} line {entry.line}: {setting.key} cannot be {shown}{remedy}.")
+        self.problems.append(f"{self.where(setting.key)} cannot be {shown}{remedy}.")
         return setting.default
 
     def _compare_pins(self):
@@ -137,8 +148,14 @@ class Settings:
             pin = getattr(self, setting.key) if setting.kind == PIN else ""
             if pin and (self.OLED or not setting.key.startswith("OLED")):
                 if pin in users:
-                    self.problems.append(f"{setting.key} cannot be {pin}, {users[pin]} is that already; choose a free pin.")
+                    self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {users[pin]} is; choose a free pin.")
                 users[pin] = setting.key
+
+
+def no_such_pin(where, name, names):
+    """The sentence on a pin that the board does not have; `names`: those it has."""
+    names = sorted(names, key=lambda pin: (len(pin), pin))  # IO2 before IO10
+    return f"{where}: this board has no pin {name}; it has {', '.join(names)}."
 
 
 def load(path=FILE):
@@ -210,9 +227,12 @@ def _quoted(rest):
     while i < len(rest) and rest[i] != '"':
         if rest[i] == "\\":
             i += 1
-            if i == len(rest) or rest[i] not in _ESCAPES:
+            digits = _CODEPOINTS.get(rest[i : i + 1], 0)
+            letter = _codepoint(rest[i + 1 : i + 1 + digits]) if digits else _ESCAPES.get(rest[i : i + 1])
+            if letter is None:
                 return None
-            text += _ESCAPES[rest[i]]
+            text += letter
+            i += digits
         else:
             text += rest[i]
         i += 1
@@ -220,10 +240,19 @@ def _quoted(rest):
     return None if i >= len(rest) or (after and not after.startswith("#")) else text
 
 
+def _codepoint(digits):
+    try:
+        return chr(int(digits, 16))
+    except (ValueError, OverflowError):
+        return None
+
+
 def _bare(word):
-    """The int or bool a bare word stands for; None when it is neither."""
+    """The int or bool a bare word stands for; None when it is neither, as 011, which is 9 on some boards."""
     if word in ("true", "false"):
         return word == "true"
+    if word[:1] == "0" and word.isdigit() and word != "0":
+        return None
     try:
         return int(word, 0)
     except ValueError:

@@ -31,6 +31,8 @@ DRIVE = "daly-drive-"  # how temporary drives are called; the process's number f
 
 def main() -> None:
     options = _options()
+    if options.check or options.board:
+        raise SystemExit(_check_settings(options))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _power_off)
     status = 0
@@ -63,6 +65,8 @@ def _options() -> argparse.Namespace:
     add("--plain", action="store_true", help="a log line by line instead of the live view")
     add("--nvm", type=Path, metavar="FILE", help="non-volatile memory (default: the settings file's name and .nvm)")
     add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
+    add("--check", type=Path, metavar="FILE", help="do not run; say every mistake in a settings.toml")
+    add("--board", metavar="ID", help="with --check: the pins of that board, as lolin_s2_mini")
     options = parser.parse_args()
     options.root = (options.drive or ROOT).resolve()
     options.settings = (options.settings or _default_settings(options.root)).resolve()
@@ -128,6 +132,22 @@ def _check(options: argparse.Namespace) -> None:
         complain(f"--nvm {options.nvm} is no memory of this chip (8192 bytes); give a new file's name.")
     if options.uart:
         _check_serial(options.uart)
+
+
+def _check_settings(options: argparse.Namespace) -> int:
+    _check_libraries()
+    _arrange_path(ROOT)
+    from host import check
+    if not options.check:
+        complain("--board goes with --check; write: --check settings.toml --board " + options.board)
+    try:
+        options.check.read_bytes()
+    except OSError as error:
+        complain(f"the settings file {options.check} cannot be read ({error.strerror}); give --check another one.")
+    try:
+        return check.report(options.check, options.board)
+    except check.UnknownBoard as error:
+        complain(str(error))
 
 
 def _read_recording(path: Path) -> replay.Recording:

@@ -61,6 +61,7 @@ def test_a_switch_may_be_written_in_many_ways(value, meaning):
         ('"my net" # of the shed', "my net"),
         (r'"a \"b\" \\ c"', 'a "b" \\ c'),
         (r'"tab\tend"', "tab\tend"),
+        (r'"K\u00fcche \U0001F50B"', "Küche 🔋"),
         ('"Küche 🔋"', "Küche 🔋"),
         ('""', ""),
         ('" a = b "', " a = b "),
@@ -124,6 +125,8 @@ MISTAKES = {  # lines -> what the sentence must name
     'CIRCUITPY_WIFI_SSID = "net': ("line 2", "CIRCUITPY_WIFI_SSID", "end"),
     'CIRCUITPY_WIFI_SSID = "net" work': ("line 2", "CIRCUITPY_WIFI_SSID", '"text"'),
     r'CIRCUITPY_WIFI_SSID = "net\q"': ("line 2", "CIRCUITPY_WIFI_SSID", '"text"'),
+    r'CIRCUITPY_WIFI_SSID = "net\u00g1"': ("line 2", "CIRCUITPY_WIFI_SSID", '"text"'),
+    "MQTT_PORT = 01883": ("line 2", "MQTT_PORT", "01883", "number"),
     "UART_TX = IO17": ("line 2", "UART_TX", "IO17", "pin", '"TX"'),
     'UART_TX = ""': ("line 2", "UART_TX", "pin"),
     "MQTT_PROT = 1883": ("line 2", "MQTT_PROT", "did you mean MQTT_PORT"),
@@ -252,7 +255,7 @@ def test_good_addresses_are_good(address):
 
 
 def test_one_pin_cannot_do_two_things():
-    assert "OLED_SDA cannot be IO5, UART_TX is that already" in only_problem('UART_TX = "IO5"\nOLED_SDA = "IO5"')
+    assert "line 3: OLED_SDA cannot be IO5: UART_TX is; choose a free pin" in only_problem('UART_TX = "IO5"\nOLED_SDA = "IO5"')
     assert read('OLED = false\nUART_TX = "IO5"\nOLED_SDA = "IO5"').problems == []
     assert read('WAKE_PIN = ""').problems == []
 

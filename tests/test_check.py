@@ -1,0 +1,174 @@
+"""`python -m host --check`: wrong files as people write them, each mistake with line, key, value and remedy, as on the board."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import load
+from host import check
+
+ROOT = Path(__file__).parent.parent
+WIFI = 'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "correct horse"\n'
+GOOD = WIFI + 'MQTT_BROKER = "192.168.1.10"\n'
+
+WRONG = {  # name: (file, board, what must be said: the words of each mistake, in the order of the lines)
+    "mistyped keys": (
+        GOOD + "MQTT_PROT = 1884\nmqtt_username = 3\n",
+        None,
+        [("line 4", "MQTT_PROT", "did you mean MQTT_PORT"), ("line 5", "mqtt_username", "did you mean MQTT_USERNAME")],
+    ),
+    "no quotes": (
+        WIFI + "MQTT_BROKER = 192.168.1.10\n",
+        None,
+        [("line 3", "MQTT_BROKER", "192.168.1.10", "double quotes")],
+    ),
+    "single quotes and a forgotten one": (
+        "CIRCUITPY_WIFI_SSID = 'cellar'\nMQTT_BROKER = \"192.168.1.10\n",
+        None,
+        [("line 1", "CIRCUITPY_WIFI_SSID", "double quotes"), ("line 2", "MQTT_BROKER", "no proper end")],
+    ),
+    "a table as in real TOML": (
+        "[wifi]\nssid = 'cellar'\n",
+        None,
+        [("MQTT_BROKER is missing",), ("line 1", "[wifi]", "section", "remove the line")],
+    ),
+    "wrong types and ranges": (
+        GOOD + 'OLED = maybe\nMQTT_PORT = 99999\nPUBLISH_INTERVAL = "soon"\nOLED_HEIGHT = 48\n',
+        None,
+        [
+            ("line 4", "OLED", "maybe", "true or false"),
+            ("line 5", "MQTT_PORT", "99999", "65535"),
+            ("line 6", "PUBLISH_INTERVAL", "soon", "whole number"),
+            ("line 7", "OLED_HEIGHT", "48", "32 or 64"),
+        ],
+    ),
+    "a short Wi-Fi password": (
+        'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "horse"\nMQTT_BROKER = "192.168.1.10"\n',
+        None,
+        [("line 2", "CIRCUITPY_WIFI_PASSWORD", "fewer than 8")],
+    ),
+    "broker with its port, against the port": (
+        WIFI + 'MQTT_BROKER = "192.168.1.9:1884"\nMQTT_PORT = 1883\n',
+        None,
+        [("line 3", "MQTT_BROKER", "192.168.1.9:1884", "MQTT_PORT = 1884")],
+    ),
+    "broker as a URL": (
+        WIFI + 'MQTT_BROKER = "mqtt://homeassistant.local"\n',
+        None,
+        [("line 3", "MQTT_BROKER", "only the address", '"homeassistant.local"')],
+    ),
+    "pins of another board": (
+        GOOD + 'UART_TX = "IO17"\nUART_RX = "D5"\n',
+        "adafruit_feather_esp32s3_nopsram",
+        [("line 4", "UART_TX", "IO17", "no pin", "D39", "SDA")],
+    ),
+    "the same pin by two names": (
+        GOOD + 'UART_TX = "D39"\nWAKE_PIN = "TX"\nUART_RX = "D5"\n',
+        "adafruit_feather_esp32s3_nopsram",
+        [("line 5", "WAKE_PIN", "TX", "D39", "free pin")],
+    ),
+    "twice, and saved with a byte order mark": (
+        "\ufeff" + GOOD + 'MQTT_BROKER = "10.0.0.1"\n',
+        None,
+        [("line 1", "byte order mark"), ("line 4", "MQTT_BROKER", "second time", "line 3")],
+    ),
+    "names of CircuitPython, mistyped": (
+        'CIRCUITPY_WIFI_SID = "cellar"\nCIRCUITPY_WIFI_PASSWD = "correct horse"\nMQTT_BROKER = "192.168.1.10"\n',
+        None,
+        [("line 1", "did you mean CIRCUITPY_WIFI_SSID"), ("line 2", "did you mean CIRCUITPY_WIFI_PASSWORD")],
+    ),
+}
+
+
+def write(folder, text):
+    file = folder / "settings.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "host", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_is_told_what_is_wrong_and_what_to_do(tmp_path, name):
+    text, board, expected = WRONG[name]
+    file = write(tmp_path, text)
+    mistakes, _ = check.check(file, board)
+    assert len(mistakes) == len(expected), mistakes
+    for sentence, words in zip(mistakes, expected):
+        assert [word for word in words if word not in sentence] == [], sentence
+    if board is None:
+        assert sorted(mistakes) == sorted(load(str(file)).problems)  # what the board says
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_no_password_is_repeated(tmp_path, name):
+    text, board, _ = WRONG[name]
+    assert "horse" not in " ".join(sum(check.check(write(tmp_path, text), board), []))
+
+
+def test_a_good_file_has_nothing_to_say(tmp_path):
+    assert check.check(write(tmp_path, GOOD), "adafruit_qtpy_esp32s2") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "hint"),
+    [
+        ('MQTT_BROKER = "homeassistant.local"\n', "IP address is surest"),
+        ('MQTT_BROKER = "localhost"\n', "the board itself"),
+        ('MQTT_BROKER = "b"\nMQTT_USERNAME = "me"\n', "without MQTT_PASSWORD"),
+        ('MQTT_BROKER = "b"\nMQTT_PASSWORD = "me"\n', "without MQTT_USERNAME"),
+        ('MQTT_BROKER = "b"\nMQTT_PORT = 8883\n', "MQTT_TLS = true"),
+        ('MQTT_BROKER = "b"\nMQTT_PORT = 1883\nMQTT_TLS = true\n', "8883"),
+        ('MQTT_BROKER = "b"\nMQTT_TLS = true\nMQTT_CA_FILE = "ca.pem"\n', "does not lie beside"),
+    ],
+)
+def test_what_is_legal_and_unlikely_is_a_hint(tmp_path, lines, hint):
+    mistakes, hints = check.check(write(tmp_path, WIFI + lines))
+    assert mistakes == [] and len(hints) == 1 and "line " in hints[0] and hint in hints[0]
+
+
+def test_the_example_as_it_is_shipped_is_no_mistake_but_a_hint():
+    mistakes, hints = check.check(ROOT / "settings.toml", "adafruit_qtpy_esp32s2")
+    assert mistakes == [] and ["still the example" in hint for hint in hints] == [True, True]
+
+
+def test_the_drive_says_which_board_it_is(tmp_path):
+    boot = "Adafruit CircuitPython 10.3.1 on 2026-09-01; S3 with ESP32S3\r\nBoard ID:espressif_esp32s3_devkitc_1_n8\r\n"
+    (tmp_path / "boot_out.txt").write_text(boot)
+    mistakes, _ = check.check(write(tmp_path, GOOD))
+    assert [mistake.split(":")[0] for mistake in mistakes] == ["OLED_SDA", "OLED_SCL"]
+
+
+def test_the_boards_of_the_hardware_page_are_known():
+    text = (ROOT / "docs" / "HARDWARE.md").read_text()
+    named = {board for board in check.boards() if f"`{board}`" in text}
+    assert len(named) >= 10
+
+
+# the command
+
+
+def test_the_command_ends_with_1_for_mistakes_and_0_without(tmp_path):
+    result = run("--check", write(tmp_path, GOOD + "MQTT_PROT = 1\n"))
+    assert result.returncode == 1 and "did you mean MQTT_PORT" in result.stdout and "1 mistake, no hints" in result.stdout
+    result = run("--check", write(tmp_path, GOOD), "--board", "lolin_s2_mini")
+    assert result.returncode == 0 and "no mistakes" in result.stdout and "lolin_s2_mini" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--check", "{}", "--board", "lolin_s2_mni"), "did you mean lolin_s2_mini"),
+        (("--board", "lolin_s2_mini"), "--check"),
+        (("--check", "{}/no/such.toml"), "cannot be read"),
+    ],
+)
+def test_a_wrong_command_is_told_what_is_wrong(tmp_path, arguments, said):
+    file = write(tmp_path, GOOD)
+    result = run(*(argument.format(file) for argument in arguments))
+    assert result.returncode == 2 and said in result.stderr and "Traceback" not in result.stderr
