@@ -40,6 +40,7 @@ test-homeassistant: .venv/ready
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
 
+install: export WEB_PASSWORD = $(PASSWORD)
 install: .venv/ready
 	@$(BIN)/python -m tools.install $(if $(DRIVE),--drive "$(DRIVE)") $(if $(HOST),--host "$(HOST)") $(if $(MPY),--mpy)
 

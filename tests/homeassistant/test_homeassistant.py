@@ -1,0 +1,267 @@
+"""code.py against a real Home Assistant: `make test-homeassistant`. The tests are steps of one story, in this order."""
+
+import json
+import time
+
+import pytest
+from home_assistant import DOCS, HomeAssistant
+from install import CannotInstall, install
+from mosquitto import PROGRAM, Listener, Mosquitto
+from processes import Bridge, SimulatedBms
+
+pytestmark = pytest.mark.timeout(900)
+
+CELLS = {n: 3250 + 3 * n for n in range(1, 17)}  # mV
+MILLIVOLTS = "+".join(f"{n}:{mv}" for n, mv in CELLS.items())
+OPTIONS = f"drift=0,current=-12.4,soc=57.3,cell_mv={MILLIVOLTS}"
+EXPECTED = {
+    "sensor.daly_bms_pack_voltage": "52.4",
+    "sensor.daly_bms_current": "-12.4",
+    "sensor.daly_bms_power": "-649.76",
+    "sensor.daly_bms_soc": "57.3",
+    "sensor.daly_bms_mode": "discharging",
+    "sensor.daly_bms_remaining_capacity": "160.44",
+    "sensor.daly_bms_remaining_time": "12.5",
+    "sensor.daly_bms_cell_voltage_delta": "0.045",
+    "sensor.daly_bms_max_voltage_cell": "16",
+    "sensor.daly_bms_cycle_count": "42",
+    "binary_sensor.daly_bms_charge_mosfet": "on",
+    "binary_sensor.daly_bms_discharge_mosfet": "on",
+    "binary_sensor.daly_bms_problem": "off",
+    "sensor.daly_bms_problems": "none",
+    "switch.daly_bms_charge_mosfet": "on",
+    "sensor.daly_bms_last_order": "none",
+    **{f"sensor.daly_bms_cell_{n}_voltage": f"{mv / 1000:g}" for n, mv in CELLS.items()},
+}
+# promised in docs/HOME-ASSISTANT.md, and some seconds for a busy machine
+SILENT_BMS_S = 10 + 5
+LOST_BRIDGE_S = 30 + 5
+
+
+class House:
+    """All there is: BMS, bridge, broker, one who listens, Home Assistant."""
+
+    def __init__(self, folder, program):
+        self.bms = SimulatedBms(folder, OPTIONS)
+        self.broker = Mosquitto(folder)
+        self.ear = Listener(self.broker.port)
+        self.bridge = Bridge(folder, self.bms.path, self.broker.port, 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet"\n')
+        automations = (DOCS / "automations.yaml").read_text().replace("minutes:", "seconds:")  # nobody waits here
+        dashboards = (
+            "lovelace:\n  dashboards:\n    daly-bms:\n      mode: yaml\n      title: Battery\n      filename: battery.yaml\n"
+        )
+        self.ha = HomeAssistant(program, folder / "ha", dashboards, automations)
+        (self.ha.folder / "battery.yaml").write_text((DOCS / "dashboard.yaml").read_text())
+
+    def stop(self):
+        self.ha.stop()
+        self.bridge.stop()
+        self.ear.stop()
+        self.broker.kill()
+        self.bms.stop()
+
+    def shown(self):
+        """States of all entities that MQTT has made, by their id."""
+        ours = {entry["entity_id"] for entry in self.ha.entities() if not entry["disabled_by"]}
+        return {name: state for name, state in self.ha.states().items() if name in ours}
+
+    def battery(self):
+        """States of those that depend on the battery's being heard."""
+        elsewhere = ("_bridge_", "daly_bms_link", "_last_order")
+        return {name: state for name, state in self.shown().items() if not any(part in name for part in elsewhere)}
+
+    def notifications(self):
+        """Messages of Home Assistant's own notifications, by their id."""
+        return {found["notification_id"]: found["message"] for found in self.ha.say("persistent_notification/get")}
+
+    def wait(self, is_so, seconds):
+        """Seconds that it took; fails when it is not so in time."""
+        begun = time.monotonic()
+        while not is_so():
+            assert time.monotonic() - begun < seconds, self.shown()
+            time.sleep(0.3)
+        return time.monotonic() - begun
+
+    def wait_for(self, states, seconds):
+        """The same for states that entities must have."""
+        return self.wait(lambda: states.items() <= self.shown().items(), seconds)
+
+    def is_all_known(self):
+        states = [state for name, state in self.shown().items() if not name.startswith("button.")]
+        return len(states) > 40 and not {"unknown", "unavailable"} & set(states)
+
+    def is_battery_unavailable(self):
+        return set(self.battery().values()) == {"unavailable"}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    if PROGRAM is None:
+        pytest.skip("mosquitto is not installed: apt install mosquitto")
+    try:
+        program = install()
+    except (CannotInstall, OSError) as reason:
+        pytest.skip(f"there is no Home Assistant: {reason}")
+    house = House(tmp_path_factory.mktemp("house"), program)
+    try:
+        house.ha.start()
+        house.ha.add_mqtt(house.broker.port)
+        yield house
+    finally:
+        house.stop()
+
+
+@pytest.fixture(autouse=True)
+def told(house, capsys):
+    """Says what was measured, for whoever runs this."""
+    measured = []
+    yield measured.append
+    with capsys.disabled():
+        for sentence in measured:
+            print(f"\n    {house.ha.version}: {sentence}", end="", flush=True)
+
+
+def test_every_entity_that_is_announced_is_there(house, told):
+    house.wait(house.is_all_known, 60)
+    announced = {}
+    for topic, text, _ in house.ear.heard:
+        if topic.endswith("/config") and text:
+            announced.update({e["uniq_id"]: e for e in json.loads(text)["cmps"].values() if len(e) > 1})
+    made = {entry["unique_id"]: entry["entity_id"] for entry in house.ha.entities()}
+    assert made == {key: entity["def_ent_id"] for key, entity in announced.items()}
+    told(f"{len(made)} entities, {len(house.shown())} of them enabled")
+
+
+def test_states_are_what_the_bms_says(house):
+    house.wait_for(EXPECTED, 60)
+
+
+def test_a_silent_bms_is_unavailable_and_the_bridge_is_not(house, told):
+    house.bms.set("silent=1")
+    took = house.wait(house.is_battery_unavailable, SILENT_BMS_S)
+    told(f"silent BMS unavailable after {took:.1f} s")
+    rest = {name: state for name, state in house.shown().items() if name not in house.battery()}
+    assert len(rest) >= 5 and "unavailable" not in rest.values()
+    house.wait(lambda: not house.shown()["sensor.daly_bms_link"].startswith("OK"), 5)
+    house.bms.set("silent=0")
+    told(f"back after {house.wait(house.is_all_known, 30):.1f} s")
+
+
+def test_a_bridge_without_power_is_unavailable(house, told):
+    house.bridge.kill()
+    took = house.wait(lambda: set(house.shown().values()) == {"unavailable"}, 5)
+    house.bridge.start()
+    told(f"killed bridge unavailable after {took:.1f} s, back after {house.wait(house.is_all_known, 30):.1f} s")
+
+
+def test_a_bridge_without_a_network_is_unavailable(house, told):
+    house.bridge.freeze()
+    took = house.wait(lambda: set(house.shown().values()) == {"unavailable"}, LOST_BRIDGE_S)
+    house.bridge.thaw()
+    told(f"frozen bridge unavailable after {took:.1f} s, back after {house.wait(house.is_all_known, 60):.1f} s")
+
+
+def test_all_is_back_after_home_assistant_restarts(house, told):
+    house.ha.stop()
+    house.ha.start()
+    told(f"all states {house.wait(house.is_all_known, 30):.1f} s after Home Assistant's restart")
+    house.wait_for(EXPECTED, 30)
+
+
+def test_all_is_back_after_the_broker_restarts_with_nothing_retained(house, told):
+    house.broker.kill()
+    house.wait(lambda: set(house.shown().values()) == {"unavailable"}, 15)
+    house.broker.start()
+    told(f"all states {house.wait(house.is_all_known, 60):.1f} s after the broker's restart")
+
+
+def test_a_switch_is_carried_out_and_read_back(house, told):
+    before = house.bms.writes()
+    for word in ("off", "on"):
+        house.ha.call("switch.turn_" + word, entity_id="switch.daly_bms_charge_mosfet")
+        wanted = {"switch.daly_bms_charge_mosfet": word, "binary_sensor.daly_bms_charge_mosfet": word}
+        wanted["sensor.daly_bms_last_order"] = f"Charge MOSFET {word}: done"
+        told(f"switch {word} after {house.wait_for(wanted, 10):.1f} s")
+        time.sleep(2.5)  # orders are not taken sooner
+    assert len(house.bms.writes()) == len(before) + 2
+
+
+def test_a_switch_that_the_bms_ignores_shows_the_truth(house):
+    house.bms.set("ignore_writes=1")
+    house.ha.call("switch.turn_off", entity_id="switch.daly_bms_charge_mosfet")
+    house.wait(lambda: "not confirmed" in house.shown()["sensor.daly_bms_last_order"], 15)
+    assert house.shown()["switch.daly_bms_charge_mosfet"] == "on"
+    house.bms.set("ignore_writes=0")
+
+
+def test_retained_commands_are_ignored_and_cleared(house):
+    writes = len(house.bms.writes())
+    house.bridge.kill()
+    for name in ("charge_mosfet", "discharge_mosfet"):
+        house.ear.say(f"t/bms1/{name}/set", "OFF", retain=True)
+    house.bridge.start()
+    house.wait(house.is_all_known, 30)
+    time.sleep(5)
+    assert len(house.bms.writes()) == writes
+    assert house.shown()["switch.daly_bms_discharge_mosfet"] == "on"
+    late = Listener(house.broker.port, topics="t/bms1/+/set")
+    time.sleep(1)
+    assert late.heard == []
+    late.stop()
+
+
+def test_the_dashboard_names_entities_that_there_are(house):
+    found = set()
+
+    def look(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("entity", "entity_id") and isinstance(value, str):
+                    found.add(value)
+                look(value)
+        elif isinstance(node, list):
+            for item in node:
+                if isinstance(item, str) and item.startswith(("sensor.", "binary_sensor.")):
+                    found.add(item)
+                look(item)
+
+    dashboard = house.ha.say("lovelace/config", url_path="daly-bms")
+    look(dashboard)
+    assert len(dashboard["views"]) >= 1 and len(found) > 20
+    assert found - house.ha.states().keys() == set()
+
+
+def test_the_automations_are_at_work(house):
+    states = {name: state for name, state in house.ha.states().items() if name.startswith("automation.")}
+    assert len(states) >= 5 and set(states.values()) == {"on"}
+
+
+# option of the BMS that makes an automation speak up -> the option that ends it, and what is said
+TROUBLES = {
+    "cell_spread": ("cell_mv=1:3100", f"cell_mv={MILLIVOLTS}", "and cell 1 (3.1 V)"),
+    "low": ("soc=12", "soc=57.3", "12.0 % left"),
+    "problem": ("alarms=soc_low_2", "alarms=", "State of charge low (protection)"),
+    "asleep": ("asleep=1", "asleep=0", ""),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_an_automation_speaks_up(house, name):
+    house.wait(house.is_all_known, 60)
+    trouble, end, words = TROUBLES[name]
+    house.bms.set(trouble)
+    house.wait(lambda: f"daly_bms_{name}" in house.notifications(), 90)
+    assert words in house.notifications()[f"daly_bms_{name}"]
+    house.bms.set(end)
+
+
+def test_an_automation_speaks_up_when_the_bridge_is_gone(house):
+    house.wait(house.is_all_known, 60)
+    house.bridge.kill()
+    house.wait(lambda: "daly_bms_bridge_gone" in house.notifications(), 60)
+    house.bridge.start()
+    house.wait(house.is_all_known, 60)
+
+
+def test_home_assistant_had_nothing_to_complain_of(house):
+    assert house.ha.complaints() == []

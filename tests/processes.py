@@ -1,0 +1,75 @@
+"""The firmware and the simulated BMS as processes of their own, each to be killed, frozen and started again."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READS = {*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63}
+
+
+class SimulatedBms:
+    """`python -m host.line` with its log; `set` changes options while it runs."""
+
+    def __init__(self, folder, options):
+        self._log = folder / "bms.jsonl"
+        command = [sys.executable, "-m", "host.line", "--bms", options, "--log", str(self._log)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+        self.path = self._process.stdout.readline().strip()
+
+    def set(self, options):
+        self._process.stdin.write(options + "\n")
+        self._process.stdin.flush()
+
+    def requests(self):
+        """Every whole request it got, as bytes."""
+        events = [json.loads(line) for line in self._log.read_text().splitlines() if line.endswith("}")]
+        return [bytes.fromhex(event["request"]) for event in events if len(event.get("request", "")) == 26]
+
+    def writes(self):
+        """Those of them that are no question."""
+        return [request for request in self.requests() if request[2] not in READS]
+
+    def stop(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
+class Bridge:
+    """`python -m host` on a serial line and a broker. The memory of its chip is a file that outlives `kill`."""
+
+    def __init__(self, folder, uart, port, settings=""):
+        self.nvm = folder / "nvm"
+        self._log = folder / "bridge.log"
+        (folder / "settings.toml").write_text('MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\n' + settings)
+        self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"127.0.0.1:{port}"]
+        self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm)]
+        self.start()
+
+    def start(self):
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self):
+        """As a power cut."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self):
+        """As a board that has left the Wi-Fi without a word."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        self.thaw()
+        self._process.terminate()
+        self._process.wait(10)
+
+    @property
+    def log(self):
+        return self._log.read_text()
