@@ -3,9 +3,15 @@
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).parent.parent
 
 # Appended, never put first: the root's code.py has the name of a standard module that pdb, and so pytest, imports.
 for folder in (ROOT / "host" / "standins", ROOT):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+# A machine that is busy with other things must not fail a property.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
