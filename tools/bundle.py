@@ -70,7 +70,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
 def listing(files: dict[str, bytes]) -> bytes:
     """What of a drive is ours: how the installer knows, a version later, which files are gone."""
     head = f"# The files of Daly MQTT bridge {version()}; whoever updates it removes those that are no longer needed.\n"
-    return (head + "\n".join(sorted(path for path in files if path != SETTINGS)) + "\n").encode()
+    return (head + "\n".join(sorted(set(files) - {SETTINGS, FILES})) + "\n").encode()
 
 
 def start_here(mpy: bool) -> bytes:
@@ -130,7 +130,9 @@ def _packages() -> list[metadata.Distribution]:
     found = [metadata.distribution(name) for name in names if name and not name.startswith("#")]
     for package in found:
         if pinned.get(package.name) != package.version:
-            raise SystemExit(f"{package.name} {package.version} is not the version of requirements-dev.txt; run: make .venv/ready")
+            raise SystemExit(
+                f"{package.name} {package.version} is not the version of requirements-dev.txt; run: make .venv/ready"
+            )
     return found
 
 

