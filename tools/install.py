@@ -157,9 +157,13 @@ def circup(arguments: list[str], say=print) -> bool:
     command = shutil.which("circup", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if command is None:
         return False
-    result = subprocess.run([command, *arguments, "install", "-r", str(bundle.ROOT / "requirements.txt")], check=False)
+    arguments = [*arguments, "install", "-r", str(bundle.ROOT / "requirements.txt")]
+    result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
-        say("circup could not do it (no network?): the libraries of the bundle are taken.")
+        why = (result.stderr or result.stdout).strip().rpartition("\n")[2]
+        say(f"circup could not do it ({why[:100] or 'no reason given'}): the libraries of the bundle are taken.")
+    else:
+        say(result.stdout.strip())
     return result.returncode == 0
 
 
