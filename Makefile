@@ -10,6 +10,7 @@ help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
 	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
+	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
 
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
@@ -46,6 +47,9 @@ install: .venv/ready
 
 screens: .venv/ready
 	@$(BIN)/python docs/screens.py
+
+rows: .venv/ready
+	$(BIN)/python -m host.rows $(ARGS)
 
 clean:
 	rm -rf .venv .ha .mypy_cache .ruff_cache .pytest_cache dist

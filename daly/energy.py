@@ -6,6 +6,7 @@ so no energy. The counters are whole Wh and mAh with the rest kept beside them: 
 
 from adafruit_ticks import ticks_diff
 
+MEAN_MS = 300000  # the mean current leans on the last five minutes
 LONGEST_STEP_MS = 5000  # two readings further apart tell nothing of what was between
 _WH = 360000000  # power is 0.01 W, time ms: 3600 s * 1000 * 100
 _MAH = 36000  # current is 0.1 A, time ms: 3.6 C * 10 * 1000
@@ -26,6 +27,7 @@ class EnergyMeter:
         self._last_at = None
         self._last_power = 0
         self._last_current = 0
+        self._mean = 0
 
     def take(self, power, current, now):
         """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
@@ -34,6 +36,9 @@ class EnergyMeter:
             if 0 < step <= LONGEST_STEP_MS:
                 self._add(0, (power + self._last_power) * step // 2, _WH)
                 self._add(2, (current + self._last_current) * step // 2, _MAH)
+                self._mean += (1000 * current - self._mean) * step // MEAN_MS
+        if self._last_at is None or not current or (current > 0) != (self._mean > 0):
+            self._mean = 1000 * current
         self._last_at = now
         self._last_power = power
         self._last_current = current
@@ -41,6 +46,11 @@ class EnergyMeter:
     def pause(self):
         """Nothing is known of what flows now: the next reading begins a new step."""
         self._last_at = None
+
+    @property
+    def mean_current(self):
+        """0.1 A, of the last minutes; since the last turn from charging to discharging or back."""
+        return self._mean // 1000
 
     def load(self, totals):
         """Continue from earlier totals in the order of COUNTERS; a later call with larger ones moves them up, never down."""

@@ -43,7 +43,8 @@ Reading = namedtuple(
         "high",
         "jump",  # a larger change between two readings must be said twice; None: any change is natural
         "doubt",  # function(pack, raw): true when the value contradicts another and must be said twice
-        "band",  # changes smaller than this are not worth a message and a row in a database
+        "band",  # changes smaller than this are not worth a message and a row in a database; 0: told with the row before
+        "band_share",  # nor are those smaller than one so-manieth of the value; None: they are
         "decimals",
         "unit",
         "device_class",  # Home Assistant's; where it has none for this, an icon of its ("mdi:..."), as for every CHOICE
@@ -72,15 +73,15 @@ Register = namedtuple(
 _slots = 0
 
 
-def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, jump=None, doubt=None,
-         band=1, decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1, counted_by=None,
-         derive=None):  # fmt: skip
+def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, jump=None, doubt=None, band=1,
+         band_share=None, decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1,
+         counted_by=None, derive=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
-    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, band, decimals, unit, device_class,
-                   state_class, role, options, slots, counted_by, derive, slot)  # fmt: skip
+    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, band, band_share, decimals, unit,
+                   device_class, state_class, role, options, slots, counted_by, derive, slot)  # fmt: skip
 
 
 def _measured(key, name, offset, size, low, high, jump, decimals, unit, device_class, **columns):
@@ -106,7 +107,8 @@ def _text(key, name, size):
 
 def _temperature(key, name, offset, **columns):
     # 0x00 and 0xFF both stand for a sensor that is not there (captures), so -40 and 215 are no temperatures
-    return _measured(key, name, offset, 1, -39, 214, 10, 0, "°C", "temperature", bias=40, **columns)
+    # in whole degrees, so that a sensor between two would change for ever
+    return _measured(key, name, offset, 1, -39, 214, 10, 0, "°C", "temperature", bias=40, band=2, **columns)
 
 
 def _counter(key, name, band, unit, device_class, **columns):
@@ -128,12 +130,13 @@ def _power(pack):
 
 
 def _remaining_time(pack, charging):
-    """0.01 h until full or empty at the present current; None while idle, unknown, or beyond 100 hours.
+    """0.01 h until full or empty at the mean current; None while idle, unknown, or beyond 100 hours.
 
     In steps of 5 minutes, of 30 from 4 hours on: nobody knows it better, and each is a row in a database. Rounded up to
     0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
     """
     current = pack.raw("current")
+    mean = pack.energy.mean_current
     remaining = pack.raw("remaining_capacity")
     if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
         return None
@@ -142,7 +145,7 @@ def _remaining_time(pack, charging):
         if full is None:
             return None
         remaining = max(0, full - remaining)
-    minutes = remaining * 60 // (100 * abs(current))
+    minutes = remaining * 60 // (100 * max(abs(mean), IDLE_CURRENT))
     minutes -= minutes % (5 if minutes < 240 else 30)
     return (minutes * 10 + 5) // 6 if minutes <= 6000 else None
 
@@ -197,12 +200,12 @@ REGISTERS = (
         _measured("pack_voltage", "Voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
         # bytes 2-3, the "gather voltage", are 0 in every capture
         _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
-                  doubt=contradicts_mode, band=3),
+                  doubt=contradicts_mode, band=3, band_share=32),
         _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
-        _counter("energy_charged", "Energy charged", 10, "kWh", "energy"),
-        _counter("energy_discharged", "Energy discharged", 10, "kWh", "energy"),
-        _counter("capacity_charged", "Capacity charged", 100, "Ah", "mdi:battery-plus", role=DIAGNOSTIC),
-        _counter("capacity_discharged", "Capacity discharged", 100, "Ah", "mdi:battery-minus", role=DIAGNOSTIC),
+        _counter("energy_charged", "Energy charged", 20, "kWh", "energy"),
+        _counter("energy_discharged", "Energy discharged", 20, "kWh", "energy"),
+        _counter("capacity_charged", "Capacity charged", 1000, "Ah", "mdi:battery-plus", role=DIAGNOSTIC),
+        _counter("capacity_discharged", "Capacity discharged", 1000, "Ah", "mdi:battery-minus", role=DIAGNOSTIC),
         _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
     )),
     Register(0x93, "status", 0, 1, 8, (
@@ -211,7 +214,7 @@ REGISTERS = (
         _flag("discharge_mosfet", "Discharge MOSFET", 2, device_class="mdi:battery-arrow-down"),
         _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE, device_class="mdi:heart-pulse", state_class="measurement"),
         _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", "mdi:battery-medium",
-                  doubt=contradicts_capacity, band=500),
+                  doubt=contradicts_capacity, band=1000),
         _derived("remaining_time", "Remaining time", NUMBER, _time_to_either, 2, "h", "duration", "measurement"),
         _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 2, "h", "duration", "measurement", role=RARE),
         _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 2, "h", "duration", "measurement", role=RARE),
@@ -239,12 +242,12 @@ REGISTERS = (
     Register(0x91, "checks", 5000, 1, 8, (
         _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
-        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, role=DIAGNOSTIC, device_class="mdi:arrow-up-bold",
-                state_class="measurement"),
+        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
+                device_class="mdi:arrow-up-bold", state_class="measurement"),
         _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
-        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, role=DIAGNOSTIC, device_class="mdi:arrow-down-bold",
-                state_class="measurement"),
+        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
+                device_class="mdi:arrow-down-bold", state_class="measurement"),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
     )),
     Register(0x92, "checks", 5000, 1, 8, (

@@ -36,7 +36,7 @@ NOTES = {
     "mode": "what the BMS says; compare `current`",
     "heartbeat": "counts up while the BMS lives; it is not the number of cycles",
     "remaining_capacity": "as the BMS reckons it",
-    "remaining_time": "to full or to empty at the present current; `null` while idle",
+    "remaining_time": "to full or to empty at the mean current of some minutes; `null` while idle",
     "time_to_full": "`null` unless charging",
     "time_to_empty": "`null` unless discharging",
     "problem": "ON while anything stands in `problems`",
@@ -145,8 +145,11 @@ def _step(row) -> str:
 
 
 def _band(row) -> str:
-    is_counted = row.kind == NUMBER and row.derive is None and row.band > 1
-    return f"{row.band / 10**row.decimals:g}" if is_counted else ""
+    if row.kind != NUMBER or row.derive is not None or row.band == 1:
+        return ""
+    if not row.band:
+        return "told with the one above"
+    return f"{row.band / 10**row.decimals:g}" + (f" or 1/{row.band_share} of it" if row.band_share else "")
 
 
 def _limits(row) -> str:

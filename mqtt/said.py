@@ -11,7 +11,7 @@ from daly.registers import BITS, CHOICE, FLAG, MAIN, NUMBER, READINGS
 
 from .payload import key_of
 
-EXACT_MS = 300000  # so often everything is told as it is, dead band or not
+EXACT_MS = 900000  # so often everything is told as it is, dead band or not
 _UNTOLD = "untold"  # no raw, and not None
 URGENT = tuple(row for row in READINGS if row.kind == BITS or (row.role == MAIN and row.kind in (FLAG, CHOICE)))
 
@@ -22,6 +22,7 @@ class Said:
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
         self.readings = Pack()
         self.readings.layout = pack.layout
+        self.readings.energy = pack.energy  # the mean current, for the time to full and empty
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
@@ -68,24 +69,33 @@ class Said:
         return self._take_rows(rows, now, False, False, False)
 
     def _take_rows(self, rows, now, fast, slow, exact):
-        changed = False
+        changed = told = False
         for row in rows:
             if row.derive is None:
                 due = slow or (fast and row.role == MAIN and row.slots == 1)
+                with_it = told
+                told = False
                 for index in range(self._pack.count(row)):
                     raw = self._pack.at(row, index)
                     said = self.readings.at(row, index)
-                    if raw != said and (exact or self._is_worth(row, raw, said, due)):
+                    if raw != said and (exact or self._is_worth(row, raw, said, due, with_it)):
                         self.readings.put(row, index, raw, now)
-                        changed = True
+                        changed = told = True
         return changed
 
-    def _is_worth(self, row, raw, said, due):
+    def _is_worth(self, row, raw, said, due, with_it):
         if raw is None or said is None or row in URGENT:
             return True
         if not due:
             return False
-        return row.kind != NUMBER or 100 * abs(raw - said) >= row.band * self._band_percent
+        if row.kind != NUMBER:
+            return True
+        band = row.band
+        if not band:
+            return with_it or not self._band_percent
+        if row.band_share is not None:
+            band = max(band, abs(said) // row.band_share)
+        return 100 * abs(raw - said) >= band * self._band_percent
 
 
 class EachValue:

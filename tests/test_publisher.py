@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from simulation import Wire
 
+from mqtt import said
 from mqtt.discovery import Discovery
 from mqtt.publisher import Publisher
 
@@ -189,18 +190,38 @@ def test_another_change_does_wait_for_the_interval():
     broker = connected("drift=0", 12, interval_ms=20000)
     broker.wire.set("cell_mv", "1:3310")
     broker.run(40)
-    said = [(ms, json.loads(text).get("cell_1_voltage")) for ms, topic, text, _, _ in broker.heard if topic == STATE]
-    numbers = next(ms for ms, volts in said if volts is not None)
-    assert 19900 < next(ms for ms, volts in said if volts == 3.31) - numbers < 20500
+    heard = [(ms, json.loads(text).get("cell_1_voltage")) for ms, topic, text, _, _ in broker.heard if topic == STATE]
+    numbers = next(ms for ms, volts in heard if volts is not None)
+    assert 19900 < next(ms for ms, volts in heard if volts == 3.31) - numbers < 20500
 
 
-def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly():
+def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly(monkeypatch):
+    monkeypatch.setattr(said, "EXACT_MS", 60000)
     broker = connected("drift=0", 12)
     broker.wire.set("cell_mv", "1:3301")  # 2 mV: a database row worth nothing
-    broker.run(100)
+    broker.run(40)
     assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.299
-    broker.run(220)
+    broker.run(30)
     assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.301
+
+
+def test_a_large_current_has_a_wider_dead_band():
+    for amperes, after, told in ((10, 10.2, False), (10, 10.4, True), (100, 102, False), (100, 105, True)):
+        broker = connected(f"drift=0,current={amperes}", 12)
+        broker.wire.set("current", after)
+        broker.run(15)
+        assert (json.loads(broker.texts(STATE)[-1])["current"] == after) == told
+
+
+def test_the_number_of_the_highest_cell_is_told_with_its_voltage():
+    broker = connected("drift=0,cells=4,cell_mv=1:3300+2:3301+3:3290+4:3300", 12)
+    broker.wire.set("cell_mv", "1:3302+2:3301+3:3290+4:3300")  # 1 mV higher, and another cell
+    broker.run(40)
+    assert json.loads(broker.texts(STATE)[-1])["max_voltage_cell"] == 2
+    broker.wire.set("cell_mv", "1:3302+2:3301+3:3290+4:3320")
+    broker.run(40)
+    state = json.loads(broker.texts(STATE)[-1])
+    assert (state["max_voltage_cell"], state["max_cell_voltage"]) == (4, 3.32)
 
 
 def test_a_battery_that_does_not_change_is_heard_well_before_its_values_expire():
