@@ -1,0 +1,135 @@
+"""Energy and charge: exactly what integer arithmetic gives, nothing where nothing was read, never less than before."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulation import Wire
+
+from daly.energy import COUNTERS, LONGEST_STEP_MS, MEAN_MS, EnergyMeter
+
+HOUR_MS = 3600000
+
+
+def loaded(*totals):
+    meter = EnergyMeter()
+    meter.load(totals or (0, 0, 0, 0))
+    return meter
+
+
+def totals(meter):
+    return [meter.total(counter) for counter in COUNTERS]
+
+
+def run(meter, power, current, milliseconds, step=1000, start=0):
+    for now in range(start, start + milliseconds + 1, step):
+        meter.take(power, current, now)
+
+
+def test_nothing_is_known_before_the_totals_are_loaded():
+    meter = EnergyMeter()
+    run(meter, 500000, 1000, HOUR_MS)
+    assert totals(meter) == [None] * 4
+    meter.load([9000, 2000, 3000, 4000])
+    assert totals(meter) == [9000, 2000, 100000, 4000]  # what flowed meanwhile is part of a total
+    run(meter, 500000, 1000, HOUR_MS, start=HOUR_MS)
+    assert totals(meter) == [14000, 2000, 200000, 4000]
+
+
+def test_an_hour_of_charging_and_an_hour_of_discharging():
+    meter = loaded()
+    run(meter, 500000, 1000, HOUR_MS)  # 5 kW, 100 A
+    assert totals(meter) == [5000, 0, 100000, 0]
+    meter.pause()
+    run(meter, -250000, -500, HOUR_MS, start=2 * HOUR_MS)
+    assert totals(meter) == [5000, 2500, 100000, 50000]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-(10**8), 10**8), st.integers(-15000, 15000), st.integers(0, 3 * LONGEST_STEP_MS)), max_size=60
+    ),
+    st.integers(0, 2**29 - 1),
+)
+def test_it_is_the_sum_of_the_trapezia_to_the_last_digit_and_never_falls(readings, start):
+    """Also over the wrap of the ticks; a step that is too long counts for nothing."""
+    meter = loaded()
+    exact = [Fraction(0)] * 4
+    before = None
+    now = start
+    last = totals(meter)
+    for power, current, step in readings:
+        now = (now + step) % 2**29
+        meter.take(power, current, now)
+        if before is not None and 0 < step <= LONGEST_STEP_MS:
+            for index, (old, new, unit) in enumerate(((before[0], power, 360000000), (before[1], current, 36000))):
+                amount = (old + new) * step // 2
+                exact[2 * index + (amount < 0)] += Fraction(abs(amount), unit)
+        before = power, current
+        assert totals(meter) == [int(total) for total in exact]
+        assert all(new >= old for new, old in zip(totals(meter), last))
+        last = totals(meter)
+
+
+@given(st.lists(st.lists(st.integers(0, 10**10), min_size=4, max_size=4), min_size=1, max_size=5))
+def test_loading_never_takes_anything_away(loads):
+    meter = EnergyMeter()
+    last = [0] * 4
+    for load in loads:
+        meter.load(load)
+        assert all(new >= old for new, old in zip(totals(meter), last))
+        last = totals(meter)
+    assert last == [max(load[index] for load in loads) for index in range(4)]
+
+
+def test_the_mean_current_follows_slowly_and_turns_at_once():
+    meter = loaded()
+    assert meter.mean_current == 0
+    meter.take(0, 100, 0)
+    assert meter.mean_current == 100
+    run(meter, 0, 200, MEAN_MS, start=1000)
+    assert 150 < meter.mean_current < 180
+    meter.take(0, -300, MEAN_MS + 2000)
+    assert meter.mean_current == -300
+    meter.take(0, 0, MEAN_MS + 3000)
+    assert meter.mean_current == 0
+
+
+# from the wire
+
+
+@pytest.mark.parametrize("amperes", [-60, 60])
+def test_two_minutes_on_the_wire(amperes):
+    wire = Wire(f"drift=0,current={amperes},soc=50")
+    wire.pack.energy.load([0, 0, 0, 0])
+    wire.run(15)
+    before = [wire.pack.raw(counter) for counter in COUNTERS]
+    wire.run(120)
+    moved = [wire.pack.raw(counter) - old for counter, old in zip(COUNTERS, before)]
+    wanted = wire.pack.raw("power") / 100 * 120 / 3600
+    assert moved[amperes < 0] == pytest.approx(abs(wanted), rel=0.01)
+    assert moved[2 + (amperes < 0)] == pytest.approx(60000 * 120 / 3600, rel=0.01)
+    assert moved[amperes > 0] == moved[2 + (amperes > 0)] == 0
+
+
+def test_nothing_is_counted_while_nothing_is_read():
+    wire = Wire("drift=0,current=-60")
+    wire.pack.energy.load([0, 0, 0, 0])
+    wire.run(20)
+    before = wire.pack.energy.total("energy_discharged")
+    wire.set("silent", 1)
+    wire.run(60)
+    wire.set("silent", 0)
+    wire.run(10)
+    assert wire.pack.energy.total("energy_discharged") - before < 20  # 3 kW for the seconds that were read
+
+
+@pytest.mark.parametrize("fault", ["implausible=5", "corrupt=10", "zeros=5", "drop_frame=10", "late=10"])
+def test_a_bad_line_makes_no_energy(fault):
+    wire = Wire(f"drift=0,current=-60,soc=50,{fault}")
+    wire.pack.energy.load([0, 0, 0, 0])
+    wire.run(60)
+    charged, discharged = wire.pack.energy.total("energy_charged"), wire.pack.energy.total("energy_discharged")
+    assert charged == 0
+    assert 0.6 * 52.6 < discharged <= 1.02 * 52.6  # Wh, of 52.6 V and 60 A in a minute: gaps count for nothing
