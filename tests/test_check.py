@@ -1,5 +1,6 @@
-"""`python -m host --check`: wrong files as people write them, each mistake with line, key, value and remedy, as on the board."""
+"""`python -m host --check`: files as people write them wrongly; each mistake with line, key, value, remedy, as on the board."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from app.settings import load
 from host import check
 
 ROOT = Path(__file__).parent.parent
+HARDWARE = (ROOT / "docs" / "HARDWARE.md").read_text()
 WIFI = 'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "correct horse"\n'
 GOOD = WIFI + 'MQTT_BROKER = "192.168.1.10"\n'
 
@@ -108,7 +110,8 @@ def test_a_wrong_file_is_told_what_is_wrong_and_what_to_do(tmp_path, name):
 @pytest.mark.parametrize("name", WRONG)
 def test_no_password_is_repeated(tmp_path, name):
     text, board, _ = WRONG[name]
-    assert "horse" not in " ".join(sum(check.check(write(tmp_path, text), board), []))
+    mistakes, hints = check.check(write(tmp_path, text), board)
+    assert "horse" not in " ".join(mistakes + hints)
 
 
 def test_a_good_file_has_nothing_to_say(tmp_path):
@@ -144,10 +147,23 @@ def test_the_drive_says_which_board_it_is(tmp_path):
     assert [mistake.split(":")[0] for mistake in mistakes] == ["OLED_SDA", "OLED_SCL"]
 
 
-def test_the_boards_of_the_hardware_page_are_known():
-    text = (ROOT / "docs" / "HARDWARE.md").read_text()
-    named = {board for board in check.boards() if f"`{board}`" in text}
-    assert len(named) >= 10
+ROWS = re.findall(r"^\| [^|]+ \| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", HARDWARE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_the_hardware_page_says_of_a_board_what_circuitpython_does(tmp_path, row):
+    board, uart, i2c, lines = row
+    names = check.pins(board)
+    assert uart == f"{names['TX']}, {names['RX']}"
+    assert i2c == (f"{names['SDA']}, {names['SCL']}" if "SDA" in names else "–")
+    if "the same" in lines:
+        lines = next(row[3] for row in ROWS if row[0] == "espressif_esp32s3_devkitc_1_n8")
+    settings = "\n".join(re.findall(r"`(\w+ = \"\w+\")`", lines))
+    assert check.check(write(tmp_path, GOOD + settings), board) == ([], [])
+
+
+def test_the_hardware_page_has_the_usual_boards():
+    assert len(ROWS) >= 11
 
 
 # the command

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
 
 import generate  # noqa: E402
+import wiring  # noqa: E402
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text()
@@ -34,6 +35,11 @@ def anchors(page):
 
 def test_made_tables_are_current():
     assert not generate.outdated_pages(), f"run: {generate.AGAIN}"
+
+
+def test_drawings_are_current():
+    for name, make in wiring.DRAWINGS.items():
+        assert (wiring.FOLDER / f"{name}.svg").read_text(encoding="utf-8") == make().svg(), "run: docs/wiring.py"
 
 
 def test_notes_are_on_keys_that_there_are():
@@ -69,7 +75,7 @@ def test_every_topic_is_explained(source):
 
 
 def test_settings_named_in_pages_exist():
-    keys = {setting.key for setting in SETTINGS}
+    keys = {setting.key for setting in SETTINGS} | {"CIRCUITPY_WEB_API_PASSWORD"}  # CircuitPython's own
     families = tuple({key.split("_")[0] + "_" for key in keys})
     for page in PAGES:
         for word in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?: = [^`]*)?`", page.read_text()):
