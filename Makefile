@@ -4,12 +4,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: bench bundle clean demo help install lint rows screens test test-homeassistant types unit
+.PHONY: bench bundle chaos clean demo help install lint rows screens size soak test test-homeassistant types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
 	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
+	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
+	@echo "make soak    60 days with outages in compressed time (some minutes)"
+	@echo "make size    what the board's files take on the drive and in memory"
 	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
 
 demo: .venv/ready
@@ -26,6 +29,15 @@ types: .venv/ready
 
 unit: .venv/ready
 	$(BIN)/pytest
+
+chaos: .venv/ready
+	$(BIN)/python -m host.chaos --write
+
+soak: .venv/ready
+	$(BIN)/python -m host.soak $(ARGS)
+
+size: .venv/ready
+	$(BIN)/python -m host.size
 
 test-homeassistant: .venv/ready
 	$(BIN)/pytest -x tests/homeassistant/test_homeassistant.py

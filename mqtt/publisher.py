@@ -190,7 +190,8 @@ class Publisher:
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
             writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(counts[position], 3)
-        return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 1
+        # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
+        return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 0
 
     def _battery_state(self, now):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)

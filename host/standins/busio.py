@@ -14,6 +14,7 @@ import serial as _serial
 from microcontroller import _claim, _free
 
 from host import chip as _chip
+from host import trouble as _trouble
 
 _LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever one asks for
 _RETRY_S = 1.0  # how often a lost serial device is looked for
@@ -140,14 +141,18 @@ class UART:
     def _collect(self, wait_s: float) -> None:
         """Move what the device has into the receive buffer, waiting at most `wait_s` for the first byte."""
         self._check()
+        while _trouble.of("uart") == "hang":
+            _time.sleep(0.05)
         if self._device is None and not self._reopen(wait_s):
             return
+        begun = _time.monotonic()
         try:
             if _select.select([self._device.fileno()], [], [], wait_s)[0]:
                 data = self._device.read(4096)
                 self._received += data[:self._capacity - len(self._received)]  # the rest is lost, silently
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
+        _trouble.excuse(_time.monotonic() - begun - wait_s)  # Linux waits for a kernel thread here: long, when it is busy
 
     def _check(self) -> None:
         if self._pins is None:
@@ -236,6 +241,7 @@ class I2C:
 
     def writeto(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
         self._device(address).write(bytes(memoryview(buffer)[start:end]))
+        _trouble.count("screen_writes")
 
     def readfrom_into(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
         view = memoryview(buffer)[start:end]

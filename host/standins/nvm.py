@@ -5,6 +5,7 @@ Fresh memory reads as zeros, as CircuitPython's ports/espressif gives an NVS blo
 import os as _os
 
 from host import chip as _chip
+from host import trouble as _trouble
 
 _SIZE = 8192
 
@@ -24,6 +25,7 @@ class ByteArray:
         self._read()  # a fresh file is filled first
         with open(_chip.nvm_path, "r+b", buffering=0) as file:
             file.seek(start)
+            _trouble.count("nvm_writes")
             file.write(data)  # one system call: a killed process leaves the old bytes or the new ones
 
     def _read(self) -> bytes:

@@ -13,6 +13,10 @@ import socket as _socket
 import ssl as _ssl
 import time as _time
 
+from host import trouble as _trouble
+
+_NAME_SERVER_S = 7.0  # lwIP asks four times, 1 to 3 s apart
+_SEND_BUFFER = 576000  # bytes, as lwIP has it on the ESP32; Linux doubles it for its own bookkeeping
 _NOT_YET = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
 
@@ -36,6 +40,7 @@ class SocketPool:
         self._radio = radio
 
     def socket(self, family=AF_INET, type=SOCK_STREAM, proto=IPPROTO_IP) -> Socket:
+        _trouble.count("sockets")
         return Socket(_socket.socket(family, type, proto))
 
     def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
@@ -46,7 +51,10 @@ class Socket:
     def __init__(self, inner) -> None:
         self._inner = inner
         self._timeout = None
+        self._address = _trouble.of("address")
+        self._unsent = b""  # while there is no network
         inner.setblocking(False)
+        inner.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, _SEND_BUFFER)
 
     def __hash__(self) -> int:
         return id(self)
@@ -72,6 +80,8 @@ class Socket:
 
     def connect(self, address) -> None:
         inner = self._open()
+        if not _is_networked():
+            raise _error(_errno.EHOSTUNREACH)
         address = _resolve(*address, inner.family, inner.type)[0][4]
         inner.settimeout(self._timeout)
         try:
@@ -82,7 +92,12 @@ class Socket:
             inner.setblocking(False)
 
     def send(self, bytes) -> int:
+        if not self._is_alive():
+            return self._keep(bytes)
         try:
+            if self._unsent:
+                self._unsent = self._unsent[self._open().send(self._unsent):]
+                raise _error(_errno.EAGAIN)
             return self._open().send(bytes)
         except _NOT_YET:
             raise _error(_errno.EAGAIN) from None
@@ -104,6 +119,9 @@ class Socket:
         """Bytes received; 0 when the peer closed. OSError(ETIMEDOUT) when none came in time, EAGAIN when not to wait."""
         end_at = None if self._timeout is None else _time.monotonic() + self._timeout
         while True:
+            if not self._is_alive():
+                self._wait_in_vain(end_at)
+                continue
             try:
                 count = self._open().recv_into(buffer, bufsize)
                 if count == 0 and self._timeout == 0:
@@ -120,6 +138,26 @@ class Socket:
         if self._inner is not None:
             self._inner.close()
         self._inner = None
+
+    def _is_alive(self) -> bool:
+        return _is_networked() and _trouble.of("address") == self._address
+
+    def _keep(self, data) -> int:
+        """What TCP does without a network: it keeps what fits for later. A connection from another address is dead."""
+        self._open()
+        if _trouble.of("address") != self._address:
+            raise _error(_errno.ECONNABORTED)
+        part = bytes(data[:max(0, _SEND_BUFFER - len(self._unsent))])
+        if not part:
+            raise _error(_errno.EAGAIN)
+        self._unsent += part
+        return len(part)
+
+    def _wait_in_vain(self, end_at) -> None:
+        self._open()
+        if self._timeout == 0:
+            raise _error(_errno.EAGAIN)
+        _pause(end_at)
 
     def _open(self):
         if self._inner is None:
@@ -144,9 +182,17 @@ def _pause(end_at) -> None:
     _time.sleep(0.01)
 
 
+def _is_networked() -> bool:
+    return not _trouble.of("wifi") and not _trouble.of("dhcp")
+
+
 def _resolve(host, port, family=0, type=0, proto=0, flags=0):
+    is_name = not host.replace(".", "").isdigit()
+    if is_name and (_trouble.of("dns") or not _is_networked()):
+        _time.sleep(_NAME_SERVER_S if _trouble.of("dns") == "silent" else 0)
+        raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known")
     try:
-        return _socket.getaddrinfo(host, port, family, type, proto, flags)
+        return _socket.getaddrinfo(host, port, family or _socket.AF_INET, type, proto, flags)  # lwIP too has IPv4 first
     except _socket.gaierror:
         raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known") from None
 

@@ -5,6 +5,7 @@ import errno as _errno
 import signal as _signal
 
 from host import chip as _chip
+from host import trouble as _trouble
 
 
 class WatchDogTimeout(Exception):
@@ -50,6 +51,7 @@ class WatchDogTimer:
         if self._mode is None:
             raise ValueError("WatchDogTimer is not currently running")
         self._arm()
+        _trouble.fed()
 
     def _refuse_if_running(self) -> None:
         """Changing one that runs adds the task to the IDF's watchdog a second time, which is an error there."""

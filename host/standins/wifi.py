@@ -1,15 +1,21 @@
-"""Stand-in for CircuitPython's wifi: the PC's network is the access point.
+"""Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py says otherwise.
 
-Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs.
+Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs. What
+joining in vain takes is as read in ports/espressif/common-hal/wifi: a scan of all channels; or, where no address comes, for
+ever, until an exception is pending.
 """
 from __future__ import annotations
 
 import ipaddress as _ipaddress
 import socket as _socket
+import time as _time
 
 from host import chip as _chip
+from host import trouble as _trouble
 
 _MAC = b"\x02\xda\x1b\xc0\xff\xee"
+_SCAN_S = 2.4  # 13 channels of 120 ms and more
+_HANDSHAKE_S = 4.0  # until the access point has given up on a wrong password
 
 
 class AuthMode(_chip.Name):
@@ -55,25 +61,42 @@ class Radio:
             raise ValueError("password length must be 8-63")
         if not self._enabled:
             raise RuntimeError("wifi is not enabled")
+        if self.connected:
+            return
+        _fail_to_join(_trouble.of("wifi"))
         self._connected = True
+        while _trouble.of("dhcp") == "gone":
+            _time.sleep(0.05)
 
     @property
     def connected(self) -> bool:
+        self._connected = self._connected and not _trouble.of("wifi")
         return self._connected
 
     @property
     def ipv4_address(self) -> _ipaddress.IPv4Address | None:
-        return _ipaddress.IPv4Address(_own_address()) if self._connected else None
+        if not self.connected or _trouble.of("dhcp"):
+            return None
+        return _ipaddress.IPv4Address(_trouble.of("address") or _own_address())
 
     @property
     def ap_info(self) -> Network | None:
-        return Network() if self._connected else None
+        return Network() if self.connected else None
 
     def stop_station(self) -> None:
         self._connected = False
 
     def start_station(self) -> None:
         pass
+
+
+def _fail_to_join(trouble: str) -> None:
+    if trouble == "off":
+        _time.sleep(_SCAN_S)
+        raise ConnectionError("No network with that ssid")
+    if trouble == "password":
+        _time.sleep(_HANDSHAKE_S)
+        raise ConnectionError("Authentication failure")
 
 
 def _own_address() -> str:
