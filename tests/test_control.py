@@ -1,0 +1,223 @@
+"""Orders to the BMS: written once, read back, refused in words; what the broker may ask for at all."""
+
+import pytest
+from simulation import Wire
+
+from app.orders import make_commands, tenths
+from app.settings import CONTROLS, Settings
+from daly.control import CONFIRM_MS, PAUSE_MS, Control
+
+CHARGE, DISCHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0xD9, 0x21, 0x00
+NOW = (2031, 5, 6, 7, 8, 9)
+
+
+class Rig:
+    """A Control at a simulated BMS that has been heard for a while; `said` is what came of the orders."""
+
+    def __init__(self, options="drift=0", seconds=12):
+        self.said = []
+        self.wire = Wire(options)
+        self.control = Control(self.wire.poller, self.said.append)
+        self.run(seconds)
+
+    @property
+    def now(self):
+        return self.wire.now
+
+    @property
+    def writes(self):
+        return [(command, data) for _, command, data in self.wire.bms.writes]
+
+    def run(self, seconds):
+        self.wire.run(seconds, lambda wire: self.control.tick(wire.now))
+        return self
+
+    def raw(self, key):
+        return self.wire.pack.raw(key)
+
+
+# what is written, and what comes of it
+
+
+@pytest.mark.parametrize(("key", "command"), [("charge_mosfet", CHARGE), ("discharge_mosfet", DISCHARGE)])
+def test_a_mosfet_is_switched_once_and_read_back(key, command):
+    rig = Rig()
+    for on in (False, True):
+        assert rig.control.switch(key, on, rig.now) is None
+        assert rig.raw(key) == (not on)  # never what is only wished
+        rig.run(4)
+        assert rig.raw(key) == on
+    assert rig.writes == [(command, bytes([0] + 7 * [0])), (command, bytes([1] + 7 * [0]))]
+    name = key.replace("_mosfet", " MOSFET").capitalize().replace("mosfet", "MOSFET")
+    assert rig.said == [f"{name} off: done", f"{name} on: done"]
+
+
+def test_the_state_of_charge_is_written_with_the_clock():
+    rig = Rig("drift=0,soc=57.3")
+    assert rig.control.set_soc(985, NOW, rig.now) is None
+    rig.run(6)
+    assert rig.writes == [(CLOCK_AND_SOC, bytes([31, 5, 6, 7, 8, 9, 985 >> 8, 985 & 255]))]
+    assert rig.said == ["State of charge 98.5 %: done"] and rig.raw("soc") == 985
+    assert str(rig.wire.bms.options.clock).startswith("2031-05-06 07:08:09")
+
+
+@pytest.mark.parametrize(
+    ("raw", "clock", "says"), [(500, None, "time is not known"), (1001, NOW, "0 to 100"), (-1, NOW, "0 to")]
+)
+def test_no_time_or_no_such_charge_writes_nothing(raw, clock, says):
+    rig = Rig()
+    assert says in rig.control.set_soc(raw, clock, rig.now)
+    assert rig.run(5).writes == [] and rig.said == []
+
+
+def test_a_restart_is_done_when_it_is_back_after_a_silence():
+    rig = Rig("drift=0,charge_mosfet=0")
+    assert rig.control.restart(rig.now) is None
+    rig.run(8)
+    assert rig.writes == [(RESTART, bytes(8))]
+    assert rig.said == ["Restart of the BMS: done"] and rig.raw("charge_mosfet") == 1
+
+
+ORDERS = {
+    "charge": lambda rig: rig.control.switch("charge_mosfet", False, rig.now),
+    "soc": lambda rig: rig.control.set_soc(900, NOW, rig.now),
+    "restart": lambda rig: rig.control.restart(rig.now),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_the_bms_ignores_is_an_error_and_the_truth_stays(order):
+    rig = Rig("drift=0,soc=57.3,ignore_writes=1")
+    assert ORDERS[order](rig) is None
+    rig.run(CONFIRM_MS / 1000 + 1)
+    assert len(rig.writes) == 1  # and is not repeated
+    assert len(rig.said) == 1 and "not confirmed by the BMS" in rig.said[0]
+    assert (rig.raw("charge_mosfet"), rig.raw("soc")) == (1, 573)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_bms_that_falls_silent_is_an_error(order):
+    rig = Rig()
+    rig.wire.set("silent", 1)
+    assert ORDERS[order](rig) is None
+    rig.run(30)
+    rig.wire.set("silent", 0)
+    rig.run(10)
+    assert len(rig.said) == 1 and "not confirmed" in rig.said[0]
+    assert len(rig.writes) <= 1  # a simulated BMS that says nothing may have heard it
+
+
+def test_nothing_is_ordered_of_a_bms_that_does_not_answer():
+    rig = Rig("silent=1", 8)
+    assert "does not answer" in rig.control.switch("charge_mosfet", False, rig.now)
+    rig.wire.set("silent", 0)
+    rig.run(12)
+    assert rig.writes == [] and rig.said == []
+
+
+def test_orders_are_not_taken_faster_than_allowed():
+    rig = Rig()
+    assert rig.control.switch("charge_mosfet", False, rig.now) is None
+    for _ in range(20):
+        assert rig.control.switch("charge_mosfet", True, rig.now)
+    rig.run(PAUSE_MS / 1000 + 0.1)
+    assert rig.said == ["Charge MOSFET off: done"]
+    assert rig.control.switch("charge_mosfet", True, rig.now) is None
+    rig.run(3)
+    assert [data[0] for _, data in rig.writes] == [0, 1]
+
+
+@pytest.mark.parametrize("fault", ["corrupt=10", "implausible=3", "drop_frame=10", "late=10", "second_master=20"])
+def test_on_a_bad_line_it_is_confirmed_or_an_error_but_written_once(fault):
+    rig = Rig("drift=0," + fault, 20)
+    refused = rig.control.switch("charge_mosfet", False, rig.now)
+    rig.run(10)
+    assert len(rig.writes) <= 1 and len(rig.said) == (refused is None)
+    if rig.said and rig.said[0].endswith("done"):
+        assert rig.wire.bms.options.charge_mosfet == 0
+
+
+# what the broker may ask for
+
+
+class World:
+    """make_commands with all around it; `reports` is what is published of the orders."""
+
+    def __init__(self, allow=""):
+        self.reports = []
+        self.rig = Rig("drift=0,soc=57.3")
+        self.clock = NOW
+        self.clocks_asked = 0
+        settings = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{allow}"\n')
+        settings.base_topic = "t"
+        self.commands = make_commands(settings, self, self, self.rig.control, self, self)
+
+    def report(self, text):
+        self.reports.append(text)
+
+    def now(self):
+        """The clock."""
+        self.clocks_asked += 1
+        return self.clock
+
+    def take(self, topic, payload, retained=False):
+        self.commands.take(topic, payload, retained, self.rig.now)
+        return self
+
+    def request(self, publish, now):
+        """The support bundle."""
+
+
+def test_nothing_is_allowed_as_it_comes():
+    world = World()
+    assert sorted(world.commands.topics()) == ["homeassistant/status", "t/support/set"]
+    for name in ("charge_mosfet", "discharge_mosfet"):
+        world.take(f"t/bms1/{name}/set", b"OFF")
+    assert world.rig.run(5).writes == [] and world.reports == []
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_only_what_is_allowed_is_listened_to(name):
+    assert len(World(name).commands.topics()) == 3
+
+
+@pytest.mark.parametrize(
+    "payload", [b"on", b"On", b"ON ", b" ON", b"ON\n", b"1", b"true", b"\x00", b"OFF\xff", b"ONOFF", b"O" * 999]
+)
+def test_anything_but_the_exact_word_is_refused_with_a_sentence(payload):
+    world = World("charge_mosfet").take("t/bms1/charge_mosfet/set", payload)
+    assert world.rig.run(5).writes == []
+    assert len(world.reports) == 2 and world.reports[1].startswith("Charge MOSFET: refused, ON or OFF is understood")
+    assert len(world.reports[1]) < 255 and world.reports[1].isprintable()
+
+
+@pytest.mark.parametrize(
+    "payload", [b"101", b"-1", b"57,3", b"57.31", b"1e1", b"nan", b"0x10", b".5", b"5.", b"", b" 5", b"1000000"]
+)
+def test_a_state_of_charge_that_is_none_is_refused_without_asking_the_time(payload):
+    world = World("soc").take("t/bms1/soc/set", payload)
+    assert world.rig.run(5).writes == [] and world.clocks_asked == 0
+    assert len(world.reports) == 1 + bool(payload)
+
+
+def test_tenths():
+    assert [tenths(word) for word in ("0", "5", "57.3", "99.9", "100", "100.0", "007")] == [0, 50, 573, 999, 1000, 1000, 70]
+
+
+def test_a_retained_order_is_not_carried_out():
+    world = World(", ".join(CONTROLS))
+    for name in ("charge_mosfet", "discharge_mosfet", "soc", "restart"):
+        world.take(f"t/bms1/{name}/set", b"OFF", retained=True).take(f"t/bms1/{name}/set", b"PRESS", retained=True)
+    assert world.rig.run(5).writes == [] and all("retained" in report for report in world.reports[1:])
+
+
+def test_the_time_is_not_asked_for_when_the_order_would_be_refused_anyhow():
+    world = World("soc charge_mosfet").take("t/bms1/charge_mosfet/set", b"OFF")
+    for _ in range(5):
+        world.take("t/bms1/soc/set", b"50")
+    assert world.clocks_asked == 0 and "refused" in world.reports[-1]
+    world.rig.run(5)
+    world.clock = None
+    world.take("t/bms1/soc/set", b"50")
+    assert world.clocks_asked == 1 and "time is not known" in world.reports[-1]
+    assert [command for command, _ in world.rig.run(5).writes] == [CHARGE]
