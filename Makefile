@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: bench bundle chaos clean demo help install lint rows screens size soak test test-homeassistant types unit
+.PHONY: faults bench bundle chaos clean demo help install lint rows screens size soak test test-homeassistant types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -68,3 +68,6 @@ clean:
 
 bench: .venv/ready
 	$(BIN)/python -m host.bench
+
+faults: .venv/ready
+	$(BIN)/python -m host.faults $(ARGS)
