@@ -15,7 +15,8 @@ SHORT = 3  # lines of a screen with 32 rows of dots
 TALL = 6  # and of one with 64
 UNKNOWN = "--"
 FULL = 1000  # `bar` of a full battery: 100.0 %
-BIG = 4  # large characters; they are as wide as eight small ones
+BIG = 4  # large characters
+BESIDE_BIG = " " * 8  # they are as wide as eight small ones
 LEAST_RANGE = 60  # mV that the cells' bars span at least: with less a healthy pack would look like mountains
 BAR_HEIGHTS = {SHORT: 11, TALL: 18}  # dots
 
@@ -34,7 +35,7 @@ Page = namedtuple(
 
 def starting(version, waiting_for, rows=SHORT):
     """The first page: who this is and what is waited for."""
-    return _text_page(["Daly MQTT " + version] + wrap(waiting_for), rows)
+    return _text_page(["Daly MQTT " + version] + wrap(waiting_for)[: rows - 1], rows)
 
 
 def no_bms(link, version, trouble, rows=SHORT):
@@ -93,11 +94,9 @@ _WIFI_WORDS = (
 
 def overview(pack, rows=SHORT, notice=""):
     """State of charge, voltage, current, power, and how full the battery is. `notice` takes the last line."""
-    indent = " " * (2 * BIG)
-    width = COLUMNS - 2 * BIG
     lines = [
-        indent + _between(_short(pack, "pack_voltage"), _short(pack, "current"), width),
-        indent + _between("", _watts(pack), width),
+        _between(BESIDE_BIG + _short(pack, "pack_voltage"), _short(pack, "current")),
+        _between(BESIDE_BIG, _watts(pack)),
         notice if rows == SHORT else "",
     ]
     if rows == TALL:
@@ -142,9 +141,10 @@ def energy(pack, rows=SHORT, notice=""):
 def network(address, signal, broker, version, rows=SHORT, notice=""):
     """Our address, the Wi-Fi's signal in dBm, the broker as host:port, our version; None for what is not known."""
     decibels = "" if signal is None else f"{signal} dBm"
-    lines = [address or "no Wi-Fi", _between(decibels, "v" + version), broker]
+    notice = _plain(notice)
+    lines = [_plain(address or "no Wi-Fi"), _between(decibels, "v" + version), _plain(broker)]
     if rows == TALL:
-        lines = ["Daly MQTT " + version, "", lines[0], decibels, broker, notice]
+        lines = ["Daly MQTT " + version, "", lines[0], decibels, lines[2], notice]
     elif notice:
         lines[2] = notice
     return Page(_fitted(lines, rows), "", None, b"")
@@ -195,7 +195,7 @@ def wrap(text, width=COLUMNS):
 
 def first_words(text):
     """What one line holds of a sentence: all before the first colon, or whole words."""
-    text = text.split(":")[0]
+    text = _plain(text.split(":")[0])
     return text if len(text) <= COLUMNS else wrap(text)[0]
 
 
@@ -204,8 +204,10 @@ def _text_page(lines, rows):
 
 
 def _fitted(lines, rows):
-    """Exactly `rows` lines, none too long, nothing in them that cannot be drawn."""
-    return tuple([_plain(line)[:COLUMNS] for line in (lines + [""] * rows)[:rows]])
+    """Exactly `rows` lines, none too long."""
+    while len(lines) < rows:
+        lines.append("")
+    return tuple([line if len(line) <= COLUMNS else line[:COLUMNS] for line in lines])
 
 
 def _plain(text):
@@ -278,7 +280,8 @@ def _range(pack, what, unit):
 
 def _remaining_time(pack):
     for key, words in (("time_to_full", "full in "), ("time_to_empty", "empty in ")):
-        minutes = pack.raw(key)
-        if minutes is not None:
+        hundredths = pack.raw(key)  # of an hour
+        if hundredths is not None:
+            minutes = hundredths * 60 // 100
             return words + (f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min")
     return _shown(pack, "mode")

@@ -77,9 +77,6 @@ def test_large_currents_lose_their_decimal_not_a_digit(current, shown):
     assert shown in pages.overview(battery("current=" + current).pack).lines[0]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="pages.py _remaining_time takes hundredths of an hour for minutes"
-)
 @pytest.mark.parametrize(("current", "shown"), [("-12.4", "empty in 12 h 30 min"), ("57.4", "full in 2 h")])
 def test_the_time_that_is_left_is_the_one_that_is_published(current, shown):
     # 57.3 % of 280 Ah at -12.4 A, as whole quarters: 12.50 h are published
@@ -173,6 +170,62 @@ def test_reasons_for_no_bms_are_whole():
     """Nothing of them is cut off at the end of a line."""
     for options in WITHOUT_BMS:
         assert all(len(line) <= COLUMNS for line in battery(options, 30).poller.link.short)
+
+
+NETWORK = {  # what the session says, whether there is Wi-Fi -> what the screen says, line by line
+    ("No Wi-Fi", False): ["Joining Wi-Fi ..."],
+    ("No Wi-Fi", True): ["Calling broker ..."],
+    ("connecting", True): ["Calling broker ..."],
+    ('No Wi-Fi "Cellar": Authentication failure', False): ["No Wi-Fi: wrong", "password?"],
+    ('No Wi-Fi "Cellar": Unknown failure 15', False): ["No Wi-Fi: wrong", "password?"],
+    ('No Wi-Fi "Cellar": No network with that ssid', False): [
+        'No Wi-Fi "Cellar" not',
+        "found: name right?",
+        "2.4 GHz? near enough?",
+    ],
+    ('No Wi-Fi "Cellar": Unknown failure 3', False): ['No Wi-Fi "Cellar":', "Unknown failure 3"],
+    ("No broker 192.168.1.9:1883: connection refused", True): ["No broker", "192.168.1.9:1883:", "connection refused"],
+    ("MQTT_BROKER missing", True): ["MQTT_BROKER missing"],
+}
+
+
+@pytest.mark.parametrize("said", NETWORK)
+def test_network_trouble_is_told_in_full_words(said):
+    [page] = pages.message(pages.network_words(*said))
+    assert is_drawable(page, SHORT) and [line for line in page.lines if line] == NETWORK[said]
+
+
+def test_nothing_wrong_with_the_network_is_nothing_to_say():
+    assert pages.network_words(None, True) == "" and pages.first_words("") == ""
+
+
+def test_one_line_holds_what_comes_before_the_colon_or_whole_words():
+    assert pages.first_words("No broker 192.168.1.9:1883: no answer") == "No broker 192.168.1.9"
+    assert pages.first_words("No broker homeassistant.local:1883: name not found") == "No broker"
+
+
+@HEIGHTS
+def test_from_the_first_second_it_says_who_it_is_and_what_it_waits_for(rows):
+    page = pages.starting("12.34.56", "starting ...", rows)
+    assert is_drawable(page, rows) and "12.34.56" in page.lines[0] and page.lines[1] == "starting ..."
+    page = pages.no_bms(Wire().poller.link.short, "12.34.56", pages.network_words("connecting", False), rows)
+    assert "12.34.56" in page.lines[0] and page.lines[1].startswith("Looking for BMS") and page.lines[-1] == "Joining Wi-Fi ..."
+
+
+@HEIGHTS
+def test_the_network_page(rows):
+    text = "\n".join(pages.network("192.168.100.200", -58, "192.168.1.10:1883", "12.34.56", rows).lines)
+    assert all(part in text for part in ("192.168.100.200", "-58 dBm", "192.168.1.10:1883", "12.34.56"))
+    assert "no Wi-Fi" in " ".join(pages.network(None, None, "x:1", "1.0.0", rows).lines)
+
+
+def test_a_silent_bms_leaves_no_number_behind():
+    wire = battery()
+    wire.set("silent", 1)
+    wire.run(30)
+    for make in READINGS:
+        page = make(wire.pack)
+        assert not re.search(r"\d", " ".join(words(page))) and page.bar is None and not any(page.cells)
 
 
 # words from outside

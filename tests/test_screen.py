@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
+from app.hardware import make_screen
 from app.settings import Settings
 from display.screen import MESSAGE_REDRAWS, MOST_PROBLEMS, REDRAW_MS, Screen
+from host import chip, displays
+from host.ssd1306 import SSD1306
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -262,6 +265,44 @@ def test_a_panel_that_is_pulled_off_is_let_go_and_found_again():
     rig.run(40)
     assert len(rig.panels) == 2 and any("52.7V" in text(page) for page in rig.run(20))
     assert rig.panel.brightness == 60
+
+
+def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
+    """With the real displayio and driver: the pins are free again, and what stood there is drawn anew."""
+    module = SSD1306()
+    devices = {0x3C: module}
+    monkeypatch.setattr(chip, "devices", devices)
+    displays.install()
+    rig = Rig()
+    screen = make_screen(rig.settings, [], "1.2.3")
+    screen.watch(rig.wire.poller, rig.session, rig.radio)
+
+    def run(seconds):
+        for _ in range(seconds * 20):
+            screen.tick(rig.now)
+            rig.now = (rig.now + 50) % WRAP
+
+    run(2)
+    seen = module.image().tobytes()
+    devices.clear()
+    run(60)
+    devices[0x3C] = put_back = SSD1306()
+    run(32)
+    assert put_back.visible and len(set(put_back.image().tobytes())) > 1 and seen != bytes(len(seen))
+    assert len(capsys.readouterr().out.splitlines()) == 2  # that it is gone, and once that there is none
+    screen._panel.close()
+
+
+def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(chip, "devices", {})
+    displays.install()
+    screen = make_screen(Settings(GOOD), [], "1.2.3")
+    rig = Rig()
+    screen.watch(rig.wire.poller, rig.session, rig.radio)
+    for _ in range(2000):
+        screen.tick(rig.now)
+        rig.now = (rig.now + 100) % WRAP
+    assert capsys.readouterr().out.count("No OLED: No pull up found") == 1
 
 
 @pytest.mark.parametrize("start", [0, WRAP - 1000, WRAP // 2])
