@@ -1,17 +1,16 @@
 """What is known of the battery right now: one integer a reading, or None. Performs no I/O and has no clock.
 
 A value gets in only when the BMS said it and it is believed, and leaves when it is too old: nothing here is ever guessed.
-Believed is what is possible and
-- within `near` of the reading before or of the value known, always;
-- on a clean line also what changed by no more than the row's `jump`, and what is heard for the first time;
-- unless it contradicts another reading: then it must be said twice, too.
-On a line where frames are damaged one damaged frame in 256 has a right sum, so there every change must be said twice.
+On a clean line a possible value is believed at once, unless it jumps (the table's `jump`) or contradicts another reading
+(`doubt`): then it must be said again. On a line where frames are damaged one damaged frame in 256 has a right sum, so there
+every change must be said again. Measured values are seldom the same twice, so of the last three (what is known, the reading
+before, this one) the middle one is believed: it is one that was said, and one slip alone is never in the middle.
 """
 
 from adafruit_ticks import ticks_diff
 
 from .energy import COUNTERS, EnergyMeter
-from .registers import BITS, CHOICE, DATE, FLAG, READING, READINGS, REGISTERS, SLOTS, TEXT
+from .registers import BITS, CHOICE, DATE, FLAG, NUMBER, READING, READINGS, REGISTERS, SLOTS, TEXT
 from .text import decimal_text
 from .truth import contradicts_mode
 
@@ -28,6 +27,7 @@ class Pack:
     def __init__(self):
         self._raw: list = [None] * SLOTS
         self._heard: list = [None] * SLOTS  # the reading before, believed or not
+        self._heard_at = [0] * SLOTS  # its ticks
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
         self._says_zeros = False  # the last answer that cannot be all zero was
         self._zeros = 0  # all-zero answers in a row to the register `_zero_command`
@@ -41,7 +41,8 @@ class Pack:
             self.layout[key] = None
         self.layout_changes = 0
         self.energy = EnergyMeter()
-        self.rejected = 0  # values that were impossible, or doubtful and not said twice
+        self.rejected = 0  # values that were impossible, or not believed at once
+        self.retracted = 0  # jumps that were not there any more in the next reading
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
 
@@ -207,7 +208,7 @@ class Pack:
         return True
 
     def _take_value(self, row, index, payload, now, noisy):
-        """Decode and keep one value; False when it must be said again to be believed."""
+        """Decode one value and keep what is to be believed now; False when it must be said again to be believed."""
         raw = _decode(row, payload, index)
         if raw is None:
             self.rejected += 1
@@ -215,21 +216,45 @@ class Pack:
         if self.inverted and row.factor < 0:
             raw = -raw
         slot = row.slot + index
-        believed = self._is_believed(row, slot, raw, noisy)
-        self._heard[slot] = raw
+        trusted = not noisy and not self._jumps(row, slot, raw) and (row.doubt is None or not row.doubt(self, raw))
+        if trusted and self._jumps(row, slot, self._heard[slot]):
+            self.retracted += 1
+        believed = trusted or self._is_confirmed(row, slot, raw)
         if believed:
             self.put(row, index, raw, now)
         else:
             self.rejected += 1
+            believed = self._believe_earlier(row, index, raw) or (row.kind == NUMBER and row.jump is None)
+        self._heard[slot] = raw
+        self._heard_at[slot] = now
         return believed
 
-    def _is_believed(self, row, slot, raw, noisy):
+    def _jumps(self, row, slot, raw):
+        """Whether a value is further from what is known than a pack changes from one reading to the next."""
         known = self._raw[slot]
-        if _is_near(row, raw, self._heard[slot]) or _is_near(row, raw, known):
+        return known is not None and raw is not None and row.jump is not None and abs(raw - known) > row.jump
+
+    def _is_confirmed(self, row, slot, raw):
+        """Whether a value was said before, or is the middle one of the last three: this, the one before and the known."""
+        known = self._raw[slot]
+        heard = self._heard[slot]
+        if raw == known:
             return True
-        if noisy or (row.doubt is not None and row.doubt(self, raw)):
+        if heard is None or not _is_measured(row):
+            return raw == heard
+        if known is None:
+            return abs(raw - heard) <= row.jump
+        return abs(raw - known) <= 1 or known < raw <= heard or heard <= raw < known  # 1: the last digit's natural play
+
+    def _believe_earlier(self, row, index, raw):
+        """Where the reading before is the middle one of the last three, it is confirmed now."""
+        slot = row.slot + index
+        known = self._raw[slot]
+        heard = self._heard[slot]
+        if known is None or heard is None or not _is_measured(row) or not (known < heard < raw or raw < heard < known):
             return False
-        return known is None or row.jump is None or abs(raw - known) <= row.jump
+        self.put(row, index, heard, self._heard_at[slot])
+        return True
 
     def _count_energy(self, now):
         power = self.raw("power")
@@ -261,11 +286,9 @@ class Pack:
                     self._raw[slot] = None
 
 
-def _is_near(row, raw, other):
-    """Whether two readings are the same but for the natural play of a measurement: a 32nd of the row's jump."""
-    if other is None or not row.jump or row.kind == TEXT:
-        return raw == other
-    return abs(raw - other) <= 1 + row.jump // 32
+def _is_measured(row):
+    """Whether readings have a natural play, so that two are seldom the same."""
+    return row.kind == NUMBER and row.jump
 
 
 def _may_be_zero(row):

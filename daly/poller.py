@@ -6,7 +6,7 @@ an answer is asked again in its next turn, so that silence on one never keeps th
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from .frames import FIRST_HOST_ADDRESS, FrameReader, Request
+from .frames import FIRST_HOST_ADDRESS, LENGTH, PAYLOAD_LENGTH, FrameReader, Request
 from .link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
 from .pacing import Pacing
 from .registers import REGISTERS
@@ -15,7 +15,14 @@ from .sign import CurrentSign
 from .trace import DAMAGED, RECEIVED, SENT, Trace
 
 # Frames of one answer follow each other without a pause in all captures; USB adapters deliver them in lumps of 16 ms.
-FRAME_TIMEOUT_MS = 60
+# So an answer that has begun is over when the line is quiet for so long; more for a board that was seen to pause longer.
+PAUSE_MS = 25
+FRAME_MS = 14  # a frame lasts 13.5 ms
+LONGEST_PAUSE_MS = 200
+FRAME_TIMEOUT_MS = 100  # the next good frame of an answer comes within this time, though the line is not quiet
+BEGUN = 9  # bytes of no good frame that are an answer, damaged (Louisvdw#165: cut off after 9), rather than noise before it
+DAMAGED_PAUSE_MS = 5  # the same when the one frame that was to come has come, but damaged
+AGAIN = 2  # times in a row that a damaged answer is asked for again at once
 # So long more frames are listened for behind an answer, as long as it is not known that this board sends none.
 TAIL_MS = 16
 # A line that is never quiet is noise: ask all the same.
@@ -24,15 +31,15 @@ QUIET_TIMEOUT_MS = 300
 OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
 # A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
-OPTIONAL_AFTER_TIMEOUTS = 5
-OPTIONAL_PERIOD_MS = 60000
-UNHEARD_AFTER_TIMEOUTS = 3  # the same for a command that was never answered
+UNKNOWN_AFTER_TIMEOUTS = 3
+UNKNOWN_PERIOD_MS = 60000
+MUTE_AFTER_TIMEOUTS = 20  # the same for a command that was answered before: of five frames one may be lost for hours
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 200
 ONCE_AGAIN_MS = 2500
 # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right sum, and before that one
-# about 255 others are seen to be wrong.
-NOISY_MS = 300000
+# about 255 others are seen to be wrong. An hour costs little: a change is believed one reading later.
+NOISY_MS = 3600000
 
 STALE_AFTER_MS = 3000  # no reading is forgotten sooner
 ORDER_MS = 150  # quiet after something was written
@@ -83,6 +90,10 @@ class Poller:
         self._asked_at = 0
         self._deadline = 0
         self._first_heard = None  # when the first frame of the pending answer came
+        self._pause_ms = PAUSE_MS
+        self._cut_short = None  # index of the register whose answer has just been taken for over before it was whole
+        self._again = 0  # times the pending register has been asked again at once
+        self._ask_again = False
         self._before = [0, 0, 0]  # echoes, discarded bytes, strangers at the time of the request
         self._tail_of = None  # index of the register whose answer may have more frames coming
         self._tail_seen = 0
@@ -169,12 +180,22 @@ class Poller:
             self._ask_all(now)
         self._expire(now)
         if self._pending is not None or self._search.greeting is not None:
-            if ticks_diff(now, self._deadline) < 0:
+            if ticks_diff(now, self._deadline) < 0 and not self._is_cut_short(now):
                 return None
             self._time_out(now)
         if not self._is_quiet(now):
             return None
         return self._ask_next(now)
+
+    def _is_cut_short(self, now):
+        """Whether the answer has begun, but not all of it was good, and nothing more comes."""
+        if self._pending is None or self._last_byte is None:
+            return False
+        damaged = self.reader.discarded + self.reader.partial() - self._before[1]
+        is_whole = damaged >= LENGTH and self._pending.frames == 1
+        if ticks_diff(now, self._last_byte) < (DAMAGED_PAUSE_MS if is_whole else self._pause_ms):
+            return False
+        return self._seen != 0 or damaged >= BEGUN
 
     # asking
 
@@ -210,6 +231,10 @@ class Poller:
         if self._search.greeting is not None:
             self._begin(now, 1000)  # 137 bytes at the most
             return self._search.greeting[1]
+        if self._ask_again:
+            self._ask_again = False
+            return self._ask(now)
+        self._again = 0
         # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves,
         # and not in the very first round: until then nothing is published.
         if self._periods[0] and self._turn != 0 and self._is_due(0, now) and (self.complete or not self.online):
@@ -301,20 +326,27 @@ class Poller:
         tail = self._tail_of
         if tail is None or self.reader.command != REGISTERS[tail].command or self.reader.address != self._board_number:
             self.strangers += 1
-            for index, register in enumerate(REGISTERS):
-                if register.frames > 1 and register.command == self.reader.command:
-                    self._tail[index] = None  # this board sends more than was thought
+            self._learn_from_stranger()
             return
         self.frames += 1
         self._tail_seen += 1
         if self._tail_seen == self._tail[tail]:
             self._tail_of = None
         else:
-            self._tail_end = ticks_add(self._last_byte, FRAME_TIMEOUT_MS)
+            self._tail_end = ticks_add(self._last_byte, self._pause_ms + FRAME_MS)
+
+    def _learn_from_stranger(self):
+        """This board may send more frames than was thought, or pause longer between them."""
+        for index, register in enumerate(REGISTERS):
+            if register.frames > 1 and register.command == self.reader.command:
+                self._tail[index] = None
+                if self._cut_short == index:
+                    self._pause_ms = min(LONGEST_PAUSE_MS, 2 * self._pause_ms)
+        self._cut_short = None
 
     def _take_numbered_frame(self, now):
         number = self.reader.payload[0]
-        if number > LAST_FRAME:
+        if number > LAST_FRAME or self._is_blank():
             self.strangers += 1
             return
         width = self._pending.width
@@ -325,18 +357,30 @@ class Poller:
         self._seen = self._seen & ((1 << number) - 1) | 1 << number
         self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
         first = self._learn_first_frame()
-        if first is not None and self._has_frames(first):
+        if first is not None and (self._has_frames(first) or self._is_last_frame(number, first)):
             if self._tail[self._turn] != 0:
                 self._tail_of = self._turn
                 self._tail_seen = 0
-                self._tail_end = ticks_add(now, TAIL_MS if self._tail[self._turn] is None else FRAME_TIMEOUT_MS)
+                wait_ms = TAIL_MS if self._tail[self._turn] is None else self._pause_ms + FRAME_MS
+                self._tail_end = ticks_add(now, wait_ms)
             self._believe_frames(first, now)
+
+    def _is_blank(self):
+        """Whether a frame is all zero: a confused board's answer to everything, not a frame number 0."""
+        for i in range(PAYLOAD_LENGTH):
+            if self.reader.payload[i]:
+                return False
+        return True
 
     def _stage(self, at, begin, size):
         """Copy a piece of the payload; byte by byte, because slices are objects on the heap."""
         payload = self.reader.payload
         for i in range(size):
             self._staged[at + i] = payload[begin + i]
+
+    def _is_last_frame(self, number, first):
+        """Whether no more frames come that are wanted; a last frame alone is left over from an older answer (mpp-solar#516)."""
+        return number == first + self._frames_wanted(self._pending) - 1 and self._seen != 1 << number
 
     def _learn_first_frame(self):
         """Whether this board numbers its frames from 0 or from 1; None while not sure.
@@ -360,17 +404,27 @@ class Poller:
         return self._seen & wanted == wanted
 
     def _believe_frames(self, first, now):
+        """What has arrived is true; what is missing is asked for soon."""
+        whole = self._has_frames(first)
         self._seen >>= first
-        return self._believe(self._from_first[self._pending.width] if first else self._staged, now)
+        self._believe(self._from_first[self._pending.width] if first else self._staged, now)
+        if not whole:
+            self._settled[self._turn] = False
+            self._wait(0, now)
 
     def _believe(self, payload, now):
         """The pending request is answered."""
         register = self._pending
+        self._cut_short = None
         if self._search.probing:
             self.link.other_address = self._search.address
             self._fail(STRANGER, now)
             return
-        believed = self.pack.take(register, payload, self._seen, now, self._is_noisy(now))
+        retracted = self.pack.retracted
+        # what is asked once must not be a slip for ever
+        believed = self.pack.take(register, payload, self._seen, now, register.period_ms is None or self._is_noisy(now))
+        if self.pack.retracted != retracted:
+            self._noise_at = now
         if believed is None:
             self._fail(ZEROS, now)
             return
@@ -416,15 +470,18 @@ class Poller:
             return
         first = self._first_frame[self._turn]
         if self._pending.frames > 1 and self._seen and first in (0, 1):
-            self._believe_frames(first, now)  # what has arrived is true; the rest is asked for at once
-            self._settled[self._turn] = False
-            self._wait(0, now)
+            self._believe_frames(first, now)
+            self._cut_short = self._turn
             return
         self.timeouts += 1
         outcome = self._outcome()
-        if outcome == NOTHING and not self._misses[self._turn]:  # again and again the same one: it is not known here
+        # a command that is ignored again and again is not known here, and a board that is silent for longer is asleep
+        if outcome == NOTHING and not self._misses[self._turn] and not self._silence:
             self.pacing.ignored()
         self._fail(outcome, now)
+        if outcome == NOISE and self.online and self._again < AGAIN:
+            self._again += 1
+            self._ask_again = True
 
     def _outcome(self):
         if self.echoes != self._before[0]:
@@ -454,7 +511,7 @@ class Poller:
 
     def _postpone(self, register, now):
         """Decide when a register that did not answer is asked again."""
-        limit = OPTIONAL_AFTER_TIMEOUTS if self._answered[self._turn] else UNHEARD_AFTER_TIMEOUTS
+        limit = MUTE_AFTER_TIMEOUTS if self._answered[self._turn] else UNKNOWN_AFTER_TIMEOUTS
         unknown = self.online and self._misses[self._turn] >= limit
         if unknown and register.command not in self.link.unanswered:
             self.link.unanswered.append(register.command)
@@ -462,7 +519,7 @@ class Poller:
             self._settled[self._turn] = unknown
             self._wait(ONCE_AGAIN_MS, now)
         else:
-            self._wait(OPTIONAL_PERIOD_MS if unknown else 0, now)
+            self._wait(UNKNOWN_PERIOD_MS if unknown else 0, now)
 
     def _forget_unanswered(self, register):
         if register.command in self.link.unanswered:
