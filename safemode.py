@@ -25,11 +25,15 @@ def is_accident(reason):
 
 
 def count(nvm):
-    """How many safe modes in a row, this one included; kept in the chip's memory."""
-    kept = bytes(nvm[NVM_AT : NVM_AT + 3])
-    number = min(kept[2] + 1, 255) if kept[:2] == b"SM" else 1
-    nvm[NVM_AT : NVM_AT + 3] = b"SM" + bytes((number,))
-    return number
+    """How many safe modes in a row, this one included; kept in the chip's memory. One that fails must not keep us here."""
+    try:
+        kept = bytes(nvm[NVM_AT : NVM_AT + 3])
+        number = min(kept[2] + 1, 255) if kept[:2] == b"SM" else 1
+        nvm[NVM_AT : NVM_AT + 3] = b"SM" + bytes((number,))
+        return number
+    except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        print("Safe modes are not counted:", error)
+        return LIMIT
 
 
 if __name__ == "__main__" and is_accident(supervisor.runtime.safe_mode_reason):

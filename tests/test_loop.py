@@ -1,0 +1,168 @@
+"""The loop: a job that fails rests and the others go on; the watchdog is fed by progress only; passes are measured."""
+
+import pytest
+
+from app import loop as loop_module
+from app.loop import LONGEST_REST_MS, VITAL_FAILURES, Loop, describe
+from app.watch import JOIN_LIMIT_S, WATCHDOG_S
+from mqtt import wire
+
+
+class Clock:
+    """Ticks that pass only when told; they wrap on the way."""
+
+    def __init__(self, now=2**29 - 3000):
+        self.now = now
+
+    def __call__(self):
+        return self.now % 2**29
+
+    def sleep(self, seconds):
+        self.now += max(1, round(1000 * seconds))
+
+
+class Job:
+    """Notes when it is called; `fails` while it is to raise, `takes` milliseconds of the clock."""
+
+    def __init__(self, clock):
+        self.called = []
+        self.fails = False
+        self.takes = 0
+        self._clock = clock
+
+    def __call__(self, now):
+        assert now == self._clock()
+        self.called.append(self._clock.now)
+        self._clock.now += self.takes
+        if self.fails:
+            raise self.fails if isinstance(self.fails, Exception) else ValueError("broken")
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+class Bench:
+    """A loop of a vital job "bms" and another one; `fed` are the times at which the watchdog was fed."""
+
+    def __init__(self, clock, vital="bms"):
+        self.clock = clock
+        self.bms, self.other = Job(clock), Job(clock)
+        self.fed = []
+        jobs = [("bms", self.bms), ("other", self.other)]
+        self.loop = Loop(clock, jobs, lambda: self.fed.append(clock.now), vital)
+
+    def run(self, seconds, step_ms=10):
+        end = self.clock.now + 1000 * seconds
+        while self.clock.now < end:
+            self.loop.step()
+            self.clock.now += step_ms
+
+
+def pauses(times):
+    return [after - before for before, after in zip(times, times[1:])]
+
+
+def test_jobs_are_called_in_every_pass_and_time_wraps(clock):
+    bench = Bench(clock)
+    bench.run(10)
+    assert len(bench.bms.called) == len(bench.other.called) == len(bench.fed) == 1000
+
+
+def test_a_job_that_fails_rests_longer_and_longer_and_the_others_go_on(clock, capsys):
+    bench = Bench(clock)
+    bench.other.fails = True
+    bench.run(3600)
+    assert len(bench.bms.called) == 360000
+    rests = pauses(bench.other.called)
+    assert rests[:6] == [1000, 2000, 4000, 8000, 16000, 32000] and set(rests[6:]) == {LONGEST_REST_MS}
+    assert max(pauses(bench.fed)) <= 20
+    assert bench.loop.failures == len(bench.other.called) and bench.loop.last_failure == "other: ValueError broken"
+    assert "Traceback" in capsys.readouterr().err
+    bench.other.fails = False
+    bench.run(120)
+    assert pauses(bench.other.called)[-1] == 10  # once it has gone well, it is called as ever
+    bench.other.fails = True
+    bench.run(1)
+    bench.other.fails = False
+    bench.run(10)
+    assert max(pauses(bench.other.called)[-800:]) <= 1010  # and its rests begin anew
+
+
+def test_the_watchdog_is_not_fed_while_the_vital_job_fails(clock):
+    bench = Bench(clock)
+    bench.run(5)
+    fed = len(bench.fed)
+    bench.bms.fails = True
+    bench.run(10)
+    assert len(bench.fed) == fed
+    bench.bms.fails = False
+    bench.run(20)
+    assert len(bench.fed) > fed
+
+
+def test_a_vital_job_that_keeps_failing_ends_the_loop_before_the_watchdog_bites(clock):
+    bench = Bench(clock)
+    bench.run(1)
+    bench.bms.fails = True
+    begun = clock.now
+    with pytest.raises(RuntimeError, match="bms: ValueError broken"):
+        bench.run(3600)
+    assert len([at for at in bench.bms.called if at >= begun]) == VITAL_FAILURES + 1
+    assert clock.now - begun < 1000 * WATCHDOG_S
+
+
+def test_without_a_vital_job_the_loop_feeds_all_the_same(clock):
+    """With wrong pins there is no BMS, and still somebody who wants to read that on the screen."""
+    bench = Bench(clock, vital=None)
+    bench.other.fails = True
+    bench.run(10)
+    assert len(bench.fed) == 1000
+
+
+def test_the_longest_pass_is_told_once(clock):
+    bench = Bench(clock)
+    bench.run(1)
+    bench.other.takes = 700
+    bench.run(1)
+    bench.other.takes = 0
+    bench.run(1)
+    assert bench.loop.take_longest_ms() == 700
+    bench.run(1)
+    assert bench.loop.take_longest_ms() == 0
+
+
+def test_the_heap_is_swept_at_known_points_only(clock, monkeypatch):
+    swept = []
+    monkeypatch.setattr(loop_module.gc, "collect", lambda: swept.append(clock.now))
+    Bench(clock).run(60)
+    assert len(swept) == 12 and set(pauses(swept)) == {loop_module.COLLECT_MS}
+
+
+def test_a_rest_does_not_outlive_the_wrap_of_the_ticks(clock):
+    clock.now = 2**29 - 500
+    bench = Bench(clock)
+    bench.other.fails = True
+    bench.run(400)
+    assert max(pauses(bench.other.called)) == LONGEST_REST_MS
+
+
+def test_a_failure_is_described_in_80_characters():
+    assert describe("mqtt", OSError(113, "no route")) == "mqtt: OSError [Errno 113] no route"
+    assert len(describe("x", ValueError(500 * "y"))) == 80
+
+
+def test_it_runs_until_something_escapes(clock, monkeypatch):
+    monkeypatch.setattr(loop_module.time, "sleep", clock.sleep)
+    bench = Bench(clock)
+    bench.bms.fails = True
+    with pytest.raises(RuntimeError):
+        bench.loop.run()
+
+
+def test_the_watchdog_is_longer_than_the_longest_waiting_and_shorter_than_a_minute():
+    name_lookup_s = 21  # lwIP: three servers of 7 s
+    assert JOIN_LIMIT_S + wire.PATIENCE_MS / 1000 < WATCHDOG_S
+    assert name_lookup_s + wire.CONNECT_TIMEOUT_S + wire.PATIENCE_MS / 1000 < WATCHDOG_S < 60
+    assert sum(1 << n for n in range(VITAL_FAILURES)) + wire.PATIENCE_MS / 1000 < WATCHDOG_S
