@@ -1,5 +1,7 @@
 """The loop: a job that fails rests and the others go on; the watchdog is fed by progress only; passes are measured."""
 
+import itertools
+
 import pytest
 
 from app import loop as loop_module
@@ -61,7 +63,7 @@ class Bench:
 
 
 def pauses(times):
-    return [after - before for before, after in zip(times, times[1:])]
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def test_jobs_are_called_in_every_pass_and_time_wraps(clock):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.keeper import Keeper, find_decimal
 from app.memory import INTERVAL_MS, MOST_STARTS, WRITES_PER_DAY, Memory
 from daly.energy import COUNTERS, EnergyMeter
+from daly.pack import Pack
 
 HALF = 2**28  # ticks_diff knows no longer times
 DAY_MS = 86400000
@@ -215,8 +216,9 @@ class Meter(EnergyMeter):
 
 
 def keeper_of(nvm, totals_said=None, now=0):
-    meter = Meter()
-    keeper = Keeper(Memory(nvm, now), meter, "t")
+    pack = Pack()
+    pack.energy = meter = Meter()
+    keeper = Keeper(Memory(nvm, now), pack, "t")
     if totals_said is not None:
         keeper.hear("t/bms1/energy", b'{"energy_charged":0.000,"energy_discharged":%d.%03d}' % divmod(totals_said, 1000))
     return keeper, meter
