@@ -6,19 +6,21 @@ published: a number that is corrected a moment later would be a dip or a jump in
 """
 
 from daly.energy import COUNTERS
+from daly.registers import READING
 
 LARGEST = 10**10  # Wh or mAh: nobody's battery; beyond, it is not our own state
 
 
 class Keeper:
-    """Loads the counters of `energy`, and writes them to `memory` as often as its wear budget allows.
+    """Loads the energy counters of `pack`, and writes them to `memory` as often as its wear budget allows.
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state.
     """
 
-    def __init__(self, memory, energy, base):
+    def __init__(self, memory, pack, base):
         self._memory = memory
-        self._energy = energy
+        self._pack = pack
+        self._energy = pack.energy
         self._kept = memory.totals
         self._before = list(memory.totals or (0, 0, 0, 0))  # the totals at the start
         self._retained = [0, 0, 0, 0]
@@ -26,7 +28,7 @@ class Keeper:
         self.topics = tuple(self._missing)
         self.loaded = False  # the broker has been asked
         self._wants_to_save = False
-        energy.load(self._before)
+        self._energy.load(self._before)
 
     @property
     def heard_all(self):
@@ -53,6 +55,7 @@ class Keeper:
             for index in range(len(totals)):
                 totals[index] += max(self._retained[index], self._before[index])
             self._energy.load(totals)
+            self._correct()
         self._wants_to_save = True
 
     def tick(self, now):
@@ -67,6 +70,12 @@ class Keeper:
         if totals != self._kept:
             self._kept = self._memory.totals = totals
             self._memory.save()
+
+    def _correct(self):
+        """What is about to be published must not be what was known before the broker was heard."""
+        for counter in COUNTERS:
+            if self._pack.raw(counter) is not None:
+                self._pack.put(READING[counter], 0, self._energy.total(counter), self._pack.said_at(counter))
 
     def _totals(self):
         return tuple([self._energy.total(counter) for counter in COUNTERS])

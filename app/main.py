@@ -57,7 +57,7 @@ def main():
     health.problems = problems
     jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack.energy, settings.base_topic)
+    keeper = Keeper(memory, poller.pack, settings.base_topic)
     jobs.append(("memory", keeper.tick))
     publisher = make_publisher(settings, identity, poller, health)
     control = Control(poller, publisher.report)

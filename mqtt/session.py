@@ -113,6 +113,10 @@ class Session:
         link = self._pool.link
         if link.has_message():
             self._client.loop(0)
+        if link.large is not None:  # too large for any command, which somebody should be told
+            topic, payload, retained = link.large
+            link.large = None
+            self._keep(str(topic, "utf-8"), payload, retained)
         if ticks_diff(now, self._next_ping) >= 0:
             self._next_ping = ticks_add(now, PING_MS)
             link.ping()
@@ -205,8 +209,12 @@ class Session:
         if self._recall_until is not None and topic in self._keeper.topics:
             if self._pool.link.retained:
                 self._keeper.hear(topic, payload)
-        elif len(self._inbox) < INBOX_SIZE:
-            self._inbox.append((topic, payload[: MAX_PAYLOAD + 1], self._pool.link.retained))
+        else:
+            self._keep(topic, payload, self._pool.link.retained)
+
+    def _keep(self, topic, payload, retained):
+        if len(self._inbox) < INBOX_SIZE:
+            self._inbox.append((topic, payload[: MAX_PAYLOAD + 1], retained))
         else:
             self._dropped += 1
 

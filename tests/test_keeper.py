@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from app.keeper import LARGEST, Keeper, find_decimal
 from app.memory import Memory
-from daly.energy import COUNTERS, EnergyMeter
+from daly.energy import COUNTERS
+from daly.pack import Pack
+from daly.registers import READING
 from mqtt.payload import Writer
 
 ENERGY, STATE = "t/bms1/energy", "t/bms1/state"
@@ -27,8 +29,9 @@ class Boot:
     """A bridge that starts with a memory, and hears what is retained when it connects."""
 
     def __init__(self, nvm, now=0):
-        self.energy = EnergyMeter()
-        self.keeper = Keeper(Memory(nvm, now), self.energy, "t")
+        self.pack = Pack()
+        self.energy = self.pack.energy
+        self.keeper = Keeper(Memory(nvm, now), self.pack, "t")
 
     def connect(self, *retained):
         for topic, payload in retained:
@@ -38,6 +41,10 @@ class Boot:
 
     def totals(self):
         return [self.energy.total(counter) for counter in COUNTERS]
+
+    def publishes(self):
+        """What would be published now."""
+        return [self.pack.raw(counter) for counter in COUNTERS]
 
     def charge(self, watt_hours, begin=0):
         """Charge with 36 kW at 500 A for so many tenths of a second."""
@@ -55,6 +62,19 @@ def test_the_retained_state_brings_them_back_when_the_memory_is_gone(topic):
     boot = Boot(bytearray(8192))
     boot.charge(7)
     assert boot.connect((topic, said([1500, 2500, 30000, 40000]))) == [1507, 2500, 30097, 40000]
+
+
+def test_what_was_read_before_the_broker_was_heard_is_corrected_at_once():
+    """Else the first state after a restart would say less than the last one before."""
+    boot = Boot(bytearray(8192))
+    for counter in COUNTERS:
+        boot.pack.put(READING[counter], 0, 4, 1000)
+    boot.connect((ENERGY, said([1500, 2500, 30000, 40000])))
+    assert boot.publishes() == [1500, 2500, 30000, 40000]
+
+
+def test_nothing_is_published_of_a_battery_that_was_not_heard():
+    assert Boot(bytearray(8192)).connect((ENERGY, said([1500, 2500, 3, 4]))) and Boot(None).publishes() == [None] * 4
 
 
 def test_the_further_of_the_two_counts():

@@ -1,0 +1,289 @@
+"""Orders, energy and single values through a real mosquitto; firmware and simulated BMS are processes, killed and started."""
+
+import json
+import random
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from processes import Bridge, SimulatedBms
+
+pytestmark = [needs_mosquitto, pytest.mark.timeout(300)]
+
+CHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0x21, 0x00
+NTP_TIME = 1935990489  # 2031-05-08 07:08:09 UTC
+ALL = 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\nPUBLISH_INTERVAL = 1\n'
+REPORT = "t/bms1/control"
+PAUSE_S = 2.3  # orders are not taken sooner
+
+
+class TimeServer:
+    """Answers NTP with NTP_TIME and what has passed since; `silent`: it does not."""
+
+    def __init__(self):
+        self.silent = False
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._begun = time.monotonic()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                _, client = self._socket.recvfrom(512)
+            except OSError:
+                return
+            now = int(NTP_TIME + time.monotonic() - self._begun) + 2208988800
+            if not self.silent:
+                self._socket.sendto(struct.pack(">BBBb11I", 0x24, 1, 4, -20, *7 * [0], now, 0, now, 0), client)
+
+    def close(self):
+        self._socket.close()
+
+
+class World:
+    """BMS, bridge, broker, and one who listens to it."""
+
+    def __init__(self, folder, settings="", bms="drift=0,soc=57.3,current=-60"):
+        self.bms = SimulatedBms(folder, bms)
+        self.broker = Mosquitto(folder)
+        self.ear = Listener(self.broker.port)
+        self.bridge = Bridge(folder, self.bms.path, self.broker.port, settings)
+        self.wait_online()
+
+    def stop(self):
+        self.bridge.stop()
+        self.ear.stop()
+        self.broker.kill()
+        self.bms.stop()
+
+    def wait_online(self):
+        assert wait_until(lambda: self.ear.latest("t/bms1/status") == "online", 30), "the BMS never came online"
+
+    @property
+    def state(self):
+        return json.loads(self.ear.latest("t/bms1/state"))
+
+    def shows(self, key, value, seconds=8):
+        return wait_until(lambda: self.state[key] == value, seconds)
+
+    def order(self, name, payload):
+        """Publish an order; the report that comes of it."""
+        before = len(self.ear.texts(REPORT))
+        self.ear.say(f"t/bms1/{name}/set", payload)
+        assert wait_until(lambda: len(self.ear.texts(REPORT)) > before, 10), f"nothing came of {payload} on {name}"
+        return self.ear.latest(REPORT)
+
+    def commands_written(self):
+        return [request[2] for request in self.bms.writes()]
+
+    def energy(self):
+        """What was published of the discharged energy, in order, nulls left out."""
+        said = [
+            json.loads(t)["energy_discharged"] for topic, t, _ in self.ear.heard if topic in ("t/bms1/state", "t/bms1/energy")
+        ]
+        return [kwh for kwh in said if kwh is not None]
+
+
+@pytest.fixture(scope="module")
+def clock():
+    clock = TimeServer()
+    yield clock
+    clock.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, clock):
+    settings = ALL + f'NTP_SERVER = "127.0.0.1:{clock.port}"\nUTC_OFFSET_MINUTES = 60\n'
+    world = World(tmp_path_factory.mktemp("world"), settings)
+    yield world
+    world.stop()
+
+
+# orders; these tests share one bridge, each leaves it as it found it
+
+
+def test_nothing_is_written_at_boot_and_no_order_is_said_to_be_none(world):
+    assert wait_until(lambda: world.ear.latest(REPORT) == "none")
+    assert world.commands_written() == []
+
+
+def test_a_switch_is_carried_out_and_read_back(world):
+    before = len(world.bms.writes())
+    for word, end in (("OFF", "off: done"), ("ON", "on: done")):
+        assert world.order("charge_mosfet", word) == "Charge MOSFET " + end
+        assert world.shows("charge_mosfet", word)
+        time.sleep(PAUSE_S)
+    assert [request[4] for request in world.bms.writes()[before:]] == [0, 1]
+
+
+@pytest.mark.parametrize("payload", ["off", "OFF ", "0", "\x00", "{}", "OFF" * 500])
+def test_malformed_orders_are_refused_where_it_can_be_read(world, payload):
+    before = world.commands_written()
+    assert "refused" in world.order("discharge_mosfet", payload)
+    assert world.commands_written() == before and world.state["discharge_mosfet"] == "ON"
+
+
+def test_a_flood_of_orders_is_slowed_down(world):
+    before = len(world.bms.writes())
+    for _ in range(10):
+        world.ear.say("t/bms1/charge_mosfet/set", "ON")
+    assert wait_until(lambda: world.ear.texts(REPORT)[-20:].count("Charge MOSFET on: done") > 0, 10)
+    time.sleep(1)
+    assert len(world.bms.writes()) == before + 1
+    time.sleep(PAUSE_S)
+
+
+def test_the_state_of_charge_is_written_with_local_time(world):
+    assert world.order("soc", "63.5") == "State of charge 63.5 %: done"
+    request = world.bms.writes()[-1]
+    assert request[2] == CLOCK_AND_SOC and request[10] << 8 | request[11] == 635
+    assert tuple(request[4:8]) == (31, 5, 8, 8)  # an hour ahead of UTC
+    assert 488 < 60 * request[8] + request[9] < 600
+    assert world.shows("soc", 63.5)
+    time.sleep(PAUSE_S)
+
+
+def test_without_time_the_state_of_charge_is_refused(world, clock):
+    before = world.commands_written()
+    clock.silent = True
+    assert "the time is not known" in world.order("soc", "20")
+    clock.silent = False
+    assert world.commands_written() == before and world.state["soc"] == 63.5
+
+
+def test_what_the_bms_ignores_is_an_error_and_the_truth_stays(world):
+    world.bms.set("ignore_writes=1")
+    assert "not confirmed" in world.order("charge_mosfet", "OFF")
+    world.bms.set("ignore_writes=0")
+    assert {json.loads(text)["charge_mosfet"] for text in world.ear.texts("t/bms1/state")[-3:]} == {"ON"}
+
+
+def test_the_bms_restarts(world):
+    world.ear.say("t/bms1/restart/set", "PRESS")
+    assert wait_until(lambda: world.ear.latest(REPORT) == "Restart of the BMS: done", 15), world.ear.latest(REPORT)
+    assert world.commands_written()[-1] == RESTART
+    time.sleep(PAUSE_S)
+
+
+def test_the_bridge_restarts_and_writes_nothing(world):
+    before, uptime = world.commands_written(), json.loads(world.ear.latest("t/state"))["uptime"]
+    boots = world.bridge.log.count("Daly MQTT bridge")
+    world.ear.say("t/restart/set", "PRESS")
+    assert wait_until(lambda: world.bridge.log.count("Daly MQTT bridge") > boots, 20)
+    assert wait_until(lambda: json.loads(world.ear.latest("t/state"))["uptime"] < uptime, 30)
+    world.wait_online()
+    assert world.commands_written() == before
+
+
+def test_what_was_retained_is_neither_carried_out_nor_kept(world):
+    before = world.commands_written()
+    world.bridge.kill()
+    for name, payload in (("charge_mosfet", "OFF"), ("discharge_mosfet", "OFF"), ("soc", "1"), ("restart", "PRESS")):
+        world.ear.say(f"t/bms1/{name}/set", payload, retain=True)
+    world.ear.say("t/restart/set", "PRESS", retain=True)
+    boots = world.bridge.log.count("Daly MQTT bridge")
+    connects = world.bridge.log.count("MQTT: connected")
+    world.bridge.start()
+    assert wait_until(lambda: world.bridge.log.count("MQTT: connected") > connects, 30)
+    world.wait_online()
+    time.sleep(3)
+    assert world.commands_written() == before
+    assert world.bridge.log.count("Daly MQTT bridge") == boots + 1
+    late = Listener(world.broker.port, topics="t/+/set")
+    later = Listener(world.broker.port, topics="t/bms1/+/set")
+    time.sleep(0.5)
+    assert late.heard == later.heard == []
+    late.stop()
+    later.stop()
+
+
+def test_nothing_is_written_when_the_broker_comes_back(world):
+    before = world.commands_written()
+    for _ in range(2):
+        connects = world.bridge.log.count("MQTT: connected")
+        world.broker.kill()
+        time.sleep(0.5)
+        world.broker.start()
+        assert wait_until(lambda: world.bridge.log.count("MQTT: connected") > connects, 40)  # noqa: B023
+    world.wait_online()
+    time.sleep(2)
+    assert world.commands_written() == before
+
+
+# as it comes
+
+
+def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
+    world = World(tmp_path)
+    try:
+        for name, payload in (("charge_mosfet", "OFF"), ("discharge_mosfet", "OFF"), ("soc", "1"), ("restart", "PRESS")):
+            world.ear.say(f"t/bms1/{name}/set", payload)
+        world.ear.say("t/restart/set", "PRESS")
+        time.sleep(4)
+        assert world.bms.writes() == [] and world.ear.texts(REPORT) == []
+        assert world.bridge.log.count("Daly MQTT bridge") == 1
+        configs = [json.loads(text) for topic, text, _ in world.ear.heard if topic.endswith("/config") and text]
+        platforms = {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
+        assert platforms == {"sensor", "binary_sensor", "button"}  # the button makes a support bundle
+    finally:
+        world.stop()
+
+
+# energy
+
+
+def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path):
+    """12.6 kW, so that a second counts; nvm lost once on the way; the broker keeps what is retained."""
+    watts = 52.6 * 240
+    settings = "PUBLISH_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n"
+    begun = time.monotonic()
+    world = World(tmp_path, settings, "drift=0,soc=57.3,current=-240")
+    dice = random.Random(7)
+    try:
+        for number in range(6):
+            time.sleep(dice.uniform(1, 6))
+            world.bridge.kill()
+            if number == 3:
+                world.bridge.nvm.unlink()
+            connects = world.bridge.log.count("MQTT: connected")
+            world.bridge.start()
+            assert wait_until(lambda: world.bridge.log.count("MQTT: connected") > connects, 30)  # noqa: B023
+        assert wait_until(lambda: world.ear.latest("t/bms1/status") == "online", 20)
+        time.sleep(4)
+        said = world.energy()
+        most = watts * (time.monotonic() - begun) / 3600 / 1000
+        assert said == sorted(said)
+        assert 0.3 * most < said[-1] <= 1.02 * most
+    finally:
+        world.stop()
+
+
+# single values
+
+
+def test_each_value_is_published_on_its_own_topic(tmp_path):
+    world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
+    try:
+        assert wait_until(lambda: world.ear.latest("t/bms1/hardware_version"), 30)
+        state = world.state
+        for key, value in state.items():
+            text = world.ear.latest("t/bms1/" + key)
+            assert text == ("" if value is None else value if isinstance(value, str) else text), key
+            assert value is None or isinstance(value, str) or float(text) == value, key
+        assert world.ear.latest("t/bms1/cell_4_voltage") == f"{state['cell_4_voltage']:.3f}"
+        assert world.ear.latest("t/bms1/current") == "-12.4" and world.ear.latest("t/bms1/problem") == "OFF"
+        world.bms.set("current=20")
+        assert wait_until(lambda: world.ear.latest("t/bms1/current") == "20.0", 10)
+        world.bms.set("silent=1")
+        assert wait_until(lambda: world.ear.latest("t/bms1/current") == "", 15)  # not known: nothing there
+        late = Listener(world.broker.port, topics="t/bms1/current")
+        time.sleep(0.5)
+        assert late.heard == []
+        late.stop()
+    finally:
+        world.stop()
