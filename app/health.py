@@ -6,6 +6,7 @@ from adafruit_ticks import ticks_diff
 
 from .version import VERSION
 
+SIGNAL_BAND_DB = 4  # a Wi-Fi signal plays by itself, and every change of it is a row in somebody's database
 WELL_AFTER_S = 600  # who has run so long has not crashed at start
 
 
@@ -20,6 +21,7 @@ class Health:
         self._restart_reason = restart_reason
         self._last = now
         self._milliseconds = 0
+        self._signal = None  # as told last
         self.session = None  # set by the wiring: the session needs us first
         self.uptime_s = 0
         self.problems = ()
@@ -32,6 +34,11 @@ class Health:
         self._milliseconds %= 1000
         if self.uptime_s >= WELL_AFTER_S and (self._memory.starts or self._memory.safe_modes):
             self._memory.forget_accidents()
+
+    def _settled(self, signal):
+        if self._signal is None or abs(signal - self._signal) >= SIGNAL_BAND_DB:
+            self._signal = signal
+        return self._signal
 
     def pairs(self, now):
         """(key, value) of everything in <base>/state; None is published as null."""
@@ -46,7 +53,7 @@ class Health:
             ("safe_modes", self._memory.safe_modes),
             ("last_failure", self._loop.last_failure or self._memory.failure or "none"),
             ("longest_pass", self._loop.take_longest_ms()),
-            ("rssi", ap.rssi if ap else None),
+            ("rssi", self._settled(ap.rssi) if ap else None),
             ("ip_address", str(radio.ipv4_address) if radio.ipv4_address else None),
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
             ("mqtt_connects", self.session.connects),
