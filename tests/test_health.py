@@ -26,7 +26,7 @@ class Radio:
 
 def signals_said(signals):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
-    loop = SimpleNamespace(longest_ms=7, last_failure=None)
+    loop = SimpleNamespace(take_longest_ms=lambda: 7, last_failure=None)
     health = Health(Radio(signals), Poller(Pack()), memory, loop, "power_on", 0)
     health.session = SimpleNamespace(connects=1)
     return [dict(health.pairs(0))["rssi"] for _ in range(len(signals) + 1)]
