@@ -69,7 +69,10 @@ def main():
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
     commands = make_commands(settings, publisher, support, control, clock, keeper)
     ssl_context = make_ssl_context(settings, problems)
-    parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, bounded(wifi.radio.connect))
+    join = bounded(wifi.radio.connect)
+    if screen is not None:
+        join = screen.covering(join)
+    parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
     session = Session(settings, wifi.radio, socket_pool, *parts)
     health.session = session
     if not settings.MQTT_BROKER:

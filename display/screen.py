@@ -36,6 +36,7 @@ class Screen:
         self._poller = self._session = self._radio = None
         self._next = None  # when the page is made anew
         self._drawing = False
+        self._is_alarm = False
         self._redraws = 0
         self._turn = 0  # counts the pages turned
         self._turned_at = 0
@@ -61,6 +62,16 @@ class Screen:
             self._redraws += 1
             self._redraw()
 
+    def covering(self, wait):
+        """`wait`, a function beside which nothing runs, with a page before it that has no numbers which would grow old."""
+
+        def covered(*arguments, **named):
+            if not self._is_alarm:
+                self._draw_at_once(pages.starting(self._version, "Joining Wi-Fi ...", self._rows))
+            return wait(*arguments, **named)
+
+        return covered
+
     # The panel
 
     def _redraw(self):
@@ -84,7 +95,7 @@ class Screen:
             self._panel.set_brightness(self._settings.OLED_BRIGHTNESS)
 
     def _draw_at_once(self, page):
-        """Draw a whole page: only while nothing else runs yet."""
+        """Draw a whole page: only while nothing else runs."""
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():
@@ -105,6 +116,7 @@ class Screen:
         found = active(pack) or []
         self._note((found, link[:1], trouble == "", pack.raw("mode")))
         grave = [fault for fault in found if fault[1] >= PROTECTION]
+        self._is_alarm = len(grave) > 0
         if grave:
             which = self._turned(len(grave))
             return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)

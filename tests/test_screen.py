@@ -198,6 +198,19 @@ def test_many_mistakes_do_not_take_the_screen_for_ever():
     assert any(f"and {10 - MOST_PROBLEMS} more mistakes" in page for page in seen) and any("52.7V" in page for page in seen)
 
 
+@pytest.mark.parametrize("alarms", ["none", "cell_high_2"])
+def test_while_nothing_runs_but_the_wifi_join_no_numbers_stand_there_that_grow_old(alarms):
+    rig = Rig(options=f"drift=0,alarms={alarms}" if alarms != "none" else "drift=0")
+    rig.run(2)
+    during = []
+    join = rig.screen.covering(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
+    assert join("ssid", "password", timeout=4) == "joined"
+    shown = "Daly MQTT 1.2.3 Joining Wi-Fi ..." if alarms == "none" else "! Cell voltage high 57% 52.7V -12.4A"
+    assert during == [(("ssid", "password"), shown)]  # an alarm stays
+    rig.run(1)
+    assert "52.7V" in text(rig.panel.page)
+
+
 # for years
 
 
