@@ -3,6 +3,7 @@
 The firmware runs in the main thread of this very process, so stopping it (SIGSTOP) freezes the chip and killing it takes
 its power. The broker and the BMS are children that end when their standard input closes, however this process dies.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,8 +23,17 @@ from pathlib import Path
 from host import chip, drive, keyboard, replay
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("serial", "PIL", "rich", "displayio", "adafruit_minimqtt", "adafruit_displayio_ssd1306",
-             "adafruit_displayio_sh1106", "adafruit_display_text", "circuitpython_typing")
+LIBRARIES = (
+    "serial",
+    "PIL",
+    "rich",
+    "displayio",
+    "adafruit_minimqtt",
+    "adafruit_displayio_ssd1306",
+    "adafruit_displayio_sh1106",
+    "adafruit_display_text",
+    "circuitpython_typing",
+)
 # settings of a support bundle that shape the conversation with its BMS
 REPLAYED = ("BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "STALE_PERIODS", "CURRENT_SIGN")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
@@ -49,6 +59,7 @@ def main() -> None:
 
 
 # The command line
+
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m host", description=__doc__.splitlines()[0])
@@ -138,6 +149,7 @@ def _check_settings(options: argparse.Namespace) -> int:
     _check_libraries()
     _arrange_path(ROOT)
     from host import check
+
     if not options.check:
         complain("--board goes with --check; write: --check settings.toml --board " + options.board)
     try:
@@ -179,6 +191,7 @@ def _check_serial(path: str) -> None:
     import errno
 
     import serial
+
     remedies = {
         errno.ENOENT: "there is no such device; plug the adapter in and look with: ls /dev/serial/by-id /dev/tty*",
         errno.EACCES: "no permission; on Linux: sudo usermod -aG dialout $USER, then log in again",
@@ -193,6 +206,7 @@ def _check_serial(path: str) -> None:
 
 
 # Power on
+
 
 def _power_on(options: argparse.Namespace) -> None:
     resumed = chip.resume()
@@ -241,8 +255,14 @@ def _sweep() -> None:
 def _start(module: str, *arguments: str) -> dict:
     """Start a child that prints one line when it is ready and ends when the pipe to it closes."""
     reader, writer = os.pipe()
-    child = subprocess.Popen([sys.executable, "-m", module, *arguments], stdin=reader, stdout=subprocess.PIPE, cwd=ROOT,
-                             text=True, start_new_session=True)  # Ctrl-C is for the host alone
+    child = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+        start_new_session=True,
+    )  # Ctrl-C is for the host alone
     os.close(reader)
     says = child.stdout.readline().strip()
     if not says:
@@ -258,8 +278,14 @@ def _overrides(options: argparse.Namespace) -> dict:
         host, port = options.broker
         return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
     port = chip.state["broker"]["says"]
-    return {**replayed, "MQTT_BROKER": '"127.0.0.1"', "MQTT_PORT": port,
-            "MQTT_USERNAME": None, "MQTT_PASSWORD": None, "MQTT_TLS": None}
+    return {
+        **replayed,
+        "MQTT_BROKER": '"127.0.0.1"',
+        "MQTT_PORT": port,
+        "MQTT_USERNAME": None,
+        "MQTT_PASSWORD": None,
+        "MQTT_TLS": None,
+    }
 
 
 def _replayed_settings(options: argparse.Namespace) -> dict:
@@ -267,8 +293,11 @@ def _replayed_settings(options: argparse.Namespace) -> dict:
     said = options.recording.settings if options.recording else {}
     settings = {key: said[key] for key in REPLAYED if key in said}
     numbers = {key: str(value) for key, value in settings.items() if type(value) is int}
-    words = {key: drive.quoted(value) for key, value in settings.items()
-             if isinstance(value, str) and value.isascii() and value.isalpha()}
+    words = {
+        key: drive.quoted(value)
+        for key, value in settings.items()
+        if isinstance(value, str) and value.isascii() and value.isalpha()
+    }
     return numbers | words
 
 
@@ -283,6 +312,7 @@ def _attach_screen(options: argparse.Namespace) -> None:
     from host import displays
     from host.sh1106 import SH1106
     from host.ssd1306 import SSD1306
+
     displays.install()
     if not options.no_oled:
         settings = Path("settings.toml").read_bytes()
@@ -292,6 +322,7 @@ def _attach_screen(options: argparse.Namespace) -> None:
 
 def _open_view(options: argparse.Namespace) -> None:
     from host import view
+
     live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     title = f"{_broker_name(options)} · BMS on {chip.uart_path} · Ctrl-C stops"
     shown = (view.Live if live else view.Plain)(chip.screen, title)
@@ -314,8 +345,7 @@ def _broker_name(options: argparse.Namespace) -> str:
 def _announce(options: argparse.Namespace, resumed: bool) -> None:
     if resumed:
         return  # the reset has been announced, and the surroundings are the same
-    kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(
-        chip.state["broker"]["says"])
+    kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(chip.state["broker"]["says"])
     chip.say(_broker_name(options) + kind)
     kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
     chip.say(f"BMS on {chip.uart_path}{kind}")
@@ -328,6 +358,7 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
 
 # Running and ending
 
+
 def _run(options: argparse.Namespace) -> int:
     """Run code.py to its end, which is a failure: firmware never ends."""
     code = str(options.root / "code.py")
@@ -337,7 +368,7 @@ def _run(options: argparse.Namespace) -> int:
         pass
     except Exception as error:
         traceback.print_exception(type(error), error, _from(code, error.__traceback__))
-    chip.say("code.py has ended: a board would stand still now at \"Code done running.\"")
+    chip.say('code.py has ended: a board would stand still now at "Code done running."')
     return 1
 
 

@@ -229,7 +229,8 @@ def plot(names, curve):
     """docs/benchmark.svg: ratio to the limit per reader, and bytes of a refresh against cells."""
     colours = dict(zip(NAMES, ("#0b7285", "#e8590c", "#5f3dc4"), strict=True))
     parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 260" font-family="sans-serif" font-size="12">',
-             '<rect width="640" height="260" fill="white"/>', '<text x="20" y="20">time / limit of the own bytes, 16 cells</text>']  # fmt: skip
+             '<rect width="640" height="260" fill="white"/>',
+             '<text x="20" y="20">time / limit of the own bytes, 16 cells</text>']  # fmt: skip
     for i, name in enumerate(names):
         if (name, 16) in curve:
             ratio = curve[name, 16].ratio

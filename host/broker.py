@@ -3,6 +3,7 @@
 A process of its own, so that it goes on while the stand-in chip resets, and never outlives the host. It listens on this
 computer only. amqtt sends a new client the retained messages of all clients' subscriptions: expect duplicates.
 """
+
 import argparse
 import asyncio
 import logging
@@ -36,6 +37,7 @@ async def _serve(ports: list) -> None:
 async def _listen(ports: list):
     from amqtt.broker import Broker
     from amqtt.errors import BrokerError
+
     for port in ports:
         listener = {"type": "tcp", "bind": f"{ADDRESS}:{port}"}
         broker = Broker({"listeners": {"default": listener}, "plugins": _ANYBODY})

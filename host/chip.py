@@ -3,6 +3,7 @@
 `host.__main__` fills this module in before code.py starts; the stand-ins read it. A reset starts this process anew
 (os.execv keeps its number, its children and its pipes), so what must survive travels in one environment variable.
 """
+
 import contextlib
 import enum
 import json

@@ -3,6 +3,7 @@
 Each difference was read in CircuitPython's C sources and measured; without these, tests would pass on a PC what a
 board does not do, or the other way round. Import only with host/standins on sys.path.
 """
+
 import busdisplay  # noqa: F401 (before displayio's inner modules, which need it)
 import displayio
 import terminalio

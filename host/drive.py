@@ -3,6 +3,7 @@
 Overrides replace lines where they stand, so that the line numbers in the firmware's messages stay those of the file the
 user edits.
 """
+
 from __future__ import annotations
 
 import re
@@ -39,7 +40,7 @@ def _replace(visible: list, lines: list, key: str, value: str | None) -> bool:
     found = False
     for number, line in enumerate(visible):
         if assignment.match(line):
-            ending = line[len(line.rstrip(b"\r\n")):]
+            ending = line[len(line.rstrip(b"\r\n")) :]
             text = f"# {key}: left out by the host" if value is None else f"{key} = {value}"
             lines[number] = text.encode() + ending
             found = True

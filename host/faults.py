@@ -120,6 +120,7 @@ class WatchedPack(Pack):
     def __init__(self, taken):
         super().__init__()
         self._taken = taken
+        self._looked: dict[int, int] = {}
 
     def take(self, register, payload, frames, now, noisy=False):
         result = super().take(register, payload, frames, now, noisy)
@@ -127,9 +128,11 @@ class WatchedPack(Pack):
         return result
 
     def refreshed(self, key: str, number: int, now: int) -> bool:
-        """Whether this reading was believed at the tick `now`."""
+        """Whether this reading was believed anew since the last look: what was said now, or the time before."""
         slot = READING[key].slot + number - 1
-        return self._raw[slot] is not None and self._seen[slot] == now
+        before = self._looked.get(slot)
+        self._looked[slot] = self._seen[slot]
+        return self._raw[slot] is not None and self._seen[slot] != before
 
 
 # --- a line and what is counted on it --------------------------------------------------------------------------------

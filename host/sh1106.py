@@ -3,6 +3,7 @@
 Written from the data sheet (Sino Wealth SH1106 V2.3, "Commands" and "Display Data RAM"). The glass of these modules shows
 128 of the 132 columns, from the third on.
 """
+
 from __future__ import annotations
 
 from host.ssd1306 import PAGES, SSD1306, WIDTH

@@ -3,6 +3,7 @@
 Written from the data sheet (Solomon Systech SSD1306 rev 1.1, sections 8 to 10), not from any driver. Scrolling is
 swallowed, not shown. The module shows its picture upright with segment remap and reversed COM scan on (A1, C8).
 """
+
 from __future__ import annotations
 
 from PIL import Image
@@ -10,8 +11,25 @@ from PIL import Image
 WIDTH, PAGES = 128, 8
 
 # How many argument bytes follow a command byte; all others take none.
-_ARGUMENTS = {0x20: 1, 0x21: 2, 0x22: 2, 0x26: 6, 0x27: 6, 0x29: 5, 0x2A: 5, 0x81: 1, 0x8D: 1, 0xA3: 2, 0xA8: 1,
-              0xAD: 1, 0xD3: 1, 0xD5: 1, 0xD9: 1, 0xDA: 1, 0xDB: 1}
+_ARGUMENTS = {
+    0x20: 1,
+    0x21: 2,
+    0x22: 2,
+    0x26: 6,
+    0x27: 6,
+    0x29: 5,
+    0x2A: 5,
+    0x81: 1,
+    0x8D: 1,
+    0xA3: 2,
+    0xA8: 1,
+    0xAD: 1,
+    0xD3: 1,
+    0xD5: 1,
+    0xD9: 1,
+    0xDA: 1,
+    0xDB: 1,
+}
 _HORIZONTAL, _VERTICAL, _PAGE = 0, 1, 2
 
 _GLASS, _LIT, _FRAME = (5, 8, 18), (190, 225, 255), (46, 58, 86)
@@ -42,7 +60,7 @@ class SSD1306:
             control = data[position]
             end = position + 2 if control & 0x80 else len(data)
             eat = self._store if control & 0x40 else self._obey
-            for byte in data[position + 1:end]:
+            for byte in data[position + 1 : end]:
                 eat(byte)
             position = end
 

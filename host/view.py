@@ -3,6 +3,7 @@
 Both have start, stop, line and published. Lines are written straight to the file descriptor: a watchdog bite may come in
 the middle of one, and Python's buffered output cannot be entered twice.
 """
+
 from __future__ import annotations
 
 import collections
@@ -86,14 +87,21 @@ class Live:
     def __init__(self, screen, title):
         from rich.console import Console
         from rich.live import Live as RichLive
+
         self._screen = screen
         self._title = title
         self._topics = {}
         self._log = collections.deque(maxlen=200)
         self._drawn = (-1, None)
         self._console = Console(file=sys.__stdout__)
-        self._live = RichLive(get_renderable=self._render, console=self._console, screen=True, refresh_per_second=8,
-                              redirect_stdout=False, redirect_stderr=False)
+        self._live = RichLive(
+            get_renderable=self._render,
+            console=self._console,
+            screen=True,
+            refresh_per_second=8,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def start(self) -> None:
         self._live.start()
@@ -113,6 +121,7 @@ class Live:
     def _render(self):
         from rich.console import Group
         from rich.panel import Panel
+
         wide = self._console.width >= _HALF_WIDTH
         parts = [self._title]
         if self._screen is not None:
@@ -125,6 +134,7 @@ class Live:
 
     def _picture(self, wide: bool):
         from rich.text import Text
+
         key = (self._screen.bytes, wide)
         if key != self._drawn[0]:
             rows = (half_blocks if wide else braille)(self._screen.image())
@@ -133,6 +143,7 @@ class Live:
 
     def _messages(self, count: int):
         from rich.table import Table
+
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="cyan", overflow="ellipsis", ratio=2)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=5)
@@ -143,6 +154,7 @@ class Live:
 
     def _tail(self, count: int):
         from rich.text import Text
+
         lines = list(self._log)[-count:]
         return Text("\n".join(lines + [""] * (count - len(lines))), no_wrap=True, overflow="ellipsis")
 
@@ -150,8 +162,10 @@ class Live:
 def half_blocks(image) -> list:
     """Rows of text for a one-bit picture: a character holds one pixel across and two down."""
     pixels = image.load()
-    return ["".join(" ▀▄█"[bool(pixels[x, y]) + 2 * bool(pixels[x, y + 1])] for x in range(image.width))
-            for y in range(0, image.height, 2)]
+    return [
+        "".join(" ▀▄█"[bool(pixels[x, y]) + 2 * bool(pixels[x, y + 1])] for x in range(image.width))
+        for y in range(0, image.height, 2)
+    ]
 
 
 # Braille dots, as (across, down), in the order of their bits in Unicode.
@@ -171,6 +185,7 @@ def _dots(pixels, x: int, y: int) -> str:
 def _plain(text: str):
     """Text in which rich looks for no markup: payloads have square brackets."""
     from rich.text import Text
+
     return Text(text)
 
 
@@ -178,7 +193,7 @@ def _write(text: str) -> None:
     data = text.encode("utf-8", "replace")
     try:
         while data:
-            data = data[os.write(1, data):]
+            data = data[os.write(1, data) :]
     except BrokenPipeError:  # as in `python -m host | head`: nobody listens any more
         if threading.current_thread() is threading.main_thread():
             raise chip.PowerOff from None

@@ -18,12 +18,14 @@ HELLO = 'print("hello")\nimport time\nwhile True: time.sleep(0.01)\n'
 @pytest.fixture
 def drive(tmp_path):
     """Writes a drive with this code.py and gives its folder."""
+
     def write(code: str) -> Path:
         folder = tmp_path / "drive"
         folder.mkdir(exist_ok=True)
         (folder / "code.py").write_text(code)
         (folder / "settings.toml").write_text('MQTT_BROKER = "broker.example"\n')
         return folder
+
     return write
 
 
@@ -36,13 +38,19 @@ def serial_port():
 
 
 def run(*arguments, timeout: float = 30) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "host", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          timeout=timeout)
+    return subprocess.run(
+        [sys.executable, "-m", "host", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout
+    )
 
 
 def start(*arguments) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "host", "--plain", *map(str, arguments)], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "host", "--plain", *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def read_until(process: subprocess.Popen, text: str) -> str:
@@ -61,26 +69,29 @@ def is_alive(process_id: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(("arguments", "names", "remedy"), [
-    (["--settings", "/nope.toml"], "/nope.toml", "give --settings"),
-    (["--settings", "/tmp"], "/tmp", "give --settings"),
-    (["--uart", "/dev/nope"], "/dev/nope", "plug the adapter in"),
-    (["--uart", "/etc/passwd"], "/etc/passwd", "no serial device"),
-    (["--uart", "/dev/null", "--bms", "cells=4"], "--uart and --bms", "exclude each other"),
-    (["--broker", "abc"], "abc", "192.168.1.5:1883"),
-    (["--broker", "host:http"], "host:http", "192.168.1.5:1883"),
-    (["--broker", "host:70000"], "host:70000", "192.168.1.5:1883"),
-    (["--seconds", "soon"], "soon", "for example 30"),
-    (["--seconds", "-1"], "-1", "for example 30"),
-    (["--oled", "/nope/x.png"], "/nope/x.png", "folder of yours"),
-    (["--oled", "/tmp/x.gif"], "/tmp/x.gif", ".png"),
-    (["--oled", "/tmp/x.png", "--no-oled"], "--no-oled", "exclude each other"),
-    (["--nvm", "/nope/x"], "/nope/x", "folder of yours"),
-    (["--nvm", "/etc/passwd"], "/etc/passwd", "new file"),
-    (["--drive", "/"], "code.py", "give --drive"),
-    (["--bms", "wheels=4"], "wheels", "option"),
-    (["--what"], "--what", ""),
-])
+@pytest.mark.parametrize(
+    ("arguments", "names", "remedy"),
+    [
+        (["--settings", "/nope.toml"], "/nope.toml", "give --settings"),
+        (["--settings", "/tmp"], "/tmp", "give --settings"),
+        (["--uart", "/dev/nope"], "/dev/nope", "plug the adapter in"),
+        (["--uart", "/etc/passwd"], "/etc/passwd", "no serial device"),
+        (["--uart", "/dev/null", "--bms", "cells=4"], "--uart and --bms", "exclude each other"),
+        (["--broker", "abc"], "abc", "192.168.1.5:1883"),
+        (["--broker", "host:http"], "host:http", "192.168.1.5:1883"),
+        (["--broker", "host:70000"], "host:70000", "192.168.1.5:1883"),
+        (["--seconds", "soon"], "soon", "for example 30"),
+        (["--seconds", "-1"], "-1", "for example 30"),
+        (["--oled", "/nope/x.png"], "/nope/x.png", "folder of yours"),
+        (["--oled", "/tmp/x.gif"], "/tmp/x.gif", ".png"),
+        (["--oled", "/tmp/x.png", "--no-oled"], "--no-oled", "exclude each other"),
+        (["--nvm", "/nope/x"], "/nope/x", "folder of yours"),
+        (["--nvm", "/etc/passwd"], "/etc/passwd", "new file"),
+        (["--drive", "/"], "code.py", "give --drive"),
+        (["--bms", "wheels=4"], "wheels", "option"),
+        (["--what"], "--what", ""),
+    ],
+)
 def test_bad_input_is_one_sentence_and_status_2(drive, arguments, names, remedy):
     given = [] if "--drive" in arguments else ["--drive", drive(HELLO)]
     done = run("--plain", "--seconds", "5", *given, *arguments)
@@ -91,6 +102,7 @@ def test_bad_input_is_one_sentence_and_status_2(drive, arguments, names, remedy)
 
 def test_a_serial_port_in_use(drive, serial_port):
     import serial
+
     with serial.Serial(serial_port, exclusive=True):
         done = run("--plain", "--drive", drive(HELLO), "--uart", serial_port)
     assert done.returncode == 2 and "another program" in done.stderr
@@ -165,8 +177,12 @@ def test_resets_keep_memory_surroundings_and_deadline(drive, tmp_path):
     done = run("--plain", "--seconds", "5", "--drive", drive(RESETTING), "--nvm", tmp_path / "memory")
     assert done.returncode == 0
     runs = re.findall(r"run (\d) microcontroller.ResetReason.(\w+) supervisor.RunReason.(\w+)", done.stdout)
-    assert runs == [("0", "POWER_ON", "STARTUP"), ("1", "SOFTWARE", "STARTUP"), ("2", "WATCHDOG", "STARTUP"),
-                    ("3", "WATCHDOG", "SUPERVISOR_RELOAD")]
+    assert runs == [
+        ("0", "POWER_ON", "STARTUP"),
+        ("1", "SOFTWARE", "STARTUP"),
+        ("2", "WATCHDOG", "STARTUP"),
+        ("3", "WATCHDOG", "SUPERVISOR_RELOAD"),
+    ]
     assert done.stdout.count("BMS on") == 1
     assert time.monotonic() - began < 8
     assert (tmp_path / "memory").stat().st_size == 8192 and (tmp_path / "memory").read_bytes()[:2] == b"\x04\x00"
@@ -220,6 +236,7 @@ def test_the_drive_of_a_killed_host_is_swept_by_the_next(drive, serial_port, tmp
 
 
 def test_the_standard_module_code_stays_reachable(drive, serial_port):
-    done = run("--plain", "--drive", drive("import code, board\nprint(code.InteractiveConsole, board.TX)\n"),
-               "--uart", serial_port)
+    done = run(
+        "--plain", "--drive", drive("import code, board\nprint(code.InteractiveConsole, board.TX)\n"), "--uart", serial_port
+    )
     assert "InteractiveConsole" in done.stdout

@@ -15,8 +15,8 @@ def test_comments_and_longer_names_are_let_alone():
 
 
 def test_what_is_missing_comes_before_the_first_section():
-    text = b'A = 1\n[other]\nMQTT_PORT = 5\n'
-    assert override(text, {"MQTT_PORT": "3"}) == b'A = 1\nMQTT_PORT = 3\n[other]\nMQTT_PORT = 5\n'
+    text = b"A = 1\n[other]\nMQTT_PORT = 5\n"
+    assert override(text, {"MQTT_PORT": "3"}) == b"A = 1\nMQTT_PORT = 3\n[other]\nMQTT_PORT = 5\n"
 
 
 def test_a_last_line_without_an_end_keeps_to_itself():

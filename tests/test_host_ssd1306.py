@@ -110,6 +110,7 @@ def board_display(monkeypatch):
     import displayio
 
     from host import displays
+
     displays.install()
     displayio.release_displays()
     model = SSD1306()
@@ -124,6 +125,7 @@ def open_display(address: int = 0x3C, height: int = 32):
     import busio
     import displayio
     from i2cdisplaybus import I2CDisplayBus
+
     displayio.release_displays()
     wires = busio.I2C(board.SCL, board.SDA)
     try:
@@ -138,6 +140,7 @@ def draw(display, text: str):
     import displayio
     import terminalio
     from adafruit_display_text import bitmap_label
+
     group = displayio.Group()
     group.append(bitmap_label.Label(terminalio.FONT, text=text, x=0, y=6))
     display.root_group = group
@@ -146,13 +149,15 @@ def draw(display, text: str):
 
 def test_text_arrives_as_the_fonts_own_pixels(board_display):
     import terminalio
+
     draw(open_display(), "7")
     glyph = terminalio.FONT.get_glyph(ord("7"))
     drawn = {(x, y) for y in range(glyph.height) for x in range(glyph.width) if glyph.bitmap[x, y]}
     shown = lit(board_display.image())
     left, top = min(x for x, _ in shown), min(y for _, y in shown)
     assert {(x - left, y - top) for x, y in shown} == {
-        (x - min(a for a, _ in drawn), y - min(b for _, b in drawn)) for x, y in drawn}
+        (x - min(a for a, _ in drawn), y - min(b for _, b in drawn)) for x, y in drawn
+    }
     assert left < 6 and top < 12
 
 
@@ -164,6 +169,7 @@ def test_sixty_four_row_modules_work_too(board_display):
 
 def test_the_font_has_no_glyph_beyond_ascii(board_display):
     import terminalio
+
     assert terminalio.FONT.get_glyph(0x7E) is not None
     assert terminalio.FONT.get_glyph(ord("°")) is None
 
@@ -193,6 +199,7 @@ def test_a_module_pulled_off_raises_nothing_and_draws_again_when_back(board_disp
 def test_the_i2c_bus_refuses_a_second_lock(board_display):
     import board
     import busio
+
     with busio.I2C(board.SCL, board.SDA) as bus:
         with pytest.raises(RuntimeError, match="Function requires lock"):
             bus.scan()

@@ -42,10 +42,12 @@ def uart(line):
 
 def later(line: int, *parts: bytes, gap_s: float = 0.05):
     """Send the parts with a pause before each."""
+
     def send():
         for part in parts:
             time.sleep(gap_s)
             os.write(line, part)
+
     threading.Thread(target=send, daemon=True).start()
 
 

@@ -68,8 +68,9 @@ def parameters(function: ast.FunctionDef) -> list:
     positional = arguments.posonlyargs + arguments.args
     required = len(positional) - len(arguments.defaults)
     listed = [(argument.arg, "positional", index >= required) for index, argument in enumerate(positional)]
-    listed += [(argument.arg, "keyword", default is not None)
-               for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults)]
+    listed += [
+        (argument.arg, "keyword", default is not None) for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults)
+    ]
     return [row for row in listed if row[0] != "self"]
 
 

@@ -3,6 +3,7 @@
 Named as Espressif's own DevKitC boards do (IOn, TX = IO43, RX = IO44), plus the names other boards give: SDA = IO8 and
 SCL = IO9 (Espressif's default I2C pins), LED = IO13. IO22 to IO32 do not exist or belong to the flash chip.
 """
+
 from microcontroller import Pin as _Pin
 
 board_id = "host"

@@ -3,6 +3,7 @@
 As on an ESP32: a UART's timeout starts again with every byte, nothing received is None, writing takes as long as the
 bits take, and what does not fit the receive buffer is lost without a word. A serial device that goes away is silence.
 """
+
 from __future__ import annotations
 
 import errno as _errno
@@ -26,8 +27,22 @@ class UART:
         ODD = 1
         EVEN = 2
 
-    def __init__(self, tx=None, rx=None, *, rts=None, cts=None, rs485_dir=None, rs485_invert=False, baudrate=9600,
-                 bits=8, parity=None, stop=1, timeout=1, receiver_buffer_size=64) -> None:
+    def __init__(
+        self,
+        tx=None,
+        rx=None,
+        *,
+        rts=None,
+        cts=None,
+        rs485_dir=None,
+        rs485_invert=False,
+        baudrate=9600,
+        bits=8,
+        parity=None,
+        stop=1,
+        timeout=1,
+        receiver_buffer_size=64,
+    ) -> None:
         if tx is None and rx is None:
             raise ValueError("tx and rx cannot both be None")
         self._format = {"baudrate": baudrate, "bytesize": bits, "stopbits": stop, "parity": _parity(parity)}
@@ -78,7 +93,7 @@ class UART:
         self._check()
         if nbytes is not None:
             data = bytearray(nbytes)
-            return bytes(data[:self._fill(memoryview(data))]) or None
+            return bytes(data[: self._fill(memoryview(data))]) or None
         data = bytearray()
         while part := self._take(256):
             data += part
@@ -119,7 +134,7 @@ class UART:
             part = self._take(len(view) - count)
             if not part:
                 break
-            view[count:count + len(part)] = part
+            view[count : count + len(part)] = part
             count += len(part)
         return count
 
@@ -149,7 +164,7 @@ class UART:
         try:
             if _select.select([self._device.fileno()], [], [], wait_s)[0]:
                 data = self._device.read(4096)
-                self._received += data[:self._capacity - len(self._received)]  # the rest is lost, silently
+                self._received += data[: self._capacity - len(self._received)]  # the rest is lost, silently
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
         _trouble.excuse(_time.monotonic() - begun - wait_s)  # Linux waits for a kernel thread here: long, when it is busy
@@ -247,8 +262,9 @@ class I2C:
         view = memoryview(buffer)[start:end]
         view[:] = self._device(address).read(len(view))
 
-    def writeto_then_readfrom(self, address, out_buffer, in_buffer, *, out_start=0, out_end=sys.maxsize,
-                              in_start=0, in_end=sys.maxsize) -> None:
+    def writeto_then_readfrom(
+        self, address, out_buffer, in_buffer, *, out_start=0, out_end=sys.maxsize, in_start=0, in_end=sys.maxsize
+    ) -> None:
         self.writeto(address, out_buffer, start=out_start, end=out_end)
         self.readfrom_into(address, in_buffer, start=in_start, end=in_end)
 

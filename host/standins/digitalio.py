@@ -1,4 +1,5 @@
 """Stand-in for CircuitPython's digitalio: inputs nothing is wired to, which read their pull; outputs wake the simulated BMS."""
+
 from __future__ import annotations
 
 from microcontroller import _claim, _free

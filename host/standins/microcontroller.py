@@ -1,4 +1,5 @@
 """Stand-in for CircuitPython's microcontroller: pins that remember who uses them, the processor, memory, watchdog."""
+
 from __future__ import annotations
 
 from nvm import ByteArray as _ByteArray
@@ -80,4 +81,5 @@ def reset() -> None:
 
 def delay_us(delay: int) -> None:
     import time
+
     time.sleep(delay / 1_000_000)

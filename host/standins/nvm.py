@@ -2,6 +2,7 @@
 
 Fresh memory reads as zeros, as CircuitPython's ports/espressif gives an NVS blob that was never written.
 """
+
 import os as _os
 
 from host import chip as _chip

@@ -1,4 +1,5 @@
 """Stand-in for CircuitPython's rtc: the PC's clock, which is right already and which no firmware may set."""
+
 import time as _time
 
 

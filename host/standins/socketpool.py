@@ -4,6 +4,7 @@ Sockets never block underneath: sending takes what fits and says EAGAIN otherwis
 wait, by themselves. A closed peer is 0 bytes while there is a timeout and ENOTCONN without; a broken connection looks
 like silence until the timeout. The pool has no `timeout` attribute, which is how MiniMQTT tells the board from a PC.
 """
+
 from __future__ import annotations
 
 import errno as _errno
@@ -96,7 +97,7 @@ class Socket:
             return self._keep(bytes)
         try:
             if self._unsent:
-                self._unsent = self._unsent[self._open().send(self._unsent):]
+                self._unsent = self._unsent[self._open().send(self._unsent) :]
                 raise _error(_errno.EAGAIN)
             return self._open().send(bytes)
         except _NOT_YET:
@@ -109,7 +110,7 @@ class Socket:
         view = memoryview(bytes)
         while view:
             try:
-                view = view[self.send(view):]
+                view = view[self.send(view) :]
             except OSError as error:
                 if error.errno != _errno.EAGAIN:
                     raise
@@ -147,7 +148,7 @@ class Socket:
         self._open()
         if _trouble.of("address") != self._address:
             raise _error(_errno.ECONNABORTED)
-        part = bytes(data[:max(0, _SEND_BUFFER - len(self._unsent))])
+        part = bytes(data[: max(0, _SEND_BUFFER - len(self._unsent))])
         if not part:
             raise _error(_errno.EAGAIN)
         self._unsent += part

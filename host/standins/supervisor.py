@@ -1,4 +1,5 @@
 """Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, the console, and reload()."""
+
 import time as _time
 
 from host import chip as _chip

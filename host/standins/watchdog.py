@@ -1,4 +1,5 @@
 """Stand-in for CircuitPython's watchdog: bites by SIGALRM, which also interrupts a hanging system call."""
+
 from __future__ import annotations
 
 import errno as _errno

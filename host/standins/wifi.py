@@ -4,6 +4,7 @@ Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI
 joining in vain takes is as read in ports/espressif/common-hal/wifi: a scan of all channels; or, where no address comes, for
 ever, until an exception is pending.
 """
+
 from __future__ import annotations
 
 import ipaddress as _ipaddress
