@@ -8,7 +8,8 @@ from watchdog import WatchDogMode, WatchDogTimeout
 
 # Longer than the longest wait, JOIN_LIMIT_S, and a name lookup of up to 21 s; shorter than the minute in which a person looks.
 WATCHDOG_S = 45
-JOIN_LIMIT_S = 10  # a scan of all channels takes 2.5 s, joining 1 s, an address 1 to 4 s
+# A scan of all channels takes 2.5 s, joining 1 s, an address 1 to 4 s. The energy meter bridges pauses of 5 s.
+JOIN_LIMIT_S = 4.5
 
 
 def feed():
@@ -30,7 +31,7 @@ def bounded(connect):
 
     The chip's own waits until it has an address or is turned away (circuitpython's ports/espressif/common-hal/wifi/Radio.c,
     #7557): where the router's DHCP is gone, for ever. A pending exception ends it, and the watchdog can make one. What has
-    begun goes on in the background; later there may be an address.
+    begun goes on in the chip: the next try finds it done, or waits for it again.
     """
 
     def join(ssid, password, timeout):

@@ -227,7 +227,7 @@ class Session:
 
     def _fail(self, error):
         if not self._open:
-            self._pool.forget()  # that address led nowhere
+            self._pool.doubt()  # that address led nowhere
         self.connected = self._open = False
         self._recall_until = None
         self._inbox.clear()  # a command older than the link is not carried out
@@ -264,7 +264,8 @@ class Session:
             return (
                 f"Broker {self._place()} is not trusted: {_words(error)}; check MQTT_CA_FILE, MQTT_BROKER's name and its clock"
             )
-        return f"No broker {self._place()}: {_words(error)}"
+        kind = " that speaks TLS" if self._settings.MQTT_TLS else ""
+        return f"No broker {self._place()}{kind}: {_words(error)}"
 
 
 def _cause(error):

@@ -15,6 +15,8 @@ CONNECT_TIMEOUT_S = 2  # so that one lost packet costs no connection: lwIP repea
 PATIENCE_MS = 2400  # all that sending and waiting for answers may take in one tick, connecting included
 MAX_PACKET = 1024  # the longest we need is a command of a few bytes; HA's birth message has 6
 
+MISSES = 4  # 15 s, as the session tries
+
 _MAX_READS = 16  # of 128 bytes at a time: a flood must not hold the loop
 _PUBLISH = 0x30
 _PINGRESP = 0xD0
@@ -32,20 +34,23 @@ class Pool:
         self.SOCK_STREAM = pool.SOCK_STREAM
         self.link = None
         self._found = None  # what getaddrinfo found last
+        self._misses = 0
 
     def getaddrinfo(self, *arguments):
         """As the chip's: raises OSError when the name cannot be found.
 
-        Asked again only after `forget`: the chip waits for a name server that is gone for 7 s and more, and nothing can
-        make it wait less.
+        What was found is used until it has led nowhere a few times: the chip waits for a name server that is gone for 7 s and
+        more, and nothing can make it wait less.
         """
         if self._found is None:
             self._found = self._pool.getaddrinfo(*arguments)
         return self._found
 
-    def forget(self):
-        """The address did not lead to a broker: look the name up again next time."""
-        self._found = None
+    def doubt(self):
+        """The address did not lead to a broker: every MISSES times the name is looked up again."""
+        self._misses += 1
+        if self._misses % MISSES == 0:
+            self._found = None
 
     def socket(self, *arguments):
         """A new socket, not connected yet."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import microcontroller
 import pytest
@@ -67,7 +68,7 @@ def chip(monkeypatch):
     monkeypatch.setattr(microcontroller, "nvm", chip.nvm)
     monkeypatch.setattr(microcontroller, "reset", reset)
     monkeypatch.setattr(watch, "watchdog", chip.dog)
-    monkeypatch.setattr(guard_module.time, "sleep", sleep)
+    monkeypatch.setattr(guard_module, "time", SimpleNamespace(sleep=sleep))
     return chip
 
 

@@ -1,6 +1,7 @@
 """The loop: a job that fails rests and the others go on; the watchdog is fed by progress only; passes are measured."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_a_failure_is_described_in_80_characters():
 
 
 def test_it_runs_until_something_escapes(clock, monkeypatch):
-    monkeypatch.setattr(loop_module.time, "sleep", clock.sleep)
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(sleep=clock.sleep))
     bench = Bench(clock)
     bench.bms.fails = True
     with pytest.raises(RuntimeError):
