@@ -78,12 +78,16 @@ class Link:
 
     @property
     def outcome(self):
-        """What most of the last requests were met with; None while there were too few."""
+        """What most of the last requests were met with, but silence only where hardly anything was; None: too few yet.
+
+        What is heard says more than silence: a board of another number answers one of the two addresses that are tried.
+        """
         if len(self._outcomes) < _ENOUGH:
             return None
         best = NOTHING
-        for outcome in range(len(_TEXTS)):
-            if self._outcomes.count(outcome) > self._outcomes.count(best):
+        for outcome in range(1, len(_TEXTS)):
+            count = self._outcomes.count(outcome)
+            if count >= _ENOUGH and count >= self._outcomes.count(best) * (best != NOTHING):
                 best = outcome
         return None if best == NOTHING and not self.searched else best
 

@@ -475,8 +475,8 @@ class Poller:
             return
         self.timeouts += 1
         outcome = self._outcome()
-        # a command that is ignored again and again is not known here, and a board that is silent for longer is asleep
-        if outcome == NOTHING and not self._misses[self._turn] and not self._silence:
+        # a command that is ignored from the start is not known here, and a board that is silent for longer is asleep
+        if outcome == NOTHING and not self._silence and (self._answered[self._turn] or not self._misses[self._turn]):
             self.pacing.ignored()
         self._fail(outcome, now)
         if outcome == NOISE and self.online and self._again < AGAIN:

@@ -2,7 +2,7 @@
 
 ADDRESSES = (0x40, 0x80)  # PC first: some boards answer only there (mpp-solar#113), most answer both
 TRIES = 4  # requests before the next address is tried
-PROBE_EVERY = 60  # requests, with a pinned address, before the other one is tried again, only to be able to say so
+PROBE_EVERY = 20  # requests, with a pinned address, before the other one is tried again, only to be able to say so
 
 # "Read registers": the newer boards' way of asking for everything, with its CRC, as the vendor's tools send it; only
 # reading, and only after nothing has answered in A5. The answer begins with address, function 3 and the byte count.
@@ -41,7 +41,8 @@ class Search:
     def failed(self):
         """One more request without an answer, before the BMS was ever found: decide whom to try next."""
         self.greeting = None
-        self.probing = False
+        if self.probing:
+            self._restore()
         self._tries += 1
         if self._tries % TRIES:
             return
@@ -56,8 +57,8 @@ class Search:
         self._at = (self._at + 1) % len(self._addresses)
         self.address = self._others[0] if self.probing else self._addresses[self._at]
 
-    def restore(self):
-        """Back from a probe to the address of the settings."""
+    def _restore(self):
+        """Back from a probe to the address of the settings: it was only to be able to say so."""
         self.probing = False
         self.address = self._addresses[self._at]
 
