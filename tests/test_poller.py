@@ -335,11 +335,6 @@ def test_after_a_bad_line_everything_is_known_again(fault):
         assert known[key] == truth[key], key
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="poller.py: three lost answers in a row count as a command the board does not know",
-)
 def test_a_bad_minute_does_not_make_a_command_unknown_that_was_answered_before():
     wire = Wire("drift=0").run(6)
     for command in (0x90, 0x93, 0x95):
