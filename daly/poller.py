@@ -264,12 +264,16 @@ class Poller:
         self._cycle_at = now
 
     def _is_due(self, index, now):
-        if self._settled[index] or not self._frames_wanted(REGISTERS[index]):
+        if self._is_done(index) or not self._frames_wanted(REGISTERS[index]):
             self._due[index] = now  # ticks wrap: no time to be compared may grow old
             return False
         if REGISTERS[index].period_ms is None and not self.online:
             return False
         return ticks_diff(now, self._due[index]) >= 0
+
+    def _is_done(self, index):
+        """Whether a register that is asked once need not be asked again; what was given up is tried rarely."""
+        return self._settled[index] and REGISTERS[index].command not in self.link.unanswered
 
     def _ask(self, now):
         self._pending = REGISTERS[self._turn]
@@ -386,7 +390,8 @@ class Poller:
         """Whether this board numbers its frames from 0 or from 1; None while not sure.
 
         A frame 0 may have been lost, and frames 1 to n of a burst from 0 would then be taken for the first n. So numbering
-        from 1 is believed when nothing was damaged before frame 1, or when frame 0 was missing a second time.
+        from 1 is believed when nothing was damaged before frame 1, or when frame 0 was missing a second time. A frame 16 says
+        the same, though frames before it are missing: some boards never send all of them whole (gh43199278718).
         """
         first = self._first_frame[self._turn]
         if first == 1 and self._seen & 1:
@@ -394,8 +399,8 @@ class Poller:
         if first is None or first == _SUSPECTED:
             if self._has_frames(0):
                 first = 0
-            elif self._has_frames(1) and not self._seen & 1:
-                first = 1 if self._clean_start or first == _SUSPECTED else _SUSPECTED
+            elif (self._has_frames(1) or self._seen >> LAST_FRAME) and not self._seen & 1:
+                first = 1 if first == _SUSPECTED or (self._clean_start and self._has_frames(1)) else _SUSPECTED
         self._first_frame[self._turn] = first
         return first if first != _SUSPECTED else None
 
@@ -517,9 +522,8 @@ class Poller:
             self.link.unanswered.append(register.command)
         if register.period_ms is None:
             self._settled[self._turn] = unknown
-            self._wait(ONCE_AGAIN_MS, now)
-        else:
-            self._wait(UNKNOWN_PERIOD_MS if unknown else 0, now)
+        again_ms = ONCE_AGAIN_MS if register.period_ms is None else 0
+        self._wait(UNKNOWN_PERIOD_MS if unknown else again_ms, now)
 
     def _forget_unanswered(self, register):
         if register.command in self.link.unanswered:

@@ -165,20 +165,7 @@ def test_another_boards_answers_are_not_ours():
     assert not wire.poller.online and nothing(wire.pack)
 
 
-@pytest.mark.parametrize(
-    "often",
-    [
-        30,
-        pytest.param(
-            100,
-            marks=pytest.mark.xfail(
-                strict=True,
-                raises=AssertionError,
-                reason="poller.py: numbering is learned only from a burst without a gap, so no cell is ever known",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("often", [30, 100])
 def test_memory_of_the_firmware_in_a_burst_is_not_believed_and_the_cells_around_it_are(often):
     wire = Wire(f"cells=48,drift=0,host=0x80,ram_garbage={often}", host_address=0x80).run(20, Watch())
     texts, truth = published(wire.pack), said(wire)
@@ -346,9 +333,6 @@ def test_a_bad_minute_does_not_make_a_command_unknown_that_was_answered_before()
         assert [c for _, c in wire.requests[begun:]].count(command) >= 5, hex(command)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="poller.py: what is asked once is given up for the connection after three misses"
-)
 def test_what_is_said_once_is_known_some_time_after_a_bad_start():
     wire = Wire("cells=4,drift=0,drop_frame=50").run(30)
     wire.set("drop_frame", 0)
