@@ -1,0 +1,748 @@
+"""The long run: `make soak` drives the real firmware, code.py's own main, through 60 days of outages in compressed time.
+
+Everything of the board's code runs as it is, guard and wiring included; simulated are the chip's clock, radio and sockets with
+a broker at their far end, its memory, and a BMS that answers at once. A pass of the loop takes STEP_MS. Seeded: one seed, one
+result. It ends with a table, which docs/RELIABILITY.md shows, and with status 1 if something was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import gc
+import io
+import json
+import os
+import random
+import struct
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
+STEP_MS = 400  # nine registers asked in turn: the voltage and the current every 4 s, which the energy meter still joins
+TICKS = 1 << 29
+FIRST_TICK = 0x1FFF0000  # the chip's clock wraps for the first time 65.5 s after power-on
+HOUR_S, DAY_S = 3600, 86400
+HEARTBEAT_S = 10  # mqtt/publisher.py: how often the last state is repeated
+BACK_S = 62 + 10 + 8  # the longest pause between two tries, the recall, and what follows
+SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
+CIRCUITPY_WIFI_PASSWORD = "shed-password"
+MQTT_BROKER = "192.168.1.10"
+MQTT_BASE_TOPIC = "t"
+OLED = false
+"""
+
+
+class Day(BaseException):
+    """Control comes back from the firmware; not an Exception, so that it does not catch it."""
+
+
+class PowerCut(Day):
+    """The supply is gone."""
+
+
+class Reset(Day):
+    """The chip has restarted itself."""
+
+
+# the battery
+
+
+class Battery:
+    """A pack of constant voltage whose current changes now and then; answers with as little work as possible."""
+
+    VOLTAGE = 528  # 0.1 V
+    CELLS = 4
+
+    def __init__(self):
+        self.silent = False
+        self._current = -200  # 0.1 A
+        self._answers: dict[int, bytes] = {}
+        self._waiting = b""
+        self._joined_at = 0.0
+        self.watt_seconds = [0.0, 0.0]  # charged, discharged: what the firmware could have counted
+        self.set_current(self._current)
+
+    def set_current(self, tenths: int):
+        self._current = tenths
+        cell = self.VOLTAGE * 100 // self.CELLS
+        data = {
+            0x90: struct.pack(">HHHH", self.VOLTAGE, 0, 30000 - tenths, 500),
+            0x91: struct.pack(">HBHBH", cell, 1, cell, 1, 0),
+            0x92: bytes([62, 1, 62, 1, 0, 0, 0, 0]),
+            0x93: struct.pack(">BBBBI", (tenths > 0) + 2 * (tenths < 0), 1, 1, 7, 140000),
+            0x94: bytes([self.CELLS, 1, 0, 0, 2, 0, 42, 0]),
+            0x96: bytes([1, 62, 0, 0, 0, 0, 0, 0]),
+            0x97: bytes(8),
+            0x98: bytes(8),
+            0x50: struct.pack(">II", 280000, 3200),
+            0x53: bytes([0, 0, 23, 5, 17, 14, 16, 0]),
+        }
+        self._answers = {command: _frame(1, command, payload) for command, payload in data.items()}
+        cells = [struct.pack(">BHHHB", n + 1, cell, cell, cell, 0) for n in range(2)]
+        self._answers[0x95] = b"".join(_frame(1, 0x95, payload) for payload in cells)
+
+    def flow(self, seconds: float):
+        """Time in which the firmware had power and a battery that answers."""
+        power = self.VOLTAGE * self._current / 100
+        self.watt_seconds[power < 0] += abs(power) * seconds
+
+    # as a UART
+
+    def write(self, request: bytes) -> int:
+        if not self.silent:
+            self._waiting = self._answers.get(request[2], b"")
+        return len(request)
+
+    def readinto(self, buffer: Any) -> int | None:
+        part, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part) or None
+
+
+def _frame(address: int, command: int, data: bytes) -> bytes:
+    head = bytes([0xA5, address, command, 8]) + data
+    return head + bytes([sum(head) & 0xFF])
+
+
+# the network
+
+
+class Broker:
+    """An MQTT broker in memory: one client, retained messages, the will. `said(topic, payload)` hears what is published."""
+
+    def __init__(self, said: Callable[[str, bytes], None]):
+        self.retained: dict[str, bytes] = {}
+        self._said = said
+
+    def forget(self):
+        self.retained.clear()
+
+    def publish(self, topic: str, payload: bytes, retain: bool):
+        if retain and payload:
+            self.retained[topic] = payload
+        elif retain:
+            self.retained.pop(topic, None)
+        self._said(topic, payload)
+
+
+class Conversation:
+    """What the broker knows of one connection: bytes in, bytes out."""
+
+    def __init__(self, broker: Broker):
+        self.out = bytearray()
+        self.topics: set[str] = set()
+        self._broker = broker
+        self._in = bytearray()
+        self._will: tuple[str, bytes] | None = None
+
+    def take(self, data: bytes):
+        self._in += data
+        while True:
+            length, at = 0, 1
+            while at < len(self._in):
+                length |= (self._in[at] & 0x7F) << 7 * (at - 1)
+                at += 1
+                if not self._in[at - 1] & 0x80:
+                    break
+            else:
+                return
+            if len(self._in) < at + length:
+                return
+            first, body = self._in[0], bytes(self._in[at : at + length])
+            del self._in[: at + length]
+            self._obey(first, body)
+
+    def drop(self):
+        """The connection is gone: the will."""
+        if self._will is not None:
+            self._broker.publish(*self._will, True)
+            self._will = None
+
+    def deliver(self, topic: str, payload: bytes, retained: bool):
+        body = struct.pack(">H", len(topic)) + topic.encode() + payload
+        self.out += bytes([0x30 | retained]) + _length(len(body)) + body
+
+    def _obey(self, first: int, body: bytes):
+        kind = first & 0xF0
+        if kind == 0x10:
+            size = struct.unpack(">H", body[10:12])[0]
+            topic, rest = _text(body[12 + size :])
+            self._will = (topic, _text(rest)[0].encode())
+            self.out += b"\x20\x02\x00\x00"
+        elif kind == 0x30:
+            topic, payload = _text(body)
+            if first & 0x06:
+                self.out += b"\x40\x02" + payload[:2]
+                payload = payload[2:]
+            self._broker.publish(topic, payload, bool(first & 1))
+        elif kind == 0x80:
+            topics = list(_topics(body[2:], 1))
+            self.topics.update(topics)
+            self.out += bytes([0x90, 2 + len(topics)]) + body[:2] + bytes(len(topics))
+            for topic in topics:
+                if topic in self._broker.retained:
+                    self.deliver(topic, self._broker.retained[topic], True)
+        elif kind == 0xA0:
+            self.topics.difference_update(_topics(body[2:], 0))
+            self.out += b"\xb0\x02" + body[:2]
+        elif kind == 0xC0:
+            self.out += b"\xd0\x00"
+
+
+def _length(size: int) -> bytes:
+    digits = bytearray()
+    while True:
+        size, digit = divmod(size, 128)
+        digits.append(digit | 0x80 * bool(size))
+        if not size:
+            return bytes(digits)
+
+
+def _text(data: bytes) -> tuple[str, Any]:
+    size = struct.unpack(">H", data[:2])[0]
+    return data[2 : 2 + size].decode(), data[2 + size :]
+
+
+def _topics(data: bytes, extra: int):
+    while data:
+        topic, data = _text(data)
+        data = data[extra:]
+        yield topic
+
+
+class Network:
+    """Radio, pool and sockets in one: what fails is in `fault`."""
+
+    SOCK_STREAM, TCP_NODELAY, IPPROTO_TCP = 1, 1, 6
+
+    def __init__(self, broker: Broker, clock: Clock):
+        self.fault = ""  # wifi, dhcp, refuse, silent (accepts, says nothing), half_open, garbage, huge
+        self.broker = broker
+        self.clock = clock
+        self.sockets: list[Socket] = []
+        self.enabled = True
+        self._joined = True
+        self.random = random.Random(1)
+
+    # the radio
+
+    @property
+    def connected(self) -> bool:
+        self._joined = self._joined and self.fault != "wifi"
+        return self._joined
+
+    @property
+    def ipv4_address(self) -> str | None:
+        return "192.168.1.77" if self.connected and self.fault != "dhcp" else None
+
+    @property
+    def ap_info(self) -> Any:
+        return SimpleNamespace(rssi=-60)
+
+    def connect(self, _ssid, _password, *, timeout):
+        self.clock.sleep(2.4)
+        if self.fault == "wifi":
+            raise ConnectionError("No network with that ssid")
+        self._joined = True
+
+    # the pool
+
+    def getaddrinfo(self, host, port, *_rest):
+        return [(2, 1, 0, "", (host, port))]
+
+    def socket(self, *_arguments) -> Socket:
+        self.sockets.append(Socket(self))
+        return self.sockets[-1]
+
+    def hang_up(self):
+        """Every connection ends; the broker publishes the wills."""
+        for socket in list(self.sockets):
+            socket.end()
+
+
+class Socket:
+    """One connection of the chip's kind; see host/standins/socketpool.py for its manners."""
+
+    def __init__(self, network: Network):
+        self._network = network
+        self._conversation = Conversation(network.broker)
+        self._is_dead = False  # nothing comes or goes, and nobody says so
+        self._is_over = False
+        self._kept = 0
+
+    def settimeout(self, _seconds):
+        pass
+
+    def setsockopt(self, *_arguments):
+        pass
+
+    def connect(self, _address):
+        if self._network.fault in ("wifi", "dhcp"):
+            raise OSError(errno.EHOSTUNREACH, "")
+        if self._network.fault == "refuse":
+            raise OSError(errno.ECONNREFUSED, "")
+        if self._network.fault == "drop":
+            self._network.clock.sleep(2)
+            raise OSError(errno.ETIMEDOUT, "")
+
+    def send(self, data: Any) -> int:
+        self._look()
+        if self._is_over:
+            raise OSError(errno.ECONNRESET, "")
+        if self._is_dead or self._network.fault == "silent":
+            self._kept += len(data)
+            if self._kept > 5760:
+                raise OSError(errno.EAGAIN, "")
+            return len(data)
+        self._conversation.take(bytes(data))
+        return len(data)
+
+    def recv_into(self, buffer: Any, size: int) -> int:
+        self._look()
+        if self._is_over:
+            raise OSError(errno.ENOTCONN, "")
+        out = self._conversation.out
+        if self._network.fault == "garbage":
+            out += self._network.random.randbytes(40)
+        if self._network.fault == "huge" and not out:
+            out += b"\x30\xff\xff\xff\x5f" + bytes(1000)
+        if self._is_dead or not out or self._network.fault == "silent":
+            raise OSError(errno.EAGAIN, "")
+        part = bytes(out[:size])
+        del out[:size]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self):
+        if self in self._network.sockets:
+            self._network.sockets.remove(self)
+            self._conversation.drop()
+
+    def end(self):
+        self._is_over = True
+        self._conversation.drop()
+
+    def _look(self):
+        if self._network.fault in ("wifi", "dhcp", "half_open"):
+            self._is_dead = True
+
+
+# the chip
+
+
+class Clock:
+    """Time passes by sleeping: a pass of the loop ends with a sleep of a millisecond, and is made to take STEP_MS."""
+
+    def __init__(self):
+        self.ms = 0
+        self.powered_ms = 0
+        self.on_step: Callable[[int], None] = lambda ms: None
+
+    def ticks_ms(self) -> int:
+        return (self.ms - self.powered_ms + FIRST_TICK) % TICKS
+
+    def sleep(self, seconds: float):
+        self._pass(STEP_MS if seconds == 0.001 else max(1, int(1000 * seconds)))
+
+    def nap(self, seconds: float):
+        """Waiting within a pass."""
+        self._pass(max(1, int(1000 * seconds)))
+
+    def _pass(self, ms: int):
+        self.ms += ms
+        self.on_step(ms)
+
+
+class Nvm:
+    """The chip's memory; `writes` counts."""
+
+    def __init__(self):
+        self.data = bytearray(8192)
+        self.writes = 0
+
+    def __getitem__(self, index):
+        return bytearray(self.data[index])
+
+    def __setitem__(self, index, value):
+        self.writes += 1
+        self.data[index] = value
+
+
+class Watchdog:
+    """Bites when it was not fed for its time."""
+
+    def __init__(self, clock: Clock):
+        self.mode: Any = None
+        self.timeout = 0.0
+        self.longest_s = 0.0  # between two feedings
+        self._clock = clock
+        self._fed_ms = 0
+
+    def feed(self):
+        self.longest_s = max(self.longest_s, (self._clock.ms - self._fed_ms) / 1000)
+        self._fed_ms = self._clock.ms
+
+    def look(self):
+        if self.mode is not None and self._clock.ms - self._fed_ms > 1000 * self.timeout:
+            raise AssertionError("the watchdog would have bitten")
+
+
+def reset():
+    raise Reset
+
+
+# the plan
+
+
+@dataclass(frozen=True)
+class Event:
+    at_s: int
+    name: str
+    seconds: int
+    begin: Callable[[Soak], None]
+    end: Callable[[Soak], None] = lambda soak: None
+    is_power_cut: bool = False
+
+
+def _fault(name: str) -> tuple:
+    return (lambda soak: setattr(soak.network, "fault", name)), (lambda soak: setattr(soak.network, "fault", ""))
+
+
+def _broker_dies(soak: Soak):
+    soak.network.fault = "refuse"
+    soak.network.hang_up()
+
+
+def _broker_dies_and_forgets(soak: Soak):
+    _broker_dies(soak)
+    soak.broker.forget()
+
+
+def _cut_power(soak: Soak):
+    raise PowerCut
+
+
+def _back(soak: Soak):
+    soak.network.fault = ""
+
+
+HAPPENINGS = (  # name, share of all, seconds, what happens, how it ends
+    ("access point off", 3, (30, 600), *_fault("wifi")),
+    ("access point off for an hour", 1, (3600, 3600), *_fault("wifi")),
+    ("DHCP gone", 1, (60, 900), *_fault("dhcp")),
+    ("broker off", 3, (10, 900), _broker_dies, _back),
+    ("broker restarted without its memory", 1, (10, 60), _broker_dies_and_forgets, _back),
+    ("connections dropped", 1, (30, 300), *_fault("drop")),
+    ("broker hangs", 1, (30, 300), *_fault("silent")),
+    ("half-open", 1, (1, 1), *_fault("half_open")),
+    ("garbage", 1, (5, 60), *_fault("garbage")),
+    ("a huge message", 1, (5, 60), *_fault("huge")),
+    ("connection lost", 2, (1, 1), lambda soak: soak.network.hang_up(), lambda soak: None),
+    (
+        "BMS silent",
+        2,
+        (20, 600),
+        lambda soak: setattr(soak.battery, "silent", True),
+        lambda soak: setattr(soak.battery, "silent", False),
+    ),
+    ("power cut", 1, (5, 60), _cut_power, lambda soak: None),
+)
+
+
+def plan(days: int, seed: int, per_day: int) -> list[Event]:
+    """What happens when; never two things at once, and time between them to come back."""
+    rng = random.Random(seed)
+    events = []
+    at = 300
+    while True:
+        at += 200 + int(rng.expovariate(per_day / DAY_S))
+        name, _, (least, most), begin, end = rng.choices(HAPPENINGS, [share for _, share, *_ in HAPPENINGS])[0]
+        seconds = rng.randint(least, most)
+        if at + seconds > days * DAY_S - 1200:
+            return events
+        events.append(Event(at, name, seconds, begin, end, name == "power cut"))
+        at += seconds
+
+
+# the run
+
+
+@dataclass
+class Found:
+    """What came of it all."""
+
+    days: float = 0
+    events: int = 0
+    boots: int = 0
+    wraps: int = 0
+    states: int = 0
+    sessions: int = 0
+    latest_back_s: float = 0
+    longest_gap_s: float = 0
+    longest_feed_s: float = 0
+    most_sockets: int = 0
+    writes: int = 0
+    writes_allowed: int = 0
+    memory: list[int] = field(default_factory=list)  # bytes at the end of each day
+    counted: float = 0  # Wh published at the end
+    possible: float = 0  # Wh that flowed while there was somebody to count them
+    uncounted_s: float = 0  # seconds that may be missing, at full power
+    wrong: list[str] = field(default_factory=list)
+
+
+class Soak:
+    """The firmware and its world."""
+
+    def __init__(self, days: float, seed: int = 1, per_day: int = 8):
+        self.clock = Clock()
+        self.battery = Battery()
+        self.broker = Broker(self._hear)
+        self.network = Network(self.broker, self.clock)
+        self.nvm = Nvm()
+        self.watchdog = Watchdog(self.clock)
+        self.found = Found(days)
+        self._days = days
+        self._events = plan(max(1, round(days)), seed, per_day) if per_day else []
+        self._random = random.Random(seed)
+        self._running: Event | None = None
+        self._ends_at = 0
+        self._current_at = 0
+        self._next_day = 1
+        self._state_at: float | None = None  # when the last state was published
+        self._clear_from: float | None = 0.0  # since when nothing has been wrong in the world
+        self._back_from: float | None = None
+        self._published = [0, 0]
+        self._log = io.StringIO()
+        self.clock.on_step = self._step
+
+    def run(self) -> Found:
+        """Live through all of it."""
+        main = self._arrange()
+        tracemalloc.start()
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(self._log):
+            Path(folder, "settings.toml").write_text(SETTINGS)
+            home = os.getcwd()
+            os.chdir(folder)
+            try:
+                while self.clock.ms < self._days * DAY_S * 1000:
+                    self._power_on(main)
+            finally:
+                os.chdir(home)
+                tracemalloc.stop()
+        return self._sum_up()
+
+    def _arrange(self) -> Callable[[Callable], None]:
+        """Put the simulated chip's parts where the firmware looks for them; returns its guard."""
+        sys.path.append(str(ROOT / "host" / "standins"))
+        import supervisor
+
+        supervisor.ticks_ms = self.clock.ticks_ms
+        for name in [
+            n for n in sys.modules if n.split(".")[0] in ("app", "mqtt", "daly", "adafruit_ticks", "adafruit_minimqtt")
+        ]:
+            del sys.modules[name]  # they keep the clock they were born with
+        import busio
+        import microcontroller
+        import socketpool
+        import wifi
+
+        microcontroller.nvm, microcontroller.reset = self.nvm, reset
+        microcontroller.watchdog = self.watchdog
+        wifi.radio = self.network
+        socketpool.SocketPool = lambda radio: self.network
+        busio.UART = lambda *arguments, **options: self.battery
+        from app import guard, loop, watch
+        from mqtt import wire
+
+        for module in (guard, watch):
+            module.time = SimpleNamespace(sleep=self.clock.nap)
+        loop.time = SimpleNamespace(sleep=self.clock.sleep)
+        wire.time = SimpleNamespace(sleep=self.clock.nap)
+        return guard.guard
+
+    def _power_on(self, guard: Callable[[Callable], None]):
+        from app.main import main
+
+        self.found.boots += 1
+        self.clock.powered_ms = self.clock.ms
+        self.watchdog.mode = None
+        self.watchdog.feed()
+        self._back_from = self.clock.ms / 1000 + 15 if self._running is None else None
+        try:
+            guard(main)
+        except PowerCut:
+            self.network.hang_up()
+            self.network.sockets.clear()
+            self.found.uncounted_s += 16  # since the last state was published, and until the first reading
+            self._wait_without_power()
+        except Reset:
+            self.found.wrong.append(f"it restarted at {self.clock.ms / 1000:.0f} s: {self._log.getvalue()[-300:]}")
+        except Day:
+            pass
+        gc.collect()
+
+    def _wait_without_power(self):
+        self.clock.ms += 1000 * self._running.seconds
+        self._end_event()
+        self._back_from = self.clock.ms / 1000 + 15
+
+    # time
+
+    def _step(self, ms: int):
+        now = self.clock.ms
+        self.found.wraps += self.clock.ticks_ms() < ms and now > ms
+        if not self.battery.silent:
+            self.battery.flow(ms / 1000)
+        self.watchdog.look()
+        self.found.most_sockets = max(self.found.most_sockets, len(self.network.sockets))
+        if now >= self._current_at:
+            self._current_at = now + 1000 * self._random.randint(600, 7200)
+            self.battery.set_current(self._random.choice((-400, -200, -50, 0, 120, 300)))
+            self.found.uncounted_s += 4.5  # a change between two readings is smeared over them
+        self._look_at_the_link(now / 1000)
+        if self._running is not None and now >= self._ends_at:
+            self._end_event()
+        elif self._running is None and self._events and now >= 1000 * self._events[0].at_s:
+            self._begin_event()
+        if now >= self._next_day * DAY_S * 1000:
+            self._end_day()
+        if now >= self._days * DAY_S * 1000:
+            raise Day
+
+    def _begin_event(self):
+        self._running = self._events.pop(0)
+        self._ends_at = self.clock.ms + 1000 * self._running.seconds
+        self._clear_from = self._back_from = None
+        self.found.events += 1
+        self.found.uncounted_s += 8  # the BMS's silence begins and ends between two readings
+        self._running.begin(self)
+
+    def _end_event(self):
+        self._running.end(self)
+        self._running = None
+        self._back_from = self.clock.ms / 1000
+
+    def _end_day(self):
+        self._next_day += 1
+        self._log.seek(0)
+        self._log.truncate()
+        gc.collect()
+        self.found.memory.append(tracemalloc.get_traced_memory()[0])
+
+    # what is published
+
+    def _hear(self, topic: str, payload: bytes):
+        if topic == "t/bms1/state" and b'"pack_voltage":null' not in payload:
+            self._hear_state(self.clock.ms / 1000, json.loads(payload))
+        elif topic == "t/bms1/energy":
+            self._hear_energy(json.loads(payload))
+        elif topic == "t/status" and payload == b"online":
+            self.found.sessions += 1
+
+    def _hear_state(self, now: float, state: dict):
+        self.found.states += 1
+        if self._clear_from is not None and self._state_at is not None:
+            self.found.longest_gap_s = max(self.found.longest_gap_s, now - self._state_at)
+        if self._back_from is not None and self._running is None:
+            self.found.latest_back_s = max(self.found.latest_back_s, now - self._back_from)
+            self._back_from, self._clear_from = None, now
+        self._state_at = now
+        self._hear_energy(state)
+
+    def _hear_energy(self, state: dict):
+        for index, key in enumerate(("energy_charged", "energy_discharged")):
+            if state[key] is not None:
+                counted = round(1000 * state[key])
+                if counted < self._published[index]:
+                    self.found.wrong.append(f"{key} fell from {self._published[index]} to {counted} Wh")
+                self._published[index] = counted
+
+    def _look_at_the_link(self, now: float):
+        if self._back_from is not None and now - self._back_from > BACK_S:
+            self.found.wrong.append(f"not back at {now:.0f} s")
+            self._back_from = now + DAY_S
+        if self._clear_from is not None and self._state_at is not None and now - self._state_at > 2 * HEARTBEAT_S:
+            self.found.wrong.append(f"nothing was published for {now - self._state_at:.0f} s at {now:.0f} s")
+            self._state_at = now
+
+    # the end
+
+    def _sum_up(self) -> Found:
+        found = self.found
+        found.counted = sum(self._published)
+        found.possible = sum(self.battery.watt_seconds) / 3600
+        found.longest_feed_s = self.watchdog.longest_s
+        found.writes = self.nvm.writes
+        found.writes_allowed = int(48 * self._days) + 3 * found.boots + 3
+        self._judge()
+        return found
+
+    def _judge(self):
+        found = self.found
+        missing = found.possible - found.counted
+        if missing < -0.002 * found.possible - 10 or missing > found.uncounted_s * 528 * 40 / 10 / 3600 + 10:
+            found.wrong.append(f"{found.counted:.0f} Wh were counted of {found.possible:.0f}")
+        if found.writes > found.writes_allowed:
+            found.wrong.append(f"{found.writes} writes to the memory")
+        if found.most_sockets > 1:
+            found.wrong.append(f"{found.most_sockets} sockets at once")
+        if found.longest_gap_s > HEARTBEAT_S + 2 * STEP_MS / 1000:
+            found.wrong.append(f"a state came {found.longest_gap_s:.1f} s after the one before")
+        if len(found.memory) >= 3 and max(found.memory[1:]) - min(found.memory[1:]) > 20000:
+            found.wrong.append(f"the memory is not flat: {found.memory}")
+
+
+def table(found: Found) -> str:
+    """The result for people."""
+    kept = found.memory[1:] or [0]
+    rows = (
+        ("Simulated time", f"{found.days:g} days, {found.wraps} wraps of the ticks, the first 65 s after power-on"),
+        ("Outages", f"{found.events}, among them {found.boots - 1} power cuts; {found.sessions} sessions"),
+        ("Back after an outage", f"{found.latest_back_s:.0f} s at the latest"),
+        ("States published", f"{found.states}; never more than {found.longest_gap_s:.1f} s apart while all is well"),
+        ("Watchdog fed", f"every {found.longest_feed_s:.1f} s at least"),
+        ("Sockets open", f"{found.most_sockets} at most"),
+        ("Python objects", f"{min(kept)} to {max(kept)} bytes at the end of each day but the first"),
+        ("Writes to the memory", f"{found.writes} of {found.writes_allowed} allowed"),
+        ("Energy", f"{found.counted:.0f} Wh counted of {found.possible:.0f} Wh that flowed"),
+        ("Result", "; ".join(found.wrong[:5]) or "ok"),
+    )
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser("host.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--days", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--per-day", type=int, default=8, help="outages a day, on the average")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    found = Soak(options.days, options.seed, options.per_day).run()
+    text = table(found)
+    print(text + f"\n{time.monotonic() - begun:.0f} s")
+    if options.write:
+        write(text)
+    sys.exit(1 if found.wrong else 0)
+
+
+def write(text: str):
+    """Put the table where docs/RELIABILITY.md shows it."""
+    page = DOCUMENT.read_text()
+    begin, end = "<!-- made: soak -->\n", "<!-- end: soak -->"
+    head, _, rest = page.partition(begin)
+    DOCUMENT.write_text(head + begin + text + end + rest.partition(end)[2])
+
+
+if __name__ == "__main__":
+    main()
