@@ -42,6 +42,7 @@ ONCE_AGAIN_MS = 2500
 NOISY_MS = 3600000
 
 STALE_AFTER_MS = 3000  # no reading is forgotten sooner
+EXPIRE_MS = 20  # so often one register is looked at for readings that are too old: each every 0.3 s
 ORDER_MS = 150  # quiet after something was written
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
 _SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
@@ -106,6 +107,7 @@ class Poller:
         self._noise_at = None
         self._damage = 0
         self._expire_turn = 0
+        self._expire_at = None
         self._started = False
         self._order: list = []  # (command, payload) to be written, at most one
         self.ordered_at = None  # tick of the last order that went out; None while one waits
@@ -530,7 +532,10 @@ class Poller:
             self.link.unanswered.remove(register.command)
 
     def _expire(self, now):
-        """Forget what one register, another at each call, has not said again for too long."""
+        """Forget what one register, another each time, has not said again for too long."""
+        if self._expire_at is not None and ticks_diff(now, self._expire_at) < 0:
+            return
+        self._expire_at = ticks_add(now, EXPIRE_MS)
         self._expire_turn = (self._expire_turn + 1) % len(REGISTERS)
         register = REGISTERS[self._expire_turn]
         if register.period_ms is not None:
