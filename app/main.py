@@ -92,7 +92,7 @@ def main():
 def make_poller(settings):
     """The conversation with the BMS."""
     return Poller(
-        Pack(),
+        Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT),
         settings.BMS_HOST_ADDRESS,
         settings.BMS_BOARD_NUMBER,
         settings.BMS_REQUEST_FILLER,

@@ -57,6 +57,8 @@ SETTINGS = (
     _number("BMS_HOST_ADDRESS", 0, 0, 0xFF),
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),
+    _number("BMS_CELL_COUNT", 0, 0, 48),
+    _number("BMS_TEMPERATURE_COUNT", 0, 0, 16),
     _number("STALE_PERIODS", 3, 2, 100),
     _number("POLL_PACK_MS", 80, 0, 60000),
     _number("POLL_STATUS_MS", 0, 0, 60000),

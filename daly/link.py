@@ -41,6 +41,7 @@ class Link:
         self.protocol = None  # name of the newer protocol that answered our greeting
         self.other_address = None  # host address that is answered, while the settings pin another
         self.unanswered: list = []  # commands that this board does not know
+        self.uncounted = False  # nobody says how many cells there are
         self._outcomes: list = []
         self._clock_ms = 0
         self._last = None
@@ -132,7 +133,8 @@ class Link:
             return f"Recovered: the BMS answers again, after {_duration(self._outage_ms)}"
         if self.unanswered:
             names = ", ".join(f"0x{command:02X}" for command in self.unanswered)
-            return f"OK, but this BMS does not answer {names}: what they say stays unknown"
+            remedy = "; write BMS_CELL_COUNT and BMS_TEMPERATURE_COUNT to see the cells" if self.uncounted else ""
+            return f"OK, but this BMS does not answer {names}: what they say stays unknown{remedy}"
         return f"OK, at host address 0x{self.address:02X}" if self.address else "OK"
 
     def _ago(self):

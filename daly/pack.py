@@ -22,9 +22,12 @@ ZERO_ANSWERS = 4
 
 
 class Pack:
-    """The readings of one battery. `raw` is the integer before scaling; None: not known now."""
+    """The readings of one battery. `raw` is the integer before scaling; None: not known now.
 
-    def __init__(self):
+    `cell_count`, `temperature_count`: how many there are until the BMS says it, for boards that never do; 0: wait for it.
+    """
+
+    def __init__(self, cell_count=0, temperature_count=0):
         self._raw: list = [None] * SLOTS
         self._heard: list = [None] * SLOTS  # the reading before, believed or not
         self._heard_at = [0] * SLOTS  # its ticks
@@ -36,7 +39,7 @@ class Pack:
         self.inverted = False
         self.sign_unsettled = False
         # what kind of battery this is, as last said; kept while the BMS is silent
-        self.layout: dict = {"cell_count": 0, "temperature_count": 0}
+        self.layout: dict = {"cell_count": cell_count, "temperature_count": temperature_count}
         for key in IDENTITY:
             self.layout[key] = None
         self.layout_changes = 0

@@ -522,6 +522,7 @@ class Poller:
         unknown = self.online and self._misses[self._turn] >= limit
         if unknown and register.command not in self.link.unanswered:
             self.link.unanswered.append(register.command)
+            self.link.uncounted = not self.pack.layout["cell_count"]
         if register.period_ms is None:
             self._settled[self._turn] = unknown
         again_ms = ONCE_AGAIN_MS if register.period_ms is None else 0

@@ -35,7 +35,15 @@ LIBRARIES = (
     "circuitpython_typing",
 )
 # settings of a support bundle that shape the conversation with its BMS
-REPLAYED = ("BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "STALE_PERIODS", "CURRENT_SIGN")
+REPLAYED = (
+    "BMS_HOST_ADDRESS",
+    "BMS_BOARD_NUMBER",
+    "BMS_REQUEST_FILLER",
+    "BMS_CELL_COUNT",
+    "BMS_TEMPERATURE_COUNT",
+    "STALE_PERIODS",
+    "CURRENT_SIGN",
+)
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 

@@ -234,6 +234,25 @@ def test_a_smaller_battery_in_its_place_has_no_cell_of_the_larger():
     assert published(wire.pack) == everything(wire)
 
 
+def test_a_bms_that_never_says_how_many_cells_there_are_shows_the_rest_and_names_the_remedy():
+    wire = Wire("mute=0x94").run(20)
+    assert wire.pack.raw("soc") is not None and wire.pack.raw("cell_{}_voltage", 1) is None
+    assert wire.poller.complete and "0x94" in wire.poller.link.text and "BMS_CELL_COUNT" in wire.poller.link.text
+
+
+def test_the_number_of_cells_may_be_set_for_a_bms_that_never_says_it():
+    wire = Wire("mute=0x94,cells=16,temperatures=2", pack=Pack(16, 2)).run(20)
+    assert None not in [wire.pack.raw("cell_{}_voltage", number + 1) for number in range(16)]
+    assert None not in [wire.pack.raw("temperature_{}", number + 1) for number in range(2)]
+    assert wire.pack.raw("cell_count") is None and "BMS_CELL_COUNT" not in wire.poller.link.text
+
+
+def test_what_the_bms_says_of_its_cells_counts_more_than_what_is_set():
+    wire = Wire("cells=8,temperatures=1", pack=Pack(16, 2)).run(20)
+    assert wire.pack.layout["cell_count"] == 8 and wire.pack.layout["temperature_count"] == 1
+    assert wire.pack.raw("cell_{}_voltage", 8) and wire.pack.raw("cell_{}_voltage", 9) is None
+
+
 def test_a_cell_count_of_zero_for_a_moment_changes_nothing():
     wire = Wire("drift=0").run(6)
     wire.set("cells_zero", 100)
