@@ -14,6 +14,7 @@ from pathlib import Path
 import adafruit_ticks
 import pytest
 
+from host import size
 from host.bms import Bms
 
 ROOT = Path(__file__).parent.parent
@@ -189,3 +190,21 @@ def test_an_answer_that_says_nothing_new_costs_little_heap(folder):
 def test_the_pure_parts_run_in_half_a_megabyte(folder):
     record(folder / "answers.txt", "cells=48,temperatures=16")
     consequences(folder, MICROPYTHON, "-X", "heapsize=512k")
+
+
+# What `make size` measures, with little to spare: who needs more says so here. docs/BENCHMARK.md has the reasons.
+MOST_HEAP_OF_OURS = 210_000
+SMALLEST_HEAP_KB = 290
+MOST_CODE_ON_THE_DRIVE = 120 * 1024
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
+    figures = size.measured(mpy=True)
+    names = [name for name, _ in figures["weights"]]
+    files = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in BOARD_FILES[2:] if file.stem != "__init__"]
+    assert set(files) < set(names)
+    assert {"adafruit_minimqtt.adafruit_minimqtt", "adafruit_displayio_sh1106", "adafruit_ntp"} < set(names)
+    assert figures["ours"] <= MOST_HEAP_OF_OURS
+    assert figures["smallest"] <= SMALLEST_HEAP_KB
+    assert figures["code"] <= MOST_CODE_ON_THE_DRIVE
