@@ -4,13 +4,17 @@ Keys and rules: docs/HOME-ASSISTANT.md. Several messages with the same `ids` mak
 in `dev` or in `o` would make Home Assistant drop everything. An entity that is not there (any more) is named with its
 platform alone, which removes what an earlier announcement made. An empty message would too, but where there was nothing
 Home Assistant logs a warning.
+
+Defaults are written out where Home Assistant (until some 2026 version) may forget to fill them in: while it loads a platform in
+one thread it checks what arrives in another, and the two meet in voluptuous' shared `All` validators, which are empty for a
+moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
 from daly.registers import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
 
 from .payload import Writer, key_of
 
-PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 600 for the rest
+PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
 EXPIRE_AFTER_S = 60
 # Which registers' single readings share a message. An entity that moves to another message is refused until Home Assistant
 # restarts; so new firmware may add registers to a group, but not move them.
@@ -105,13 +109,13 @@ class Discovery:
 
     def _begin_bridge(self):
         writer = self.writer.clear()
-        writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"name":').put_string(self._name + " bridge")
+        writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"cns":[],"name":').put_string(self._name + " bridge")
         writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sn":"').put(self._identity)
         writer.put('","sw":"').put(self._version).put('"')
         if self._board:
             self._field("hw", self._board)
         writer.put("}")
-        self._write_root("", ())
+        self._write_root("", ("/status",))
 
     def _write_bridge(self, first):
         for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
@@ -130,13 +134,13 @@ class Discovery:
 
     def _begin_battery(self):
         writer = self.writer.clear()
-        writer.put('{"dev":{"ids":["').put(self._battery).put('"],"name":').put_string(self._name)
+        writer.put('{"dev":{"ids":["').put(self._battery).put('"],"cns":[],"name":').put_string(self._name)
         writer.put(',"mf":"Daly","mdl":"').put(self._model()).put('"')
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
             if self._pack.layout[key]:
                 writer.put(',"' + field + '":').put_string(self._pack.layout[key])
         writer.put(',"via_device":"').put(self._bridge).put('"}')
-        self._write_root("/bms1", ("/bms1/status",))
+        self._write_root("/bms1", ("/status", "/bms1/status"))
 
     def _model(self):
         cells = self._pack.layout["cell_count"]
@@ -173,7 +177,9 @@ class Discovery:
         self._begin_entity("sensor", self._battery, key, key, name, icon)
         self._write_role(DIAGNOSTIC)
         self._field("stat_t", self._base + topic)
-        self.writer.put(',"avty":[{"t":"').put(self._base).put('/status"}]}')
+        self.writer.put(",")
+        self._write_availability(("/status",))
+        self.writer.put("}")
 
     def _write_control(self, control, device):
         key = control[0] + "_" + control[1]
@@ -210,22 +216,25 @@ class Discovery:
 
     def _write_availability_of(self, key):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
-        writer = self.writer
-        for topic in ("/status", "/bms1/status"):
-            writer.put(',"avty":[' if topic == "/status" else ",").put('{"t":"').put(self._base).put(topic).put('"}')
-        writer.put(',{"t":"').put(self._base).put('/bms1/state","val_tpl":"{{iif(value_json.').put(key)
-        writer.put(" is number,'online','offline')}}\"}]")
+        self.writer.put(",")
+        template = ',"val_tpl":"{{iif(value_json.' + key + " is number,'online','offline')}}\""
+        self._write_availability(("/status", "/bms1/status", "/bms1/state"), template)
 
     # pieces
 
     def _write_root(self, part, availability):
         writer = self.writer
-        writer.put(',"o":{"name":"daly-bridge","sw":"').put(self._version).put('"},"avty":[{"t":"').put(self._base)
-        writer.put('/status"}')
-        for topic in availability:
-            writer.put(',{"t":"').put(self._base).put(topic).put('"}')
-        writer.put('],"avty_mode":"all","stat_t":"').put(self._base).put(part).put('/state","cmps":{')
+        writer.put(',"o":{"name":"daly-bridge","sw":"').put(self._version).put('"},')
+        self._write_availability(availability)
+        writer.put(',"avty_mode":"all","stat_t":"').put(self._base).put(part).put('/state","cmps":{')
         self._first = True
+
+    def _write_availability(self, topics, template_of_last=""):
+        writer = self.writer.put('"avty":[')
+        for position, topic in enumerate(topics):
+            writer.put(',{"t":"' if position else '{"t":"').put(self._base).put(topic).put('","pl_avail":"online",')
+            writer.put('"pl_not_avail":"offline"').put(template_of_last if position == len(topics) - 1 else "").put("}")
+        writer.put("]")
 
     def _begin_entity(self, platform, device, key, entity_id, name, device_class=None):
         prefix = self._slug + ("_" if device == self._battery else "_bridge_")

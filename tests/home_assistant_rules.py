@@ -60,6 +60,11 @@ def message_faults(topic, payload, prefix="homeassistant"):
         faults.append("dev without name or ids")
     if not message["o"].get("name"):
         faults.append("o without name")
+    if message["dev"].get("cns") != []:
+        faults.append("dev without cns, which Home Assistant may forget to add while it loads a platform")
+    for found in [message, *message["cmps"].values()]:
+        if any(not {"t", "pl_avail", "pl_not_avail"} <= topic.keys() for topic in found.get("avty", ())):
+            faults.append("avty without its words, which Home Assistant may forget to add while it loads a platform")
     if "avty" in message and ("avty_t" in message or any("avty_t" in entity for entity in message["cmps"].values())):
         faults.append("avty and avty_t together")
     if not message["cmps"]:

@@ -51,6 +51,8 @@ def test_the_rules_find_what_home_assistant_would_drop():
         ("~", "daly"),
         ("avty_t", "x"),
         ("o", {"sw": "1"}),
+        ("avty", [{"t": "x"}]),
+        ("dev", {"ids": ["x"], "name": "X"}),
         ("cmps", {"a": {"p": "sensor", "name": "A"}}),
     ):
         assert message_faults(topic, json.dumps({**message, key: value})) != [], key
@@ -111,9 +113,9 @@ def test_topics_are_different_and_make_two_devices():
 def test_the_battery_is_available_while_bridge_and_bms_are_and_the_bridge_by_itself():
     said = [message for _, message in messages(16)]
     for message in said[:BRIDGE_PARTS]:
-        assert message["avty"] == [{"t": "daly/c0ffee/status"}]
+        assert [found["t"] for found in message["avty"]] == ["daly/c0ffee/status"]
     for message in said[BRIDGE_PARTS:]:
-        assert message["avty"] == [{"t": "daly/c0ffee/status"}, {"t": "daly/c0ffee/bms1/status"}]
+        assert [found["t"] for found in message["avty"]] == ["daly/c0ffee/status", "daly/c0ffee/bms1/status"]
         assert message["avty_mode"] == "all"
 
 
