@@ -11,7 +11,7 @@ help:
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
 	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
 	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
-	@echo "make soak    60 days with outages in compressed time (some minutes)"
+	@echo "make soak    60 days with outages in compressed time (a quarter of an hour)"
 	@echo "make size    what the board's files take on the drive and in memory"
 	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
 
