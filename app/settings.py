@@ -184,7 +184,7 @@ def parse(text):
     for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if line.startswith("["):
-            problems.append(f"{FILE} line {number}: {line} begins a section, and what follows is not read; remove the line.")
+            problems.append(f"{FILE} line {number}: this begins a section, and what follows is not read; remove the line.")
             break
         if line and not line.startswith("#"):
             problem = _parse_line(line, number, entries)

@@ -44,6 +44,7 @@ REPLAYED = (
     "STALE_PERIODS",
     "CURRENT_SIGN",
 )
+BOARD_PACKAGES = ("app", "daly", "display", "mqtt")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 
@@ -314,6 +315,8 @@ def _arrange_path(root: Path) -> None:
     here = [str(ROOT), str(root), chip.home, ""]
     first = [str(ROOT / "host" / "standins"), str(root / "lib")]
     sys.path[:] = [*first, *(path for path in sys.path if path not in here), str(root)]
+    for name in [name for name in sys.modules if name.partition(".")[0] in BOARD_PACKAGES]:
+        del sys.modules[name]  # the host itself uses some of the project's: code.py shall find the drive's
 
 
 def _attach_screen(options: argparse.Namespace) -> None:

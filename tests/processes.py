@@ -41,17 +41,23 @@ class SimulatedBms:
 class Bridge:
     """`python -m host` on a serial line and a broker. The memory of its chip is a file that outlives `kill`."""
 
-    def __init__(self, folder, uart, port, settings=""):
+    def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=()):
         self.nvm = folder / "nvm"
         self._log = folder / "bridge.log"
         (folder / "settings.toml").write_text('MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\n' + settings)
-        self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"127.0.0.1:{port}"]
-        self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm)]
+        self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
+        self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
         self.start()
 
     def start(self):
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=pipe, stdout=log, stderr=log, text=True)
+
+    def type(self, line):
+        """Type a line on its console."""
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
     def kill(self):
         """As a power cut."""

@@ -1,5 +1,11 @@
 """Overrides change the settings where they stand: the firmware's messages name lines of the file the user edits."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from host.__main__ import BOARD_PACKAGES
 from host.drive import oled_address, override, prepare, quoted
 
 
@@ -56,3 +62,23 @@ def test_certificates_come_along(tmp_path):
         prepare(folder, home / "my.toml", {})
     assert (folder / "settings.toml").read_bytes() == b"A = 1\n"
     assert (folder / "ca.pem").read_text() == "certificate"
+
+
+def test_what_runs_is_the_drives_own_in_every_file(tmp_path):
+    """The host uses some of the project's packages itself; a drive under --drive must not get those."""
+    root = Path(__file__).resolve().parent.parent
+    for package in BOARD_PACKAGES:
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in (tmp_path / package).glob("*.py"):
+            file.write_text(file.read_text() + f'\nprint("drive:", "{package}/{file.name}")\n')
+    shutil.copy(root / "code.py", tmp_path)
+    files = {f"{package}/{file.name}" for package in BOARD_PACKAGES for file in (tmp_path / package).glob("*.py")}
+    command = [sys.executable, "-m", "host", "--plain", "--drive", tmp_path, "--nvm", tmp_path / "nvm", "--seconds", "60"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        missing = set(files)
+        for line in process.stdout:
+            missing.discard(line.partition("drive: ")[2].strip())
+            if not missing:
+                break
+        process.terminate()
+    assert not missing
