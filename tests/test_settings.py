@@ -135,7 +135,7 @@ MISTAKES = {  # lines -> what the sentence must name
     "just words": ("line 2", "KEY = value"),
     "= 3": ("line 2", "KEY = value"),
     "MQTT_PORT = 1884\n\nMQTT_PORT = 1885": ("line 4", "MQTT_PORT", "second time", "line 2", "remove"),
-    "[mqtt]\nMQTT_PORT = 1884": ("line 2", "[mqtt]", "section", "remove"),
+    "[mqtt]\nMQTT_PORT = 1884": ("line 2", "section", "remove"),
 }
 
 
