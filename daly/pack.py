@@ -84,6 +84,13 @@ class Pack:
         """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
         return row.slots if row.counted_by is None else self.layout[row.counted_by]
 
+    def frames_of(self, register):
+        """How many frames a register's answer must have; 0 while the number of cells or sensors is not known."""
+        if register.frames == 1:
+            return 1
+        row = register.readings[0]
+        return (self.count(row) * row.size + register.width - 1) // register.width
+
     def text(self, row, index=0):
         """A reading for people ("53.2", "charging", "on"); None: not known now."""
         raw = self.at(row, index)

@@ -1,0 +1,132 @@
+"""Which register is asked next: each in turn when it is due, the first one in between, what never changes but once.
+
+Every register is optional: one that does not answer has its turn, and never keeps the others waiting. No I/O, no clock.
+"""
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+from .registers import REGISTERS
+
+# A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
+UNKNOWN_AFTER_TIMEOUTS = 3
+UNKNOWN_PERIOD_MS = 60000
+MUTE_AFTER_TIMEOUTS = 20  # the same for a command that was answered before: of five frames one may be lost for hours
+# What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
+ONCE_PACE_MS = 200
+ONCE_AGAIN_MS = 2500
+
+
+class Plan:
+    """`periods`: ms by lane of the table, where they are not to be the table's. `turn`: index of the register asked last."""
+
+    def __init__(self, pack, link, periods=None):
+        self.turn = 0
+        self.cycle_ms = None  # from one turn of the first register to the next
+        self._pack = pack
+        self._link = link
+        self._periods = [(periods or {}).get(register.lane, register.period_ms) for register in REGISTERS]
+        self._round = -1  # where the round stands that all registers are asked in
+        self._cycle_at = None
+        self._due = [0] * len(REGISTERS)
+        self._misses = [0] * len(REGISTERS)  # silences in a row
+        self._answered = [False] * len(REGISTERS)  # ever
+        self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
+        self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
+
+    @property
+    def complete(self):
+        """Whether every register that is asked again and again has been asked since the BMS came online."""
+        for index in range(len(REGISTERS)):
+            register = REGISTERS[index]
+            if register.period_ms is not None and not self._asked[index] and self._pack.frames_of(register):
+                return False
+        return self._link.online
+
+    @property
+    def introduced(self):
+        """Whether everything that is asked once per connection has been answered, or given up."""
+        for index in range(len(REGISTERS)):
+            if REGISTERS[index].period_ms is None and not self._settled[index]:
+                return False
+        return self.complete
+
+    def begin(self, now):
+        """A new connection: ask for everything."""
+        wait_ms = 0
+        for index in range(len(REGISTERS)):
+            if REGISTERS[index].period_ms is None:
+                wait_ms += ONCE_PACE_MS
+            self._due[index] = ticks_add(now, wait_ms)
+            self._misses[index] = 0
+            self._settled[index] = False
+            self._asked[index] = False
+
+    def next(self, now):
+        """The register to be asked now, or None."""
+        # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves,
+        # and not in the very first round: until then nothing is published.
+        if self._periods[0] and self.turn != 0 and self._is_due(0, now) and (self.complete or not self._link.online):
+            self.turn = 0
+            return REGISTERS[0]
+        for _ in range(len(REGISTERS)):
+            self._round = (self._round + 1) % len(REGISTERS)
+            if self._round == 0:
+                self._begin_cycle(now)
+            if self._is_due(self._round, now):
+                self.turn = self._round
+                return REGISTERS[self.turn]
+        return None
+
+    def answered(self, believed, whole, now):
+        """The register asked last was answered; what is not whole or must be said twice is asked again in the next round."""
+        turn = self.turn
+        register = REGISTERS[turn]
+        self._misses[turn] = 0
+        self._answered[turn] = self._asked[turn] = True
+        self._settled[turn] = register.period_ms is None and believed and whole
+        self._due[turn] = ticks_add(now, (self._periods[turn] or 0) if believed and whole else 0)
+        if register.command in self._link.unanswered:
+            self._link.unanswered.remove(register.command)
+
+    def failed(self, was_silent, now):
+        """The register asked last was not answered."""
+        turn = self.turn
+        register = REGISTERS[turn]
+        self._misses[turn] += was_silent
+        self._asked[turn] = True
+        limit = MUTE_AFTER_TIMEOUTS if self._answered[turn] else UNKNOWN_AFTER_TIMEOUTS
+        unknown = self._link.online and self._misses[turn] >= limit
+        if unknown and register.command not in self._link.unanswered:
+            self._link.unanswered.append(register.command)
+            self._link.uncounted = not self._pack.layout["cell_count"]
+        if register.period_ms is None:
+            self._settled[turn] = unknown
+        again_ms = ONCE_AGAIN_MS if register.period_ms is None else 0
+        self._due[turn] = ticks_add(now, UNKNOWN_PERIOD_MS if unknown else again_ms)
+
+    def expects_answer(self):
+        """Whether silence is a surprise: the register asked last was answered before, or was not met with silence yet."""
+        return self._answered[self.turn] or not self._misses[self.turn]
+
+    def period_ms(self, index):
+        """How often a register is asked; at least the time a whole round takes. None: once."""
+        period = self._periods[index]
+        return None if period is None else max(period, self.cycle_ms or 0)
+
+    def _begin_cycle(self, now):
+        if self._cycle_at is not None:
+            self.cycle_ms = ticks_diff(now, self._cycle_at)
+        self._cycle_at = now
+
+    def _is_due(self, index, now):
+        register = REGISTERS[index]
+        if self._is_done(index) or not self._pack.frames_of(register):
+            self._due[index] = now  # ticks wrap: no time to be compared may grow old
+            return False
+        if register.period_ms is None and not self._link.online:
+            return False
+        return ticks_diff(now, self._due[index]) >= 0
+
+    def _is_done(self, index):
+        """Whether a register that is asked once need not be asked again; what was given up is tried rarely."""
+        return self._settled[index] and REGISTERS[index].command not in self._link.unanswered
