@@ -49,13 +49,23 @@ def make_ssl_context(settings, problems):
     if settings.MQTT_CA_FILE:
         try:
             with open(settings.MQTT_CA_FILE, encoding="ascii") as file:
-                context.load_verify_locations(cadata=file.read())
+                context.load_verify_locations(cadata=certificates(file.read()))
         except (OSError, ValueError) as error:
             problems.append(
                 f"MQTT_CA_FILE: {settings.MQTT_CA_FILE} is no certificate in PEM form ({error}); copy it to the drive."
             )
             return None
     return context
+
+
+def certificates(text):
+    """The text of a PEM file. Raises ValueError when there is no certificate in it.
+
+    The chip would not: for an empty text it checks nobody's certificate any more (circuitpython's shared-module/ssl).
+    """
+    if "-----BEGIN CERTIFICATE-----" not in text or "\0" in text:
+        raise ValueError("there is none in it")
+    return text
 
 
 def make_waker(settings, poller, problems):

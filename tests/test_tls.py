@@ -249,6 +249,23 @@ def test_a_file_that_is_no_certificate_is_told_and_nothing_is_trusted(tmp_path, 
     assert context is None and "MQTT_CA_FILE" in problems[0] and "PEM" in problems[0]
 
 
+@pytest.mark.parametrize("content", ["", "\0", "\n", "no certificate", "\0-----BEGIN CERTIFICATE-----\n"])
+def test_what_the_boards_library_would_take_for_check_nobody_is_refused_here(tmp_path, monkeypatch, content):
+    """CircuitPython's load_verify_locations takes any text, and after an empty one its sockets trust everybody."""
+
+    class Board:
+        loaded = None
+
+        def load_verify_locations(self, cadata):
+            self.loaded = cadata
+
+    board = Board()
+    monkeypatch.setattr("ssl.create_default_context", lambda: board)
+    (tmp_path / "ca.pem").write_text(content)
+    context, problems = context_of(f'MQTT_CA_FILE = "{tmp_path}/ca.pem"')
+    assert context is None and board.loaded is None and "MQTT_CA_FILE" in problems[0]
+
+
 def test_without_tls_there_is_no_context():
     settings = Settings('MQTT_BROKER = "b"')
     assert make_ssl_context(settings, settings.problems) is None and not settings.problems
