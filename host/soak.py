@@ -28,8 +28,9 @@ from typing import Any
 
 import displayio
 
+from host.chaos import write
+
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
 STEP_MS = 1000  # voltage and current are asked in every second pass; the energy meter joins readings up to 5 s apart
 FINE_MS = 100  # so long is a pass from the beginning of an outage on, and until everything is back
 FINE_FOR_S = 60
@@ -812,16 +813,8 @@ def main():
     text = table(found)
     print(text + f"\n{time.monotonic() - begun:.0f} s")
     if options.write:
-        write(text)
+        write("soak", text)
     sys.exit(1 if found.wrong else 0)
-
-
-def write(text: str):
-    """Put the table where docs/RELIABILITY.md shows it."""
-    page = DOCUMENT.read_text()
-    begin, end = "<!-- made: soak -->\n", "<!-- end: soak -->"
-    head, _, rest = page.partition(begin)
-    DOCUMENT.write_text(head + begin + text + end + rest.partition(end)[2])
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ The environment's DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, looked
 the meantime is counted, as JSON, in the same name with `.seen` behind it. Without the variable nothing ever goes wrong.
 
 wifi=off        the access point is gone; wifi=password: it has another password now
+channel=N       the access point is on another channel now: who was connected is not any more, and must search
 dhcp=gone       joining brings no address, and takes it away from who is connected
 address=IP      the chip's address; when it changes, connections from before are dead
 dns=fail        no name is found; dns=silent: the name server does not answer
 uart=hang       reading the UART never returns, as a driver that is stuck
+nvm=slow        a write to the memory takes a third of a second, byte by byte: time to cut the power in its middle
 mark=TEXT       no trouble: the longest gap between two feedings is measured anew from here on
 """
 
@@ -28,6 +30,7 @@ _kept: dict[str, str] = {}
 _fed_at: float | None = None
 _starved = 0.0  # seconds this process has waited for a processor, all in all
 _excused = 0.0  # seconds since the watchdog was fed that were not the firmware's
+channel = ""  # on which the chip has joined; "" is the one the access point begins with
 seen: dict = {"mark": "", "feeds": 0, "longest_gap": 0.0, "longest_own": 0.0, "screen_writes": 0, "nvm_writes": 0, "sockets": 0}
 
 

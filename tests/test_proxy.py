@@ -72,6 +72,7 @@ ENDS = {  # of a connection that was there before, and of one made then
     "drop": ("silence", "silence"),
     "hang": ("silence", "silence"),
     "half_open": ("silence", "whole"),
+    "deny": ("closed", "closed"),
     "swallow": ("silence", "silence"),
     "close": ("closed", "closed"),
     "cut": ("closed", "closed"),

@@ -4,6 +4,7 @@ Fresh memory reads as zeros, as CircuitPython's ports/espressif gives an NVS blo
 """
 
 import os as _os
+import time as _time
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -27,7 +28,12 @@ class ByteArray:
         with open(_chip.nvm_path, "r+b", buffering=0) as file:
             file.seek(start)
             _trouble.count("nvm_writes")
-            file.write(data)  # one system call: a killed process leaves the old bytes or the new ones
+            if _trouble.of("nvm") == "slow":
+                for byte in data:
+                    file.write(bytes((byte,)))
+                    _time.sleep(0.3 / len(data))
+            else:
+                file.write(data)  # one system call: a killed process leaves the old bytes or the new ones
 
     def _read(self) -> bytes:
         if not _os.path.exists(_chip.nvm_path) or not _os.path.getsize(_chip.nvm_path):

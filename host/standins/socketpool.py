@@ -184,7 +184,7 @@ def _pause(end_at) -> None:
 
 
 def _is_networked() -> bool:
-    return not _trouble.of("wifi") and not _trouble.of("dhcp")
+    return not _trouble.of("wifi") and not _trouble.of("dhcp") and _trouble.of("channel") == _trouble.channel
 
 
 def _resolve(host, port, family=0, type=0, proto=0, flags=0):

@@ -65,13 +65,16 @@ class Radio:
         if self.connected:
             return
         _fail_to_join(_trouble.of("wifi"))
+        if _trouble.channel != _trouble.of("channel"):
+            _time.sleep(_SCAN_S)
+            _trouble.channel = _trouble.of("channel")
         self._connected = True
         while _trouble.of("dhcp") == "gone":
             _time.sleep(0.05)
 
     @property
     def connected(self) -> bool:
-        self._connected = self._connected and not _trouble.of("wifi")
+        self._connected = self._connected and not _trouble.of("wifi") and _trouble.channel == _trouble.of("channel")
         return self._connected
 
     @property

@@ -1,0 +1,170 @@
+"""Power cuts: `make powercuts` kills the firmware again and again, most times in the middle of a write to its memory.
+
+The unmodified firmware as a process with a real mosquitto (host/chaos.py's bench), a memory that writes slowly, and orders to
+the BMS given moments before the cut. What must hold: no counter published falls, none counts what did not flow, no order is
+carried out twice. Prints a table, which docs/RELIABILITY.md shows; status 1 if something was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import binascii
+import random
+import struct
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from host.chaos import BASE, BMS, MOSQUITTO, SETTINGS, Bench, wait_until, write
+
+ORDERS = 'ALLOW_CONTROL = "charge_mosfet"\n'
+CHARGE = 0xDA
+SLOTS, RECORD = (0, 256), 126  # app/memory.py: where its two records begin, and how long they are without their CRC
+LOST_EVERY = 10  # so often the cut takes the whole memory: the ESP32 rewrites all of it at each write
+WRITE_S = 0.3  # host/trouble.py, nvm=slow
+OFTEN_S = 90  # for one life, at most
+LATEST_S = 3.0  # an order that is carried out later than this is not what somebody wants now
+
+
+@dataclass
+class Result:
+    """What came of all the cuts."""
+
+    cuts: int = 0
+    torn: int = 0  # cuts that left half a record
+    lost: int = 0  # cuts that took the whole memory
+    orders: int = 0
+    carried_out: int = 0
+    published: int = 0  # counters
+    counted: float = 0  # Wh
+    flowed: float = 0  # Wh that left the battery from the first power-on to the last look
+    wrong: list[str] = field(default_factory=list)
+
+
+def run(folder: Path, cuts: int, seed: int = 1) -> Result:
+    """Cut the power so often; every third time somewhere, else in a write to the memory."""
+    dice = random.Random(seed)
+    result = Result()
+    begun = time.monotonic()
+    ordered: list[float] = []
+    memory = folder / "nvm"
+    bench = Bench(folder, SETTINGS + ORDERS, BMS + ",drift=0", oled=False)
+    try:
+        bench.set_trouble(nvm="slow")
+        for number in range(cuts):
+            born, before = time.monotonic(), _content(memory)
+            if number % 3 == 2:
+                _live_a_while(bench, result, born, ordered, dice)
+            else:
+                _wait_for_write(memory, dice)
+            bench.cut_power()
+            result.cuts += 1
+            result.torn += _content(memory) != before and _is_torn(_content(memory))
+            if number % LOST_EVERY == LOST_EVERY - 1:
+                memory.unlink()
+                result.lost += 1
+            bench.start()
+        _live_a_while(bench, result, time.monotonic(), ordered, dice)
+        time.sleep(LATEST_S)
+        _judge(bench, result, begun, ordered)
+    finally:
+        bench.close()
+    return result
+
+
+def _live_a_while(bench: Bench, result: Result, born: float, ordered: list[float], dice: random.Random):
+    """Until it has published; then an order or not, and a moment."""
+    if not wait_until(lambda: bench.is_up(born) and _counted_since(bench, born), OFTEN_S):
+        result.wrong.append("did not come back: " + " / ".join(bench.log(born)[-3:]))
+        return
+    if dice.random() < 0.7:
+        ordered.append(time.monotonic())
+        bench.ear.say(BASE + "/bms1/charge_mosfet/set", dice.choice(("ON", "OFF")))
+        time.sleep(dice.uniform(0, 0.3))
+    else:
+        time.sleep(dice.uniform(0, 3))
+
+
+def _wait_for_write(memory: Path, dice: random.Random):
+    """Until a write has begun, that of the boot that is counted or that of the first connection, and some bytes more."""
+    for pause_s in (0, 2 * WRITE_S)[: dice.choice((1, 2))]:
+        time.sleep(pause_s)
+        before = _content(memory)
+        wait_until(lambda before=before: _content(memory) != before, 20, 0.002)
+    time.sleep(dice.uniform(0, 1.2 * WRITE_S))  # sometimes it is whole, and nothing was published of it
+
+
+def _content(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+def _is_torn(block: bytes) -> bool:
+    """Whether a slot holds something that is no whole record."""
+    for begin in SLOTS:
+        record = block[begin : begin + RECORD]
+        (crc,) = struct.unpack_from("<I", block, begin + RECORD)
+        if any(record) and crc != binascii.crc32(record):
+            return True
+    return False
+
+
+def _counted_since(bench: Bench, since: float) -> bool:
+    return bool(bench.ear.since(since, BASE + "/bms1/energy"))
+
+
+def _judge(bench: Bench, result: Result, begun: float, ordered: list[float]):
+    counters = bench.energies()
+    result.published, result.orders = len(counters), len(ordered)
+    result.counted = 1000 * counters[-1] if counters else 0.0
+    result.flowed = bench.true_energy(begun, time.monotonic())
+    if counters != sorted(counters):
+        result.wrong.append("a counter fell")
+    if result.counted > 1.01 * result.flowed + 5:
+        result.wrong.append("a counter counted what did not flow")
+    if result.counted < 0.2 * result.flowed:
+        result.wrong.append("too little was counted")
+    written = bench.written(CHARGE)
+    result.carried_out = len(written)
+    for at in written:
+        causes = [order for order in ordered if 0 <= at - order <= LATEST_S]
+        if not causes:
+            result.wrong.append("an order was carried out that nobody had given just before")
+        else:
+            ordered.remove(causes[0])
+
+
+def table(result: Result) -> str:
+    """The result for people."""
+    rows = (
+        (
+            "Power cuts",
+            f"{result.cuts}, of which {result.torn} left half a record in the memory, {result.lost} took all of it",
+        ),
+        ("Counters published", f"{result.published}, none less than the one before" if not result.wrong else "see below"),
+        ("Energy", f"{result.counted:.0f} Wh counted of {result.flowed:.0f} Wh that flowed, also while the power was off"),
+        ("Orders", f"{result.orders} given just before a cut, {result.carried_out} carried out, none twice and none later"),
+        ("Result", "; ".join(result.wrong) or "ok"),
+    )
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser("host.powercuts", description=__doc__.splitlines()[0])
+    parser.add_argument("--cuts", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
+    options = parser.parse_args()
+    if MOSQUITTO is None:
+        sys.exit("mosquitto is not installed: apt install mosquitto")
+    with tempfile.TemporaryDirectory(prefix="daly-powercuts-") as folder:
+        result = run(Path(folder), options.cuts, options.seed)
+    print(table(result))
+    if options.write:
+        write("powercuts", table(result))
+    sys.exit(1 if result.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

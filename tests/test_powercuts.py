@@ -1,0 +1,14 @@
+"""Power cuts in little: some of them in the middle of a write to the memory; `make powercuts` is sixty."""
+
+import pytest
+from mosquitto import needs_mosquitto
+
+from host.powercuts import run
+
+
+@needs_mosquitto
+@pytest.mark.timeout(300)
+def test_no_counter_falls_nothing_counts_twice_and_no_order_is_repeated(tmp_path):
+    result = run(tmp_path, 4)
+    assert result.wrong == []
+    assert result.cuts == 4 and result.published and result.carried_out <= result.orders
