@@ -60,7 +60,7 @@ class Publisher:
         self._link_due = now
         self._again_at = self._resay_at = None
         self._said.begin(now)
-        self._counts_said = None
+        self._counts_said = [None] * len(COUNTERS)
         self._report_due = True
         if self._each is not None:
             self._each.begin()
@@ -183,15 +183,24 @@ class Publisher:
 
     def _counters(self):
         """The counters on a topic of their own, which keeps them when the battery is offline and its state is all null."""
-        counts = [self._said.readings.raw(key) for key in COUNTERS]
-        if counts == self._counts_said or None in counts:
+        if not self._counted():
             return None
-        self._counts_said = counts
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
-            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(counts[position], 3)
+            self._counts_said[position] = self._said.readings.raw(key)
+            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._counts_said[position], 3)
         # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
         return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 0
+
+    def _counted(self):
+        """Whether all counters are known, and one is not as it was told. Asked in every pass, so it makes no list."""
+        changed = False
+        for position in range(len(COUNTERS)):
+            count = self._said.readings.raw(COUNTERS[position])
+            if count is None:
+                return False
+            changed = changed or count != self._counts_said[position]
+        return changed
 
     def _battery_state(self, now):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)

