@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: faults bench bundle chaos clean demo help install lint powercuts rows screens size soak steady test test-homeassistant types unit
+.PHONY: faults fuzz bench bundle chaos clean demo help install lint powercuts rows screens size soak steady test test-homeassistant types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -14,6 +14,7 @@ help:
 	@echo "make powercuts    the firmware killed sixty times, most in the middle of a write to its memory (ten minutes)"
 	@echo "make steady  how long a pass of the loop takes while nothing is wrong (an hour)"
 	@echo "make soak    60 days with outages in compressed time (a quarter of an hour)"
+	@echo "make fuzz    a million messages from a hostile broker (a quarter of an hour); make test sends some thousands"
 	@echo "make size    what the board's files take on the drive and in memory"
 	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
 
@@ -79,3 +80,6 @@ bench: .venv/ready
 
 faults: .venv/ready
 	$(BIN)/python -m host.faults $(ARGS)
+
+fuzz: .venv/ready
+	FUZZ_MESSAGES=$(or $(MESSAGES),1000000) $(BIN)/pytest -s -q tests/test_fuzz.py

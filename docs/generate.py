@@ -1,4 +1,5 @@
-"""Writes what is read off the code into the pages: tables of docs/MQTT.md, the layout in CONTRIBUTING.md.
+"""Writes what is read off the code into the pages: tables of docs/MQTT.md, the access list of docs/SECURITY.md, the layout in
+CONTRIBUTING.md.
 
     .venv/bin/python docs/generate.py            everything
     .venv/bin/python docs/generate.py --check    says what is not current, and exits with status 1
@@ -19,10 +20,11 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
         sys.path.append(str(folder))
 
 from daly.faults import LEVEL_NAMES, fault  # noqa: E402
+from daly.pack import Pack  # noqa: E402
 from daly.registers import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
-from mqtt.discovery import CONTROLS  # noqa: E402
+from mqtt.discovery import CONTROLS, Discovery  # noqa: E402
 
-PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "CONTRIBUTING.md")
+PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What a reading's name alone does not say.
@@ -216,6 +218,14 @@ def controls() -> str:
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 
+def acl() -> str:
+    """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
+    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "")
+    rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
+    rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
+    return "\n".join(["```", *rules, "```"])
+
+
 # The layout in CONTRIBUTING.md
 
 
@@ -237,7 +247,7 @@ def _first_sentence(name: str) -> str:
     return re.sub(r"^Stand-in for CircuitPython's \w+: ", "", sentence).replace("<", "&lt;")
 
 
-MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "controls": controls, "layout": layout}
+MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "controls": controls, "acl": acl, "layout": layout}
 
 
 if __name__ == "__main__":

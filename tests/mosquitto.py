@@ -33,22 +33,25 @@ def wait_until(is_so, seconds=10.0):
 
 
 class Mosquitto:
-    """One broker. `user`: (name, password) that everybody must give."""
+    """One broker. `users`: pairs of name and password, one of which everybody must give; `lines`: more of its configuration."""
 
-    def __init__(self, folder, user=None):
+    def __init__(self, folder, *users, lines=()):
         self.port = free_port()
         self._config = folder / f"mosquitto-{self.port}.conf"
-        lines = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "log_dest none", "persistence false"]
-        if user:
+        config = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "log_dest none", "persistence false"]
+        config += [f"allow_anonymous {'false' if users else 'true'}", *lines]
+        if users:
             secrets = folder / f"passwords-{self.port}"
-            subprocess.run([PASSWORDS, "-b", "-c", secrets, *user], check=True, capture_output=True)
-            lines.append(f"password_file {secrets}")
-        self._config.write_text("\n".join([*lines, f"allow_anonymous {'false' if user else 'true'}", ""]))
+            secrets.touch(0o600)
+            for user in users:
+                subprocess.run([PASSWORDS, "-b", secrets, *user], check=True, capture_output=True)
+            config.append(f"password_file {secrets}")
+        self._config.write_text("\n".join([*config, ""]))
         self.start()
 
     def start(self):
         self._process = subprocess.Popen([PROGRAM, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert wait_until(self._answers), "mosquitto does not start"
+        assert wait_until(self._answers, 30), "mosquitto does not start"
 
     def kill(self):
         """As a power cut: nobody is told."""

@@ -41,10 +41,10 @@ class SimulatedBms:
 class Bridge:
     """`python -m host` on a serial line and a broker. The memory of its chip is a file that outlives `kill`."""
 
-    def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=()):
+    def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=(), base="t"):
         self.nvm = folder / "nvm"
         self._log = folder / "bridge.log"
-        (folder / "settings.toml").write_text('MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\n' + settings)
+        (folder / "settings.toml").write_text(f'MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "{base}"\n' + settings)
         self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
         self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
         self.start()

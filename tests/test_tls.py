@@ -76,7 +76,7 @@ class Secure:
         ]
         config.write_text("\n".join([*lines, ""]))
         self._process = subprocess.Popen([PROGRAM, "-c", config], stderr=subprocess.DEVNULL)
-        assert wait_until(self._answers)
+        assert wait_until(self._answers, 30)
         self.heard = []
         self._ear = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self._ear.on_message = lambda _client, _data, message: self.heard.append((message.topic, message.payload))
