@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from install import includes
 from mosquitto import free_port
 from websockets.sync.client import connect
 
@@ -79,6 +80,7 @@ class HomeAssistant:
             "PYTHONUNBUFFERED": "1",
         }
         environment.pop("VIRTUAL_ENV", None)
+        environment |= includes(self._program.parent)
         command = [self._program / "bin" / "hass", "-c", self.folder, "--log-no-color"]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.folder)

@@ -42,13 +42,18 @@ def install() -> Path:
     raise CannotInstall("Home Assistant needs Python 3.13 or newer, and none can be had here; name one with HA_PYTHON.")
 
 
+def includes(folder: Path) -> dict[str, str]:
+    """Where Debian's Python, unpacked there, has its headers, for packages that must be compiled; also at the first start."""
+    headers = folder / "debian" / "usr" / "include"
+    return {"C_INCLUDE_PATH": str(headers), "CPLUS_INCLUDE_PATH": str(headers)} if headers.exists() else {}
+
+
 def _install(version: str, python: str) -> Path:
     folder = FOLDER / version
     _say(f"Installing Home Assistant {version} for {python} into {folder} (once, a minute or two) ...")
-    library = FOLDER / "debian" / "usr" / "include"
-    includes = {"C_INCLUDE_PATH": str(library), "CPLUS_INCLUDE_PATH": str(library)} if str(FOLDER) in python else {}
+    more = includes(FOLDER) if str(FOLDER) in python else {}
     _run(_uv(), "venv", "-q", "--clear", "--python", python, folder)
-    _run(_uv(), "pip", "install", "-q", "--python", folder / "bin" / "python", f"homeassistant=={version}", "uv", **includes)
+    _run(_uv(), "pip", "install", "-q", "--python", folder / "bin" / "python", f"homeassistant=={version}", "uv", **more)
     (folder / "complete").touch()
     return folder
 
