@@ -6,6 +6,8 @@ import microcontroller
 
 from mqtt.commands import Commands
 
+PERCENT = "a number from 0 to 100 with at most one decimal"
+
 
 def make_commands(settings, publisher, support, control, clock, keeper):
     """The topics that are listened to, and what they do. What is not allowed is not even listened to."""
@@ -31,7 +33,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return f'a number from 0 to 100 with at most one decimal is understood, not "{word}"'
+            return f'{PERCENT} is understood, not "{word}"'
         return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
@@ -47,7 +49,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     for control_name, topic, words, function, name in (
         ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge, "Charge MOSFET"),
         ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge, "Discharge MOSFET"),
-        ("soc", "/bms1/soc/set", None, set_soc, "State of charge"),
+        ("soc", "/bms1/soc/set", PERCENT, set_soc, "State of charge"),
         ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms, "Restart of the BMS"),
         ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge, "Restart of the bridge"),
     ):

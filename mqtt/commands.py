@@ -18,9 +18,9 @@ class Commands:
     def add(self, topic, words, function, ours=True, name=None):
         """Have `function(word, now)` called when a message on `topic` is exactly one of `words`.
 
-        `words` None: any printable ASCII up to MAX_PAYLOAD, which the function judges. It returns None, or why it refuses, in
-        words. `ours`: the topic is for us alone, so that what somebody left there, retained, may be cleared. `name`: what is
-        asked for, in words; what is refused without a name is only printed.
+        `words` a str, such as "a number": any printable ASCII up to MAX_PAYLOAD; the function judges whether it is that. It
+        returns None, or why it refuses, in words. `ours`: the topic is for us alone, so what somebody left there, retained, may
+        be cleared. `name`: what is asked for, in words; what is refused without a name is only printed.
         """
         self._entries[topic] = (words, function, ours, name)
 
@@ -45,8 +45,9 @@ class Commands:
                 refusal = "it was retained, so it may be old; send it without the retain flag"
         elif payload:  # an empty one is somebody clearing a retained one
             word = _word(payload)
-            if word is None or (words is not None and word not in words):
-                understood = " or ".join(words) if words else "a short text"
+            is_free = isinstance(words, str)
+            if word is None or (not is_free and word not in words):
+                understood = words if is_free else " or ".join(words)
                 refusal = f'{understood} is understood, not "{shown(payload)}"'
             else:
                 refusal = function(word, now)

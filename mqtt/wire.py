@@ -140,6 +140,8 @@ class Link:
 
     def recv_into(self, buffer, size):
         """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, else the link is dead."""
+        if not size:  # the payload of an empty message, as when somebody clears what is retained
+            return 0
         if not self._given and self._is_late():
             # not ETIMEDOUT, on which MiniMQTT goes on waiting, with some answers for ever
             raise OSError(errno.EHOSTUNREACH, "no answer")

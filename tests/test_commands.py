@@ -29,7 +29,7 @@ class Desk:
         self.told = []
         self.commands = Commands(lambda name, reason: self.told.append((name, reason)))
         self.commands.add(PRESS, ("PRESS",), self._do)
-        self.commands.add(LEVEL, None, self._do_if_number, name="Level")
+        self.commands.add(LEVEL, "a number", self._do_if_number, name="Level")
         self.commands.add(BIRTH, ("online", "offline"), self._do, ours=False)
 
     def take(self, topic, payload, retained=False, now=5):
@@ -65,9 +65,9 @@ def test_an_exact_word_is_carried_out(desk, capsys):
         (PRESS, b"PRESS\0", "PRESS is understood"),
         (PRESS, b"\xff\xfe", '"??"'),
         (PRESS, b"PRESS" * 400, "..."),
-        (LEVEL, b"1" * (MAX_PAYLOAD + 1), "short text"),
+        (LEVEL, b"1" * (MAX_PAYLOAD + 1), "a number is understood"),
         (LEVEL, b"lots", "a number is understood"),
-        (LEVEL, "१".encode(), "short text"),
+        (LEVEL, "१".encode(), "a number is understood"),
         (BIRTH, b"ONLINE", "online or offline"),
         ("daly/x/elsewhere", b"PRESS", "no command"),
         (PRESS + "\x1b[2J", b"PRESS", "no command"),

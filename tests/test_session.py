@@ -224,6 +224,18 @@ def test_messages_larger_than_memory_do_not_end_the_session(broker, listener):
 
 
 @needs_mosquitto
+def test_an_empty_message_does_not_end_the_session(broker, listener):
+    """Whoever clears a retained message sends one."""
+    bridge = Bridge(broker.port)
+    assert bridge.run(bridge.is_connected)
+    listener.say("t/do", "")
+    assert bridge.run(lambda: ("t/do", b"", False) in bridge.ears.heard)  # nothing stands behind it
+    listener.say("t/do", "after")
+    assert bridge.run(lambda: ("t/do", b"after", False) in bridge.ears.heard)
+    assert bridge.session.connects == 1
+
+
+@needs_mosquitto
 @pytest.mark.parametrize(("username", "password"), [("bridge", "wrong-secret"), ("nobody", "hunter2-secret"), ("", "")])
 def test_a_wrong_password_is_told_in_a_sentence_without_the_password(tmp_path, username, password):
     broker = Mosquitto(tmp_path, USER)
