@@ -27,6 +27,7 @@ class Said:
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
+        self._layout_changes = pack.layout_changes
         self.begin(0)
 
     def begin(self, now):
@@ -43,6 +44,9 @@ class Said:
         """Take over what is worth telling now; True when that is anything."""
         pack = self._pack
         self.readings.inverted = pack.inverted
+        if self._layout_changes != pack.layout_changes:
+            self._layout_changes = pack.layout_changes
+            self._forget_gone(now)
         if ticks_diff(now, self._fast_due) < 0:
             return self._take_urgent(now)
         self._fast_due = ticks_add(now, self._fast_ms)
@@ -57,6 +61,13 @@ class Said:
         self._changes = self._urgent_changes = pack.changes
         self._gaps = pack.gaps
         return self._take_rows(READINGS, now, True, slow, exact)
+
+    def _forget_gone(self, now):
+        """Cells and sensors that are not there any more have no reading, also as long as their keys are still published."""
+        for row in READINGS:
+            if row.counted_by is not None:
+                for index in range(self._pack.count(row), row.slots):
+                    self.readings.put(row, index, None, now)
 
     def _take_urgent(self, now):
         """Alarms, MOSFETs and mode do not wait, nor does what becomes unknown or known."""

@@ -292,3 +292,17 @@ def test_cells_that_are_gone_are_taken_back():
     components = {key: entity for text in retained.values() if text for key, entity in json.loads(text)["cmps"].items()}
     assert len(components["cell_4_voltage"]) > 1
     assert components["cell_20_voltage"] == components["cell_5_voltage"] == {"p": "sensor"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_cell_that_is_gone_is_null_until_home_assistant_was_told(restarted):
+    """It would log a warning for each entity whose key is missing."""
+    broker = connected("drift=0,cells=4" if restarted else "drift=0,cells=20", 0.1 if restarted else 20)
+    broker.wire.set("cells", 4)
+    begun = broker.wire.us / 1000
+    broker.run(40)
+    told = max(ms for ms, topic, text, _, _ in broker.since(begun) if topic.endswith("cell_balancing_41/config"))
+    states = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(begun) if topic == STATE]
+    early = [state for ms, state in states if ms < told + 2500]
+    assert all("cell_20_voltage" in state for state in early) and early[-1]["cell_20_voltage"] is None
+    assert "cell_20_voltage" not in states[-1][1] and states[-1][1]["cell_4_voltage"]
