@@ -281,7 +281,7 @@ class Poller:
         self._last_answer = now
         self._silence = 0
         self._plan.answered(believed, whole, now)
-        if register.command in (0x90, 0x93):
+        if register.command == 0x93:  # once a mode: between two of them the current is asked many times
             self.sign.weigh()
 
     def _take(self, register, now):

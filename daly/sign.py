@@ -5,7 +5,9 @@ Most A5 boards count discharging above 30000; some firmware and some wirings are
 
 from .truth import CLEAR_CURRENT
 
-SETTLES_AFTER = 5  # clear readings in a row that say the same
+# Readings of the mode in a row that say the same with the current of that moment. One may be taken while the current turns;
+# five agree only when it is so.
+SETTLES_AFTER = 5
 OVERTURNED_AFTER = 40  # once settled: a mode that lags must not turn the battery round
 
 
@@ -27,7 +29,7 @@ class CurrentSign:
         return "inverted" if self._pack.inverted else "normal"
 
     def weigh(self):
-        """Look at current and mode, both just said; only a clear current in a clear mode is evidence."""
+        """Look at the mode just said and the current beside it; only a clear current in a clear mode is evidence."""
         pack = self._pack
         current = pack.measured_current
         mode = pack.raw("mode")
