@@ -136,7 +136,10 @@ class Pack:
         An impossible value changes nothing, and what was known before ages away. Where the first reading of an answer is
         impossible nothing of it is believed: an all-zero answer (0 V, -3000 A, 0 %) must not leave its 0 % behind.
         """
-        if register.frames == 1 and not self._is_answer(register, payload):
+        is_answer = (
+            self._is_answer(register, payload) if register.frames == 1 else self._says_anything(register, payload, frames)
+        )
+        if not is_answer:
             self.rejected += 1
             return None
         believed = True
@@ -199,6 +202,14 @@ class Pack:
             self._says_zeros = True
             return False
         return not self._says_zeros and (self._is_zero(register) or self._insists(register))
+
+    def _says_anything(self, register, payload, frames):
+        """Whether an answer of several frames has a text or one possible value: a confused board may number its zeros."""
+        for row in register.readings:
+            for index in range(self.count(row)):
+                if row.kind == TEXT or (_is_there(register, row, index, frames) and _decode(row, payload, index) is not None):
+                    return True
+        return False
 
     def _insists(self, register):
         """Whether an all-zero answer that changes something has been given often enough in a row."""

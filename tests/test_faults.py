@@ -6,12 +6,13 @@ from random import Random
 import pytest
 from simulation import Wire, answer, ask
 
+import host.bms
 from daly.pacing import Pacing
 from daly.pack import Pack
 from daly.registers import READING, REGISTERS
 from host.faults import CASES, EXTREMES, LIES, SITUATIONS, blind, campaign, extreme, pace, quiet
 
-# what it found
+# what it, and another simulator, found
 
 
 def framed(text):
@@ -71,6 +72,20 @@ def test_a_frame_of_cells_that_is_all_zero_is_not_frame_number_zero():
     unknown = []
     wire.run(30, lambda w: unknown.append(w.pack.sum_of_cells() is None))
     assert not any(unknown)
+
+
+@pytest.mark.parametrize("worked", [True, False])
+def test_a_board_that_numbers_the_frames_of_its_zeros_says_only_zeros_too(monkeypatch, worked):
+    wire = Wire("drift=0,cells=16")
+    if worked:
+        wire.run(10)
+    for command in host.bms.READS:
+        frames = {0x95: 6, 0x96: 1}.get(command, 0)
+        zeros = [bytes([number + 1]) + bytes(7) for number in range(frames)] or [bytes(8)]
+        monkeypatch.setitem(host.bms.READS, command, lambda _readings, _host, zeros=zeros: zeros)
+    wire.run(15)
+    assert not wire.poller.online
+    assert "zeros" in wire.poller.link.text
 
 
 def test_a_command_that_was_answered_is_not_given_up_after_a_few_lost_frames():
