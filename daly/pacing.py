@@ -38,11 +38,9 @@ class Pacing:
 
     def answered(self, latency_ms):
         """A whole answer whose first frame came `latency_ms` after its request."""
-        if self._slowest_ms is None or latency_ms > self._slowest_ms:
-            self._slowest_ms = latency_ms
-        else:
-            self._slowest_ms -= (self._slowest_ms - latency_ms) // 16
-        self.timeout_ms = min(FIRST_TIMEOUT_MS, max(SHORTEST_TIMEOUT_MS, 2 * self._slowest_ms + 20))
+        if self._slowest_ms is not None and latency_ms <= self._slowest_ms:
+            latency_ms = self._slowest_ms - (self._slowest_ms - latency_ms) // 16
+        self._be_patient(latency_ms)
         self._answers += 1
         if self._silence:
             self._silence -= 1
@@ -51,6 +49,11 @@ class Pacing:
         elif self.gap_ms > self._floor_ms and self._answers >= SHRINK_AFTER:
             self._safe_ms = self.gap_ms
             self._change(max(self._floor_ms, self.gap_ms * 3 // 4))
+
+    def late(self, latency_ms):
+        """An answer that came when it was not waited for any more: the board has become slower, as some do on waking."""
+        if self._slowest_ms is not None and self._slowest_ms < latency_ms <= FIRST_TIMEOUT_MS:
+            self._be_patient(latency_ms)
 
     def ignored(self):
         """A request right after an answer was met with complete silence."""
@@ -66,6 +69,10 @@ class Pacing:
             self._floor_ms = min(LONGEST_GAP_MS, self.gap_ms + 1)
             self._change(min(LONGEST_GAP_MS, 2 * self.gap_ms + 5))
         self._slowest_ms = self.timeout_ms = FIRST_TIMEOUT_MS  # or was the answer only slower than was waited for?
+
+    def _be_patient(self, slowest_ms):
+        self._slowest_ms = slowest_ms
+        self.timeout_ms = min(FIRST_TIMEOUT_MS, max(SHORTEST_TIMEOUT_MS, 2 * slowest_ms + 20))
 
     def _change(self, gap_ms):
         self.gap_ms = gap_ms

@@ -67,6 +67,8 @@ class Poller:
         self._asked_at = 0
         self._deadline = 0
         self._first_heard = None  # when the first frame of its answer came
+        self._given_up = None  # command of the last request that was not answered in time
+        self._given_up_at = 0  # and the tick it was asked at
         self._before = [0, 0, 0]  # echoes, discarded bytes, strangers at the time of the request
         self._again = 0  # times it has been asked again at once
         self._ask_again = False
@@ -228,7 +230,7 @@ class Poller:
             else:
                 self.strangers += 1
         elif reader.address != self._board_number or pending is None or reader.command != pending.command:
-            self._take_unasked()
+            self._take_unasked(now)
         else:
             self.frames += 1
             if self._first_heard is None:
@@ -239,10 +241,14 @@ class Poller:
             else:
                 self._take_numbered_frame(now)
 
-    def _take_unasked(self):
-        """A frame too many of the answer just read, or one that answers somebody else."""
+    def _take_unasked(self, now):
+        """A frame too many of the answer just read, one that comes too late, or one that answers somebody else."""
         reader = self.reader
-        if reader.address == self._board_number and self._burst.take_tail(reader.command, self._last_byte):
+        is_ours = reader.address == self._board_number
+        if is_ours and reader.command == self._given_up:
+            self.frames += 1
+            self.pacing.late(ticks_diff(now, self._given_up_at))
+        elif is_ours and self._burst.take_tail(reader.command, self._last_byte):
             self.frames += 1
         else:
             self.strangers += 1
@@ -270,6 +276,7 @@ class Poller:
             self._fail(ZEROS, now)
             return
         self._pending = None
+        self._given_up = None
         if not self.online:
             self._plan.begin(now)
         self.link.answered()
@@ -326,6 +333,8 @@ class Poller:
             self._burst.cut_short()
             return
         self.timeouts += 1
+        self._given_up = self._pending.command
+        self._given_up_at = self._asked_at
         outcome = self._outcome()
         # a command that is ignored from the start is not known here, and a board that is silent for longer is asleep
         if outcome == NOTHING and not self._silence and self._plan.expects_answer():

@@ -98,6 +98,15 @@ def test_a_command_that_was_answered_is_not_given_up_after_a_few_lost_frames():
     assert [command for _, command in wire.requests[begun:]].count(0x93) > 10
 
 
+@pytest.mark.parametrize("before, after", [(5, 200), (20, 150), (50, 140)])
+def test_a_board_that_becomes_slow_is_waited_for_and_not_taken_for_others(before, after):
+    wire = Wire(f"drift=0,think={before}").run(30)
+    wire.set("think", after)
+    texts = set()
+    wire.run(20, lambda wire: texts.add(wire.poller.link.text))
+    assert texts == {"OK"} and wire.poller.timeouts < 5
+
+
 def test_silence_of_the_board_is_not_blamed_on_the_gap():
     wire = Wire("drift=0").run(10)
     wire.set("silent", 1)
