@@ -21,13 +21,14 @@ def framed(text):
     return body + bytes([sum(body) & 0xFF])
 
 
-def test_one_lost_frame_in_twenty_is_not_blamed_on_the_gap():
+@pytest.mark.parametrize("lost", [0.01, 0.05, 0.08])
+def test_lost_frames_are_not_blamed_on_the_gap(lost):
     pacing, random = Pacing(), Random(1)
     gaps = []
     for _ in range(20000):
         gaps.append(pacing.gap_ms)
-        pacing.ignored() if random.random() < 0.05 else pacing.answered(30)
-    assert sum(gaps) / len(gaps) < 3 and gaps.count(250) == 0
+        pacing.ignored() if random.random() < lost else pacing.answered(30)
+    assert sum(gaps) / len(gaps) < 2 and max(gaps) < 20
 
 
 @pytest.mark.parametrize("needed", [0, 4, 20, 60, 100, 250])
@@ -39,7 +40,7 @@ def test_a_board_that_needs_a_pause_gets_it_and_hardly_more(needed):
             pacing.ignored()
             lost.append(number)
         pacing.answered(30)  # the next request comes after the time-out, late enough
-    assert needed <= pacing.gap_ms <= needed * 4 / 3 + 1
+    assert needed <= pacing.gap_ms <= needed + 1
     assert len([number for number in lost if number < 500]) <= 30 and len(lost) <= 60
 
 
@@ -198,7 +199,7 @@ def test_a_board_of_another_number_that_answers_one_of_two_addresses_is_heard():
 
 def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pause():
     ratio, gap_ms, ignored = pace(5, 20)
-    assert ratio < 1.1 and 20 <= gap_ms < 30 and ignored <= 3
+    assert ratio < 1.03 and 20 <= gap_ms <= 22 and ignored <= 3
 
 
 # the campaign in little; the long one is `make faults`
