@@ -458,3 +458,14 @@ def test_nothing_the_line_does_raises(events):
         poller.poll(now)
         published(poller.pack)
         now = (now + pause) % 2**29
+
+
+def test_on_a_noisy_line_a_switch_is_asked_for_again_at_once():
+    wire = Wire("drift=0").run(5)
+    wire.poller.receive(b"\xa5" * 20, 20, wire.now)  # noise: from now on a change must be said twice
+    wire.run(1)
+    wire.set("charge_mosfet", 0)
+    wire.run(2)
+    asked = [command for _, command in wire.requests]
+    assert wire.pack.raw("charge_mosfet") == 0
+    assert [0x93, 0x93] in [asked[i : i + 2] for i in range(len(asked))]
