@@ -103,4 +103,4 @@ class Listener:
         self._client.loop_stop()
 
     def _note(self, _client, _data, message):
-        self.heard.append((message.topic, message.payload.decode(), message.retain))
+        self.heard.append((message.topic, message.payload.decode(errors="replace"), message.retain))

@@ -38,10 +38,28 @@ SILENT_BMS_S = 10 + 5
 LOST_BRIDGE_S = 30 + 5
 
 
+AHEAD = {"energy_charged": 123.456, "energy_discharged": 234.567, "capacity_charged": 2000.0, "capacity_discharged": 3000.0}
+NO_ORDERS = (
+    "off",
+    "OFF ",
+    '"OFF"',
+    '{"state":"OFF"}',
+    "0",
+    300 * "X",
+    70_000 * "X",
+    b"\x00\xff\xfe",
+    "",
+    "press",
+    "101",
+    "57,3",
+)
+
+
 class House:
     """All there is: BMS, bridge, broker, one who listens, Home Assistant."""
 
     def __init__(self, folder, program):
+        self.folder = folder
         self.bms = SimulatedBms(folder, OPTIONS)
         self.broker = Mosquitto(folder)
         self.ear = Listener(self.broker.port)
@@ -69,6 +87,10 @@ class House:
         """States of those that depend on the battery's being heard."""
         elsewhere = ("_bridge_", "daly_bms_link", "_last_order")
         return {name: state for name, state in self.shown().items() if not any(part in name for part in elsewhere)}
+
+    def connects(self):
+        """How often the bridge has connected to the broker, as it says itself."""
+        return json.loads(self.ear.latest("t/state"))["mqtt_connects"]
 
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
@@ -210,6 +232,51 @@ def test_retained_commands_are_ignored_and_cleared(house):
     late.stop()
 
 
+def test_nothing_but_the_exact_words_is_an_order(house):
+    house.wait(house.is_all_known, 60)
+    writes, connects = len(house.bms.writes()), house.connects()
+    for name in ("bms1/charge_mosfet", "bms1/discharge_mosfet", "bms1/soc", "bms1/restart", "restart"):
+        for text in NO_ORDERS:
+            house.ear.say(f"t/{name}/set", text)
+    house.wait(lambda: "is understood, not" in house.shown()["sensor.daly_bms_last_order"], 15)
+    time.sleep(11)  # the bridge's own state comes every ten seconds
+    assert len(house.bms.writes()) == writes and house.connects() == connects
+
+
+def test_the_energy_goes_on_where_it_is_known_best(house, told):
+    """The chip's memory is lost, and the broker knows; then the broker forgets, and the chip knows."""
+
+    def counted():
+        return float(house.shown()["sensor.daly_bms_energy_discharged"])
+
+    house.bridge.kill()
+    house.wait(lambda: set(house.shown().values()) == {"unavailable"}, 15)
+    house.bridge.nvm.unlink()
+    house.ear.say("t/bms1/energy", json.dumps(AHEAD).replace(".0", ".000").replace(" ", ""), retain=True)
+    house.bridge.start()
+    house.wait(house.is_all_known, 60)
+    assert AHEAD["energy_discharged"] <= counted() < AHEAD["energy_discharged"] + 0.1
+    house.bridge.kill()
+    house.broker.kill()
+    house.wait(lambda: set(house.shown().values()) == {"unavailable"}, 15)
+    house.broker.start()
+    house.bridge.start()
+    house.wait(house.is_all_known, 60)
+    assert AHEAD["energy_discharged"] <= counted() < AHEAD["energy_discharged"] + 0.1
+    told(f"energy {counted()} kWh")
+
+
+def test_cells_that_are_gone_are_removed(house):
+    def cells():
+        names = {entry["entity_id"] for entry in house.ha.entities()}
+        return {n for n in range(1, 49) if f"sensor.daly_bms_cell_{n}_voltage" in names}
+
+    for count in (8, 16):
+        house.bms.set(f"cells={count}")
+        house.wait(lambda: cells() == set(range(1, count + 1)), 60)  # noqa: B023
+        house.wait(house.is_all_known, 30)
+
+
 def test_the_dashboard_names_entities_that_there_are(house):
     found = set()
 
@@ -261,6 +328,15 @@ def test_an_automation_speaks_up_when_the_bridge_is_gone(house):
     house.wait(lambda: "daly_bms_bridge_gone" in house.notifications(), 60)
     house.bridge.start()
     house.wait(house.is_all_known, 60)
+
+
+def test_what_is_not_allowed_any_more_is_removed(house):
+    house.bridge.stop()
+    file = house.folder / "settings.toml"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith("ALLOW_CONTROL")))
+    house.bridge.start()
+    house.wait(lambda: not [e for e in house.ha.entities() if e["entity_id"].startswith("switch.")], 60)
+    assert "sensor.daly_bms_last_order" not in house.shown()
 
 
 def test_home_assistant_had_nothing_to_complain_of(house):
