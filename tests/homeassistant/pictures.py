@@ -28,9 +28,7 @@ from processes import Bridge, SimulatedBms
 from websockets.sync.client import connect
 
 BMS = "cells=16,soc=63.4,current=38,spread=14,cycles=187"
-SETTINGS = (
-    'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\nMQTT_BASE_TOPIC = "daly/cellar"\n'
-)
+SETTINGS = 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\n'
 DASHBOARD = "lovelace:\n  dashboards:\n    daly-bms:\n      mode: yaml\n      title: Battery\n      filename: battery.yaml\n"
 TEXT = """(() => { const out = []; const walk = (node) => {
   if (['STYLE', 'SCRIPT'].includes(node.tagName)) return;
@@ -57,9 +55,9 @@ def main() -> None:
         time.sleep(10)
         devices = {device["name"]: device["id"] for device in ha.say("config/device_registry/list")}
         for name, page, width, height in (
-            ("device", f"/config/devices/device/{devices['Daly BMS']}", 1280, 2000),
-            ("bridge", f"/config/devices/device/{devices['Daly BMS bridge']}", 1280, 900),
-            ("dashboard", "/daly-bms/battery", 1500, 1640),
+            ("device", f"/config/devices/device/{devices['Daly BMS']}", 1280, 1400),
+            ("bridge", f"/config/devices/device/{devices['Daly BMS bridge']}", 1280, 760),
+            ("dashboard", "/daly-bms/battery", 1500, 1240),
         ):
             shoot(ha, page, pictures / f"{name}.png", width, height, folder)
             print(pictures / f"{name}.png")
@@ -84,14 +82,14 @@ def live(bms, minutes):
 
 
 def make_up_energy(ha):
-    """Two weeks of statistics that end in what the counters say now."""
+    """Three weeks of statistics that end in what the counters say now; the first day, which counts from 0, is not shown."""
     dice = random.Random(5)
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     for name, from_hour, to_hour in (("energy_charged", 9, 17), ("energy_discharged", 17, 24)):
         entity = "sensor.daly_bms_" + name
         now = float(ha.states()[entity])
         amounts = []
-        for _ in range(14):
+        for _ in range(21):
             day = dice.uniform(0.6, 1.6)
             amounts += [day if from_hour <= h < to_hour else 0 for h in range(24)]
         total, rows = now - sum(amounts), []
