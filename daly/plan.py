@@ -28,7 +28,9 @@ class Plan:
         self._round = -1  # where the round stands that all registers are asked in
         self._cycle_at = None
         self._due = [0] * len(REGISTERS)
-        self._misses = [0] * len(REGISTERS)  # silences in a row
+        self._misses = [0] * len(REGISTERS)  # silences in a row, with an answer to something else between them
+        self._missed_at = [-1] * len(REGISTERS)  # `_answers` at the last of them
+        self._answers = 0  # modulo 65536
         self._answered = [False] * len(REGISTERS)  # ever
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
@@ -81,6 +83,7 @@ class Plan:
         """The register asked last was answered; what is not whole or must be said twice is asked again in the next round."""
         turn = self.turn
         register = REGISTERS[turn]
+        self._answers = (self._answers + 1) & 0xFFFF
         self._misses[turn] = 0
         self._answered[turn] = self._asked[turn] = True
         self._settled[turn] = register.period_ms is None and believed and whole
@@ -92,7 +95,9 @@ class Plan:
         """The register asked last was not answered."""
         turn = self.turn
         register = REGISTERS[turn]
-        self._misses[turn] += was_silent
+        if was_silent and self._missed_at[turn] != self._answers:  # else it is the whole BMS that is silent
+            self._missed_at[turn] = self._answers
+            self._misses[turn] += 1
         self._asked[turn] = True
         limit = MUTE_AFTER_TIMEOUTS if self._answered[turn] else UNKNOWN_AFTER_TIMEOUTS
         unknown = self._link.online and self._misses[turn] >= limit

@@ -234,6 +234,18 @@ def test_a_smaller_battery_in_its_place_has_no_cell_of_the_larger():
     assert published(wire.pack) == everything(wire)
 
 
+def test_a_bms_that_is_silent_altogether_does_not_make_a_command_unknown():
+    wire = Wire().run(10)
+    for _ in range(4):
+        wire.set("silent", "1")
+        wire.run(2.4)
+        wire.set("silent", "0")
+        wire.set("mute", "0x90")
+        wire.run(0.2)
+        wire.set("mute", "")
+    assert wire.poller.online and wire.poller.link.unanswered == []
+
+
 def test_a_bms_that_never_says_how_many_cells_there_are_shows_the_rest_and_names_the_remedy():
     wire = Wire("mute=0x94").run(20)
     assert wire.pack.raw("soc") is not None and wire.pack.raw("cell_{}_voltage", 1) is None
