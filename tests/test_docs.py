@@ -10,6 +10,7 @@ import pytest
 from app.settings import SETTINGS
 from daly.link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
 from daly.registers import BITS, READINGS
+from host.chaos import FAULTS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -72,6 +73,19 @@ def test_every_topic_is_explained(source):
     texts = [node.value for node in ast.walk(ast.parse((ROOT / source).read_text())) if isinstance(node, ast.Constant)]
     below_base = {text for text in texts if isinstance(text, str) and re.fullmatch(r"/[\w/]+", text)}
     assert below_base and not [text for text in below_base if f"`<base>{text}`" not in MQTT and f"`<base>{text}<" not in MQTT]
+
+
+def test_every_fault_and_long_run_has_its_result_in_reliability():
+    text = (ROOT / "docs" / "RELIABILITY.md").read_text()
+    rows = [line for line in made(text, "chaos").splitlines()[2:]]
+    assert [row.split(" | ")[0].strip("| ").partition(" (")[0] for row in rows] == [fault.name for fault in FAULTS]
+    assert [row for row in rows if not row.endswith("| ok |")] == []
+    for name in ("steady", "powercuts", "soak"):
+        assert "| Result | ok |" in made(text, name), f"make {name}"
+
+
+def made(text, name):
+    return text.partition(f"<!-- made: {name} -->\n")[2].partition(f"<!-- end: {name} -->")[0]
 
 
 def test_settings_named_in_pages_exist():
