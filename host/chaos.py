@@ -241,13 +241,13 @@ class Bench:
                 return at, 1000 * json.loads(text)["energy_discharged"]
         return None
 
-    def energies(self) -> list[float]:
-        """Every counter ever published, in order."""
+    def counters(self) -> list[tuple[float, float]]:
+        """(time, Wh) of every counter ever published, in order."""
         found = []
-        for _, topic, text, retained in list(self.ear.heard):
+        for at, topic, text, retained in list(self.ear.heard):
             if topic in (BASE + "/bms1/energy", BASE + "/bms1/state") and not retained:
                 value = json.loads(text).get("energy_discharged")
-                found += [] if value is None else [value]
+                found += [] if value is None else [(at, 1000 * value)]
         return found
 
     def _fresh_states(self, since: float) -> list[str]:
@@ -503,8 +503,7 @@ def _judge(bench: Bench, outcome: Outcome, begun: float, back: float, before):
 
 def _judge_energy(bench: Bench, outcome: Outcome, before):
     after = bench.energy()
-    counted = bench.energies()
-    if any(b < a for a, b in itertools.pairwise(counted)):
+    if any(b < a for (_, a), (_, b) in itertools.pairwise(bench.counters())):
         outcome.wrong.append("a counter fell")
     if before is None or after is None or after[0] - before[0] < 5:
         return

@@ -77,7 +77,7 @@ def test_every_topic_is_explained(source):
 
 def test_every_fault_and_long_run_has_its_result_in_reliability():
     text = (ROOT / "docs" / "RELIABILITY.md").read_text()
-    rows = [line for line in made(text, "chaos").splitlines()[2:]]
+    rows = made(text, "chaos").splitlines()[2:]
     assert [row.split(" | ")[0].strip("| ").partition(" (")[0] for row in rows] == [fault.name for fault in FAULTS]
     assert [row for row in rows if not row.endswith("| ok |")] == []
     for name in ("steady", "powercuts", "soak"):
