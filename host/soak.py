@@ -565,7 +565,8 @@ class Soak:
         self.found = Found(seconds / DAY_S)
         self._end_ms = 1000 * seconds
         self._period_s = period_s  # the memory in use is noted at the end of each
-        self._events = events
+        self._events = tuple(events)  # kept to the end: what is given back would look like a leak the other way
+        self._next_event = 0
         self._random = random.Random(seed)
         self._running: Event | None = None
         self._ends_at = self._fine_until = 0
@@ -674,8 +675,9 @@ class Soak:
         self._look_at_the_link(now / 1000)
         if self._running is not None and now >= self._ends_at:
             self._end_event()
-        elif self._running is None and self._events and now >= 1000 * self._events[0].at_s:
-            self._begin_event()
+        elif self._running is None and self._next_event < len(self._events):
+            if now >= 1000 * self._events[self._next_event].at_s:
+                self._begin_event()
         if now >= self._fine_until and self._back_from is None:
             self.clock.step_ms = STEP_MS
         if now >= self._next_period * self._period_s * 1000:
@@ -684,7 +686,8 @@ class Soak:
             raise Day
 
     def _begin_event(self):
-        self._running = self._events.pop(0)
+        self._running = self._events[self._next_event]
+        self._next_event += 1
         self._ends_at = self.clock.ms + 1000 * self._running.seconds
         self._clear_from = self._back_from = None
         self.found.events += 1

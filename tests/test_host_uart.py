@@ -129,6 +129,18 @@ def test_writing_takes_as_long_as_the_bits(uart, line):
     assert os.read(line, 100) == bytes(13)
 
 
+def test_what_nobody_takes_is_lost_as_on_a_wire(uart, line, capsys):
+    """A BMS that is stopped for minutes: the line's buffer is full, and the board would not notice."""
+    one = uart(baudrate=1000000)
+    for _ in range(3000):
+        count, seconds = took(lambda: one.write(bytes(13)))
+        assert count == 13 and seconds < 0.5
+    assert capsys.readouterr().out == ""
+    os.read(line, 1 << 20)
+    one.write(b"later")
+    assert b"later" in os.read(line, 1 << 20)
+
+
 def test_pins_have_one_user(uart, line):
     one = uart()
     with pytest.raises(ValueError, match="TX in use"):

@@ -18,6 +18,7 @@ from host import chip as _chip
 from host import trouble as _trouble
 
 _LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever one asks for
+_STUCK_S = 0.02  # so long a byte may wait to be taken by the device; a pseudo-terminal's far end may be stopped
 _RETRY_S = 1.0  # how often a lost serial device is looked for
 _GONE = "Object has been deinitialized and can no longer be used. Create a new object."
 
@@ -116,6 +117,8 @@ class UART:
             if self._device is not None:
                 self._device.write(buf)
                 self._device.flush()
+        except _serial.SerialTimeoutException:
+            self._device.reset_output_buffer()  # nobody takes it: lost, as on a wire
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
         _time.sleep(max(0.0, done_at - _time.monotonic()))
@@ -177,7 +180,7 @@ class UART:
 
     def _open(self) -> None:
         try:
-            self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=1, exclusive=True, **self._format)
+            self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format)
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
 
@@ -186,7 +189,9 @@ class UART:
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_S
             try:
-                self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=1, exclusive=True, **self._format)
+                self._device = _serial.Serial(
+                    _chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format
+                )
                 _chip.say(f"the serial device {_chip.uart_path} is back")
                 return True
             except (OSError, _serial.SerialException):
