@@ -675,15 +675,17 @@ class Soak:
         self._look_at_the_link(now / 1000)
         if self._running is not None and now >= self._ends_at:
             self._end_event()
-        elif self._running is None and self._next_event < len(self._events):
-            if now >= 1000 * self._events[self._next_event].at_s:
-                self._begin_event()
+        elif self._running is None and now >= self._next_at():
+            self._begin_event()
         if now >= self._fine_until and self._back_from is None:
             self.clock.step_ms = STEP_MS
         if now >= self._next_period * self._period_s * 1000:
             self._end_period()
         if now >= self._end_ms:
             raise Day
+
+    def _next_at(self) -> float:
+        return 1000 * self._events[self._next_event].at_s if self._next_event < len(self._events) else float("inf")
 
     def _begin_event(self):
         self._running = self._events[self._next_event]
