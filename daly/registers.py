@@ -132,8 +132,8 @@ def _power(pack):
 def _remaining_time(pack, charging):
     """0.01 h until full or empty at the mean current; None while idle, unknown, or beyond 100 hours.
 
-    In steps of 5 minutes, of 30 from 4 hours on: nobody knows it better, and each is a row in a database. Rounded up to
-    0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
+    In steps of 5 minutes, of 30 from 4 hours on, of 4 hours from a day on: nobody knows it better, and each is a row in a
+    database. Rounded up to 0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
     """
     current = pack.raw("current")
     mean = pack.energy.mean_current
@@ -146,7 +146,7 @@ def _remaining_time(pack, charging):
             return None
         remaining = max(0, full - remaining)
     minutes = remaining * 60 // (100 * max(abs(mean), IDLE_CURRENT))
-    minutes -= minutes % (5 if minutes < 240 else 30)
+    minutes -= minutes % (5 if minutes < 240 else 30 if minutes < 1440 else 240)
     return (minutes * 10 + 5) // 6 if minutes <= 6000 else None
 
 

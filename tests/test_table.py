@@ -7,7 +7,8 @@ from home_assistant_rules import BINARY_SENSOR, SENSOR
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daly.registers import CHOICE, FLAG, NUMBER, READINGS, REGISTERS, TEXT
+from daly.pack import Pack
+from daly.registers import CHOICE, FLAG, NUMBER, READING, READINGS, REGISTERS, TEXT
 from daly.text import decimal_text, write_decimal
 
 MEASURED = [row for row in READINGS if row.size]
@@ -162,3 +163,17 @@ def test_numbers_are_written_where_they_belong_and_nowhere_else():
     buffer = bytearray(b"..........")
     end = write_decimal(buffer, 2, -5, 2)
     assert buffer == b"..-0.05..." and end == 7
+
+
+@pytest.mark.parametrize(
+    ("mah", "tenths_of_ampere", "hours"),
+    [(10_000, -100, 1.0), (10_900, -100, 1.09), (47_000, -100, 4.5), (160_440, -124, 12.5), (160_440, -40, 40.0),
+     (165_000, -41, 40.0), (500_000, -40, None), (160_440, -9, None), (160_440, 0, None)],
+)  # fmt: skip
+def test_the_remaining_time_moves_in_steps_and_is_not_known_while_idle(mah, tenths_of_ampere, hours):
+    pack = Pack()
+    pack.put(READING["current"], 0, tenths_of_ampere, 0)
+    pack.put(READING["remaining_capacity"], 0, mah, 0)
+    pack.energy.take(50 * tenths_of_ampere, tenths_of_ampere, 0)
+    assert pack.raw("time_to_empty") == pack.raw("remaining_time") == (None if hours is None else round(100 * hours))
+    assert pack.raw("time_to_full") is None
