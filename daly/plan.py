@@ -10,7 +10,16 @@ from .registers import REGISTERS
 # A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
 UNKNOWN_AFTER_TIMEOUTS = 3
 UNKNOWN_PERIOD_MS = 60000
-MUTE_AFTER_TIMEOUTS = 20  # the same for a command that was answered before: of five frames one may be lost for hours
+# The same for a command that was answered before, of five frames one may be lost for hours; and for all of them where most
+# requests are ignored, whatever they ask.
+MUTE_AFTER_TIMEOUTS = 20
+# A silence where an answer is known to be weighs so much, an answer takes 1 away, and above the limit a line counts as lossy.
+SILENCE_WEIGHT = 4
+LOSSY = 6
+# What must be said again is asked again so often before the round goes on.
+REPEATS = 3
+# Rounds are as long on the slowest boards (48 cells, 200 ms to think). Longer ones come from silence, and excuse nothing.
+LONGEST_ROUND_MS = 5000
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 200
 ONCE_AGAIN_MS = 2500
@@ -27,6 +36,8 @@ class Plan:
         self._periods = [(periods or {}).get(register.lane, register.period_ms) for register in REGISTERS]
         self._round = -1  # where the round stands that all registers are asked in
         self._cycle_at = None
+        self._repeats = 0  # times in a row that the round has stood still
+        self._lost = 0  # weight of the lost answers of late
         self._due = [0] * len(REGISTERS)
         self._misses = [0] * len(REGISTERS)  # silences in a row, with an answer to something else between them
         self._missed_at = [-1] * len(REGISTERS)  # `_answers` at the last of them
@@ -80,7 +91,7 @@ class Plan:
         return None
 
     def answered(self, believed, whole, now):
-        """The register asked last was answered; what is not whole or must be said twice is asked again in the next round."""
+        """The register asked last was answered; what is not whole or must be said twice is asked again soon."""
         turn = self.turn
         register = REGISTERS[turn]
         self._answers = (self._answers + 1) & 0xFFFF
@@ -90,6 +101,18 @@ class Plan:
         self._due[turn] = ticks_add(now, (self._periods[turn] or 0) if believed and whole else 0)
         if register.command in self._link.unanswered:
             self._link.unanswered.remove(register.command)
+        self._lost = max(0, self._lost - 1)
+        if not believed:
+            self.repeat()
+        elif turn == self._round:
+            self._repeats = 0
+
+    def repeat(self):
+        """A change of an alarm or a MOSFET that must be said again does not wait for the next round."""
+        register = REGISTERS[self.turn]
+        if self.turn == self._round and register.period_ms == 0 and register.frames == 1 and self._repeats < REPEATS:
+            self._repeats += 1
+            self._round -= 1
 
     def failed(self, was_silent, now):
         """The register asked last was not answered."""
@@ -99,7 +122,9 @@ class Plan:
             self._missed_at[turn] = self._answers
             self._misses[turn] += 1
         self._asked[turn] = True
-        limit = MUTE_AFTER_TIMEOUTS if self._answered[turn] else UNKNOWN_AFTER_TIMEOUTS
+        if was_silent and self._answered[turn]:
+            self._lost = min(2 * LOSSY, self._lost + SILENCE_WEIGHT)
+        limit = MUTE_AFTER_TIMEOUTS if self._answered[turn] or self._lost > LOSSY else UNKNOWN_AFTER_TIMEOUTS
         unknown = self._link.online and self._misses[turn] >= limit
         if unknown and register.command not in self._link.unanswered:
             self._link.unanswered.append(register.command)
@@ -114,9 +139,11 @@ class Plan:
         return self._answered[self.turn] or not self._misses[self.turn]
 
     def period_ms(self, index):
-        """How often a register is asked; at least the time a whole round takes. None: once."""
+        """How often a register is asked: in each round, but for the first, and where it has a longer period. None: once."""
         period = self._periods[index]
-        return None if period is None else max(period, self.cycle_ms or 0)
+        if period is None or (period and not index):
+            return period
+        return max(period, min(self.cycle_ms or 0, LONGEST_ROUND_MS))
 
     def _begin_cycle(self, now):
         if self._cycle_at is not None:

@@ -274,6 +274,7 @@ class Poller:
         believed = self._take(register, now)
         if believed is None:
             self._fail(ZEROS, now)
+            self._plan.repeat()
             return
         self._pending = None
         self._given_up = None
@@ -381,4 +382,4 @@ class Poller:
         period_ms = self._plan.period_ms(self._expire_turn)
         if period_ms is not None:
             limit = max(STALE_AFTER_MS, self._stale_periods * period_ms)
-            self.pack.expire(REGISTERS[self._expire_turn], ticks_add(now, -min(limit, 60000)))
+            self.pack.expire(REGISTERS[self._expire_turn], ticks_add(now, -limit))

@@ -108,6 +108,36 @@ def test_a_board_that_becomes_slow_is_waited_for_and_not_taken_for_others(before
     assert texts == {"OK"} and wire.poller.timeouts < 5
 
 
+@pytest.mark.parametrize("key, option, alarm", [("problem", "alarms", "soc_low_1"), ("balancing", "balancing", "3")])
+def test_an_alarm_that_is_over_is_known_to_be_over_soon_though_zeros_are_doubted(key, option, alarm):
+    wire = Wire(f"drift=0,cells=48,think=30,{option}={alarm}").run(10)
+    for wait in (0, 0.3, 0.8):
+        wire.set(option, alarm)
+        wire.run(4 + wait)
+        assert wire.pack.raw(key) == 1
+        wire.set(option, "")
+        wire.run(1.4)
+        assert wire.pack.raw(key) == 0
+
+
+def test_voltage_and_current_do_not_grow_old_with_a_slow_boards_rounds():
+    wire = Wire("drift=0,cells=48,temperatures=16,think=200").run(30)
+    wire.set("mute", "0x90")
+    wire.run(4)
+    assert wire.pack.raw("pack_voltage") is None and wire.pack.raw("current") is None and wire.pack.raw("mode") is not None
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_board_that_answers_one_request_in_three_is_not_said_to_lack_commands(seed):
+    wire, dice = Wire("drift=0,cells=16,think=20"), Random(seed)
+    receive = wire.bms.receive
+    wire.bms.receive = lambda data, now_us: receive(data, now_us) if dice.random() < 1 / 3 else None
+    wire.run(10)
+    texts = set()
+    wire.run(60, lambda wire: texts.add(wire.poller.link.text))
+    assert not [text for text in texts if "not answer" in text] and wire.pack.layout["cell_count"] == 16
+
+
 def test_silence_of_the_board_is_not_blamed_on_the_gap():
     wire = Wire("drift=0").run(10)
     wire.set("silent", 1)
