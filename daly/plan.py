@@ -16,7 +16,7 @@ MUTE_AFTER_TIMEOUTS = 20
 # A silence where an answer is known to be weighs so much, an answer takes 1 away, and above the limit a line counts as lossy.
 SILENCE_WEIGHT = 4
 LOSSY = 6
-# What must be said again is asked again so often before the round goes on.
+# All-zero answers that change something must be said four times: asked again so often before the round goes on.
 REPEATS = 3
 # Rounds are as long on the slowest boards (48 cells, 200 ms to think). Longer ones come from silence, and excuse nothing.
 LONGEST_ROUND_MS = 5000
@@ -91,7 +91,7 @@ class Plan:
         return None
 
     def answered(self, believed, whole, now):
-        """The register asked last was answered; what is not whole or must be said twice is asked again soon."""
+        """The register asked last was answered; what is not whole or must be said twice is asked again in the next round."""
         turn = self.turn
         register = REGISTERS[turn]
         self._answers = (self._answers + 1) & 0xFFFF
@@ -102,13 +102,11 @@ class Plan:
         if register.command in self._link.unanswered:
             self._link.unanswered.remove(register.command)
         self._lost = max(0, self._lost - 1)
-        if not believed:
-            self.repeat()
-        elif turn == self._round:
+        if turn == self._round:
             self._repeats = 0
 
     def repeat(self):
-        """A change of an alarm or a MOSFET that must be said again does not wait for the next round."""
+        """Zeros that must be said again have their next turn at once, but with the fast lane in between: is it zero, too?"""
         register = REGISTERS[self.turn]
         if self.turn == self._round and register.period_ms == 0 and register.frames == 1 and self._repeats < REPEATS:
             self._repeats += 1
