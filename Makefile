@@ -16,7 +16,7 @@ help:
 	@echo "make soak    60 days with outages in compressed time (a quarter of an hour)"
 	@echo "make fuzz    a million messages from a hostile broker (a quarter of an hour); make test sends some thousands"
 	@echo "make size    what the board's files take on the drive and in memory"
-	@echo "make rows    how many rows a day this costs a Home Assistant's database (a quarter of an hour)"
+	@echo "make rows    how many rows a day this costs a Home Assistant's database (some 20 minutes)"
 
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
