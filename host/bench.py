@@ -63,26 +63,41 @@ class Run(NamedTuple):
     until: float
 
 
-def measure(name, options, seconds):
-    """Run one reader for `seconds` on a line with `options`."""
+@contextlib.contextmanager
+def broker():
+    """A broker for all runs, host:port: like the one at home it has kept what was said before the start."""
+    command = [sys.executable, "-m", "host.broker"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    place = "127.0.0.1:" + process.stdout.readline().strip()
+    try:
+        measure(OURS, "cells=4", WARM_UP_S, place)
+        yield place
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+def measure(name, options, seconds, place):
+    """Run one reader for `seconds` on a line with `options`; `place` is the broker's."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "host.line", "--bms", options, "--log", str(log)]
         line = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         port = line.stdout.readline().strip()
         try:
-            run = run_ours(port, seconds, folder) if name == OURS else run_reader(name, port, seconds)
+            run = run_ours(port, seconds, folder, place) if name == OURS else run_reader(name, port, seconds)
         finally:
             line.stdin.close()
             line.wait()
         return run._replace(log=[json.loads(text) for text in log.read_text().splitlines()])
 
 
-def run_ours(port, seconds, folder):
+def run_ours(port, seconds, folder, place):
     """`python -m host` as it is, with screen and broker; a message counts when the library has sent it."""
     settings = Path(folder) / "settings.toml"
     settings.write_text(SETTINGS)
-    command = [sys.executable, "-m", "host", "--plain", "--uart", port, "--settings", str(settings), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "host", "--plain", "--uart", port, "--broker", place]
+    command += ["--settings", str(settings), "--seconds", str(seconds)]
     begun = time.monotonic()
     host = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     looks = []  # (time, CPU seconds)
@@ -141,7 +156,7 @@ class Row(NamedTuple):
     fast: float  # 0x90 per second
     read: float  # first data: until each of its commands was answered, to the limit of that
     handed: float  # the same until it was handed over
-    whole: float  # per second, readings of the cells in which nothing was damaged
+    good: float  # frames of cells that were not damaged, per second
     refreshes: int  # handed over
     wrong: int
     cpu: float  # per frame, of the time a frame takes on the wire
@@ -165,15 +180,14 @@ def figures(run):
     handed = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
     frames = sum(run.since <= event["t"] < run.until for event in asked)
     frames += sum(len(event["answer"]) // 26 for event in said if run.since <= event["t"] < run.until)
-    bad = [event["t"] for event in heard if event["faults"] and command_of(event["answer"]) == 0x95]
-    damaged = {max((t for t in cells if t <= at), default=None) for at in bad}
+    good = sum(command_of(event["answer"]) == 0x95 and not event["faults"] for event in heard)
     return Row(
         ratio=(end - begin) / limit,
         refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASUREMENTS, count),
         fast=sum(command_of(event["request"]) == 0x90 for event in late) / (end - begin),
         read=(first_answered(own, said) - first) / round_limit(own, count),
         handed=(handed - first) / round_limit(own, count) if handed else float("nan"),
-        whole=len([t for t in cells if t not in damaged]) / (end - begin),
+        good=good / (end - begin),
         refreshes=len(run.published),
         wrong=sum(is_wrong(values, at, asked) for at, values in run.published),
         cpu=run.cpu / max(1, frames) / FRAME_S,
@@ -227,12 +241,12 @@ def table(header, rows):
     return "\n".join(lines) + "\n"
 
 
-def clean_table(names, seconds):
+def clean_table(names, seconds, place):
     """Clean lines; returns the table and the Rows by (reader, cells)."""
     rows, found = [], {}
     for cells in CELLS:
         for name in names:
-            row = figures(measure(name, f"cells={cells},temperatures=2,think=5", seconds))
+            row = figures(measure(name, f"cells={cells},temperatures=2,think=5", seconds, place))
             if row is None:
                 rows.append((cells, name, *["no data"] * 7))
                 continue
@@ -246,18 +260,18 @@ def clean_table(names, seconds):
     return table(header, rows), found
 
 
-def noisy_table(names, seconds, clean, clean_seconds):
+def noisy_table(names, seconds, clean, clean_seconds, place):
     """1 and 5 % of the frames damaged, 16 cells."""
     rows = []
     for percent in (1, 5):
         for name in names:
-            row = figures(measure(name, f"cells=16,temperatures=2,think=5,corrupt={percent}", seconds))
+            row = figures(measure(name, f"cells=16,temperatures=2,think=5,corrupt={percent}", seconds, place))
             before = clean.get((name, 16))
             if row is None or before is None:
                 rows.append((f"{percent} %", name, "no data", "no data"))
                 continue
-            # ours counts by the wire: it publishes when there is something to say, not whenever it has read
-            by_wire = row.whole / before.whole
+            # ours by the wire: it keeps each good frame, and publishes when there is something to say
+            by_wire = row.good / before.good
             kept = by_wire if name == OURS else row.refreshes / seconds / (before.refreshes / clean_seconds)
             rows.append((f"{percent} %", name, f"{100 * max(0.0, 1 - kept):.0f} %",
                          f"{row.wrong} of {row.refreshes}"))  # fmt: skip
@@ -375,8 +389,8 @@ processors (0 is best).
   never asks three of them.
 - **0x90 a second**: voltage, current, state of charge.
 - **first data**: from the first request until each command was answered once (*read*), and until the numbers were handed over:
-  published, or returned to the caller; as a multiple of what that round must take. On its first start with a new broker
-  this firmware waits 1.5 s for energy counters that the broker may have kept; where there are some it goes on at once.
+  published, or returned to the caller; as a multiple of what that round must take. The broker has kept what
+  was said before; on its very first start, with a broker that has nothing of it, this firmware waits 1.5 s for that.
 - **wrong**: of all refreshes handed over those with a number that the BMS did not hold in the 5 seconds before.
 - **CPU**: per frame, as a share of the time the frame takes on the wire; of this PC, ours with the simulated chip and screen.
 
@@ -386,8 +400,8 @@ processors (0 is best).
 ## Damaged frames
 
 16 cells; so many frames of the answers have one to four wrong bytes. **Refreshes lost**: how many fewer than on the clean line;
-for this firmware readings of all cells in which nothing was damaged. Longer runs, and what is believed, are in
-[TRUTH.md](TRUTH.md).
+for this firmware, which keeps the good frames of a reading whose others were damaged, how many fewer cells were read well.
+Longer runs, and what is believed, are in [TRUTH.md](TRUTH.md).
 
 {noisy}
 ## What a cell costs
@@ -411,10 +425,10 @@ Default settings, 16 cells that live a little, without what the MQTT protocol ad
 
 LARGEST = """Wanted were at most 60 KB for our code, and 160 KB to load all, in words of this length. That is not reached.
 What it is spent on: the table of readings (a row of 24 columns for each, off which decoding, messages, Home Assistant's
-entities, screen and pages are read); sentences for people that say what is wrong and what to do (settings, link, orders); what
-Home Assistant is told. A board's words are half as long, which makes about half of most of it; nobody has measured that on a board yet. Boards
-with PSRAM have megabytes. Without PSRAM take the compiled bundle; the libraries of the screen, and TLS, are loaded only when
-they are used.
+entities, screen and pages are read); sentences for people that say what is wrong and what to do (settings, link, orders);
+what Home Assistant is told. A board's words are half as long, which makes about half of most of it; nobody has measured that
+on a board yet. Boards with PSRAM have megabytes. Without PSRAM take the compiled bundle; the libraries of the screen, and
+TLS, are loaded only when they are used.
 
 """
 
@@ -526,8 +540,9 @@ def main():
         print("dalybms and pydalybms cannot be installed here: only this firmware is measured.")
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -10)  # whoever may, goes before the others; the runs inherit it
-    clean, found = clean_table(names, options.seconds)
-    noisy = noisy_table(names, 2 * options.seconds, found, options.seconds)
+    with broker() as place:
+        clean, found = clean_table(names, options.seconds, place)
+        noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)
     text = PAGE.format(
         load=load, cores=os.cpu_count(), clean=clean, noisy=noisy, cost=cost_table(found), memory=memory_table(),
         broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
