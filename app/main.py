@@ -48,6 +48,7 @@ def main():
     uart = make_uart(settings, problems)
     if uart is not None:
         jobs.append(("bms", Port(uart, poller).tick))
+    poller.link.possible = uart is not None
     waker = make_waker(settings, poller, problems)
     if waker is not None:
         jobs.append(("wake", waker.tick))

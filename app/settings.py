@@ -163,15 +163,31 @@ def no_such_pin(where, name, names):
 def load(path=FILE):
     """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return Settings(file.read())
+        with open(path, "rb") as file:
+            text, problems = _decoded(file.read())
     except OSError:
-        settings = Settings("")
-        settings.problems.insert(0, f"{FILE} is missing: copy it to the drive and edit it.")
-    except UnicodeError:
-        settings = Settings("")
-        settings.problems.insert(0, f"{FILE} is not UTF-8 text: save it as UTF-8.")
+        text, problems = "", [f"{FILE} is missing: copy it to the drive and edit it."]
+    settings = Settings(text)
+    settings.problems[:0] = problems
     return settings
+
+
+def _decoded(data):
+    """(text, problems). A line that is not UTF-8 is left empty, so that the others are read and keep their numbers."""
+    try:
+        return str(data, "utf-8"), []
+    except UnicodeError:
+        lines = []
+        wrong = []
+        for line in data.split(b"\n"):
+            try:
+                lines.append(str(line, "utf-8"))
+            except UnicodeError:
+                lines.append("")
+                wrong.append(str(len(lines)))
+        more = ", ..." if len(wrong) > 5 else ""
+        where = f"{FILE} line {', '.join(wrong[:5])}{more}"
+        return "\n".join(lines), [f"{where}: this is not UTF-8 text, and is not read; save the file as UTF-8."]
 
 
 def parse(text):

@@ -35,6 +35,7 @@ class Link:
 
     def __init__(self):
         self.online = False
+        self.possible = True  # there is a UART to ask with
         self.searched = False  # every address and greeting has been tried
         self.address = None  # host address that is answered, when it is not the usual one
         self.worked = False  # the BMS has answered since power-on
@@ -102,6 +103,8 @@ class Link:
         """How the conversation stands, with the remedy."""
         if self.online:
             return self._online_text()
+        if not self.possible:
+            return "No UART: correct UART_TX and UART_RX in settings.toml"
         if self.protocol:
             return "The BMS speaks a newer protocol (" + self.protocol + "), which this bridge does not understand yet"
         if self.other_address:
@@ -119,6 +122,8 @@ class Link:
         """The same for the screen: two lines of at most 21 characters; () while all is well."""
         if self.online:
             return ()
+        if not self.possible:
+            return ("No BMS: UART_TX or", "UART_RX is wrong")
         if self.protocol:
             return ("BMS speaks " + self.protocol[:10], "not understood yet")
         if self.other_address:

@@ -15,6 +15,7 @@ RETRY_REDRAWS = 60  # half a minute between two looks for a screen that is not t
 RENEW_REDRAWS = 120  # a minute between two renewals of all that the controller knows
 MESSAGE_REDRAWS = 8  # how long a page of trouble stays where pages are not turned
 MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console has them all
+MOST_PAGES = 4  # of one sentence, which holds all but the names of a board's pins
 READINGS = 4  # pages of the battery
 _PER_SECOND = 1000 // REDRAW_MS
 
@@ -159,7 +160,7 @@ class Screen:
         if text not in self._messages:
             if len(self._messages) > 8:
                 self._messages.clear()
-            self._messages[text] = pages.message(text.replace("settings.toml line", "line"), self._rows)
+            self._messages[text] = pages.message(text.replace("settings.toml line", "line"), self._rows)[:MOST_PAGES]
         return self._messages[text]
 
     def _reading(self, index, notice):

@@ -292,7 +292,7 @@ WORDS = {
         "line 3: PUBLISH_INTERVAL",
         "1 to 3600",
     ),
-    "pin": ("UART_TX", "no pin D99", "IO17", "TX"),
+    "pin": ("UART_TX", "no pin D99", "IO17", "TX", "/bms1/link No UART: correct UART_TX"),
     "screen": ("OLED_SDA", "no pin D99", "IO8"),
     "refused": ("No broker 127.0.0.1", "connection refused"),
     "mute": ("No broker 127.0.0.1", "No data received"),

@@ -8,8 +8,8 @@ import pytest
 from simulation import Wire
 
 from app.hardware import make_screen
-from app.settings import Settings
-from display.screen import MESSAGE_REDRAWS, MOST_PROBLEMS, REDRAW_MS, Screen
+from app.settings import Settings, no_such_pin
+from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306
 
@@ -196,6 +196,20 @@ def test_many_mistakes_do_not_take_the_screen_for_ever():
     rig = Rig("OLED_PAGE_SECONDS = 1\n" + wrong)
     seen = {text(page) for page in rig.run(20)}
     assert any(f"and {10 - MOST_PROBLEMS} more mistakes" in page for page in seen) and any("52.7V" in page for page in seen)
+
+
+def test_a_long_list_of_pins_does_not_take_the_screen_for_ever():
+    rig = Rig("OLED_PAGE_SECONDS = 1\n")
+    rig.settings.problems.append(no_such_pin("settings.toml line 4: UART_TX", "IO99", [f"IO{n}" for n in range(48)]))
+    seen = [text(page) for page in rig.run(12)]
+    assert any("UART_TX: this" in page for page in seen) and len([page for page in seen if "IO" in page]) <= 2 * MOST_PAGES
+    assert any("52.7V" in page for page in seen)
+
+
+def test_without_a_uart_it_is_not_said_that_the_bms_is_looked_for():
+    rig = Rig(seconds=0)
+    rig.wire.poller.link.possible = False
+    assert any("No BMS: UART_TX or UART_RX is wrong" in text(page) for page in rig.run(3))
 
 
 @pytest.mark.parametrize("alarms", ["none", "cell_high_2"])

@@ -268,10 +268,22 @@ def test_a_missing_file_is_a_problem_not_an_exception(tmp_path):
     assert "settings.toml is missing" in settings.problems[0] and settings.MQTT_PORT == 1883
 
 
-def test_a_file_in_another_encoding_is_a_problem_not_an_exception(tmp_path):
+@pytest.mark.parametrize(("text", "coding"), [("Küche", "latin-1"), ("Kü", "utf-16"), ("K\udcff", "utf-8")])
+def test_a_line_in_another_encoding_is_told_and_the_others_are_read(tmp_path, text, coding):
     file = tmp_path / "settings.toml"
-    file.write_bytes('CIRCUITPY_WIFI_SSID = "Küche"'.encode("latin-1"))
-    assert "UTF-8" in load(str(file)).problems[0]
+    wrong = f'DEVICE_NAME = "{text}"\n'.encode(coding, "surrogateescape")
+    file.write_bytes(b'MQTT_BROKER = "10.0.0.7"\n' + wrong + b"\nMQTT_PORT = 1884\nMQTT_PROT = 1\n")
+    settings = load(str(file))
+    assert settings.problems[0] == "settings.toml line 2: this is not UTF-8 text, and is not read; save the file as UTF-8."
+    assert (settings.MQTT_BROKER, settings.MQTT_PORT, settings.DEVICE_NAME) == ("10.0.0.7", 1884, "Daly BMS")
+    assert coding == "utf-16" or "line 5: MQTT_PROT" in settings.problems[1]
+
+
+def test_a_file_that_is_no_text_is_told_in_a_sentence_or_two(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_bytes(bytes(range(128, 256)) + 40 * b"\n\xff")
+    problems = load(str(file)).problems
+    assert len(problems) == 2 and "line 1, 2, 3, 4, 5, ...: this is not UTF-8" in problems[0] and len(problems[0]) < 150
 
 
 LINES = st.lists(
