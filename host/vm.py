@@ -44,5 +44,5 @@ def weigh(name):
 
 
 stand_in()
-for name in sys.argv[1:]:
+for name in sys.argv[1:] if __name__ == "__main__" else ():
     print(name, weigh(name))

@@ -271,3 +271,161 @@ def test_the_heap_in_use_stays_flat_over_sessions_and_silences(folder):
     assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 10000
     assert max(in_use[1:]) - min(in_use[1:]) <= LARGEST_GROWTH, in_use
     assert max(of_session) <= LARGEST_OF_SESSION and max(otherwise) <= LARGEST_OF_FIVE_SECONDS, (of_session, otherwise)
+
+
+# MicroPython runs this on a drive as `make size` lays it: session, publisher and MiniMQTT on a socket that answers as brokers do.
+# Prints each message that is said once all is announced: its topic, its length, and the bytes of heap it took in all.
+SAYING = """
+import gc
+import sys
+
+import vm
+
+clock = [0]
+sys.modules["supervisor"].ticks_ms = lambda: clock[0]
+
+from app.settings import Settings
+from daly.pack import Pack
+from daly.poller import Poller
+from mqtt.commands import Commands
+from mqtt.discovery import Discovery
+from mqtt.publisher import Publisher
+from mqtt.session import Session
+
+
+class Broker:
+    SOCK_STREAM = 1
+    heard = answers = b""
+    asleep = False  # answers nothing, and allocates nothing
+    ipv4_address = connected = "10.0.0.1"  # it is the radio, too
+
+    def getaddrinfo(self, *_):
+        return [(0, 0, 0, "", ("10.0.0.1", 1883))]
+
+    def socket(self, *_):
+        return self
+
+    def settimeout(self, _):
+        pass
+
+    def connect(self, _):
+        pass
+
+    def send(self, data):
+        if not self.asleep:
+            self.heard += bytes(data)
+            self.answer()
+        return len(data)
+
+    def answer(self):
+        while len(self.heard) > 1:
+            length = self.heard[1] & 127
+            at = 2
+            if self.heard[1] & 128:
+                length |= self.heard[2] << 7
+                at = 3
+            if len(self.heard) < at + length:
+                return
+            kind = self.heard[0] & 0xF6
+            body = self.heard[at : at + length]
+            self.heard = self.heard[at + length :]
+            if kind == 0x10:
+                self.answers += bytes((0x20, 2, 0, 0))
+            elif kind == 0x82:
+                self.answers += bytes((0x90, 3)) + body[:2] + bytes(1)
+            elif kind == 0x32:
+                topic = body[0] << 8 | body[1]
+                self.answers += bytes((0x40, 2)) + body[2 + topic : 4 + topic]
+            elif kind == 0xC0:
+                self.answers += bytes((0xD0, 0))
+
+    def recv_into(self, buffer, size):
+        if not self.answers:
+            raise OSError(11)
+        count = min(size, len(self.answers))
+        for index in range(count):
+            buffer[index] = self.answers[index]
+        self.answers = self.answers[count:]
+        return count
+
+
+class Keeper:
+    loaded = True
+    topics = ()
+
+    def finish(self):
+        pass
+
+
+class Speaker:
+    def __init__(self, publisher):
+        self.publisher = publisher
+        self.begin = publisher.begin
+        self.said = None
+
+    def poll(self, now):
+        self.said = self.publisher.poll(now)
+        return self.said
+
+
+answers = {}
+for line in open(sys.argv[1]):
+    request, answer = line.split()
+    answers[bytes.fromhex(request)[2]] = bytes.fromhex(answer)
+settings = Settings('MQTT_BROKER = "10.0.0.1"')
+settings.base_topic = "daly/x"
+poller = Poller(Pack())
+discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", poller.pack, "1.2.3")
+speaker = Speaker(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
+commands = Commands()
+commands.add("daly/x/do", ("ON",), None)
+broker = Broker()
+session = Session(settings, broker, broker, speaker, commands, Keeper(), "x")
+
+
+def live(milliseconds, tell):
+    answer = due = None
+    for _ in range(milliseconds // 5):
+        clock[0] += 5
+        if answer is not None and clock[0] >= due:
+            poller.receive(answer, len(answer), clock[0])
+            answer = None
+        request = poller.poll(clock[0])
+        if request is not None:
+            answer = answers.get(request[2])
+            due = clock[0] + 30
+        speaker.said = None
+        gc.collect() if not clock[0] % 500 else None
+        before = gc.mem_alloc()
+        session.tick(clock[0])
+        took = gc.mem_alloc() - before
+        if tell and speaker.said is not None:
+            print("said", speaker.said[0], len(speaker.said[1]), took)
+
+
+live(9000, False)
+assert session.connected, session.trouble
+broker.asleep = True
+gc.disable()
+live(8000, True)
+"""
+
+
+# What the publish of a state of 16 cells may take, all of MiniMQTT's included, in a 64-bit MicroPython; a board takes less.
+LARGEST_PUBLISH = 4096
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
+    size.lay(tmp_path, mpy=True)
+    shutil.copy(ROOT / "host" / "vm.py", tmp_path)
+    (tmp_path / "script.py").write_text(SAYING)
+    record(tmp_path / "answers.txt", "cells=16")
+    command = [MICROPYTHON, "script.py", "answers.txt"]
+    environment = {"MICROPYPATH": f"{tmp_path}:.frozen"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("said ")]
+    states = [(int(length), int(took)) for topic, length, took in said if topic == "daly/x/bms1/state"]
+    assert states and all(length > 1500 for length, _ in states)
+    assert max(took for _, took in states) <= LARGEST_PUBLISH, said
