@@ -9,8 +9,6 @@ import displayio
 import microcontroller
 
 from daly.port import RECEIVE_BUFFER_SIZE
-from daly.wake import Waker
-from display.screen import Screen
 
 from .settings import no_such_pin
 
@@ -81,6 +79,7 @@ def make_waker(settings, poller, problems):
         problems.append(f"WAKE_PIN {settings.WAKE_PIN}: {error}; choose a free pin.")
         return None
     output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
+    from daly.wake import Waker  # only who wants it need have it
 
     def drive(active):
         output.value = active == settings.WAKE_ACTIVE_HIGH
@@ -107,6 +106,8 @@ def make_screen(settings, problems, version):
                 print(f"No OLED: {error}. Going on without, and looking for it; if there is none, set OLED = false.")
                 said.append(error)
             return None
+
+    from display.screen import Screen  # with its pages 10 KB that a board without OLED need not have
 
     return Screen(open_panel, settings, version)
 

@@ -273,7 +273,7 @@ def test_the_heap_in_use_stays_flat_over_sessions_and_silences(folder):
     assert max(of_session) <= LARGEST_OF_SESSION and max(otherwise) <= LARGEST_OF_FIVE_SECONDS, (of_session, otherwise)
 
 
-# MicroPython runs this on a drive as `make size` lays it: session, publisher and MiniMQTT on a socket that answers as brokers do.
+# MicroPython runs this on a drive as `make size` lays it: session, publisher, MiniMQTT, a socket that answers as brokers do.
 # Prints each message that is said once all is announced: its topic, its length, and the bytes of heap it took in all.
 SAYING = """
 import gc
