@@ -231,8 +231,8 @@ def test_the_pure_parts_run_in_half_a_megabyte(folder):
     consequences(folder, MICROPYTHON, "-X", "heapsize=512k")
 
 
-# What `make size` measures, with little to spare: who needs more says so here. docs/BENCHMARK.md has the reasons.
-MOST_HEAP_OF_OURS = 214_000
+# What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
+MOST_HEAP_OF_OURS = 220_000
 SMALLEST_HEAP_KB = 340
 MOST_CODE_ON_THE_DRIVE = 120 * 1024
 
