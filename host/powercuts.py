@@ -136,7 +136,8 @@ def _judge_energy(bench: Bench, result: Result, lives: list[tuple[float, float]]
         if len(life) > 1:
             result.counted_on += life[-1][1] - life[0][1]
             result.flowed_on += bench.true_energy(life[0][0], life[-1][0])
-    if abs(result.counted_on - result.flowed_on) > 0.1 * result.flowed_on + LATE_WH:
+    late = LATE_WH * len(lives)
+    if result.counted_on > 1.1 * result.flowed_on + late or result.counted_on < 0.5 * result.flowed_on - late:
         result.wrong.append("between the cuts something else was counted than flowed")
 
 
