@@ -89,6 +89,18 @@ def test_only_the_loop_and_the_last_line_behind_it_catch_what_nobody_expected():
     assert sorted(catching) == ["app/guard.py", "app/guard.py", "app/loop.py"]
 
 
+def test_the_heap_is_swept_at_one_known_point_only():
+    swept = [f for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Attribute) and n.attr == "collect"]
+    assert swept == ["app/loop.py"]
+
+
+def test_the_drive_is_only_read():
+    """A write at run time wears the flash out, and a power cut in it costs the file system."""
+    opened = [n for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Call) and ast.unparse(n.func) == "open"]
+    assert opened and all(len(call.args) == 1 and {k.arg for k in call.keywords} <= {"encoding"} for call in opened)
+    assert not [f for f in BOARD_FILES if "storage" in packages(TREES[f])]
+
+
 @pytest.mark.parametrize("file", PURE)
 def test_there_is_no_float_where_numbers_are_made(file):
     floats = []
