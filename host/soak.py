@@ -539,7 +539,7 @@ class Found:
     sweeps: int = 0
     writes: int = 0
     writes_allowed: int = 0
-    memory: list[int] = field(default_factory=list)  # blocks of Python's memory in use at the end of each period
+    memory: list[tuple[int, int]] = field(default_factory=list)  # (boots, blocks of Python's in use) at each period's end
     counted: float = 0  # Wh published at the end
     possible: float = 0  # Wh that flowed while there was somebody to count them
     uncounted_s: float = 0  # seconds that may be missing, at full power
@@ -548,8 +548,10 @@ class Found:
 
     @property
     def settled(self) -> list[int]:
-        """The memory without the first day's, in which things are met for the first time."""
-        return self.memory[1:] if len(self.memory) > 2 else self.memory or [0]
+        """Of the longest life, without its first day, in which things are met for the first time."""
+        lives = [boots for boots, _ in self.memory]
+        longest = [blocks for boots, blocks in self.memory if boots == max(lives, key=lives.count)]
+        return longest[1:] if len(longest) > 2 else longest or [0]
 
 
 class Soak:
@@ -634,8 +636,11 @@ class Soak:
             gc.collect()
 
     def _power_on(self, guard: Callable[[Callable], None]):
+        from adafruit_connection_manager import _global_connection_managers
+
         from app.main import main
 
+        _global_connection_managers.clear()  # one for each socket pool; on a board they are gone with the power
         self.found.boots += 1
         self.clock.powered_ms = self.clock.ms
         self.watchdog.power_on()
@@ -713,7 +718,7 @@ class Soak:
         self._log.seek(0)
         self._log.truncate()
         gc.collect()
-        self.found.memory.append(sys.getallocatedblocks())
+        self.found.memory.append((self.found.boots, sys.getallocatedblocks()))
 
     # what is published
 
@@ -793,7 +798,7 @@ def table(found: Found) -> str:
         ("States published", f"{found.states}; never more than {found.longest_gap_s:.1f} s apart while all is well"),
         ("Watchdog fed", f"every {found.longest_feed_s:.1f} s at least"),
         ("Sockets open", f"{found.most_sockets} at most"),
-        ("Memory", f"{min(found.settled)} to {max(found.settled)} blocks in use at the end of each day but the first"),
+        ("Memory", f"{min(found.settled)} to {max(found.settled)} blocks in use, day by day, in the longest life"),
         ("Writes to the memory", f"{found.writes} of {found.writes_allowed} allowed"),
         ("Energy", f"{found.counted:.0f} Wh counted of {found.possible:.0f} Wh that flowed"),
         ("Result", "; ".join(found.wrong[:5]) or "ok"),

@@ -80,7 +80,7 @@ def test_every_fault_and_long_run_has_its_result_in_reliability():
     rows = made(text, "chaos").splitlines()[2:]
     assert [row.split(" | ")[0].strip("| ").partition(" (")[0] for row in rows] == [fault.name for fault in FAULTS]
     assert [row for row in rows if not row.endswith("| ok |")] == []
-    for name in ("steady", "powercuts"):
+    for name in ("steady", "powercuts", "soak"):
         assert "| Result | ok |" in made(text, name), f"make {name}"
 
 
