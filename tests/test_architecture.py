@@ -97,7 +97,8 @@ def test_the_heap_is_swept_at_one_known_point_only():
 def test_the_drive_is_only_read():
     """A write at run time wears the flash out, and a power cut in it costs the file system."""
     opened = [n for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Call) and ast.unparse(n.func) == "open"]
-    assert opened and all(len(call.args) == 1 and {k.arg for k in call.keywords} <= {"encoding"} for call in opened)
+    modes = {ast.literal_eval(call.args[1]) for call in opened if len(call.args) > 1}
+    assert opened and modes <= {"r", "rb"} and not [k for call in opened for k in call.keywords if k.arg == "mode"]
     assert not [f for f in BOARD_FILES if "storage" in packages(TREES[f])]
 
 
