@@ -264,8 +264,9 @@ class Session:
             return (
                 f"Broker {self._place()} is not trusted: {_words(error)}; check MQTT_CA_FILE, MQTT_BROKER's name and its clock"
             )
-        kind = " that speaks TLS" if self._settings.MQTT_TLS else ""
-        return f"No broker {self._place()}{kind}: {_words(error)}"
+        if self._settings.MQTT_TLS:
+            return f"No broker {self._place()} that speaks TLS: {_words(error)}; is MQTT_PORT its port for TLS?"
+        return f"No broker {self._place()}: {_words(error)}"
 
 
 def _cause(error):

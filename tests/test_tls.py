@@ -189,6 +189,7 @@ def test_a_broker_that_speaks_plainly_is_refused_in_words(secure, certificates):
     assert bridge.run(bridge.is_refused)
     assert not bridge.run(lambda: bridge.session.connected, 3)
     assert f"No broker localhost:{broker.plain_port} that speaks TLS" in bridge.session.trouble and broker.heard == []
+    assert "is MQTT_PORT its port for TLS?" in bridge.session.trouble
 
 
 def test_whatever_answers_all_that_ever_leaves_is_tls(certificates):
