@@ -424,11 +424,9 @@ Default settings, 16 cells that live a little, without what the MQTT protocol ad
 {overlap}"""
 
 LARGEST = """Wanted were at most 60 KB for our code, and 160 KB to load all, in words of this length. That is not reached.
-What it is spent on: the table of readings (a row of 24 columns for each, off which decoding, messages, Home Assistant's
-entities, screen and pages are read); sentences for people that say what is wrong and what to do (settings, link, orders);
-what Home Assistant is told. A board's words are half as long, which makes about half of most of it; nobody has measured that
-on a board yet. Boards with PSRAM have megabytes. Without PSRAM take the compiled bundle; the libraries of the screen, and
-TLS, are loaded only when they are used.
+What it is spent on, what a board's shorter words make of it, and which boards have enough:
+[Memory](../CONTRIBUTING.md#memory). The
+libraries of the screen, the wake line and TLS are loaded only when they are used.
 
 """
 
