@@ -120,6 +120,21 @@ def test_an_alarm_that_is_over_is_known_to_be_over_soon_though_zeros_are_doubted
         assert wire.pack.raw(key) == 0
 
 
+@pytest.mark.parametrize("silent", [5.1, 6.6, 7.6])
+def test_the_zeros_of_a_board_that_wakes_are_not_the_end_of_an_alarm(silent):
+    wire = Wire("drift=0,alarms=soc_low_1,balancing=3").run(10)
+    wire.set("silent", 1)
+    wire.run(silent)
+    wire.set("zeros", 100)
+    wire.set("silent", 0)
+    known = set()
+    wire.run(2, lambda wire: known.update((wire.pack.raw("problem"), wire.pack.raw("balancing"))))
+    assert known == {None}
+    wire.set("zeros", 0)
+    wire.run(3)
+    assert wire.pack.raw("problem") == wire.pack.raw("balancing") == 1
+
+
 def test_voltage_and_current_do_not_grow_old_with_a_slow_boards_rounds():
     wire = Wire("drift=0,cells=48,temperatures=16,think=200").run(30)
     wire.set("mute", "0x90")
