@@ -32,7 +32,7 @@ class Pack:
         self._heard: list = [None] * SLOTS  # the reading before, believed or not
         self._heard_at = [0] * SLOTS  # its ticks
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
-        self._says_zeros = True  # the last answer that cannot be all zero was; until it has given one that is not, too
+        self._says_zeros = False  # the last answer that cannot be all zero was
         self._zeros = 0  # all-zero answers in a row to the register `_zero_command`
         self._zero_command = None
         # The current's sign on this board: the other way round? And is that settled, or must it agree with the mode?
