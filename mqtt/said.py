@@ -1,7 +1,8 @@
 """What the broker has been told of a battery: the readings as last published, and which new ones are worth telling.
 
 Every change of every entity is a row in somebody's database. So a reading is told when it has left its dead band (the
-table's `band`), cells and rare ones less often than the pack; what becomes unknown, or known again, is told at once.
+table's `band`), cells and rare ones less often than the pack, unless they have gone far; what becomes unknown, or known again,
+is told at once.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -12,6 +13,7 @@ from daly.registers import BITS, CHOICE, FLAG, MAIN, NUMBER, READINGS
 from .payload import key_of
 
 EXACT_MS = 900000  # so often everything is told as it is, dead band or not
+FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
 _UNTOLD = "untold"  # no raw, and not None
 URGENT = tuple(row for row in READINGS if row.kind == BITS or (row.role == MAIN and row.kind in (FLAG, CHOICE)))
 
@@ -84,20 +86,22 @@ class Said:
         for row in rows:
             if row.derive is None:
                 due = slow or (fast and row.role == MAIN and row.slots == 1)
+                bands = 1 if due else FAR if fast else 0
                 with_it = told
                 told = False
                 for index in range(self._pack.count(row)):
                     raw = self._pack.at(row, index)
                     said = self.readings.at(row, index)
-                    if raw != said and (exact or self._is_worth(row, raw, said, due, with_it)):
+                    if raw != said and (exact or self._is_worth(row, raw, said, bands, with_it)):
                         self.readings.put(row, index, raw, now)
                         changed = told = True
         return changed
 
-    def _is_worth(self, row, raw, said, due, with_it):
+    def _is_worth(self, row, raw, said, bands, with_it):
+        """Whether a change is to be told now, when only those of so many bands are; 0: none that can wait."""
         if raw is None or said is None or row in URGENT:
             return True
-        if not due:
+        if bands != 1 and (not bands or row.kind != NUMBER or not row.band):
             return False
         if row.kind != NUMBER:
             return True
@@ -106,7 +110,7 @@ class Said:
             return with_it or not self._band_percent
         if row.band_share is not None:
             band = max(band, abs(said) // row.band_share)
-        return 100 * abs(raw - said) >= band * self._band_percent
+        return 100 * abs(raw - said) >= bands * band * self._band_percent
 
 
 class EachValue:

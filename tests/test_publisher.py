@@ -18,11 +18,13 @@ ANNOUNCE_AGAIN_MS = 5000  # Home Assistant drops most of a second announcement t
 class Broker:
     """A Wire and the Publisher at its end; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
-    def __init__(self, options="drift=0", start=0, interval_ms=INTERVAL_MS):
+    def __init__(self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None):
         self.wire = Wire(options, start=start)
         pack = self.wire.pack
         discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
-        self.publisher = Publisher("daly/x", discovery, pack, self.wire.poller, self.bridge, interval_ms, interval_ms)
+        self.publisher = Publisher(
+            "daly/x", discovery, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms
+        )
         self.heard = []
         self._next_us = 0
 
@@ -193,6 +195,16 @@ def test_another_change_does_wait_for_the_interval():
     heard = [(ms, json.loads(text).get("cell_1_voltage")) for ms, topic, text, _, _ in broker.heard if topic == STATE]
     numbers = next(ms for ms, volts in heard if volts is not None)
     assert 19900 < next(ms for ms, volts in heard if volts == 3.31) - numbers < 20500
+
+
+def test_what_has_gone_far_does_not_wait_for_the_slow_interval():
+    broker = Broker("drift=0", slow_ms=60000).connect().run(12)
+    broker.wire.set("cell_mv", "1:3310")
+    broker.run(5)
+    assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.299
+    broker.wire.set("cell_mv", "1:3340")
+    broker.run(5)
+    assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.34
 
 
 def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly(monkeypatch):
