@@ -23,7 +23,7 @@ _ONE_LEVEL = (
      "Charge MOSFET stuck", "Discharge MOSFET stuck", "Charge MOSFET open", "Discharge MOSFET open"),
     ("Measuring chip", "Cell measurement lost", "Temperature sensor", "EEPROM", "Clock", "Precharge",
      "Communication", "Internal communication"),
-    ("Current sensor", "Pack voltage sensor", "Short circuit", "Charging forbidden, voltage too low",
+    ("Current sensor", "Pack voltage sensor", "Short circuit", "Voltage too low to charge",
      "MOSFETs opened by switch", "Charging cabinet offline", None, None),
 )  # fmt: skip
 
