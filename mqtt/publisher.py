@@ -47,8 +47,8 @@ class Publisher:
         self._each = EachValue(self._said.readings) if each_value else None
         self._messages: list = []  # to be said once, by whom it may concern
         self._report = None  # what came of the last order; None: nobody may order
-        self._told_layout = None  # Home Assistant has been told of this one; None: of one before our restart, if any
-        self._told_at = None  # when; None: long enough ago
+        self._told_layout = None  # Home Assistant has been told of this one since our restart
+        self._told_at = None  # when, if it replaced another one; None: long enough ago
         self.begin(0)
 
     def begin(self, now):
@@ -136,8 +136,8 @@ class Publisher:
         self._part += 1
         self._announced_at = now
         if self._part == self._discovery.parts() and self._told_layout != self._announced_layout:
+            self._told_at = now if self._told_layout else None
             self._told_layout = self._announced_layout
-            self._told_at = now
         return topic, payload, True, 1
 
     # availability and words
@@ -209,11 +209,14 @@ class Publisher:
 
     def _battery_state(self, now):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
-        # A key that is missing is a warning for each of the cells that Home Assistant still knows of.
+        # A key that is missing is a warning for each of the cells that Home Assistant still knows of: from before our restart
+        # while the BMS has not said how many there are, and while it is told that there are fewer. (Fewer than
+        # before the restart cost a warning each, once: every program that reads JSON would see 48 cells after each start.)
         if self._told_at is not None and ticks_diff(now, self._told_at) >= RESAY_MS:
             self._told_at = None
-        is_told = self._told_layout == self._pack.layout_changes and self._told_at is None
-        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=not is_told)
+        is_told = self._told_layout in (None, self._pack.layout_changes) and self._told_at is None
+        is_counted = self._pack.layout["cell_count"] > 0
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=not (is_counted and is_told))
         return self._base + "/bms1/state", writer.bytes(), True, 0
 
     def _each_value(self):

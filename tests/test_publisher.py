@@ -306,10 +306,15 @@ def test_cells_that_are_gone_are_taken_back():
     assert components["cell_20_voltage"] == components["cell_5_voltage"] == {"p": "sensor"}
 
 
-@pytest.mark.parametrize("restarted", [False, True])
-def test_a_cell_that_is_gone_is_null_until_home_assistant_was_told(restarted):
+def test_after_a_start_only_the_cells_there_are_have_keys():
+    broker = connected("drift=0,cells=4", 20)
+    states = [json.loads(text) for text in broker.texts(STATE)]
+    assert all("cell_5_voltage" not in state for state in states if state["soc"] is not None)
+
+
+def test_a_cell_that_is_gone_is_null_until_home_assistant_was_told():
     """It would log a warning for each entity whose key is missing."""
-    broker = connected("drift=0,cells=4" if restarted else "drift=0,cells=20", 0.1 if restarted else 20)
+    broker = connected("drift=0,cells=20", 20)
     broker.wire.set("cells", 4)
     begun = broker.wire.us / 1000
     broker.run(40)
