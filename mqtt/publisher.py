@@ -47,8 +47,9 @@ class Publisher:
         self._each = EachValue(self._said.readings) if each_value else None
         self._messages: list = []  # to be said once, by whom it may concern
         self._report = None  # what came of the last order; None: nobody may order
-        self._told_layout = None  # Home Assistant has been told of this one since our restart
-        self._told_at = None  # when, if it replaced another one; None: long enough ago
+        self._told_cells = 0  # Home Assistant has been told of so many cells since our restart
+        self._told_sensors = 0  # and temperature sensors
+        self._told_at = None  # when it was told that there are fewer; None: long enough ago
         self.begin(0)
 
     def begin(self, now):
@@ -135,10 +136,20 @@ class Publisher:
         topic, payload = self._discovery.message(self._part)
         self._part += 1
         self._announced_at = now
-        if self._part == self._discovery.parts() and self._told_layout != self._announced_layout:
-            self._told_at = now if self._told_layout else None
-            self._told_layout = self._announced_layout
+        if self._part == self._discovery.parts():
+            self._note_told(now)
         return topic, payload, True, 1
+
+    def _note_told(self, now):
+        if self._are_fewer():
+            self._told_at = now
+        self._told_cells = self._pack.layout["cell_count"]
+        self._told_sensors = self._pack.layout["temperature_count"]
+
+    def _are_fewer(self):
+        """Whether there are fewer cells or sensors than Home Assistant was told."""
+        layout = self._pack.layout
+        return layout["cell_count"] < self._told_cells or layout["temperature_count"] < self._told_sensors
 
     # availability and words
 
@@ -214,9 +225,9 @@ class Publisher:
         # before the restart cost a warning each, once: every program that reads JSON would see 48 cells after each start.)
         if self._told_at is not None and ticks_diff(now, self._told_at) >= RESAY_MS:
             self._told_at = None
-        is_told = self._told_layout in (None, self._pack.layout_changes) and self._told_at is None
-        is_counted = self._pack.layout["cell_count"] > 0
-        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=not (is_counted and is_told))
+        unheard = not self._pack.layout["cell_count"]
+        every_slot = unheard or self._told_at is not None or self._are_fewer()
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=every_slot)
         return self._base + "/bms1/state", writer.bytes(), True, 0
 
     def _each_value(self):
