@@ -48,7 +48,8 @@ CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "192.168.1.10"
 MQTT_BASE_TOPIC = "t"
 OLED = false
-"""
+STALE_PERIODS = 10
+"""  # in passes of a second a round of all registers takes longer than their three periods
 
 
 class Day(BaseException):

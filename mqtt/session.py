@@ -60,6 +60,7 @@ class Session:
         self._pause_ms = FIRST_PAUSE_MS
         self._next_try = None
         self._next_read = None
+        self._spoke = False  # in the last tick
         self._next_ping = None
 
     def _make_client(self):
@@ -88,7 +89,10 @@ class Session:
         """At most one bounded piece of network work."""
         if self._inbox:
             self._hand_over(now)
-        message = self._publisher.poll(now) if self.connected else None
+        # what is read and what is said take turns: whoever talks all the time would not hear that the link is alive
+        must_listen = self._spoke and ticks_diff(now, self._next_read) >= 0
+        message = self._publisher.poll(now) if self.connected and not must_listen else None
+        self._spoke = message is not None
         if self._pool.link is not None:
             self._pool.link.allow()
         try:

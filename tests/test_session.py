@@ -365,3 +365,15 @@ def test_wifi_that_drops_is_joined_again(broker, listener):
     assert bridge.run(bridge.is_not_connected)
     assert bridge.run(bridge.is_connected)
     assert radio.connected
+
+
+@needs_mosquitto
+def test_whoever_talks_all_the_time_still_hears_and_is_heard(broker, listener, monkeypatch):
+    monkeypatch.setattr(session_module, "READ_MS", 0)
+    monkeypatch.setattr(session_module, "PING_MS", 50)
+    bridge = Bridge(broker.port)
+    assert bridge.run(lambda: bridge.session.connected)
+    bridge.speaker.more = [("t/event", "again", False, 0)] * 100000
+    listener.say("t/do", "PRESS")
+    assert bridge.run(lambda: bridge.ears.heard and bridge.session._pool.link.pongs > 2)
+    assert bridge.speaker.more
