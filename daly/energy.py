@@ -7,7 +7,8 @@ so no energy. The counters are whole Wh and mAh with the rest kept beside them: 
 from adafruit_ticks import ticks_diff
 
 MEAN_MS = 300000  # the mean current leans on the last five minutes
-LONGEST_STEP_MS = 5000  # two readings further apart tell nothing of what was between
+# Two readings further apart tell nothing of what was between, unless they are asked for so seldom: see `longest_step_ms`.
+LONGEST_STEP_MS = 5000
 _WH = 360000000  # power is 0.01 W, time ms: 3600 s * 1000 * 100
 _MAH = 36000  # current is 0.1 A, time ms: 3.6 C * 10 * 1000
 COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged")
@@ -27,18 +28,21 @@ class EnergyMeter:
         self._last_at = None
         self._last_power = 0
         self._last_current = 0
-        self._mean = 0
+        self._mean = 0  # 0.1 mA
+        self._mean_rest = 0  # what did not fill one more: without it a current that plays by a digit drags the mean along
+        self.longest_step_ms = LONGEST_STEP_MS
 
     def take(self, power, current, now):
         """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
         if self._last_at is not None:
             step = ticks_diff(now, self._last_at)
-            if 0 < step <= LONGEST_STEP_MS:
-                self._add(0, (power + self._last_power) * step // 2, _WH)
-                self._add(2, (current + self._last_current) * step // 2, _MAH)
-                self._mean += (1000 * current - self._mean) * step // MEAN_MS
+            if 0 < step <= self.longest_step_ms:
+                self._add(0, (power + self._last_power) * step, 2 * _WH)
+                self._add(2, (current + self._last_current) * step, 2 * _MAH)
+                self._lean(current, step)
         if self._last_at is None or not current or (current > 0) != (self._mean > 0):
             self._mean = 1000 * current
+            self._mean_rest = 0
         self._last_at = now
         self._last_power = power
         self._last_current = current
@@ -49,8 +53,8 @@ class EnergyMeter:
 
     @property
     def mean_current(self):
-        """0.1 A, of the last minutes; since the last turn from charging to discharging or back."""
-        return self._mean // 1000
+        """mA, of the last minutes; since the last turn from charging to discharging or back."""
+        return _rounded(self._mean, 10)
 
     def load(self, totals):
         """Continue from earlier totals in the order of COUNTERS; a later call with larger ones moves them up, never down."""
@@ -66,11 +70,22 @@ class EnergyMeter:
         index = COUNTERS.index(counter)
         return self._before[index] + self._counts[index]
 
+    def _lean(self, current, step):
+        """Move the mean towards a current of 0.1 A that flowed for `step` ms, without losing the rest of the division."""
+        change = (1000 * current - self._mean) * step + self._mean_rest
+        self._mean += change // MEAN_MS
+        self._mean_rest = change % MEAN_MS
+
     def _add(self, index, amount, unit):
-        """Add `amount` (0.01 W ms or 0.1 A ms) to a counter: charging to `index`, discharging to the one behind it."""
+        """Add `amount` (half of 0.01 W ms or 0.1 A ms) to a counter: charging to `index`, discharging to the one after it."""
         if amount < 0:
             index += 1
             amount = -amount
         amount += self._rests[index]
         self._counts[index] += amount // unit
         self._rests[index] = amount % unit
+
+
+def _rounded(number, unit):
+    """number / unit to the nearest whole number; halves away from zero."""
+    return (number + unit // 2) // unit if number >= 0 else -((unit // 2 - number) // unit)
