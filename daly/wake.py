@@ -21,6 +21,7 @@ class Waker:
         self._min_cell_mv = min_cell_mv
         self._soc = None
         self._cell_mv = None
+        self._changes = None
         self._pulse_end = None
         self._minutes_left = 0
         self._minute_end = None
@@ -45,9 +46,11 @@ class Waker:
     def _remember(self):
         pack = self._poller.pack
         soc = pack.raw("soc")
-        lowest = pack.raw("min_cell_voltage")
         self._soc = self._soc if soc is None else soc
-        self._cell_mv = self._cell_mv if lowest is None else lowest
+        if pack.changes != self._changes:  # 48 cells are not looked at in every pass
+            self._changes = pack.changes
+            lowest = _lower(pack.raw("min_cell_voltage"), pack.extreme_cells()[1])
+            self._cell_mv = self._cell_mv if lowest is None else lowest
 
     def _count_minutes(self, now):
         if self._minute_end is None:
@@ -62,3 +65,10 @@ class Waker:
         if self._soc is None or self._cell_mv is None:
             return False  # a battery of which nothing is known is left in peace
         return self._soc >= self._min_soc and self._cell_mv >= self._min_cell_mv
+
+
+def _lower(a, b):
+    """The lower one of two numbers, of which either may be None; not every board says which cell is the lowest."""
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)

@@ -29,11 +29,17 @@ class Link:
 
 
 class Pack:
-    def __init__(self, soc=500, min_cell_voltage=3200):
-        self.values = {"soc": soc, "min_cell_voltage": min_cell_voltage}
+    """`lowest`: of the cells themselves."""
+
+    def __init__(self, soc=500, min_cell_voltage=3200, lowest=None):
+        self.values = {"soc": soc, "min_cell_voltage": min_cell_voltage, "lowest": lowest}
+        self.changes = 0
 
     def raw(self, key):
         return self.values[key]
+
+    def extreme_cells(self):
+        return self.values["lowest"], self.values["lowest"]
 
 
 class Battery:
@@ -49,6 +55,7 @@ class Battery:
     def sleep(self):
         self.link.asleep = True
         self.pack.values = dict.fromkeys(self.pack.values)
+        self.pack.changes += 1
         return self
 
     def run(self, milliseconds, step=50):
@@ -84,6 +91,15 @@ def test_the_next_pulse_comes_no_sooner_than_the_setting_says():
 )
 def test_never_below_the_limits_nor_of_a_battery_of_which_nothing_is_known(soc, cell, allowed):
     battery = Battery(soc=soc, min_cell_voltage=cell).run(1000).sleep().run(2 * MINUTE_MS)
+    assert bool(battery.pin.pulses) == allowed
+
+
+@pytest.mark.parametrize(
+    ("reported", "lowest", "allowed"), [(None, 3200, True), (None, 2900, False), (3300, 0, False), (2900, 3300, False)]
+)
+def test_the_cells_themselves_count_too(reported, lowest, allowed):
+    """Not every board says which cell is the lowest, and a dead one has 0 V."""
+    battery = Battery(min_cell_voltage=reported, lowest=lowest).run(1000).sleep().run(2 * MINUTE_MS)
     assert bool(battery.pin.pulses) == allowed
 
 
