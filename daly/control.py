@@ -13,7 +13,8 @@ WRITE_CHARGE_MOSFET = 0xDA
 WRITE_CLOCK_AND_SOC = 0x21
 WRITE_RESTART = 0x00
 
-CONFIRM_MS = 6000  # two readings of the register, also on a noisy line
+CONFIRM_MS = 6000  # from the write on: readings of the register, also on a noisy line
+LOOK_MS = 500  # so often it is asked for until it confirms
 PAUSE_MS = 2000  # between two orders: MOSFETs and their loads do not like to be played with
 
 _WRITES = {"charge_mosfet": WRITE_CHARGE_MOSFET, "discharge_mosfet": WRITE_DISCHARGE_MOSFET}
@@ -30,8 +31,9 @@ class Control:
         self._key = None  # the reading that confirms it; None: an answer after a silence does
         self._wanted = None
         self._timeouts = 0  # when it was ordered
-        self._ordered_at = 0
         self._deadline = 0
+        self._look_at = 0  # when the reading that confirms it is asked for again, whatever its period
+        self._was_sent = False
         self._paused_until = None
 
     def switch(self, key, on, now):
@@ -63,10 +65,19 @@ class Control:
             self._paused_until = None
         if self._name is None:
             return
+        if self._poller.ordered_at is not None and not self._was_sent:
+            self._was_sent = True
+            self._deadline = ticks_add(now, CONFIRM_MS)
+            self._look_at = now
         if self._is_confirmed():
             self._end("done")
         elif ticks_diff(now, self._deadline) >= 0:
-            self._end("not confirmed by the BMS; its state is what it says")
+            self._end(
+                "not confirmed by the BMS; its state is what it says" if self._was_sent else "not sent, the BMS is silent"
+            )
+        elif self._was_sent and self._key and ticks_diff(now, self._look_at) >= 0:
+            self._look_at = ticks_add(now, LOOK_MS)
+            self._poller.ask_soon(self._key)
 
     def _clear(self):
         for i in range(8):
@@ -92,6 +103,8 @@ class Control:
         self._key = key
         self._wanted = wanted
         self._deadline = ticks_add(now, CONFIRM_MS)
+        self._look_at = now
+        self._was_sent = False
         self._paused_until = ticks_add(now, PAUSE_MS)
         return None
 

@@ -14,9 +14,9 @@ NOW = (2031, 5, 6, 7, 8, 9)
 class Rig:
     """A Control at a simulated BMS that has been heard for a while; `said` is what came of the orders."""
 
-    def __init__(self, options="drift=0", seconds=12):
+    def __init__(self, options="drift=0", seconds=12, **poller_options):
         self.said = []
-        self.wire = Wire(options)
+        self.wire = Wire(options, **poller_options)
         self.control = Control(self.wire.poller, self.said.append)
         self.run(seconds)
 
@@ -221,3 +221,64 @@ def test_the_time_is_not_asked_for_when_the_order_would_be_refused_anyhow():
     world.take("t/bms1/soc/set", b"50")
     assert world.clocks_asked == 1 and "time is not known" in world.reports[-1]
     assert [command for command, _ in world.rig.run(5).writes] == [CHARGE]
+
+
+# when it is written, and when it is confirmed
+
+
+@pytest.mark.parametrize("lane", ["status", "pack"])
+@pytest.mark.parametrize("seconds", [12, 12.21, 12.55, 13.7])
+def test_what_confirms_is_asked_at_once_however_seldom_it_is_asked_otherwise(lane, seconds):
+    """With long periods a command that had been carried out was reported as not confirmed (review b5)."""
+    rig = Rig(periods={lane: 60000}, seconds=seconds)
+    if lane == "status":
+        assert rig.control.switch("charge_mosfet", False, rig.now) is None
+    else:
+        assert rig.control.set_soc(985, NOW, rig.now) is None
+    rig.run(3)
+    assert len(rig.writes) == 1
+    assert [said.split(": ")[1] for said in rig.said] == ["done"]
+
+
+@pytest.mark.parametrize("options", ["think=200", "think=450", "think=100,corrupt=20", "think=100,drop_frame=20"])
+def test_on_a_slow_line_too_there_is_one_write_and_one_report(options):
+    rig = Rig("drift=0," + options, seconds=40)
+    for on in (False, True):
+        assert rig.control.switch("charge_mosfet", on, rig.now) is None
+        rig.run(20)
+    assert len(rig.writes) == len(rig.said) == 2
+    assert rig.said[-1].endswith(("done", "not confirmed by the BMS; its state is what it says"))
+    if "corrupt" not in options and "drop" not in options:
+        assert [said.split(": ")[1] for said in rig.said] == ["done", "done"]
+
+
+def test_before_a_write_the_line_rests_as_long_as_any_adapter_needs_to_turn_round():
+    """Two of nine commands were lost on an adapter that needs 20 ms (mr-manuel#15)."""
+    rig = Rig()
+    heard, waited = [0], []
+    transmit, receive = rig.wire.bms.transmit, rig.wire.bms.receive
+
+    def transmitted(us):
+        data = transmit(us)
+        heard[0] = us if data else heard[0]
+        return data
+
+    def received(data, us):
+        if data[2] == CHARGE:
+            waited.append((us - heard[0]) / 1000)
+        receive(data, us)
+
+    rig.wire.bms.transmit, rig.wire.bms.receive = transmitted, received
+    for on in (False, True, False, True):
+        assert rig.control.switch("charge_mosfet", on, rig.now) is None
+        rig.run(5)
+    assert len(waited) == 4 and min(waited) >= 150 and max(waited) < 1000
+
+
+def test_a_command_that_never_went_out_is_said_to_be_just_that():
+    rig = Rig()
+    rig.wire.set("silent", 1)
+    assert rig.control.switch("charge_mosfet", False, rig.now) is None
+    rig.wire.poller.cancel_order()
+    rig.run(8)
+    assert rig.writes == [] and rig.said == ["Charge MOSFET off: not sent, the BMS is silent"]
