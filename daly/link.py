@@ -8,6 +8,7 @@ ECHO = 1  # our own request came back
 NOISE = 2  # bytes, but no frame that is right
 STRANGER = 3  # good frames of other boards or hosts
 ZEROS = 4  # right frames that say nothing but zero or the impossible
+LATE = 5  # nothing but answers to earlier requests
 
 _REMEMBERED = 8  # requests that are looked at
 _ENOUGH = 3  # requests before anything is said
@@ -19,6 +20,7 @@ _TEXTS = (
     "Noise instead of answers: check ground, 3.3 V level, isolator, and UART_BAUD_RATE 9600",
     "Others talk on this line, but our board does not answer: check BMS_BOARD_NUMBER",
     "The BMS answers with zeros only: it is asleep or confused; wake it with load, charger or button",
+    "The BMS's answers come too late to be used: look for what delays them on their way, such as a serial adapter over Wi-Fi",
 )
 _SHORT = (
     ("No BMS: check", "power, plug, TX/RX"),
@@ -26,8 +28,19 @@ _SHORT = (
     ("Noise from BMS: check", "ground, level, baud"),
     ("Other board answers:", "BMS_BOARD_NUMBER?"),
     ("BMS says only zeros:", "asleep?"),
+    ("BMS answers too late:", "adapter in between?"),
 )
-_ASLEEP = ("BMS asleep", "BMS asleep", None, None, "BMS asleep")  # by outcome, once it has worked
+_ASLEEP = ("BMS asleep", "BMS asleep", None, None, "BMS asleep", None)  # by outcome, once it has worked
+
+# by CurrentSign.trouble
+_SIGN_TEXTS = (
+    None,
+    "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
+    "the current is unknown; CURRENT_SIGN decides it at once",
+    "OK, but the current contradicts the mode, and which of them is right is not known: the current is unknown; "
+    "CURRENT_SIGN decides it at once",
+    "OK, but the mode contradicts the current, whose direction CURRENT_SIGN decides: the mode is unknown",
+)
 
 
 class Link:
@@ -43,6 +56,7 @@ class Link:
         self.other_address = None  # host address that is answered, while the settings pin another
         self.unanswered: list = []  # commands that this board does not know
         self.uncounted = False  # nobody says how many cells there are
+        self.sign_trouble = 0  # why current or mode is unknown, see CurrentSign
         self._outcomes: list = []
         self._clock_ms = 0
         self._last = None
@@ -136,6 +150,8 @@ class Link:
     def _online_text(self):
         if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
             return f"Recovered: the BMS answers again, after {_duration(self._outage_ms)}"
+        if self.sign_trouble:
+            return _SIGN_TEXTS[self.sign_trouble]
         if self.unanswered:
             names = ", ".join(f"0x{command:02X}" for command in self.unanswered)
             remedy = "; write BMS_CELL_COUNT and BMS_TEMPERATURE_COUNT to see the cells" if self.uncounted else ""

@@ -23,6 +23,10 @@ LAST_PATIENCE = 50000
 # Until the board's pace is known: 13.5 ms request, 200 ms thinking, 13.5 ms first frame, and as much again in hand.
 FIRST_TIMEOUT_MS = 300
 SHORTEST_TIMEOUT_MS = 80
+# Serial lines bridged over Wi-Fi add 200 to 450 ms (esp-link#108, #275, flip555/bms_connector#79). What comes later than this
+# is nobody's answer any more.
+LATEST_MS = 1500
+LATE_ANSWERS = 2  # in a row, none in time between them: then such a line is waited for, one straggler is not
 
 
 class Pacing:
@@ -37,9 +41,12 @@ class Pacing:
         self._patience = FIRST_PATIENCE
         self._silence = 0  # weight of the silences of late
         self._slowest_ms = None  # answer time of the slowest answers, slowly forgotten
+        self._late = 0  # answers in a row that came too late
+        self._late_asked_at = None  # when the last of them had been asked for
 
     def answered(self, latency_ms):
         """A whole answer whose first frame came `latency_ms` after its request."""
+        self._late = 0
         if self._slowest_ms is not None and latency_ms <= self._slowest_ms:
             latency_ms = self._slowest_ms - (self._slowest_ms - latency_ms) // 16
         self._be_patient(latency_ms)
@@ -49,9 +56,19 @@ class Pacing:
         elif self._answers >= TRIAL:
             self._shrink()
 
-    def late(self, latency_ms):
-        """An answer that came when it was not waited for any more: the board has become slower, as some do on waking."""
-        if self._slowest_ms is not None and self._slowest_ms < latency_ms <= FIRST_TIMEOUT_MS:
+    def late(self, latency_ms, asked_at):
+        """A frame of an answer came when it was not waited for any more; it had been asked for at the tick `asked_at`.
+
+        The board has become slower, as some do on waking, or the line between delays it.
+        """
+        if asked_at == self._late_asked_at:
+            return  # one more frame of the same answer
+        self._late_asked_at = asked_at
+        self._late += 1
+        self._silence = max(0, self._silence - SILENCE_WEIGHT)  # it was not ignored after all
+        is_slower = self._slowest_ms is None or self._slowest_ms < latency_ms
+        is_board = latency_ms <= FIRST_TIMEOUT_MS and self._slowest_ms is not None
+        if is_slower and (is_board or self._late >= LATE_ANSWERS):
             self._be_patient(latency_ms)
 
     def ignored(self):
@@ -80,7 +97,8 @@ class Pacing:
 
     def _be_patient(self, slowest_ms):
         self._slowest_ms = slowest_ms
-        self.timeout_ms = min(FIRST_TIMEOUT_MS, max(SHORTEST_TIMEOUT_MS, 2 * slowest_ms + 20))
+        limit = FIRST_TIMEOUT_MS if slowest_ms <= FIRST_TIMEOUT_MS - 20 else LATEST_MS
+        self.timeout_ms = min(limit, max(SHORTEST_TIMEOUT_MS, 2 * slowest_ms + 20))
 
     def _change(self, gap_ms):
         self.gap_ms = gap_ms

@@ -3,18 +3,20 @@
 A value gets in only when the BMS said it and it is believed, and leaves when it is too old: nothing here is ever guessed.
 On a clean line a possible value is believed at once, unless it jumps (the table's `jump`) or contradicts another reading
 (`doubt`): then it must be said again. On a line where frames are damaged one damaged frame in 256 has a right sum, so there
-every change must be said again. Measured values are seldom the same twice, so of the last three (what is known, the reading
-before, this one) the middle one is believed: it is one that was said, and one slip alone is never in the middle.
+every change must be said again. Measured values are seldom the same twice, so of the last three readings the middle one is
+believed: it is one that was said, and one slip alone is never in the middle.
 """
 
 from adafruit_ticks import ticks_diff
 
 from .energy import COUNTERS, EnergyMeter
-from .registers import BITS, CHOICE, DATE, FLAG, NUMBER, READING, READINGS, REGISTERS, SLOTS, TEXT
+from .registers import CHOICE, DATE, FLAG, NUMBER, READING, READINGS, REGISTERS, SLOTS, TEXT
 from .text import decimal_text
-from .truth import contradicts_mode
+from .truth import against_mode
 
 ENERGY_COMMAND = 0x90  # voltage and current of one moment
+CURRENT = READING["current"]
+MODE = READING["mode"]
 IDENTITY = ("battery_code", "software_version", "hardware_version")
 # An all-zero answer is right when nothing balances or no alarm is active, and is what a confused board says to everything.
 # Where it would change something it must be said so often in a row.
@@ -31,13 +33,17 @@ class Pack:
         self._raw: list = [None] * SLOTS
         self._heard: list = [None] * SLOTS  # the reading before, believed or not
         self._heard_at = [0] * SLOTS  # its ticks
+        self._heard_before: list = [None] * SLOTS  # the one before that
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
         self._says_zeros = False  # the last answer that cannot be all zero was
         self._zeros = 0  # all-zero answers in a row to the register `_zero_command`
         self._zero_command = None
-        # The current's sign on this board: the other way round? And is that settled, or must it agree with the mode?
+        # Which way is charging on this board, decided in sign.py: is the current the other way round, is the mode?
         self.inverted = False
-        self.sign_unsettled = False
+        self.mode_inverted = False
+        self.sign_row = CURRENT  # which of the two is decided, the other is taken as it is said
+        self.sign_settled = True  # until then that one is unknown where it contradicts the other, however little flows
+        self.contradicted = False  # they have contradicted each other for a while: it is unknown
         # what kind of battery this is, as last said; kept while the BMS is silent
         self.layout: dict = {"cell_count": cell_count, "temperature_count": temperature_count}
         for key in IDENTITY:
@@ -57,28 +63,41 @@ class Pack:
         """The same as `raw` for a row of the table and an index from 0."""
         if row.derive is not None:
             return row.derive(self)
-        raw = self._raw[row.slot + index]
-        if row.factor < 0 and self.sign_unsettled and raw is not None and contradicts_mode(self, raw):
+        if row is self.sign_row and (self.contradicted or not self.sign_settled) and self._is_contradicted():
             return None
-        return raw
+        return self._raw[row.slot + index]
 
     def said_at(self, key):
         """Tick of the answer the value of a reading came with; meaningless while that is not known."""
         return self._seen[READING[key].slot]
 
+    def _is_contradicted(self):
+        return self.contradicted or against_mode(self.measured_current or 0, self.measured_mode)
+
     @property
     def measured_current(self):
         """The current with the sign assumed at the moment, also while that is not settled; None: not known."""
-        return self._raw[READING["current"].slot]
+        return self._raw[CURRENT.slot]
 
-    def settle_sign(self, inverted):
-        """From now on the sign of the current is known; what was read with another one is forgotten."""
-        self.sign_unsettled = False
-        if inverted != self.inverted:
-            self.inverted = inverted
-            slot = READING["current"].slot
-            self._raw[slot] = self._heard[slot] = None
+    @property
+    def measured_mode(self):
+        """The mode as assumed at the moment, likewise."""
+        return self._raw[MODE.slot]
+
+    def turn(self, row):
+        """What is read of the current, or of the mode, has been the wrong way round: forget it, and turn it from now on."""
+        if row is CURRENT:
+            self.inverted = not self.inverted
+        else:
+            self.mode_inverted = not self.mode_inverted
+        self._raw[row.slot] = self._heard[row.slot] = self._heard_before[row.slot] = None
+        self.energy.pause()
+        self.note_gap()
+
+    def note_gap(self):
+        """A value has become unknown, or known again, without having been read."""
         self.changes += 1
+        self.gaps += 1
 
     def count(self, row):
         """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
@@ -133,7 +152,7 @@ class Pack:
         """Believe what an answer says: True, False when something must be said again to be believed, None: it is no answer.
 
         `frames` has bit i set when frame i (from 0) of the answer is there; `noisy`: frames are being damaged on this line.
-        An impossible value changes nothing, and what was known before ages away. Where the first reading of an answer is
+        An impossible value changes nothing, and what was known before ages away. Where the first measurement of an answer is
         impossible nothing of it is believed: an all-zero answer (0 V, -3000 A, 0 %) must not leave its 0 % behind.
         """
         is_answer = (
@@ -150,7 +169,7 @@ class Pack:
                         believed = self._take_value(row, index, payload, now, noisy) and believed
         for key in self.layout:
             self._lay_out(key)
-        if register.command == ENERGY_COMMAND and believed:
+        if register.command == ENERGY_COMMAND:
             self._count_energy(now)
         return believed
 
@@ -178,37 +197,40 @@ class Pack:
     def forget(self):
         """Forget every value; the number of cells and sensors stays as the layout."""
         for slot in range(SLOTS):
-            self._raw[slot] = None
-            self._heard[slot] = None
+            self._raw[slot] = self._heard[slot] = self._heard_before[slot] = None
         self._says_zeros = True  # a board that wakes may say zeros at first, and alarms that are over would be believed
         self.energy.pause()
-        self.changes += 1
-        self.gaps += 1
+        self.note_gap()
 
     def _is_answer(self, register, payload):
         """Whether an answer of one frame may be one at all, judged by its first reading and by being all zero."""
         first = _first_row(register)
-        zero = True
-        for i in range(8):
-            if payload[i]:
-                zero = False
-        if not zero:
+        if not _is_zero(payload, 0, 8):
             if self._zero_command == register.command:
                 self._zeros = 0
             possible = _decode(first, payload, 0) is not None
             if possible and not _may_be_zero(first):
                 self._says_zeros = False
-            return possible
+            # what is asked once are settings, of which some may never have been made: each speaks for itself
+            return possible or register.period_ms is None
+        if register.period_ms is None:
+            return False
         if not _may_be_zero(first):
             self._says_zeros = True
             return False
         return not self._says_zeros and (self._is_zero(register) or self._insists(register))
 
     def _says_anything(self, register, payload, frames):
-        """Whether an answer of several frames has a text or one possible value: a confused board may number its zeros."""
+        """Whether an answer of several frames has a text or one possible value: a confused board may number its zeros.
+
+        Zeros beside what is not zero are readings: a dead cell has 0 V.
+        """
         for row in register.readings:
             for index in range(self.count(row)):
-                if row.kind == TEXT or (_is_there(register, row, index, frames) and _decode(row, payload, index) is not None):
+                if row.kind == TEXT:
+                    return True
+                is_possible = _is_there(register, row, index, frames) and _decode(row, payload, index) is not None
+                if is_possible and not _is_zero(payload, row.offset + index * row.size, row.size):
                     return True
         return False
 
@@ -235,8 +257,10 @@ class Pack:
         if raw is None:
             self.rejected += 1
             return True  # impossible, or a sensor that is not there: hearing it again would not help
-        if self.inverted and row.factor < 0:
+        if self.inverted and row is CURRENT:
             raw = -raw
+        elif self.mode_inverted and row is MODE and raw:
+            raw = 3 - raw  # 1 is charging, 2 discharging
         slot = row.slot + index
         trusted = not noisy and not self._jumps(row, slot, raw) and (row.doubt is None or not row.doubt(self, raw))
         if trusted and self._jumps(row, slot, self._heard[slot]):
@@ -247,6 +271,7 @@ class Pack:
         else:
             self.rejected += 1
             believed = self._believe_earlier(row, index, raw) or (row.kind == NUMBER and row.jump is None)
+        self._heard_before[slot] = self._heard[slot]
         self._heard[slot] = raw
         self._heard_at[slot] = now
         return believed
@@ -257,23 +282,28 @@ class Pack:
         return known is not None and raw is not None and row.jump is not None and abs(raw - known) > row.jump
 
     def _is_confirmed(self, row, slot, raw):
-        """Whether a value was said before, or is the middle one of the last three: this, the one before and the known."""
+        """Whether a value was said before, or is the middle one of the last three readings."""
         known = self._raw[slot]
         heard = self._heard[slot]
-        if raw == known:
-            return True
+        before = self._heard_before[slot]
+        if raw == known or raw == heard or raw == before:  # `before`: what alternates between two values is followed
+            return raw is not None
         if heard is None or not _is_measured(row):
-            return raw == heard
+            return False
         if known is None:
             return abs(raw - heard) <= row.jump
-        return abs(raw - known) <= 1 or known < raw <= heard or heard <= raw < known  # 1: the last digit's natural play
+        if before is None:
+            before = known
+        return abs(raw - known) <= 1 or before < raw < heard or heard < raw < before  # 1: the last digit's natural play
 
     def _believe_earlier(self, row, index, raw):
         """Where the reading before is the middle one of the last three, it is confirmed now."""
         slot = row.slot + index
-        known = self._raw[slot]
         heard = self._heard[slot]
-        if known is None or heard is None or not _is_measured(row) or not (known < heard < raw or raw < heard < known):
+        before = self._heard_before[slot]
+        if before is None:
+            before = self._raw[slot]
+        if before is None or heard is None or not _is_measured(row) or not (before < heard < raw or raw < heard < before):
             return False
         self.put(row, index, heard, self._heard_at[slot])
         return True
@@ -314,8 +344,8 @@ def _is_measured(row):
 
 
 def _may_be_zero(row):
-    """Whether an answer that begins with this reading may be all zero: no alarm, nothing balancing."""
-    return row.kind == FLAG or row.kind == BITS  # "in (FLAG, BITS)" would make a tuple each time
+    """Whether an answer that begins with this reading may be all zero: no alarm, nothing balancing; idle, empty and off."""
+    return row.kind != NUMBER and row.kind != DATE
 
 
 def _first_row(register):
@@ -323,6 +353,13 @@ def _first_row(register):
         if row.size:
             return row
     return None
+
+
+def _is_zero(payload, begin, count):
+    for i in range(begin, begin + count):
+        if payload[i]:
+            return False
+    return True
 
 
 def _is_there(register, row, index, frames):

@@ -23,6 +23,7 @@ LONGEST_ROUND_MS = 5000
 # What is asked once per connection is asked one by one with the measurements in between: some boards know none of it.
 ONCE_PACE_MS = 200
 ONCE_AGAIN_MS = 2500
+EMPTY_ANSWERS = 3
 
 
 class Plan:
@@ -45,6 +46,8 @@ class Plan:
         self._answered = [False] * len(REGISTERS)  # ever
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
+        self._empty = [0] * len(REGISTERS)  # answers of zeros to what is asked once
+        self._soon = None  # index of a register that is asked next, whatever its period
 
     @property
     def complete(self):
@@ -63,6 +66,12 @@ class Plan:
                 return False
         return self.complete
 
+    def ask_soon(self, row):
+        """The register of this reading is asked next."""
+        for index in range(len(REGISTERS)):
+            if row in REGISTERS[index].readings:
+                self._soon = index
+
     def begin(self, now):
         """A new connection: ask for everything."""
         wait_ms = 0
@@ -72,10 +81,15 @@ class Plan:
             self._due[index] = ticks_add(now, wait_ms)
             self._misses[index] = 0
             self._settled[index] = False
+            self._empty[index] = 0
             self._asked[index] = False
 
     def next(self, now):
         """The register to be asked now, or None."""
+        if self._soon is not None:
+            self.turn = self._soon
+            self._soon = None
+            return REGISTERS[self.turn]
         # The first register is the fast lane: it cuts in when it is due, but never twice in a row, so that nobody starves,
         # and not in the very first round: until then nothing is published.
         if self._periods[0] and self.turn != 0 and self._is_due(0, now) and (self.complete or not self._link.online):
@@ -105,12 +119,25 @@ class Plan:
         if turn == self._round:
             self._repeats = 0
 
-    def repeat(self):
-        """Zeros that must be said again have their next turn at once, but with the fast lane in between: is it zero, too?"""
+    def said_zeros(self):
+        """The register asked last was answered with zeros.
+
+        Those that must be said again have their next turn at once, but with the fast lane in between: is it zero, too?
+        A setting that was never made is zero for ever: it is asked a few times.
+        """
         register = REGISTERS[self.turn]
-        if self.turn == self._round and register.period_ms == 0 and register.frames == 1 and self._repeats < REPEATS:
+        if register.period_ms is None:
+            self._empty[self.turn] += 1
+            self._settled[self.turn] = self._empty[self.turn] >= EMPTY_ANSWERS
+        elif self.turn == self._round and register.period_ms == 0 and register.frames == 1 and self._repeats < REPEATS:
             self._repeats += 1
             self._round -= 1
+
+    def was_late(self, command):
+        """An answer has come after its time: the board knows this command."""
+        for index in range(len(REGISTERS)):
+            if REGISTERS[index].command == command:
+                self._misses[index] = 0
 
     def failed(self, was_silent, now):
         """The register asked last was not answered."""

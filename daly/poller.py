@@ -7,11 +7,12 @@ plan.py; a question without an answer is asked again in its next turn. What an a
 from adafruit_ticks import ticks_add, ticks_diff
 
 from .burst import Burst
+from .energy import LONGEST_STEP_MS
 from .frames import FIRST_HOST_ADDRESS, LENGTH, FrameReader, Request
-from .link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
-from .pacing import Pacing
+from .link import ECHO, LATE, NOISE, NOTHING, STRANGER, ZEROS, Link
+from .pacing import LATEST_MS, Pacing
 from .plan import Plan
-from .registers import REGISTERS
+from .registers import READING, REGISTERS
 from .search import Search
 from .sign import CurrentSign
 from .trace import DAMAGED, RECEIVED, SENT, Trace
@@ -29,9 +30,13 @@ OFFLINE_AFTER_TIMEOUTS = 5
 # about 255 others are seen to be wrong. An hour costs little: a change is believed one reading later.
 NOISY_MS = 3600000
 
-STALE_AFTER_MS = 3000  # no reading is forgotten sooner
+STALE_AFTER_MS = 3000  # no reading is forgotten sooner than so long after it should have been said again
 EXPIRE_MS = 20  # so often one register is looked at for readings that are too old: each every 0.3 s
+# Quiet before something is written: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and what is written
+# is not asked again when it is lost. Others wait 150 to 250 ms before every request.
+WRITE_REST_MS = 200
 ORDER_MS = 150  # quiet after something was written
+_REMEMBERED = 4  # requests without an answer whose answers may still come
 _GREETING_MS = 1000  # the answer to a greeting has 137 bytes at the most
 
 
@@ -39,22 +44,24 @@ class Poller:
     """Asks the registers of one board in turn and hands what it says to its Pack.
 
     `host_address` 0: find it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
-    `periods`: see Plan; `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign`: see
-    CurrentSign.
+    `periods`: see Plan; `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign` and
+    `polarity`: see CurrentSign.
     """
 
-    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto", periods=None):
+    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto", periods=None,
+                 polarity=0):  # fmt: skip
         self.pack = pack
         self.link = Link()
         self.pacing = Pacing()
         self.trace = Trace()
-        self.sign = CurrentSign(pack, current_sign)
+        self.sign = CurrentSign(pack, current_sign, polarity)
         self.reader = FrameReader()
         self.answers = 0  # whole answers believed
         self.frames = 0  # good frames of our board
         self.timeouts = 0
         self.echoes = 0  # our own requests come back
         self.strangers = 0  # good frames that answer something else than the pending request
+        self.late = 0  # good frames that answer a request which is not waited for any more
         self._plan = Plan(pack, self.link, periods)
         self._burst = Burst()
         self._search = Search(host_address, board_number)
@@ -67,9 +74,10 @@ class Poller:
         self._asked_at = 0
         self._deadline = 0
         self._first_heard = None  # when the first frame of its answer came
-        self._given_up = None  # command of the last request that was not answered in time
-        self._given_up_at = 0  # and the tick it was asked at
-        self._before = [0, 0, 0]  # echoes, discarded bytes, strangers at the time of the request
+        self._given_up = [-1] * _REMEMBERED  # the last requests that were not answered in time: their commands
+        self._given_up_at = [0] * _REMEMBERED  # and the ticks they were asked at
+        self._given_up_next = 0
+        self._before = [0, 0, 0, 0]  # echoes, discarded bytes, strangers, late frames at the time of the request
         self._again = 0  # times it has been asked again at once
         self._ask_again = False
         # the line
@@ -126,6 +134,10 @@ class Poller:
         self._order = [(command, bytes(payload))]
         self.ordered_at = None
 
+    def ask_soon(self, key):
+        """Have the register of this reading asked next, whatever its period."""
+        self._plan.ask_soon(READING[key])
+
     def cancel_order(self):
         """An order that has not gone out by now must not go out later."""
         self._order = []
@@ -160,6 +172,8 @@ class Poller:
             self._time_out(now)
         if not self._is_quiet(now):
             return None
+        if self._order and self.online:
+            return self._write_order(now) if self._may_write(now) else None
         return self._ask_next(now)
 
     # asking
@@ -174,12 +188,17 @@ class Poller:
             if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.pacing.gap_ms:
                 return False
         self._burst.stop_listening()
-        self._last_byte = None
+        if not self._order:
+            self._last_byte = None
         return True
 
+    def _may_write(self, now):
+        """Whether the line has had its rest before a write; a line that is never quiet is noise, and not waited for."""
+        if self._last_byte is None or ticks_diff(now, self._waits_since) >= QUIET_TIMEOUT_MS:
+            return True
+        return ticks_diff(now, self._last_byte) >= WRITE_REST_MS
+
     def _ask_next(self, now):
-        if self._order and self.online:
-            return self._write_order(now)
         if self._search.greeting is not None:
             self._begin(now, _GREETING_MS)
             return self._search.greeting[1]
@@ -217,6 +236,7 @@ class Poller:
         self._before[0] = self.echoes
         self._before[1] = self.reader.discarded
         self._before[2] = self.strangers
+        self._before[3] = self.late
 
     # answers
 
@@ -245,13 +265,35 @@ class Poller:
         """A frame too many of the answer just read, one that comes too late, or one that answers somebody else."""
         reader = self.reader
         is_ours = reader.address == self._board_number
-        if is_ours and reader.command == self._given_up:
+        asked = self._index_given_up() if is_ours else None
+        if asked is not None:
             self.frames += 1
-            self.pacing.late(ticks_diff(now, self._given_up_at))
+            self.late += 1
+            self._plan.was_late(reader.command)
+            self.pacing.late(ticks_diff(now, self._given_up_at[asked]), self._given_up_at[asked])
         elif is_ours and self._burst.take_tail(reader.command, self._last_byte):
             self.frames += 1
         else:
             self.strangers += 1
+
+    def _index_given_up(self):
+        """Which of the requests without an answer the frame at hand belongs to; None: to none of them."""
+        for index in range(_REMEMBERED):
+            if self._given_up[index] == self.reader.command:
+                return index
+        return None
+
+    def _forget_given_up(self, now):
+        """Before the ticks wrap."""
+        for index in range(_REMEMBERED):
+            if self._given_up[index] >= 0 and ticks_diff(now, self._given_up_at[index]) >= LATEST_MS:
+                self._given_up[index] = -1
+
+    def _give_up(self):
+        """The pending request is not waited for any more, but its answer may still come."""
+        self._given_up[self._given_up_next] = self._pending.command
+        self._given_up_at[self._given_up_next] = self._asked_at
+        self._given_up_next = (self._given_up_next + 1) % _REMEMBERED
 
     def _take_numbered_frame(self, now):
         burst = self._burst
@@ -274,10 +316,9 @@ class Poller:
         believed = self._take(register, now)
         if believed is None:
             self._fail(ZEROS, now)
-            self._plan.repeat()
+            self._plan.said_zeros()
             return
         self._pending = None
-        self._given_up = None
         if not self.online:
             self._plan.begin(now)
         self.link.answered()
@@ -295,7 +336,9 @@ class Poller:
             self._again += 1
             self._ask_again = True
         if register.command == 0x93:  # once a mode: between two of them the current is asked many times
-            self.sign.weigh()
+            if self.sign.weigh():
+                self.ask_soon("mode")
+            self.link.sign_trouble = self.sign.trouble
 
     def _take(self, register, now):
         """Hand the answer to the pack, which says what it believes; a jump that was none makes the line a noisy one."""
@@ -339,8 +382,7 @@ class Poller:
             self._burst.cut_short()
             return
         self.timeouts += 1
-        self._given_up = self._pending.command
-        self._given_up_at = self._asked_at
+        self._give_up()
         outcome = self._outcome()
         # a command that is ignored from the start is not known here, and a board that is silent for longer is asleep
         if outcome == NOTHING and not self._silence and self._plan.expects_answer():
@@ -357,7 +399,7 @@ class Poller:
             return NOISE
         if self.strangers != self._before[2]:
             return STRANGER
-        return NOTHING
+        return LATE if self.late != self._before[3] else NOTHING
 
     def _fail(self, outcome, now):
         """The pending request was met with something else than its answer."""
@@ -379,7 +421,18 @@ class Poller:
             return
         self._expire_at = ticks_add(now, EXPIRE_MS)
         self._expire_turn = (self._expire_turn + 1) % len(REGISTERS)
-        period_ms = self._plan.period_ms(self._expire_turn)
-        if period_ms is not None:
-            limit = max(STALE_AFTER_MS, self._stale_periods * period_ms)
+        limit = self._age_limit(self._expire_turn)
+        if limit is not None:
             self.pack.expire(REGISTERS[self._expire_turn], ticks_add(now, -limit))
+        if not self._expire_turn:
+            # as long as a power is known, what flows is counted: for longer where it is asked for seldom
+            self.pack.energy.longest_step_ms = max(LONGEST_STEP_MS, limit)
+            self._forget_given_up(now)
+
+    def _age_limit(self, index):
+        """ms after which a reading of a register is forgotten unless it was said again; None: never.
+
+        A hole that costs one reading nothing must not cost another, asked less often: all have the same slack.
+        """
+        period_ms = self._plan.period_ms(index)
+        return None if period_ms is None else max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)

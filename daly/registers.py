@@ -9,7 +9,7 @@ raw = factor * (unsigned big-endian number on the wire - bias), always an intege
 from collections import namedtuple
 
 from .faults import problem, problems_text
-from .truth import beyond_cells, contradicts_capacity, contradicts_cells, contradicts_mode
+from .truth import beyond_cells, contradicts_capacity, contradicts_cells, contradicts_mode, dead_cell
 
 # kinds of reading
 NUMBER = 0
@@ -132,11 +132,11 @@ def _power(pack):
 def _remaining_time(pack, charging):
     """0.01 h until full or empty at the mean current; None while idle, unknown, or beyond 100 hours.
 
-    In steps of 5 minutes, of 30 from 4 hours on, of 4 hours from a day on: nobody knows it better, and each is a row in a
+    To the nearest 5 minutes, 30 from 4 hours on, 4 hours from a day on: nobody knows it better, and each is a row in a
     database. Rounded up to 0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
     """
     current = pack.raw("current")
-    mean = pack.energy.mean_current
+    mean = abs(pack.energy.mean_current)  # mA
     remaining = pack.raw("remaining_capacity")
     if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
         return None
@@ -145,8 +145,9 @@ def _remaining_time(pack, charging):
         if full is None:
             return None
         remaining = max(0, full - remaining)
-    minutes = remaining * 60 // (100 * max(abs(mean), IDLE_CURRENT))
-    minutes -= minutes % (5 if minutes < 240 else 30 if minutes < 1440 else 240)
+    minutes = remaining * 60 // max(mean, 100 * IDLE_CURRENT)
+    step = 5 if minutes < 240 else 30 if minutes < 1440 else 240
+    minutes = (minutes + step // 2) // step * step
     return (minutes * 10 + 5) // 6 if minutes <= 6000 else None
 
 
@@ -234,7 +235,7 @@ REGISTERS = (
         _flag("load_connected", "Load connected", 3, role=RARE, device_class="mdi:power-socket"),
         _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
         _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
-        _number("cycle_count", "Cycle count", 5, 2, 0, 65535, jump=1, state_class="total_increasing", role=DIAGNOSTIC,
+        _number("cycle_count", "Cycle count", 5, 2, 0, 65534, jump=1, state_class="total_increasing", role=DIAGNOSTIC,
                 device_class="mdi:battery-sync"),
         # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
     )),
@@ -243,7 +244,7 @@ REGISTERS = (
                   role=DIAGNOSTIC),
         _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
                 device_class="mdi:arrow-up-bold"),
-        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
+        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 0, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
                   role=DIAGNOSTIC),
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
                 device_class="mdi:arrow-down-bold"),
@@ -258,8 +259,8 @@ REGISTERS = (
                 device_class="mdi:thermometer-chevron-down"),
     )),
     Register(0x95, "cells", 0, 16, 6, (
-        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", role=DIAGNOSTIC, band=3,
-                  slots=MAX_CELLS, counted_by="cell_count"),
+        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 0, 5999, 300, 3, "V", "voltage", doubt=dead_cell, band=3,
+                  role=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
     )),
     Register(0x96, "temperatures", 1000, 3, 7, (
         _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES,
@@ -275,11 +276,11 @@ REGISTERS = (
         _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 0, 3, "V", "voltage", role=RARE),
     )),
     Register(0x53, "once", None, 1, 8, (
-        # the date stands first because it vouches for the rest: an all-zero answer is no LFP battery
         _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE,
              device_class="mdi:calendar"),
         _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC, device_class="mdi:flask-outline"),
-        _measured("sleep_time", "Sleep time", 5, 2, 0, 65535, 0, 0, "s", "duration", role=RARE),
+        # FFFF is how Daly's tools write "never", which is no number of seconds
+        _measured("sleep_time", "Sleep time", 5, 2, 0, 65534, 0, 0, "s", "duration", role=RARE),
     )),
     Register(0x57, "once", None, 5, 7, (_text("battery_code", "Battery code", 35),)),
     Register(0x62, "once", None, 2, 7, (_text("software_version", "Software version", 14),)),

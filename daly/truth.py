@@ -8,6 +8,11 @@ refused for good would hide a real fault of the pack. `function(pack, raw)` is t
 CLEAR_CURRENT = 30  # 0.1 A
 
 
+def dead_cell(_pack, raw):
+    """A cell of 0 V: a dead cell beside living ones, or an answer that was not filled in."""
+    return raw == 0
+
+
 def contradicts_cells(pack, raw):
     """Pack voltage (0.1 V) against the sum of the cells: 2 % and 0.5 V for cut-off digits, wiring and another moment."""
     total = pack.sum_of_cells()
@@ -17,7 +22,7 @@ def contradicts_cells(pack, raw):
 def beyond_cells(pack, raw):
     """Highest or lowest cell voltage (mV) against the cells themselves, 0.1 V for another moment."""
     highest, lowest = pack.extreme_cells()
-    return highest is not None and not lowest - 100 <= raw <= highest + 100
+    return raw == 0 if highest is None else not lowest - 100 <= raw <= highest + 100
 
 
 def contradicts_capacity(pack, raw):
@@ -28,8 +33,10 @@ def contradicts_capacity(pack, raw):
 
 
 def contradicts_mode(pack, raw):
-    """Current (0.1 A, positive charging) against the mode that was said a moment ago or will be said in a moment."""
-    mode = pack.raw("mode")
-    if mode is None or abs(raw) < CLEAR_CURRENT:
-        return False
-    return (mode == 1 and raw < 0) or (mode == 2 and raw > 0)
+    """A clear current (0.1 A, positive charging) against the mode said a moment ago or to be said in a moment."""
+    return abs(raw) >= CLEAR_CURRENT and against_mode(raw, pack.raw("mode"))
+
+
+def against_mode(current, mode):
+    """Whether a current, however small, flows the other way than a mode says; not while the mode is None or idle."""
+    return (mode == 1 and current < 0) or (mode == 2 and current > 0)

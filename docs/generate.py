@@ -51,7 +51,7 @@ NOTES = {
     "max_temperature_sensor": "number of that sensor",
     "min_temperature_sensor": "number of that sensor",
     "balancing": "ON while any cell is being balanced",
-    "sleep_time": "after how long the BMS falls asleep",
+    "sleep_time": "after how long the BMS falls asleep; `null`: never",
     "cell_{}_voltage": "as many as `cell_count` says",
     "cell_{}_balancing": "as many as `cell_count` says",
     "temperature_{}": "as many as `temperature_count` says; `null`: no sensor there",

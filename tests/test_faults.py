@@ -108,6 +108,40 @@ def test_a_board_that_becomes_slow_is_waited_for_and_not_taken_for_others(before
     assert texts == {"OK"} and wire.poller.timeouts < 5
 
 
+@pytest.mark.parametrize("think", [350, 450, 700])
+@pytest.mark.parametrize("before", [5, None])
+def test_answers_that_come_late_are_waited_for_and_not_taken_for_others(before, think):
+    """As through a serial adapter over Wi-Fi; they were *others*, and BMS_BOARD_NUMBER the remedy (esp-link#275)."""
+    wire = Wire(f"drift=0,think={before or think}").run(20)
+    wire.set("think", think)
+    texts = set()
+    wire.run(20, lambda wire: texts.add(wire.poller.link.text))
+    assert not any("BMS_BOARD_NUMBER" in text or "not answer 0x" in text for text in texts), texts
+    wire.run(20)
+    known = [wire.pack.raw("cell_{}_voltage", number + 1) for number in range(16)]
+    assert wire.poller.online and None not in known and wire.pack.raw("soc") is not None
+
+
+def test_answers_that_come_too_late_to_be_waited_for_are_said_to_be_late():
+    wire = Wire("drift=0,think=1300").run(30)
+    assert "too late" in wire.poller.link.text or wire.poller.online
+
+
+def test_one_straggler_is_no_reason_to_wait_longer():
+    wire = Wire("drift=0").run(10)
+    before = wire.poller.pacing.timeout_ms
+    wire.set("late", 100)
+    wire.run(0.1)
+    wire.set("late", 0)
+    longest = [0]
+
+    def watch(wire):
+        longest[0] = max(longest[0], wire.poller.pacing.timeout_ms)
+
+    wire.run(10, watch)
+    assert wire.poller.late >= 1 and longest[0] <= 300 and before <= 300
+
+
 @pytest.mark.parametrize("key, option, alarm", [("problem", "alarms", "soc_low_1"), ("balancing", "balancing", "3")])
 def test_an_alarm_that_is_over_is_known_to_be_over_soon_though_zeros_are_doubted(key, option, alarm):
     wire = Wire(f"drift=0,cells=48,think=30,{option}={alarm}").run(10)
@@ -194,7 +228,9 @@ class Voltages:
         ((500, 500, 503, 500, 500), (None, 500, 500, 500, 500)),  # one of 256 damaged frames has a right sum
         ((500, 500, 420, 421, 421), (None, 500, 500, 421, 421)),  # a change is believed when it is said again
         ((500, 500, 490, 480, 470), (None, 500, 500, 490, 480)),  # what moves on is one reading behind
-        ((500, 500, 530, 480, 520), (None, 500, 500, 500, 500)),  # what plays around stays in the middle
+        ((500, 500, 530, 480, 520), (None, 500, 500, 500, 520)),  # what plays around stays in the middle
+        ((500, 500, 530, 500, 530, 500, 530), (None, 500, 500, 500, 530, 500, 530)),  # what alternates is followed
+        ((500, 500, 530, 501, 529, 502, 531), (None, 500, 500, 501, 529, 502, 502)),  # also where it plays
     ],
 )
 def test_where_frames_are_damaged_the_middle_one_of_three_readings_is_known(said, known):
@@ -215,7 +251,7 @@ def test_on_a_clean_line_a_change_is_known_at_once_and_a_jump_when_said_again():
 def test_a_jump_that_is_not_said_again_makes_the_line_a_doubtful_one():
     wire = Wire("drift=0").run(10)
     retracted = wire.pack.retracted
-    for soc, known in ((573, 573), (73, 573), (573, 573), (560, 573), (560, 560)):
+    for soc, known in ((573, 573), (73, 573), (573, 573), (580, 573), (580, 580)):
         now = ask(wire.poller, 0x90, wire.now)
         answer(wire.poller, framed(f"a50190080211000075ac{soc:04x}"), now + 30)
         wire.us += 400_000
@@ -227,6 +263,74 @@ def test_what_is_asked_once_is_said_twice_before_it_is_known():
     wire = Wire("drift=0").run(10)
     asked = [command for _, command in wire.requests]
     assert [asked.count(command) for command in (0x50, 0x53, 0x57, 0x62, 0x63)] == [2] * 5
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "known"),
+    [
+        (0x53, "0000000000000e00", {"production_date": None, "chemistry": "LFP", "sleep_time": "14"}),
+        (0x53, "01000000000e1000", {"production_date": None, "chemistry": "NMC", "sleep_time": "3600"}),
+        (0x53, "010116080affff0a", {"production_date": "2022-08-10", "chemistry": "NMC", "sleep_time": None}),  # never sleeps
+        (0x53, "0000000000000000", {"production_date": None, "chemistry": None, "sleep_time": None}),
+        (0x50, "0000000000000c80", {"rated_capacity": None, "nominal_cell_voltage": "3.200"}),
+    ],
+)
+def test_a_setting_that_was_never_made_does_not_hide_the_others_nor_is_asked_for_ever(command, payload, known):
+    """Without a production date the chemistry was thrown away, and all of it asked every 2.5 s for ever (review b7)."""
+    wire = Wire("drift=0,mute=" + hex(command))
+    asked = []
+    poll = wire.poller.poll
+
+    def polled(now):
+        request = poll(now)
+        if request is not None and request[2] == command:
+            asked.append(now)
+            data = framed(f"a501{command:02x}08{payload}")
+            wire.poller.receive(data, len(data), now + 30)
+        return request
+
+    wire.poller.poll = polled
+    wire.run(60)
+    assert {key: wire.pack.text(READING[key]) for key in known} == known
+    assert len(asked) <= 3 and wire.poller.link.text == "OK" and wire.poller.introduced
+
+
+def test_a_dead_cell_has_no_voltage_and_that_is_said():
+    """0 V was taken for "not said", and the lowest cell and the delta with it (dbus-serialbattery#276)."""
+    wire = Wire("drift=0,cells=16").run(10)
+    wire.set("cell_mv", "13:0")
+    wire.run(12)
+    assert wire.pack.raw("cell_{}_voltage", 13) == 0 and wire.pack.raw("cell_{}_voltage", 12) > 3000
+    assert wire.pack.raw("min_cell_voltage") == 0 and wire.pack.raw("min_voltage_cell") == 13
+    assert wire.pack.raw("cell_voltage_delta") == wire.pack.raw("max_cell_voltage") > 3000
+
+
+def test_a_dead_cell_is_known_after_a_restart_too():
+    wire = Wire("drift=0,cells=16,cell_mv=1:0+13:0").run(12)
+    assert [wire.pack.raw("cell_{}_voltage", number) for number in (1, 13)] == [0, 0]
+    assert wire.pack.raw("min_cell_voltage") == 0
+
+
+def test_an_empty_battery_that_is_switched_off_is_idle_and_not_unknown(monkeypatch):
+    """All of 0x93 is zero there, where a board's heartbeat stands; 0x90 vouches for it."""
+    wire = Wire("drift=0,soc=0,current=0").run(10)
+    monkeypatch.setitem(host.bms.READS, 0x93, lambda r, _host: [bytes(8)])
+    wire.run(10)
+    assert wire.pack.raw("mode") == wire.pack.raw("charge_mosfet") == wire.pack.raw("remaining_capacity") == 0
+
+
+def test_a_hole_that_costs_no_other_reading_does_not_cost_the_temperatures():
+    """They are asked every second and were forgotten three seconds after the last, the others as well: two seconds' hole."""
+    wire = Wire("drift=0").run(10)
+    for wait in (0.1, 0.35, 0.6, 0.85):
+        wire.run(wait)
+        wire.set("silent", 1)
+        wire.run(2.2)
+        known = wire.pack.raw("pack_voltage"), wire.pack.raw("temperature_{}", 1)
+        wire.set("silent", 0)
+        lost = []
+        wire.run(2, lambda wire, lost=lost: lost.append(wire.pack.raw("temperature_{}", 1) is None))
+        assert None not in known and not any(lost)
 
 
 # naming
