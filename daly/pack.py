@@ -152,8 +152,9 @@ class Pack:
         """Believe what an answer says: True, False when something must be said again to be believed, None: it is no answer.
 
         `frames` has bit i set when frame i (from 0) of the answer is there; `noisy`: frames are being damaged on this line.
-        An impossible value changes nothing, and what was known before ages away. Where the first measurement of an answer is
-        impossible nothing of it is believed: an all-zero answer (0 V, -3000 A, 0 %) must not leave its 0 % behind.
+        An impossible value changes nothing, and what was known before ages away; the others of its answer speak for themselves.
+        But a measurement that stands first vouches for what stands beside it: 0 V, -3000 A must not leave its 0 % behind, nor a
+        sensor that is not there its number.
         """
         is_answer = (
             self._is_answer(register, payload) if register.frames == 1 else self._says_anything(register, payload, frames)
@@ -205,14 +206,14 @@ class Pack:
     def _is_answer(self, register, payload):
         """Whether an answer of one frame may be one at all, judged by its first reading and by being all zero."""
         first = _first_row(register)
-        if not _is_zero(payload, 0, 8):
+        if not _is_filled(payload, 0, 8, 0):
             if self._zero_command == register.command:
                 self._zeros = 0
             possible = _decode(first, payload, 0) is not None
             if possible and not _may_be_zero(first):
                 self._says_zeros = False
-            # what is asked once are settings, of which some may never have been made: each speaks for itself
-            return possible or register.period_ms is None
+            # only FF is empty memory, not every alarm at once
+            return possible if _is_measured(first) else not _is_filled(payload, 0, 8, 0xFF)
         if register.period_ms is None:
             return False
         if not _may_be_zero(first):
@@ -230,7 +231,7 @@ class Pack:
                 if row.kind == TEXT:
                     return True
                 is_possible = _is_there(register, row, index, frames) and _decode(row, payload, index) is not None
-                if is_possible and not _is_zero(payload, row.offset + index * row.size, row.size):
+                if is_possible and not _is_filled(payload, row.offset + index * row.size, row.size, 0):
                     return True
         return False
 
@@ -355,9 +356,10 @@ def _first_row(register):
     return None
 
 
-def _is_zero(payload, begin, count):
+def _is_filled(payload, begin, count, byte):
+    """Whether so many bytes are all the same."""
     for i in range(begin, begin + count):
-        if payload[i]:
+        if payload[i] != byte:
             return False
     return True
 

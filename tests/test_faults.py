@@ -295,6 +295,20 @@ def test_a_setting_that_was_never_made_does_not_hide_the_others_nor_is_asked_for
     assert len(asked) <= 3 and wire.poller.link.text == "OK" and wire.poller.introduced
 
 
+def test_only_ff_is_no_answer(monkeypatch):
+    """Empty memory, not fifty alarms and every cell balancing."""
+    for command in (0x97, 0x98):
+        monkeypatch.setitem(host.bms.READS, command, lambda r, _host: [b"\xff" * 8])
+    wire = Wire("drift=0").run(15)
+    assert wire.poller.online and wire.pack.raw("problem") is None and wire.pack.raw("balancing") is None
+
+
+def test_a_board_that_never_counts_its_cells_says_its_cycles_all_the_same():
+    wire = Wire("drift=0,cells_zero=100,cycles=42").run(12)
+    assert wire.pack.raw("cell_count") is None and wire.pack.raw("cycle_count") == 42
+    assert wire.pack.raw("temperature_{}", 1) is not None
+
+
 def test_a_dead_cell_has_no_voltage_and_that_is_said():
     """0 V was taken for "not said", and the lowest cell and the delta with it (dbus-serialbattery#276)."""
     wire = Wire("drift=0,cells=16").run(10)

@@ -167,7 +167,7 @@ def test_numbers_are_written_where_they_belong_and_nowhere_else():
 
 @pytest.mark.parametrize(
     ("mah", "tenths_of_ampere", "hours"),
-    [(10_000, -100, 1.0), (10_900, -100, 1.09), (47_000, -100, 4.5), (160_440, -124, 12.5), (160_440, -40, 40.0),
+    [(10_000, -100, 1.0), (10_900, -100, 1.09), (47_000, -100, 4.5), (160_440, -124, 13.0), (160_440, -40, 40.0),
      (165_000, -41, 40.0), (500_000, -40, None), (160_440, -9, None), (160_440, 0, None)],
 )  # fmt: skip
 def test_the_remaining_time_moves_in_steps_and_is_not_known_while_idle(mah, tenths_of_ampere, hours):
