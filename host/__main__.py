@@ -339,6 +339,7 @@ def _open_view(options: argparse.Namespace) -> None:
     shown = (view.Live if live else view.Plain)(chip.screen, title)
     sys.stdout = sys.stderr = view.Lines(shown.line)
     view.watch_messages(shown)
+    chip.console_waiting = shown.outlet.waiting
     shown.start()
 
     def close() -> None:
