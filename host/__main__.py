@@ -385,6 +385,8 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
     chip.say(_broker_name(options) + kind)
     kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
     chip.say(f"BMS on {chip.uart_path}{kind}")
+    if options.drive and options.settings == ROOT / "settings.toml":
+        chip.say("the drive has no settings.toml, so this runs with the project's: write one before it goes onto a board")
     if options.recording:
         chip.say(f"{options.replay.name} has {options.recording.summary()}; the rest is silence")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
@@ -420,10 +422,10 @@ def _power_off(_number, _frame) -> None:
 
 
 def _stop_at(deadline: float) -> None:
+    from host import view
+
     time.sleep(max(0.0, deadline - time.monotonic()))
-    while True:  # once is not always enough: Python drops what is raised inside a __del__
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.5)
+    view.end_process()
 
 
 def _ignore_signals() -> None:

@@ -84,7 +84,10 @@ def main():
     parser.add_argument("--bms", default="", metavar="OPTIONS", help="see above")
     parser.add_argument("--log", metavar="FILE", help="JSON lines of what was asked and said; t is time.monotonic()")
     arguments = parser.parse_args()
-    log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
+    try:
+        log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
+    except OSError as error:
+        parser.error(f"--log {arguments.log} cannot be written ({error.strerror}); give it a file in a folder of yours")
     note = (lambda event: print(json.dumps(event), file=log)) if log else None
     try:
         line = Line(Bms(arguments.bms, now_us(), note))

@@ -58,7 +58,8 @@ class Outlet:
     SLUGGISH = 200  # pieces that whoever reads may be behind before the chip hears of it
     MOVES_S = 0.5  # at the end: somebody who reads takes a piece in less
 
-    def __init__(self, descriptor: int = 1):
+    def __init__(self, descriptor: int = 1, end=None):
+        self._end = end or end_process
         self._descriptor = descriptor
         self._pieces: queue.SimpleQueue = queue.SimpleQueue()
         self._put = self._written = 0  # the one counted by those who put, the other by the thread
@@ -109,9 +110,15 @@ class Outlet:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return  # a log on a full disk; there may be room again
         self._dead = True
-        while error.errno == errno.EPIPE:  # as in `python -m host | head`: nobody listens any more, so the host ends
-            os.kill(os.getpid(), signal.SIGTERM)  # once is not always enough: Python drops what is raised in a __del__
-            time.sleep(0.5)
+        if error.errno == errno.EPIPE:  # as in `python -m host | head`: nobody listens any more
+            self._end()
+
+
+def end_process() -> None:
+    """Switch the power off, from any thread. Once is not always enough: Python drops what is raised inside a __del__."""
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
 
 
 class Frames(io.TextIOBase):
