@@ -20,7 +20,10 @@ import time
 import traceback
 from pathlib import Path
 
-from host import chip, drive, keyboard, replay
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
+
+from host import chip, drive, keyboard, replay  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -52,7 +55,7 @@ def main() -> None:
     _open_standard_files()
     options = _options()
     if options.check or options.board:
-        raise SystemExit(_check_settings(options))
+        raise SystemExit(_say_to_who_listens(lambda: _check_settings(options)))
     _listen_to_signals()
     status = 0
     try:
@@ -65,6 +68,17 @@ def main() -> None:
         _ignore_signals()
         _leave(options)
     sys.exit(status)
+
+
+def _say_to_who_listens(say) -> int:
+    """What `say()` returns; 0 when whoever reads has seen enough, as `head`."""
+    try:
+        status = say()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+        return 0
 
 
 def _open_standard_files() -> None:

@@ -458,13 +458,22 @@ def test_standard_files_that_are_closed(drive, serial_port, tmp_path, closed):
     assert (tmp_path / "sign").read_text() == "ran" and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("moment", [0.02, 0.1, 0.2, 0.4])
-def test_ctrl_c_before_it_has_begun(drive, serial_port, moment):
-    process = start("--drive", drive(HELLO), "--uart", serial_port)
-    time.sleep(moment)
+def catches(process, number):
+    """Whether a process has a handler of its own for a signal."""
+    words = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+    return bool(int(words[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="asks the system of Linux")
+@pytest.mark.parametrize("later", [0, 0.05, 0.1, 0.2, 0.4])
+def test_ctrl_c_before_it_has_begun(drive, later):
+    """At any moment from when it is our program that runs, and not Python that still starts."""
+    process = start("--drive", drive(HELLO))
+    assert wait_until(lambda: catches(process, signal.SIGINT), 20)  # Python is there
+    assert wait_until(lambda: not catches(process, signal.SIGINT) or catches(process, signal.SIGHUP), 20)
+    time.sleep(later)
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=10)[0]
-    assert "Traceback" not in output or moment < 0.1, output  # before that it is Python that starts, not yet we
+    assert "Traceback" not in (output := process.communicate(timeout=20)[0]), output
 
 
 def test_a_drive_without_settings_is_told(drive, serial_port):
