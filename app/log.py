@@ -1,7 +1,7 @@
 """Printing that never waits: print() itself does, for ever, once a terminal has been opened and no longer reads.
 
-CircuitPython's print() turns until the USB console has taken the last byte (supervisor/shared/serial.c), also when whoever looked
-at it has left (circuitpython#10814). `install` puts a print() in its place, for all modules, that asks first how much is
+CircuitPython's print() turns until the USB console has taken the last byte (supervisor/shared/serial.c), also when whoever
+looked at it has left (circuitpython#10814). `install` puts a print() in its place, for all modules, that asks first how much is
 waiting there: a line that finds no room is dropped and counted, and the count is said when somebody reads again.
 """
 

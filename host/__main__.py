@@ -23,7 +23,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
 
-from host import chip, drive, keyboard, replay  # noqa: E402
+from host import chip, drive, keyboard, replay
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -116,7 +116,9 @@ def _options() -> argparse.Namespace:
     add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
     add("--plain", action="store_true", help="a log line by line instead of the live view")
-    add("--nvm", type=Path, metavar="FILE", help="non-volatile memory that is kept (default: a fresh one; with --uart FILE.nvm)")
+    add(
+        "--nvm", type=Path, metavar="FILE", help="non-volatile memory that is kept (default: a fresh one; with --uart FILE.nvm)"
+    )
     add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
     add("--check", type=Path, metavar="FILE", help="do not run; say every mistake in a settings.toml")
     add("--board", metavar="ID", help="with --check: the pins of that board, as lolin_s2_mini")

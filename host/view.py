@@ -1,6 +1,6 @@
 """What a person sees of the firmware: a log line by line (Plain) or a live picture of the screen (Live).
 
-Both have start, stop, line and published. What they write goes through an Outlet: nobody waits for a terminal that stands still.
+Both have start, stop, line and published. What they write goes through an Outlet: nobody waits for a terminal.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import threading
 import time
 
 from adafruit_minimqtt.adafruit_minimqtt import MQTT
-
-from host import chip
 
 _PICTURE_S = 5  # the log shows a changed screen at most this often
 _HALF_WIDTH = 132  # columns a terminal needs for the picture in half blocks and its frame

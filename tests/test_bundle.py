@@ -15,8 +15,8 @@ from tools import bundle
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
 WORDS = """binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc i2cdisplaybus json microcontroller
-    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi
-    __future__ builtins collections"""
+    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio
+    watchdog wifi __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 

@@ -27,7 +27,8 @@ CARELESS = """
         start(SLEEPER + " # careless-child")
 
     def test_orphan():
-        child, _ = start("import subprocess, sys; subprocess.Popen([sys.executable, '-c', " + repr(SLEEPER + " # careless-orphan") + "])")
+        code = repr(SLEEPER + " # careless-orphan")
+        child, _ = start(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {{code}}])")
         child.wait()
 
     def test_waits():

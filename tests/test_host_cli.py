@@ -327,7 +327,18 @@ def test_a_console_that_stands_still_stops_neither_the_firmware_nor_the_end(driv
     signs = tmp_path / "signs"
     reader, writer = full_pipe()
     folder = drive(TALKING.replace("SIGNS", repr(str(signs))))
-    command = [sys.executable, "-m", "host", "--plain", "--drive", str(folder), "--uart", serial_port, "--broker", "127.0.0.1:1"]
+    command = [
+        sys.executable,
+        "-m",
+        "host",
+        "--plain",
+        "--drive",
+        str(folder),
+        "--uart",
+        serial_port,
+        "--broker",
+        "127.0.0.1:1",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
     os.close(writer)
 
@@ -352,7 +363,17 @@ def test_the_battery_is_told_on_while_nobody_reads_the_console(tmp_path):
     settings = tmp_path / "settings.toml"
     settings.write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n')
     reader, writer = full_pipe()
-    command = [sys.executable, "-m", "host", "--plain", "--no-oled", "--settings", str(settings), "--broker", f"127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "host",
+        "--plain",
+        "--no-oled",
+        "--settings",
+        str(settings),
+        "--broker",
+        f"127.0.0.1:{port}",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
     os.close(writer)
     listener = Listener(port, topics="t/bms1/state")

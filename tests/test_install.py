@@ -536,7 +536,18 @@ def test_an_address_as_people_paste_it(written, meant):
 
 @pytest.mark.parametrize(
     "written",
-    ["", "http://", "a b", "192.168.1,77", "192.168.1.300", "192.168.1", "192.168.1.77:0", "192.168.1.77:70000", "host:http", "küche"],
+    [
+        "",
+        "http://",
+        "a b",
+        "192.168.1,77",
+        "192.168.1.300",
+        "192.168.1",
+        "192.168.1.77:0",
+        "192.168.1.77:70000",
+        "host:http",
+        "küche",
+    ],
 )
 def test_what_is_no_address_is_a_sentence_with_the_remedy(written):
     with pytest.raises(Refused, match=r"is no (IP )?address.*HOST=192\.168\.1\.77"):
@@ -598,7 +609,9 @@ def test_a_way_in_a_circle_ends():
     server.shutdown(), server.server_close()
 
 
-@pytest.mark.parametrize("password", ["s3cr$et!", "a$$b", "$(HOME)", "it's \"so\" `so`", "back\\slash #x", "two  spaces ", "Küche€", "a:b@c%20"])
+@pytest.mark.parametrize(
+    "password", ["s3cr$et!", "a$$b", "$(HOME)", 'it\'s "so" `so`', "back\\slash #x", "two  spaces ", "Küche€", "a:b@c%20"]
+)
 def test_a_password_arrives_as_it_is(board, password):
     (board.folder / "boot_out.txt").write_text(BOOT)
     board.password, board.usb = password, True

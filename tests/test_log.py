@@ -11,7 +11,7 @@ from app.log import Log
 
 
 class Port:
-    """The USB console: a buffer of `size` bytes from which `rate` bytes go in a millisecond. Overfilling it would hang the chip."""
+    """The USB console: a buffer of `size` bytes, of which `rate` go in a millisecond. Overfilling it would hang the chip."""
 
     def __init__(self, size=64, rate=64):
         self.size, self.rate = size, rate

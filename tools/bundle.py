@@ -119,7 +119,9 @@ def main() -> None:
         try:
             write(path, files)
         except OSError as error:
-            raise SystemExit(f"{path} cannot be written ({error.strerror}); make room there, or take what is in the way.") from None
+            raise SystemExit(
+                f"{path} cannot be written ({error.strerror}); make room there, or take what is in the way."
+            ) from None
         on_drive = sum((len(data) + 1023) // 1024 for data in files.values())
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB, {len(files)} files, {on_drive} KB on the drive")
 

@@ -150,7 +150,9 @@ class Folder(_Drive):
     def room(self) -> tuple[int, int]:
         """(bytes free, bytes that the smallest file takes)."""
         try:
-            state = os.statvfs(self._path) if hasattr(os, "statvfs") else None  # Windows has none; a full drive is noticed anyway
+            state = (
+                os.statvfs(self._path) if hasattr(os, "statvfs") else None
+            )  # Windows has none; a full drive is noticed anyway
         except OSError as error:
             raise self._trouble("", error) from None
         return (state.f_bavail * state.f_frsize, state.f_frsize) if state else (1 << 40, 4096)
@@ -165,7 +167,9 @@ class Folder(_Drive):
         if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT, errno.ENXIO):
             return Refused(f"the drive is gone ({error.strerror}: {path}); plug the board in again and repeat the command")
         if error.errno in (errno.EACCES, errno.EPERM):
-            return Refused(f"{path} cannot be written ({error.strerror}); the drive is mounted for somebody else: mount it as yourself")
+            return Refused(
+                f"{path} cannot be written ({error.strerror}); the drive is mounted for somebody else: mount it as yourself"
+            )
         return Refused(f"{path} cannot be written ({error.strerror}); plug the board in again and repeat the command")
 
 
@@ -268,14 +272,18 @@ class Web(_Drive):
         """Why there is no answer, with the remedy."""
         way = f"{self.asked} leads to {self.name}, and that" if self.asked != self.name else self.name
         if isinstance(error, socket.gaierror | UnicodeError):
-            return f"{way} is not found in this network; give the board's IP address, which stands on its screen: HOST=192.168.1.77"
+            return (
+                f"{way} is not found in this network; give the IP address that stands on the board's screen: HOST=192.168.1.77"
+            )
         if isinstance(error, ConnectionRefusedError):
             return (
-                f"{way} does not answer (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a restart by "
-                "the watchdog CircuitPython leaves its web server off: take the power away for a moment"
+                f"{way} does not answer (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a "
+                "restart by the watchdog CircuitPython leaves its web server off: take the power away for a moment"
             )
         if isinstance(error, OSError):
-            return f"{way} does not answer; is the board on, in this network, and CIRCUITPY_WEB_API_PASSWORD in its settings.toml?"
+            return (
+                f"{way} does not answer; is the board on, in this network, and CIRCUITPY_WEB_API_PASSWORD in its settings.toml?"
+            )
         return f"{way} does not answer as a board with CircuitPython does; is the address right?"
 
     def _expect(self, status: int, body: bytes, path: str, *good: int) -> bytes:

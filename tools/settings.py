@@ -39,7 +39,9 @@ def bring(drive, template: bytes) -> list[str]:
     if added:
         end = "\r\n" if "\r\n" in text else "\n"
         lines = "".join(line + end for block in added.values() for line in block)
-        head = ("" if text.endswith("\n") else end) + end + f"# New in {bundle.version()}, as comments, with their defaults:" + end
+        head = (
+            ("" if text.endswith("\n") else end) + end + f"# New in {bundle.version()}, as comments, with their defaults:" + end
+        )
         _write(drive, (there or b"") + (head + lines).encode())
         sentences.append(f"settings.toml: new settings stand at its end, as comments: {', '.join(added)}.")
     if "MQTT_BROKER" not in parse(text)[0]:
