@@ -63,9 +63,12 @@ test-homeassistant: .venv/ready
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
 
-install: export WEB_PASSWORD = $(PASSWORD)
+# As they were written, $ and quotes included: neither make nor the shell looks into them. Some shells have a HOST of their own.
+install: export WEB_PASSWORD = $(value PASSWORD)
+install: export INSTALL_DRIVE = $(value DRIVE)
+install: export INSTALL_HOST = $(if $(and $(value DRIVE),$(filter environment,$(origin HOST))),,$(value HOST))
 install: .venv/ready
-	@$(BIN)/python -m tools.install $(if $(DRIVE),--drive "$(DRIVE)") $(if $(HOST),--host "$(HOST)") $(if $(MPY),--mpy)
+	@$(BIN)/python -m tools.install $(if $(filter-out 0 no false,$(MPY)),--mpy)
 
 screens: .venv/ready
 	@$(BIN)/python docs/screens.py

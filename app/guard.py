@@ -1,11 +1,11 @@
 """The last line: whatever escapes is reported and kept, and leads to a restart with back-off; never to a silent prompt."""
 
 import time
-import traceback
 
 import microcontroller
 from adafruit_ticks import ticks_ms
 
+from .log import install, print_error
 from .loop import describe
 from .memory import Memory
 from .watch import feed_if_running
@@ -16,6 +16,7 @@ LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 def guard(start):
     """Call `start()`, which never returns; when it does or raises, restart the chip. Ctrl-C still ends at the prompt."""
+    install()
     pause = LONGEST_PAUSE_S
     try:
         pause = keep(run(start))
@@ -32,7 +33,7 @@ def run(start):
     try:
         start()
     except Exception as error:
-        traceback.print_exception(error)
+        print_error(error)
         return describe("main", error)
     return "the program ended"
 

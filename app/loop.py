@@ -5,9 +5,10 @@ The watchdog is fed only when the vital job, the conversation with the BMS, has 
 
 import gc
 import time
-import traceback
 
 from adafruit_ticks import ticks_add, ticks_diff
+
+from .log import print_error
 
 # A job that failed rests before it is tried again, twice as long each time.
 FIRST_REST_MS = 1000
@@ -74,7 +75,7 @@ class Loop:
     def _rest(self, name, error):
         self.failures += 1
         self.last_failure = describe(name, error)
-        traceback.print_exception(error)
+        print_error(error)
         count = self._rests[name][0] + 1 if name in self._rests else 1
         if name == self._vital and count > VITAL_FAILURES:
             raise RuntimeError(self.last_failure)

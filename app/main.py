@@ -19,6 +19,7 @@ from mqtt.session import Session
 
 from .clock import Clock
 from .console import Console
+from .events import Events
 from .hardware import make_screen, make_ssl_context, make_uart, make_waker
 from .health import Health
 from .keeper import Keeper
@@ -61,7 +62,14 @@ def main():
     keeper = Keeper(memory, poller.pack, settings.base_topic)
     jobs.append(("memory", keeper.tick))
     publisher = make_publisher(settings, identity, poller, health)
-    control = Control(poller, publisher.report)
+    events = Events(poller, ticks_ms())
+    jobs.append(("events", events.tick))
+
+    def report(text):
+        publisher.report(text)
+        events.say(text)
+
+    control = Control(poller, report)
     jobs.append(("control", control.tick))
     support = Support(settings, poller, health, loop)
     jobs.append(("support", support.tick))

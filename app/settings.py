@@ -160,13 +160,18 @@ def no_such_pin(where, name, names):
     return f"{where}: this board has no pin {name}; it has {', '.join(names)}."
 
 
+_FIRST_TIME = f"open settings.example.toml, write your Wi-Fi and broker, save it as {FILE}."
+
+
 def load(path=FILE):
     """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
             text, problems = _decoded(file.read())
+        if not problems and not text.strip("\ufeff\0 \t\r\n"):  # CircuitPython makes an empty one on a new drive
+            text, problems = "", [f"{FILE} is empty: {_FIRST_TIME}"]
     except OSError:
-        text, problems = "", [f"{FILE} is missing: copy it to the drive and edit it."]
+        text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
     settings = Settings(text)
     settings.problems[:0] = problems
     return settings

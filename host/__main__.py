@@ -20,6 +20,9 @@ import time
 import traceback
 from pathlib import Path
 
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
+
 from host import chip, drive, keyboard, replay
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,11 +52,11 @@ DRIVE = "daly-drive-"  # how temporary drives are called; the process's number f
 
 
 def main() -> None:
+    _open_standard_files()
     options = _options()
     if options.check or options.board:
-        raise SystemExit(_check_settings(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _power_off)
+        raise SystemExit(_say_to_who_listens(lambda: _check_settings(options)))
+    _listen_to_signals()
     status = 0
     try:
         _check(options)
@@ -65,6 +68,36 @@ def main() -> None:
         _ignore_signals()
         _leave(options)
     sys.exit(status)
+
+
+def _say_to_who_listens(say) -> int:
+    """What `say()` returns; 0 when whoever reads has seen enough, as `head`."""
+    try:
+        status = say()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+        return 0
+
+
+def _open_standard_files() -> None:
+    """Started with some of them closed (`>&-`), the next file that is opened would get their numbers, and our output."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            stream = open(number, mode, closefd=False)  # noqa: SIM115 (open until the end)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def _listen_to_signals() -> None:
+    """Ctrl-C, a polite kill, a terminal that was closed (unless under nohup): all switch the power off."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:
+            signal.signal(number, _power_off)
 
 
 # The command line
@@ -83,14 +116,18 @@ def _options() -> argparse.Namespace:
     add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
     add("--plain", action="store_true", help="a log line by line instead of the live view")
-    add("--nvm", type=Path, metavar="FILE", help="non-volatile memory (default: the settings file's name and .nvm)")
+    add(
+        "--nvm", type=Path, metavar="FILE", help="non-volatile memory that is kept (default: a fresh one; with --uart FILE.nvm)"
+    )
     add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
     add("--check", type=Path, metavar="FILE", help="do not run; say every mistake in a settings.toml")
     add("--board", metavar="ID", help="with --check: the pins of that board, as lolin_s2_mini")
     options = parser.parse_args()
     options.root = (options.drive or ROOT).resolve()
     options.settings = (options.settings or _default_settings(options.root)).resolve()
-    options.nvm = (options.nvm or options.settings.with_name(options.settings.name + ".nvm")).resolve()
+    if options.uart and not options.nvm:  # a simulated battery begins anew each time, and so does what is remembered of it
+        options.nvm = options.settings.with_name(options.settings.name + ".nvm")
+    options.nvm = options.nvm and options.nvm.resolve()
     options.oled = options.oled and options.oled.resolve()
     options.replay = options.replay and options.replay.resolve()
     options.recording = None
@@ -147,8 +184,9 @@ def _check(options: argparse.Namespace) -> None:
         complain(f"--oled {options.oled} is no PNG file; give it a name that ends in .png.")
     if options.oled:
         _check_writable("--oled", options.oled)
-    _check_writable("--nvm", options.nvm)
-    if options.nvm.exists() and options.nvm.stat().st_size not in (0, 8192):
+    if options.nvm:
+        _check_writable("--nvm", options.nvm)
+    if options.nvm and options.nvm.exists() and options.nvm.stat().st_size not in (0, 8192):
         complain(f"--nvm {options.nvm} is no memory of this chip (8192 bytes); give a new file's name.")
     if options.uart:
         _check_serial(options.uart)
@@ -222,8 +260,10 @@ def _power_on(options: argparse.Namespace) -> None:
     if not resumed:
         _start_surroundings(options)
     chip.uart_path = options.uart or chip.state["bms"]["says"]
-    chip.nvm_path = str(options.nvm)
-    folder = Path(chip.state["drive"])
+    home = Path(chip.state["drive"])
+    chip.nvm_path = str(options.nvm or home / "nvm")  # it goes with the chip, but outlives its resets
+    folder = home / "CIRCUITPY"
+    folder.mkdir(exist_ok=True)
     drive.prepare(folder, options.settings, _overrides(options))
     os.chdir(folder)
     sys.stdin = keyboard.console
@@ -339,6 +379,7 @@ def _open_view(options: argparse.Namespace) -> None:
     shown = (view.Live if live else view.Plain)(chip.screen, title)
     sys.stdout = sys.stderr = view.Lines(shown.line)
     view.watch_messages(shown)
+    chip.console_waiting = shown.outlet.waiting
     shown.start()
 
     def close() -> None:
@@ -360,6 +401,8 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
     chip.say(_broker_name(options) + kind)
     kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
     chip.say(f"BMS on {chip.uart_path}{kind}")
+    if options.drive and options.settings == ROOT / "settings.toml":
+        chip.say("the drive has no settings.toml, so this runs with the project's: write one before it goes onto a board")
     if options.recording:
         chip.say(f"{options.replay.name} has {options.recording.summary()}; the rest is silence")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
@@ -395,15 +438,15 @@ def _power_off(_number, _frame) -> None:
 
 
 def _stop_at(deadline: float) -> None:
+    from host import view
+
     time.sleep(max(0.0, deadline - time.monotonic()))
-    while True:  # once is not always enough: Python drops what is raised inside a __del__
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.5)
+    view.end_process()
 
 
 def _ignore_signals() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -29,7 +29,10 @@ def main() -> None:
 
 async def _serve(ports: list) -> None:
     broker = await _listen(ports)
-    print(broker._servers["default"].instance.sockets[0].getsockname()[1], flush=True)
+    try:
+        print(broker._servers["default"].instance.sockets[0].getsockname()[1], flush=True)
+    except BrokenPipeError:
+        os._exit(0)  # whoever has started us was ended meanwhile
     await asyncio.to_thread(sys.stdin.buffer.read)
     os._exit(0)  # amqtt's own shutdown waits for clients; there is nothing to keep
 

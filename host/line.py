@@ -68,6 +68,14 @@ class Line:
             print(error, file=sys.stderr, flush=True)
 
 
+def say_ready(text: str):
+    """The one line that whoever has started us waits for, unless he was ended meanwhile."""
+    try:
+        os.write(1, text.encode() + b"\n")
+    except BrokenPipeError:
+        os._exit(0)
+
+
 def now_us() -> float:
     return time.monotonic() * 1e6
 
@@ -84,13 +92,16 @@ def main():
     parser.add_argument("--bms", default="", metavar="OPTIONS", help="see above")
     parser.add_argument("--log", metavar="FILE", help="JSON lines of what was asked and said; t is time.monotonic()")
     arguments = parser.parse_args()
-    log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
+    try:
+        log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
+    except OSError as error:
+        parser.error(f"--log {arguments.log} cannot be written ({error.strerror}); give it a file in a folder of yours")
     note = (lambda event: print(json.dumps(event), file=log)) if log else None
     try:
         line = Line(Bms(arguments.bms, now_us(), note))
     except ValueError as error:
         parser.error(str(error))
-    print(line.path, flush=True)
+    say_ready(line.path)
     wake_in_time()
     with contextlib.suppress(KeyboardInterrupt):
         line.serve(sys.stdin.fileno())

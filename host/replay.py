@@ -19,7 +19,7 @@ from pathlib import Path
 
 from daly.registers import CHOICE, DATE, FLAG, NUMBER, REGISTERS, TEXT
 from host.bms import BYTE_US, frame
-from host.line import Line, wake_in_time
+from host.line import Line, say_ready, wake_in_time
 from mqtt.payload import key_of
 
 LENGTH = 13
@@ -293,7 +293,7 @@ def main():
         line = Line(Player(read(parser.parse_args().file)))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    print(line.path, flush=True)
+    say_ready(line.path)
     wake_in_time()
     with contextlib.suppress(KeyboardInterrupt):
         line.serve(sys.stdin.fileno())

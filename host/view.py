@@ -1,21 +1,20 @@
 """What a person sees of the firmware: a log line by line (Plain) or a live picture of the screen (Live).
 
-Both have start, stop, line and published. Lines are written straight to the file descriptor: a watchdog bite may come in
-the middle of one, and Python's buffered output cannot be entered twice.
+Both have start, stop, line and published. What they write goes through an Outlet: nobody waits for a terminal.
 """
 
 from __future__ import annotations
 
 import collections
+import errno
 import io
 import os
-import sys
+import queue
+import signal
 import threading
 import time
 
 from adafruit_minimqtt.adafruit_minimqtt import MQTT
-
-from host import chip
 
 _PICTURE_S = 5  # the log shows a changed screen at most this often
 _HALF_WIDTH = 132  # columns a terminal needs for the picture in half blocks and its frame
@@ -46,11 +45,104 @@ def watch_messages(view) -> None:
     MQTT.publish = publish
 
 
+class Outlet:
+    """Writes to a file descriptor from a thread of its own, so that whoever has something to say never waits.
+
+    A terminal may stand still (Ctrl-S), a pipe may be full and never be read. MOST pieces are kept, then new ones are dropped,
+    and how many is said once there is room again. `put` may be called in the middle of itself: a watchdog bites where it will.
+    """
+
+    MOST = 2000
+    SLUGGISH = 200  # pieces that whoever reads may be behind before the chip hears of it
+    MOVES_S = 0.5  # at the end: somebody who reads takes a piece in less
+
+    def __init__(self, descriptor: int = 1, end=None):
+        self._end = end or end_process
+        self._descriptor = descriptor
+        self._pieces: queue.SimpleQueue = queue.SimpleQueue()
+        self._put = self._written = 0  # the one counted by those who put, the other by the thread
+        self._dropped = 0
+        self._dead = False
+        threading.Thread(target=self._write_all, daemon=True).start()
+
+    def put(self, text: str) -> None:
+        if self.pieces >= self.MOST:
+            self._dropped += 1
+        elif not self._dead:
+            if self._dropped and self.pieces < self.MOST // 2:
+                text = f"host: {self._dropped} lines were dropped here, nobody read them\n{text}"
+                self._dropped = 0
+            self._put += 1
+            self._pieces.put(text)
+
+    @property
+    def pieces(self) -> int:
+        """How many were not taken yet."""
+        return 0 if self._dead else self._put - self._written
+
+    def waiting(self) -> int:
+        """For the chip's console: 0 as long as somebody reads."""
+        return self.pieces if self.pieces > self.SLUGGISH else 0
+
+    def flush(self) -> None:
+        """Wait until everything is written, or nothing moves any more."""
+        written, moved_at = self._written, time.monotonic()
+        while self.pieces and time.monotonic() - moved_at < self.MOVES_S:
+            if self._written != written:
+                written, moved_at = self._written, time.monotonic()
+            time.sleep(0.005)
+
+    def _write_all(self) -> None:
+        while not self._dead:
+            data = self._pieces.get().encode("utf-8", "replace")
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                time.sleep(0.05)  # somebody has made the terminal a non-blocking one; what is left of the piece is lost
+            except OSError as error:
+                self._give_up(error)
+            self._written += 1
+
+    def _give_up(self, error: OSError) -> None:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return  # a log on a full disk; there may be room again
+        self._dead = True
+        if error.errno == errno.EPIPE:  # as in `python -m host | head`: nobody listens any more
+            self._end()
+
+
+def end_process() -> None:
+    """Switch the power off, from any thread. Once is not always enough: Python drops what is raised inside a __del__."""
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+
+
+class Frames(io.TextIOBase):
+    """The terminal of the live view: a picture for which there is no room is left out, the next one will do."""
+
+    encoding = "utf-8"
+
+    def __init__(self, outlet: Outlet):
+        self._outlet = outlet
+        self.must = False  # what is written now is no mere picture
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self.must or not self._outlet.pieces:
+            self._outlet.put(text)
+        return len(text)
+
+
 class Plain:
     """One time-stamped line for each thing that happens."""
 
-    def __init__(self, screen, _title):
+    def __init__(self, screen, _title, outlet=None):
         self._screen = screen
+        self.outlet = outlet or Outlet()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch_screen, daemon=True)
 
@@ -60,11 +152,12 @@ class Plain:
 
     def stop(self) -> None:
         self._ended.set()
+        self.outlet.flush()
 
     def line(self, text: str) -> None:
         now = time.time()
         stamp = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03}"
-        _write(f"{stamp} {text}\n")
+        self.outlet.put(f"{stamp} {text}\n")
 
     def published(self, topic: str, payload: str) -> None:
         self.line(f"-> {topic} {payload}")
@@ -78,13 +171,13 @@ class Plain:
             picture = braille(self._screen.image())
             if picture != shown and self._screen.visible:
                 shown, shown_at = picture, time.monotonic()
-                _write("".join(f"{'':12} |{row}|\n" for row in picture))
+                self.outlet.put("".join(f"{'':12} |{row}|\n" for row in picture))
 
 
 class Live:
     """The screen as it looks, the latest message of each topic and the end of the log, redrawn in place."""
 
-    def __init__(self, screen, title):
+    def __init__(self, screen, title, outlet=None):
         from rich.console import Console
         from rich.live import Live as RichLive
 
@@ -93,7 +186,9 @@ class Live:
         self._topics = {}
         self._log = collections.deque(maxlen=200)
         self._drawn = (-1, None)
-        self._console = Console(file=sys.__stdout__)
+        self.outlet = outlet or Outlet()
+        self._frames = Frames(self.outlet)
+        self._console = Console(file=self._frames)
         self._live = RichLive(
             get_renderable=self._render,
             console=self._console,
@@ -104,12 +199,16 @@ class Live:
         )
 
     def start(self) -> None:
+        self._frames.must = True  # the terminal's other page
         self._live.start()
+        self._frames.must = False
 
     def stop(self) -> None:
         """Give the terminal back, leaving the end of the log on it."""
+        self._frames.must = True
         self._live.stop()
-        _write("".join(line + "\n" for line in list(self._log)[-20:]))
+        self.outlet.put("".join(line + "\n" for line in list(self._log)[-20:]))
+        self.outlet.flush()
 
     def line(self, text: str) -> None:
         self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
@@ -187,13 +286,3 @@ def _plain(text: str):
     from rich.text import Text
 
     return Text(text)
-
-
-def _write(text: str) -> None:
-    data = text.encode("utf-8", "replace")
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except BrokenPipeError:  # as in `python -m host | head`: nobody listens any more
-        if threading.current_thread() is threading.main_thread():
-            raise chip.PowerOff from None

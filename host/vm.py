@@ -10,8 +10,8 @@ import time
 
 # what CircuitPython has in its flash
 CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
-        "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "watchdog", "wifi")  # fmt: skip
-BUILT_IN = ("binascii", "collections", "errno", "json", "micropython", "os", "random", "struct")
+        "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi")  # fmt: skip
+BUILT_IN = ("binascii", "builtins", "collections", "errno", "json", "micropython", "os", "random", "struct")
 # what the libraries ask for where they are not on a board
 TYPES = ("typing", "types", "circuitpython_typing", "circuitpython_typing.socket")
 

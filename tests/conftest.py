@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import children
+import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
@@ -15,3 +17,15 @@ for folder in (ROOT / "host" / "standins", ROOT):
 # A machine that is busy with other things must not fail a property.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+children.adopt_orphans()
+children.end_with_us()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_process_is_left():
+    """Whatever a file of tests has started, and what that has started, has ended with it."""
+    before = children.left()
+    yield
+    left = children.end_those_left(before)
+    assert not left, f"left running by the tests of this file (ended now): {left}"

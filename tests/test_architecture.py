@@ -28,13 +28,14 @@ MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/guard.py",  # restarts the chip, and keeps the reason
     "app/hardware.py",  # pins and the UART
+    "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
     "app/orders.py",  # restarts the chip
     "app/support.py",  # the board's name
     "app/watch.py",  # the watchdog
     "display/panel.py",
 }
-MAY_ASK_THE_TIME = {"safemode.py", "app/clock.py", "app/guard.py", "app/loop.py", "app/main.py", "app/watch.py"}
+MAY_ASK_THE_TIME = {"safemode.py", "app/clock.py", "app/guard.py", "app/log.py", "app/loop.py", "app/main.py", "app/watch.py"}
 MAY_ASK_THE_TIME |= {"mqtt/session.py", "mqtt/wire.py"}
 PURE = [f for f in BOARD_FILES if f.startswith("daly/")] + ["mqtt/payload.py", "mqtt/publisher.py", "display/pages.py"]
 
@@ -100,6 +101,13 @@ def test_the_drive_is_only_read():
     modes = {ast.literal_eval(call.args[1]) for call in opened if len(call.args) > 1}
     assert opened and modes <= {"r", "rb"} and not [k for call in opened for k in call.keywords if k.arg == "mode"]
     assert not [f for f in BOARD_FILES if "storage" in packages(TREES[f])]
+
+
+def test_nothing_is_printed_past_the_print_that_never_waits():
+    """traceback's own printing and sys.stdout go straight to a console that may stand still."""
+    calls = [(f, ast.unparse(n)) for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Attribute)]
+    assert not [(f, name) for f, name in calls if name in ("traceback.print_exception", "sys.stdout", "sys.stderr")]
+    assert not [n for n in ast.walk(TREES["safemode.py"]) if isinstance(n, ast.Name) and n.id == "print"]
 
 
 @pytest.mark.parametrize("file", PURE)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,8 @@ from tools import bundle
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
 WORDS = """binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc i2cdisplaybus json microcontroller
-    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback vectorio watchdog wifi
-    __future__ collections"""
+    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio
+    watchdog wifi __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 
@@ -69,8 +70,37 @@ def test_nothing_is_there_that_the_board_has_itself(files):
 
 def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
     ours = {path.relative_to(ROOT).as_posix() for package in bundle.PACKAGES for path in (ROOT / package).glob("*.py")}
-    extra = {"code.py", "safemode.py", "settings.toml", "START-HERE.txt", "LICENCES.txt", bundle.FILES}
+    extra = {"code.py", "safemode.py", "settings.example.toml", "START-HERE.txt", "LICENCES.txt", bundle.FILES}
     assert {path for path in files if not path.startswith("lib/")} == ours | extra
+
+
+def test_unzipping_never_touches_the_users_settings(files, tmp_path):
+    """Over an older version as onto a new drive; a system whose names have no case has none of them either."""
+    mine = tmp_path / "settings.toml"
+    mine.write_text('MQTT_PASSWORD = "mine"\n')
+    for contents in (files, bundle.everything(mpy=True)) if bundle.can_compile() else (files,):
+        bundle.write(tmp_path / "b.zip", contents)
+        with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+            assert "settings.toml" not in [name.lower() for name in archive.namelist()]
+            archive.extractall(tmp_path)
+        assert mine.read_text() == 'MQTT_PASSWORD = "mine"\n'
+        assert (tmp_path / "settings.example.toml").read_bytes() == (ROOT / "settings.toml").read_bytes()
+
+
+@pytest.mark.parametrize("settings", [None, ""])
+def test_a_drive_without_settings_says_what_to_do(drive, tmp_path, settings):
+    """Unzipped and nothing else done: CircuitPython has made an empty settings.toml, or none at all."""
+    folder = tmp_path / "CIRCUITPY"
+    shutil.copytree(drive, folder)
+    if settings is not None:
+        (folder / "settings.toml").write_text(settings)
+    done = subprocess.run([sys.executable, "-c", LOAD], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "settings.example.toml" in done.stdout and "settings.toml" in done.stdout, done.stdout
+
+
+# the settings' reader of the drive, as app/main.py calls it
+LOAD = "import sys; sys.path.append('.'); from app.settings import load; print(*load().problems, sep='\\n')"
 
 
 def test_the_licence_of_every_library_is_kept(files):
@@ -88,7 +118,7 @@ def test_the_page_to_begin_with_fits_one_page_and_names_the_version(files):
 
 def test_the_list_of_files_is_right(files):
     listed = [line for line in files[bundle.FILES].decode().splitlines() if not line.startswith("#")]
-    assert sorted(listed) == sorted(set(files) - {"settings.toml", bundle.FILES})
+    assert sorted(listed) == sorted(set(files) - {bundle.FILES})
 
 
 def test_the_same_content_makes_the_same_zip(files, tmp_path):

@@ -1,15 +1,25 @@
 """`python -m host` as a program: what it says to bad input, and that a chip resets, remembers and loses power."""
 
+import contextlib
+import errno
+import fcntl
+import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from mosquitto import Listener, wait_until
+
+from host import view
+from host.view import Frames, Outlet
 
 ROOT = Path(__file__).resolve().parent.parent
 HELLO = 'print("hello")\nimport time\nwhile True: time.sleep(0.01)\n'
@@ -240,3 +250,284 @@ def test_the_standard_module_code_stays_reachable(drive, serial_port):
         "--plain", "--drive", drive("import code, board\nprint(code.InteractiveConsole, board.TX)\n"), "--uart", serial_port
     )
     assert "InteractiveConsole" in done.stdout
+
+
+# The memory of the chip: a simulated battery begins anew, and so does what is remembered of it
+
+COUNTING = """
+import microcontroller, os
+count = microcontroller.nvm[0]
+microcontroller.nvm[0:1] = bytes([count + 1])
+print("count", count, sorted(os.listdir()))
+if count == 0:
+    microcontroller.reset()
+"""
+
+
+def test_the_simulated_battery_meets_a_fresh_memory_each_time_but_not_after_a_reset(drive):
+    folder = drive(COUNTING + HELLO)
+    for _ in range(2):
+        done = run("--plain", "--seconds", "2.5", "--drive", folder, "--broker", "127.0.0.1:1")
+        assert re.findall(r"count (\d)", done.stdout) == ["0", "1"], done.stdout
+        assert "'nvm'" not in done.stdout  # the drive has only what a drive has
+    assert sorted(path.name for path in folder.iterdir()) == ["code.py", "settings.toml"]
+
+
+def test_a_demo_is_greeted_by_nothing_of_yesterday(tmp_path):
+    """Five short runs, as of somebody who tries options; the sixth knows nothing of them."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\n')
+    arguments = ("--plain", "--no-oled", "--settings", settings, "--bms", "current=-90")
+    for _ in range(5):
+        run(*arguments, "--seconds", "1")
+    done = run(*arguments, "--seconds", "5")
+    assert "in a row" not in done.stdout
+    states = [json.loads(line.split("-> t/state ")[1]) for line in done.stdout.splitlines() if "-> t/state {" in line]
+    assert states[0]["boot_count"] == 1 and states[0]["restart_reason"] == "power_on"
+    energy = re.search(r'-> t/bms1/energy \{.*"energy_discharged":([\d.]+)', done.stdout)
+    assert float(energy[1]) < 0.01
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+def test_a_run_leaves_nothing_in_the_temporary_folder(drive, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "host", "--plain", "--seconds", "1", "--drive", str(drive(HELLO))]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, env=environment, check=True)
+    assert list(temporary.iterdir()) == []
+
+
+# A console that nobody reads
+
+TALKING = """
+import time
+print("started")
+for number in range(100000):
+    print("line", number, "x" * 100)
+    open(SIGNS, "w").write(str(number))
+    time.sleep(0.001)
+"""
+
+
+def full_pipe():
+    """(reader, writer) of a pipe that takes nothing any more."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 512)
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="needs pipes of Linux")
+def test_a_console_that_stands_still_stops_neither_the_firmware_nor_the_end(drive, serial_port, tmp_path):
+    signs = tmp_path / "signs"
+    reader, writer = full_pipe()
+    folder = drive(TALKING.replace("SIGNS", repr(str(signs))))
+    command = [
+        sys.executable,
+        "-m",
+        "host",
+        "--plain",
+        "--drive",
+        str(folder),
+        "--uart",
+        serial_port,
+        "--broker",
+        "127.0.0.1:1",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
+    os.close(writer)
+
+    def number():
+        text = signs.read_text() if signs.exists() else ""
+        return int(text) if text else 0
+
+    assert wait_until(lambda: number() > 3000, 30), number()
+    process.terminate()
+    assert process.wait(10) == 0
+    os.close(reader)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="needs pipes of Linux")
+@pytest.mark.timeout(90)
+def test_the_battery_is_told_on_while_nobody_reads_the_console(tmp_path):
+    """The whole firmware, with a broker of ours; the console is full from the start."""
+    broker = subprocess.Popen(
+        [sys.executable, "-m", "host.broker", "--port", "0"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    port = int(broker.stdout.readline())
+    settings = tmp_path / "settings.toml"
+    settings.write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n')
+    reader, writer = full_pipe()
+    command = [
+        sys.executable,
+        "-m",
+        "host",
+        "--plain",
+        "--no-oled",
+        "--settings",
+        str(settings),
+        "--broker",
+        f"127.0.0.1:{port}",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
+    os.close(writer)
+    listener = Listener(port, topics="t/bms1/state")
+    try:
+        assert wait_until(lambda: len(listener.heard) > 12, 60), listener.heard
+    finally:
+        listener.stop()
+        process.terminate()
+        process.wait(10)
+        broker.stdin.close()
+        broker.wait(10)
+        os.close(reader)
+    times = [json.loads(text) for _, text, _ in listener.heard]
+    assert times[-1]["soc"] is not None
+
+
+def test_who_reads_again_is_told_how_many_lines_were_dropped():
+    reader, writer = full_pipe()
+    outlet = Outlet(writer)
+    for number in range(Outlet.MOST + 500):
+        outlet.put(f"line {number}\n")
+    assert outlet.waiting() > 0
+    heard = []
+    drain = threading.Thread(target=lambda: heard.extend(iter(lambda: os.read(reader, 65536), b"")))
+    drain.start()
+    assert wait_until(lambda: not outlet.pieces, 10)
+    outlet.put("again\n")
+    outlet.flush()
+    assert outlet.waiting() == 0
+    os.close(writer)
+    drain.join(5)
+    text = b"".join(heard).decode()
+    assert "line 1999\n" in text and "host: 500 lines were dropped here, nobody read them\nagain\n" in text
+    os.close(reader)
+
+
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_an_output_that_fails_is_no_reason_to_wait(monkeypatch, error):
+    ended = threading.Event()
+
+    def fail(*_):
+        raise OSError(error, "")
+
+    monkeypatch.setattr(view, "os", type("Os", (), {"write": fail}))
+    outlet = Outlet(99, ended.set)
+    for _ in range(3):
+        outlet.put("x")
+    outlet.flush()
+    assert outlet.pieces == 0 and ended.wait(0.1) is (error == errno.EPIPE)
+
+
+def test_a_picture_that_does_not_fit_is_left_out_but_not_the_way_back():
+    put = []
+    outlet = type("Full", (), {"pieces": 1, "put": lambda _, text: put.append(text)})()
+    frames = Frames(outlet)
+    frames.write("picture")
+    frames.must = True
+    frames.write("leave")
+    assert put == ["leave"]
+
+
+# Ends that people bring about
+
+
+def test_a_reader_that_has_seen_enough(drive):
+    """As in `python -m host --plain | head -1`."""
+    command = f"{sys.executable} -m host --plain --drive {drive(TALKING.replace('SIGNS', repr('/dev/null')))} | head -1"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+
+
+def test_a_check_for_a_reader_that_has_seen_enough(tmp_path):
+    (tmp_path / "settings.toml").write_text("MISTAKE = 1\n" * 5000)
+    command = f"{sys.executable} -m host --check {tmp_path}/settings.toml | head -1"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+
+
+def test_a_terminal_that_is_closed(drive, serial_port):
+    process = start("--drive", drive(HELLO), "--uart", serial_port)
+    read_until(process, "hello")
+    process.send_signal(signal.SIGHUP)
+    assert "Traceback" not in process.communicate(timeout=10)[0] and process.returncode == 0
+
+
+def test_under_nohup_it_goes_on(drive, serial_port):
+    command = [sys.executable, "-m", "host", "--plain", "--drive", str(drive(HELLO)), "--uart", serial_port]
+    process = subprocess.Popen(["nohup", *command], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    read_until(process, "hello")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_standard_files_that_are_closed(drive, serial_port, tmp_path, closed):
+    code = f"open({str(tmp_path / 'sign')!r}, 'w').write('ran')\n" + HELLO
+    command = f"{sys.executable} -m host --plain --seconds 1 --drive {drive(code)} --uart {serial_port} {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sign").read_text() == "ran" and "Traceback" not in done.stderr
+
+
+def catches(process, number):
+    """Whether a process has a handler of its own for a signal."""
+    words = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+    return bool(int(words[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="asks the system of Linux")
+@pytest.mark.parametrize("later", [0, 0.05, 0.1, 0.2, 0.4])
+def test_ctrl_c_before_it_has_begun(drive, later):
+    """At any moment from when it is our program that runs, and not Python that still starts."""
+    process = start("--drive", drive(HELLO))
+    assert wait_until(lambda: catches(process, signal.SIGINT), 20)  # Python is there
+    assert wait_until(lambda: not catches(process, signal.SIGINT) or catches(process, signal.SIGHUP), 20)
+    time.sleep(later)
+    process.send_signal(signal.SIGINT)
+    assert "Traceback" not in (output := process.communicate(timeout=20)[0]), output
+
+
+def test_a_drive_without_settings_is_told(drive, serial_port):
+    folder = drive(HELLO)
+    (folder / "settings.toml").unlink()
+    done = run("--plain", "--seconds", "0.5", "--drive", folder, "--uart", serial_port, "--nvm", folder / "nvm")
+    assert "the drive has no settings.toml" in done.stdout
+
+
+def test_an_adapter_that_vanishes_and_comes_back_under_its_name(tmp_path):
+    """The name stays (/dev/serial/by-id), the device behind it is another one; meanwhile there is none."""
+    name = tmp_path / "adapter"
+    master, slave = pty.openpty()
+    name.symlink_to(os.ttyname(slave))
+    settings = tmp_path / "settings.toml"
+    settings.write_text('MQTT_BROKER = "b"\n')
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "host", "--plain", "--no-oled", "--uart", str(name), "--settings", str(settings)]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*command, "--broker", "127.0.0.1:1"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+    other, pair = pty.openpty()
+    try:
+        assert wait_until(lambda: select.select([master], [], [], 0)[0] and os.read(master, 64), 20)  # it asks
+        name.unlink()
+        os.close(master), os.close(slave)
+        time.sleep(1)
+        assert process.poll() is None
+        name.symlink_to(os.ttyname(pair))
+        assert wait_until(lambda: select.select([other], [], [], 0)[0] and os.read(other, 64), 20), log.read_text()
+    finally:
+        process.terminate()
+        process.wait(10)
+        os.close(other), os.close(pair)
+    assert "Traceback" not in log.read_text()

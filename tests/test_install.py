@@ -6,13 +6,15 @@ import random
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from web_workflow import Board
 
 from tools import bundle, install, settings
-from tools.drive import Folder, Full, Refused, Web
+from tools.drive import Folder, Full, Refused, Web, address
 
 ROOT = Path(__file__).parent.parent
 BOOT = "Adafruit CircuitPython 10.3.1 on 2026-09-01; Adafruit Feather ESP32-S3 with ESP32S3\r\nBoard ID:adafruit_feather\r\n"
@@ -43,8 +45,14 @@ NEW = {
 
 
 def version_of(files):
-    """A whole version: with settings and the list of its files."""
-    return {**files, bundle.SETTINGS: TEMPLATE, bundle.FILES: bundle.listing(files)}
+    """A whole version: with the settings' example and the list of its files."""
+    files = {**files, "settings.example.toml": TEMPLATE}
+    return {**files, bundle.FILES: bundle.listing(files)}
+
+
+def installed(files):
+    """What is on a drive then, with settings to begin with."""
+    return {**version_of(files), "settings.toml": TEMPLATE}
 
 
 class Place:
@@ -92,12 +100,67 @@ def place(request, tmp_path):
 
 def test_an_empty_drive_gets_everything(place):
     said = place.install()
-    assert place.contents() == version_of(NEW)
+    assert place.contents() == installed(NEW)
     assert "settings.toml is new" in said[1]
 
 
+@pytest.mark.parametrize("made", [b"", b"\n", b" \r\n\t\r\n", b"\xef\xbb\xbf", b"\0" * 512])
+def test_an_empty_settings_file_as_circuitpython_makes_it_is_none(place, made):
+    place.put({"settings.toml": made, "code.py": b'print("Hello World!")\n'})
+    said = place.install()
+    assert place.contents() == installed(NEW)
+    assert said[1] == "settings.toml is new: edit it on the drive, at least Wi-Fi and broker."
+
+
+def test_comments_without_a_setting_stay_above_ours(place):
+    place.put({"settings.toml": b"# mine\r\n# MQTT_BROKER = 7"})
+    said = place.install()
+    assert place.contents()["settings.toml"] == b"# mine\r\n# MQTT_BROKER = 7\r\n\r\n" + TEMPLATE
+    assert "settings.toml is new" in said[1]
+
+
+def test_settings_for_the_network_only_miss_the_broker_and_that_is_said(place):
+    """As CircuitPython's own guide to the web workflow has them."""
+    mine = b'CIRCUITPY_WIFI_SSID = "a"\nCIRCUITPY_WIFI_PASSWORD = "b"\nCIRCUITPY_WEB_API_PASSWORD = "c"\n'
+    place.put({"settings.toml": mine})
+    said = place.install()
+    assert place.contents()["settings.toml"].startswith(mine)
+    assert said[-1] == "settings.toml has no MQTT_BROKER: write the address of your broker there."
+
+
+def test_settings_that_were_cut_off_between_two_names_are_found_again(place):
+    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "b"\n# PUBLISH_INTERVAL = 2\n'
+    place.put({"settings.toml.new": mine})
+    place.install()
+    assert place.contents() == {**installed(NEW), "settings.toml": mine}
+
+
+def test_half_a_new_settings_file_beside_the_old_one_is_swept(place):
+    mine = TEMPLATE.replace(b"your network", b"cellar")
+    place.put({"settings.toml": mine, "settings.toml.new": mine[:20]})
+    place.install()
+    assert place.contents() == {**installed(NEW), "settings.toml": mine}
+
+
+def test_settings_that_do_not_fit_any_more_stay_and_the_program_is_installed(place, monkeypatch):
+    mine = b'MQTT_BROKER = "b"\n'
+    place.put({"settings.toml": mine})
+    kind = type(place.drive())
+    write = kind.write
+
+    def full(self, path, data):
+        if path.startswith("settings.toml"):
+            raise Full("the drive is full")
+        write(self, path, data)
+
+    monkeypatch.setattr(kind, "write", full)
+    with pytest.raises(Full, match=r"settings\.toml: the drive is full\. The program itself is installed"):
+        place.install()
+    assert place.contents() == {**installed(NEW), "settings.toml": mine}
+
+
 def test_an_update_changes_what_has_changed_and_removes_what_is_gone(place):
-    place.put(version_of(OLD))
+    place.put({**OLD, bundle.FILES: bundle.listing(OLD)})
     mine = {
         "settings.toml": TEMPLATE,
         "mine.py": b"mine",
@@ -108,7 +171,7 @@ def test_an_update_changes_what_has_changed_and_removes_what_is_gone(place):
     place.put(mine)
     said = place.install()
     assert place.contents() == {**version_of(NEW), **mine}
-    assert said[0] == "6 files written, 1 removed, 2 were right already."
+    assert said[0] == "7 files written, 1 removed, 2 were right already."
 
 
 def test_what_is_right_is_not_written(place):
@@ -132,9 +195,9 @@ def test_compiled_files_take_the_place_of_plain_ones_and_back(place):
     place.put(version_of(OLD))
     compiled = {path if path in bundle.PLAIN else path[:-3] + ".mpy": data for path, data in NEW.items()}
     place.install(compiled)
-    assert place.contents() == version_of(compiled)
+    assert place.contents() == installed(compiled)
     place.install()
-    assert place.contents() == version_of(NEW)
+    assert place.contents() == installed(NEW)
 
 
 def test_a_library_that_somebody_else_put_there_is_left_alone(place):
@@ -149,7 +212,7 @@ def test_without_libraries_of_ours_those_that_are_there_stay(place):
     place.install({path: data for path, data in NEW.items() if not path.startswith("lib/")})
     assert place.contents()["lib/adafruit_ticks.py"] == b"old ticks"
     place.install()  # and they are still known to be ours
-    assert place.contents() == version_of(NEW)
+    assert place.contents() == installed(NEW)
 
 
 def test_a_list_that_was_tampered_with_removes_nothing_else(place):
@@ -226,7 +289,7 @@ def test_wherever_it_is_cut_the_board_starts_and_the_next_time_ends_it(place, mo
     elif not any(there.get(path) == data for path, data in NEW.items() if OLD.get(path) != data):
         assert all(there[path] == data for path, data in OLD.items())  # nothing has changed yet: the old version, whole
     place.install()
-    assert place.contents() == version_of(NEW)
+    assert place.contents() == installed(NEW)
 
 
 def test_a_folder_that_is_no_drive_is_refused(tmp_path):
@@ -277,9 +340,16 @@ def updated(text, template=TEMPLATE):
         def rename(self, path, new):
             self.files[new] = self.files.pop(path)
 
+        def remove(self, path):
+            self.files.pop(path, None)
+
     drive = One()
     said = settings.bring(drive, template)
     return drive.files[bundle.SETTINGS], said
+
+
+def test_what_has_no_broker_is_told():
+    assert "no MQTT_BROKER" in updated('CIRCUITPY_WIFI_SSID = "cellar"\n')[1][-1]
 
 
 def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():
@@ -291,7 +361,7 @@ def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():
 
 
 def test_what_stands_there_as_a_comment_is_not_new():
-    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\n#MQTT_BROKER = "x"\n# PUBLISH_INTERVAL = 7\n'
+    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "x"\n# PUBLISH_INTERVAL = 7\n'
     assert updated(mine) == (mine, [])
 
 
@@ -363,7 +433,7 @@ def test_a_board_that_restarts_now_and_then_is_waited_for(board):
     board.lose_answer_at = {number for number in range(200) if dice.random() < 0.2} - board.hang_up_at
     over_the_network(board, patience_s=1)
     place = Place(board.folder, board)
-    assert place.contents() == version_of(NEW)
+    assert place.contents() == installed(NEW)
 
 
 def test_a_board_that_does_not_come_back_is_told(board):
@@ -389,7 +459,7 @@ def test_a_board_whose_listing_is_a_plain_list_will_do(board, monkeypatch):
     real = kind._list
     monkeypatch.setattr(kind, "_list", lambda self, path: real(self, path)["files"] if real(self, path) else [])
     over_the_network(board)
-    assert Place(board.folder, board).contents() == version_of(NEW)
+    assert Place(board.folder, board).contents() == installed(NEW)
 
 
 # the command
@@ -403,6 +473,7 @@ def run(*arguments, path=None, **environment):
 
 def test_the_command_installs_the_real_thing_and_the_host_runs_it(tmp_path):
     (tmp_path / "boot_out.txt").write_text(BOOT)
+    (tmp_path / "settings.toml").write_text("")  # as CircuitPython makes it
     result = run("--drive", tmp_path)
     assert result.returncode == 0 and "files written" in result.stdout, result.stderr
     command = [
@@ -428,6 +499,172 @@ def test_the_command_installs_over_the_network(board):
     assert (board.folder / "app" / "main.py").read_bytes() == (ROOT / "app" / "main.py").read_bytes()
     result = run("--host", board.address, WEB_PASSWORD="wrong")
     assert result.returncode == 1 and "password is wrong" in result.stderr and "wrong" not in result.stdout
+
+
+# addresses, folders and passwords as people have them
+
+MAKE = ["make", "-s", "-o", ".venv/ready", "install"]
+
+
+def make(*arguments, **environment):
+    """`make install` with these words, as a shell hands them on."""
+    environment = {**os.environ, "PATH": "/usr/bin:/bin", **environment}
+    return subprocess.run([*MAKE, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("192.168.1.77", ("192.168.1.77", 80)),
+        (" 192.168.1.77\t", ("192.168.1.77", 80)),
+        ("http://192.168.1.77/", ("192.168.1.77", 80)),
+        ("HTTP://192.168.1.77/fs/", ("192.168.1.77", 80)),
+        ("http://circuitpython.local/code/#settings.toml", ("circuitpython.local", 80)),
+        ("https://cpy-1a2b3c.local/?x=1", ("cpy-1a2b3c.local", 80)),
+        ("http://:secret@192.168.1.77/", ("192.168.1.77", 80)),
+        ("192.168.1.77:8080", ("192.168.1.77", 8080)),
+        ("192.168.1.77:8080/fs/", ("192.168.1.77", 8080)),
+        ("'192.168.1.77'", ("192.168.1.77", 80)),
+        ("\u201ccpy-1a2b3c.local\u201d", ("cpy-1a2b3c.local", 80)),
+        ("cpy-1a2b3c.local.", ("cpy-1a2b3c.local", 80)),
+        ("http://[fd12::1]:81/", ("fd12::1", 81)),
+    ],
+)
+def test_an_address_as_people_paste_it(written, meant):
+    assert address(written) == meant
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "http://",
+        "a b",
+        "192.168.1,77",
+        "192.168.1.300",
+        "192.168.1",
+        "192.168.1.77:0",
+        "192.168.1.77:70000",
+        "host:http",
+        "küche",
+    ],
+)
+def test_what_is_no_address_is_a_sentence_with_the_remedy(written):
+    with pytest.raises(Refused, match=r"is no (IP )?address.*HOST=192\.168\.1\.77"):
+        address(written)
+
+
+def leading_to(place, status=307):
+    """The address of a server that sends everybody on to `place`, as circuitpython.local does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def _do(self):
+            self.send_response(status)
+            self.send_header("Location", place + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = do_DELETE = do_MOVE = _do
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server, f"127.0.0.1:{server.server_address[1]}"
+
+
+def test_the_name_of_any_board_leads_to_one_of_them(board):
+    (board.folder / "boot_out.txt").write_text(BOOT)
+    server, name = leading_to(f"http://{board.address}")
+    result = run("--host", name, WEB_PASSWORD="secret")
+    server.shutdown(), server.server_close()
+    assert result.returncode == 0, result.stderr
+    assert f"http://{name} leads to http://{board.address}. If you have several boards" in result.stdout
+    assert (board.folder / "code.py").read_bytes() == (ROOT / "code.py").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("http://cpy-nowhere.invalid", r"leads to http://cpy-nowhere\.invalid, and that is not found.*IP address"),
+        ("https://192.168.1.1/login", "which is no board; is the address right"),
+        ("/login", "which is no board"),
+    ],
+)
+def test_a_way_that_leads_nowhere_is_named(place, said):
+    server, name = leading_to(place)
+    with pytest.raises(Refused, match=said):
+        Web(name, "secret", 0.2).read("boot_out.txt")
+    server.shutdown(), server.server_close()
+
+
+def test_a_way_in_a_circle_ends():
+    server, name = leading_to("")
+    server.RequestHandlerClass.do_GET = lambda self: (
+        self.send_response(307), self.send_header("Location", f"http://{name}{self.path}"), self.end_headers()
+    )  # fmt: skip
+    with pytest.raises(Refused, match="leads in a circle"):
+        Web(name, "secret", 0.2).read("boot_out.txt")
+    server.shutdown(), server.server_close()
+
+
+@pytest.mark.parametrize(
+    "password", ["s3cr$et!", "a$$b", "$(HOME)", 'it\'s "so" `so`', "back\\slash #x", "two  spaces ", "Küche€", "a:b@c%20"]
+)
+def test_a_password_arrives_as_it_is(board, password):
+    (board.folder / "boot_out.txt").write_text(BOOT)
+    board.password, board.usb = password, True
+    result = make(f"HOST=http://{board.address}/", f"PASSWORD={password}")
+    assert "a PC has the drive by USB" in result.stderr, result.stdout + result.stderr
+    result = make(f"HOST={board.address}", PASSWORD=password)  # out of the environment
+    assert "a PC has the drive by USB" in result.stderr, result.stdout + result.stderr
+
+
+def test_a_password_that_is_wrong_or_missing(board):
+    (board.folder / "boot_out.txt").write_text(BOOT)
+    result = make(f"HOST={board.address}", "PASSWORD=wrong")
+    assert "Not installed: the password is wrong; it is CIRCUITPY_WEB_API_PASSWORD" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "the board's password is missing; add PASSWORD='...'" in make(f"HOST={board.address}").stderr
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/", " {} ", '"{}"', "'{}/'", "file://{}"])
+def test_a_folder_as_people_write_it(tmp_path, form):
+    folder = tmp_path / "CIRCUIT $PY"
+    folder.mkdir()
+    (folder / "boot_out.txt").write_text(BOOT)
+    result = make("DRIVE=" + form.format(folder), HOST="workstation")  # csh has a HOST of its own
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (folder / "code.py").exists() and (folder / "settings.toml").read_bytes() == (ROOT / "settings.toml").read_bytes()
+
+
+def test_a_folder_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Folder("~/").name == str(tmp_path)
+
+
+def test_what_is_no_drive_names_those_there_are(tmp_path, monkeypatch):
+    for name in ("media/me/CIRCUITPY", "media/me/CIRCUITPY1", "media/me/STICK"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("CIRCUITPY", "CIRCUITPY1"):
+        (tmp_path / "media" / "me" / name / "boot_out.txt").write_text(BOOT)
+    monkeypatch.setattr("tools.drive.PLACES", (str(tmp_path)[1:] + "/media/*/*",))
+    both = f"there is {tmp_path}/media/me/CIRCUITPY and {tmp_path}/media/me/CIRCUITPY1"
+    with pytest.raises(Refused, match=f"is no folder; {both}"):
+        Folder("/nope")
+    with pytest.raises(Refused, match=f"it has no boot_out.txt; {both}"):
+        install.install(Folder(tmp_path / "media" / "me" / "STICK"), version_of(NEW))
+
+
+def test_a_file_or_the_bootloaders_drive(tmp_path):
+    (tmp_path / "boot_out.txt").write_text(BOOT)
+    with pytest.raises(Refused, match=f"give the folder it is in: DRIVE={tmp_path}"):
+        Folder(tmp_path / "boot_out.txt")
+    (tmp_path / "boot_out.txt").unlink()
+    (tmp_path / "INFO_UF2.TXT").write_text("TinyUF2")
+    with pytest.raises(Refused, match="bootloader's drive: copy CircuitPython"):
+        Folder(tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--drive", "a", "--host", "b")])

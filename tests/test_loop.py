@@ -88,7 +88,7 @@ def test_a_job_that_fails_rests_longer_and_longer_and_the_others_go_on(clock, ca
     assert rests[:6] == [1000, 2000, 4000, 8000, 16000, 32000] and set(rests[6:]) == {LONGEST_REST_MS}
     assert max(pauses(bench.fed)) <= 20
     assert bench.loop.failures == len(bench.other.called) and bench.loop.last_failure == "other: ValueError broken"
-    assert "Traceback" in capsys.readouterr().err
+    assert "Traceback" in capsys.readouterr().out
     bench.other.fails = False
     bench.run(120)
     assert pauses(bench.other.called)[-1] == 10  # once it has gone well, it is called as ever

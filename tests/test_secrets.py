@@ -41,6 +41,12 @@ class World:
         self.bms = SimulatedBms(folder, "drift=0,soc=57.3,current=-60")
         self.bridge = None
         self.listeners = []
+        self.brokers = []
+
+    def broker(self, *users):
+        """A mosquitto that ends with the test."""
+        self.brokers.append(Mosquitto(self.folder, *users))
+        return self.brokers[-1]
 
     def start(self, port, settings="", host="127.0.0.1", options=()):
         self.bridge = Bridge(self.folder, self.bms.path, port, SETTINGS_WITH_CANARIES + settings, host, options)
@@ -72,6 +78,8 @@ class World:
         for listener in self.listeners:
             listener.stop()
         self.bms.stop()
+        for broker in self.brokers:
+            broker.kill()
 
 
 @pytest.fixture
@@ -135,7 +143,7 @@ def read_picture(lit):
 
 
 def test_a_good_login_with_bundle_and_console(world, tmp_path):
-    broker = Mosquitto(tmp_path, USER)
+    broker = world.broker(USER)
     ear = world.listen(broker.port, USER)
     world.start(broker.port, 'ALLOW_CONTROL = "charge_mosfet, restart_bridge"\n')
     assert wait_until(lambda: ear.latest("t/bms1/status") == "online", 30), world.bridge.log
@@ -155,7 +163,7 @@ def test_a_good_login_with_bundle_and_console(world, tmp_path):
 
 @pytest.mark.parametrize("right", [(USER[0], "another"), ("another", USER[1])])
 def test_a_bad_login(world, tmp_path, right):
-    broker = Mosquitto(tmp_path, right)
+    broker = world.broker(right)
     ear = world.listen(broker.port, right)
     world.start(broker.port)
     assert world.says("refuses MQTT_USERNAME or MQTT_PASSWORD") and world.shows("refuses")
@@ -170,12 +178,12 @@ def test_tls_that_cannot_be_trusted_or_is_none(world, tmp_path, trusted):
     make_authority(tmp_path, "theirs")
     make_certificate(tmp_path, "good", "ours", "DNS:localhost")
     broker = Secure(tmp_path, tmp_path, "good")
+    world.brokers.append(broker)
     port = broker.port if trusted == "theirs" else broker.plain_port
     world.start(port, f'MQTT_TLS = true\nMQTT_CA_FILE = "{tmp_path}/{trusted}.pem"\n', "localhost")
     words = "is not trusted" if trusted == "theirs" else "that speaks TLS"
     assert world.says(words) and world.shows(words)
     assert broker.heard == []
-    broker.close()
 
 
 def test_a_wifi_that_refuses(world, tmp_path, monkeypatch):
@@ -195,7 +203,7 @@ def test_a_wifi_that_refuses(world, tmp_path, monkeypatch):
     ],
 )
 def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
-    broker = Mosquitto(tmp_path, USER)
+    broker = world.broker(USER)
     ear = world.listen(broker.port, USER)
     drive = tmp_path / "drive"
     for name in ("app", "daly", "mqtt", "display"):
@@ -219,7 +227,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
 
 
 def test_secrets_in_lines_that_are_wrong(world, tmp_path):
-    broker = Mosquitto(tmp_path)
+    broker = world.broker()
     ear = world.listen(broker.port)
     lines = [
         f"MQTT_PASSWORT = {CANARY}1",

@@ -84,7 +84,7 @@ class Secure:
         self._ear.subscribe("#")
         self._ear.loop_start()
 
-    def close(self):
+    def kill(self):
         self._ear.loop_stop()
         self._process.kill()
         self._process.wait()
@@ -107,7 +107,7 @@ def secure(tmp_path, certificates):
 
     yield start
     for broker in brokers:
-        broker.close()
+        broker.kill()
 
 
 class Bridge:

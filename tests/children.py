@@ -1,0 +1,70 @@
+"""What the tests start ends with them: a check after each file, and a system that ends the rest should pytest itself be killed.
+
+Linux only; elsewhere nothing is checked.
+"""
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PATIENCE_S = 10  # what was told to end, or has lost its standard input, is gone by then
+IS_LINUX = sys.platform == "linux"
+
+
+def adopt_orphans():
+    """Whoever loses its parent becomes a child of ours, and so is seen."""
+    if IS_LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_us():
+    """Let every process that is started from here on be killed by the system when this one ends, however it ends."""
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def before_it_begins():
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # we have ended already
+
+    usual = subprocess.Popen.__init__
+
+    @functools.wraps(usual)
+    def start(self, *arguments, **options):
+        options.setdefault("preexec_fn", before_it_begins)
+        usual(self, *arguments, **options)
+
+    if IS_LINUX:
+        subprocess.Popen.__init__ = start
+
+
+def left():
+    """{process id: command line} of the children of ours that live."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid():
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if state != "Z":
+                    found[int(folder.name)] = words
+    return found
+
+
+def end_those_left(before):
+    """The command lines of those that are still there, but were not `before`; afterwards they are gone."""
+    end = time.monotonic() + PATIENCE_S
+    while (new := {number: words for number, words in left().items() if number not in before}) and time.monotonic() < end:
+        time.sleep(0.02)
+    for number in new:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    return sorted(new.values())
