@@ -58,43 +58,56 @@ def listed(problems: str) -> frozenset:
 
 
 class History:
-    """The values of one key, in runs: [value, first held, held last], in seconds."""
+    """The values of one key, in runs: [value, first held, held last], in seconds. The last run still goes on."""
 
-    def __init__(self):
+    def __init__(self, held: Held):
         self.runs: list[list] = []
         self.ever: set = set()
+        self._held = held
 
-    def note(self, value, at: float):
-        if self.runs and self.runs[-1][0] == value:
-            self.runs[-1][2] = max(at, self.runs[-1][2])
-        else:
-            self.ever.add(value)
-            self.runs.append([value, at, at])
+    def begin(self, value, at: float, ended: float):
+        """Another value from now on; the one before was held until `ended`."""
+        if self.runs:
+            self.runs[-1][2] = ended
+        self.runs.append([value, at, at])
+        self.ever.add(value)
+
+    @property
+    def current(self):
+        """The value said last."""
+        return self.runs[-1][0]
 
     def since(self, fits: Callable, now: float) -> float | None:
         """For how many seconds no value that fits has been held; None: none ever was."""
-        for value, _, last in reversed(self.runs):
+        runs = self.runs
+        if runs and fits(runs[-1][0]):
+            return max(0.0, now - self._held.last)
+        for value, _, last in reversed(runs):
             if fits(value):
                 return max(0.0, now - last)
         return None
 
-    def steady(self, now: float) -> tuple:
-        """(the value held now, for how many seconds)."""
-        value, first, _ = self.runs[-1]
-        return value, now - first
+    def steady_s(self, now: float) -> float:
+        """For how long the value said last has been said."""
+        return now - self.runs[-1][1]
 
 
 class Held:
     """The history of every key."""
 
     def __init__(self):
-        self.of: dict[str, History] = defaultdict(History)
+        self.of: dict[str, History] = defaultdict(lambda: History(self))
         self.last = 0.0  # when the BMS said anything
+        self._before: dict = {}
 
     def note(self, readings: Readings, at: float):
+        values = said(readings)
+        before = self._before
+        for key, value in values.items():
+            if before.get(key, self) != value:
+                self.of[key].begin(value, at, self.last)
+        self._before = values
         self.last = max(self.last, at)
-        for key, value in said(readings).items():
-            self.of[key].note(value, at)
 
 
 def said(r: Readings) -> dict:

@@ -97,7 +97,7 @@ class Judge:
     def _remaining(self, state: dict, at: float):
         """The time to full or empty lies between those at the smallest and largest current since it turned."""
         time, current, remaining = state.get("remaining_time"), state.get("current"), state.get("remaining_capacity")
-        full = self._held.of["rated_capacity"].runs[-1][0] if self._held.of["rated_capacity"].runs else None
+        full = self._held.of["rated_capacity"].current if self._held.last else None
         if time is None or not current or remaining is None or full is None:
             return
         amperes = self._since_turn(current > 0, at)
@@ -155,8 +155,8 @@ class Judge:
         band = settings.band(promise, value) if promise.band else 0
         if key == "cell_voltage_delta":  # the parts may be off by their bands, one up and one down
             band = 2 * settings.band(PROMISES["max_cell_voltage"], 0)
-        now_held = history.runs[-1]
-        if not (now_held[0] == value or (band and _near(now_held[0], value, band))) or at - now_held[2] > 1:
+        silent_s = at - self._held.last
+        if not (history.current == value or (band and _near(history.current, value, band))) or silent_s > 1:
             for far in (True, False) if band else (False,):
                 limit = settings.limit_s(promise, far)
                 reach = FAR * band if far else band
@@ -168,8 +168,8 @@ class Judge:
                 elif since is not None and not far and promise.pace == AT_ONCE:
                     self.oldest = max(self.oldest, since)
         if key in ZEROS and value:
-            held, since = history.steady(at)
-            if held == 0 and since > settings.limit_s(promise) and at - now_held[2] < 1:
+            since = history.steady_s(at)
+            if history.current == 0 and since > settings.limit_s(promise) and silent_s < 1:
                 self._find("zero", at, f"{key} {value}, {since:.1f} s after it became zero", (key, value, round(at - since, 1)))
 
     def _names_the_cell(self, key: str, number: int, shown: dict, at: float):
@@ -234,13 +234,13 @@ class Judge:
         lacking = {}
         for key, history in self._held.of.items():
             promise = promise_of(key)
-            if promise is not None and key not in self._may_lack and history.runs[-1][0] is not None:
+            if promise is not None and key not in self._may_lack and history.current is not None:
                 if self._subscriber.state.get(key) is None:
                     since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
                     lacking[key] = since
                     limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
                     if at - since > limit:
-                        self._find("missing", at, f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.runs[-1][0])}", (key, since))
+                        self._find("missing", at, f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}", (key, since))
         self._lacking = lacking
 
     def _own_topics(self, at: float):
