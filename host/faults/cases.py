@@ -96,11 +96,11 @@ VARIANTS = (  # of boards, batteries and settings
     _case("DEAD_BAND_PERCENT 0", band_percent=0),
     _case("DEAD_BAND_PERCENT 200", band_percent=200),
     _case("POLL_PACK_MS 1000", periods=(("pack", 1000),)),
-    _case("POLL_PACK_MS 4900", periods=(("pack", 4900),)),
-    _case("POLL_PACK_MS 5000", periods=(("pack", 5000),)),
-    _case("POLL_PACK_MS 10000", periods=(("pack", 10000),)),
-    _case("every POLL_ setting 10000", share=0.004, periods=ALL_SLOW),
-    _case("every POLL_ setting 10000, 5 %", FIVE, share=0.004, periods=ALL_SLOW),
+    _case("POLL_PACK_MS 4900", life="calm", periods=(("pack", 4900),)),
+    _case("POLL_PACK_MS 5000", life="calm", periods=(("pack", 5000),)),
+    _case("POLL_PACK_MS 10000", life="calm", periods=(("pack", 10000),)),
+    _case("every POLL_ setting 10000", share=0.004, life="calm", periods=ALL_SLOW),
+    _case("every POLL_ setting 10000, 5 %", FIVE, share=0.004, life="calm", periods=ALL_SLOW),
     _case("STALE_PERIODS 2, temperatures missed", "drop_frame=20", poller=(("stale_periods", 2),)),
 )
 LIES = (  # the sum is right: only what it says tells a lie from the truth
@@ -188,6 +188,10 @@ def campaign(pool, cases, frames: int, seed: int, size: int = 8000):
         if kind not in clean:
             undamaged = replace(case, faults="", outage="", name="nothing damaged")
             jobs = jobs_of(undamaged, max(LEAST, min(0.03, case.share) * frames), size, seed)
-            clean[kind] = result if not (case.faults or case.outage or "mixtures" in case.name) else Result(undamaged, pool.map(run, jobs, 1))
+            clean[kind] = (
+                result
+                if not (case.faults or case.outage or "mixtures" in case.name)
+                else Result(undamaged, pool.map(run, jobs, 1))
+            )
         result.compare(clean[kind])
         yield result

@@ -48,8 +48,15 @@ ALARM_SINGLES = {
     "soft_switch": "MOSFETs opened by switch (fault)",
     "cabinet_offline": "Charging cabinet offline (fault)",
 }
-WORDS = {f"{name}_{level}": f"{words} ({('', 'warning', 'protection')[level]})" for name, words in ALARM_PAIRS.items() for level in (1, 2)}
+WORDS = {
+    f"{name}_{level}": f"{words} ({('', 'warning', 'protection')[level]})"
+    for name, words in ALARM_PAIRS.items()
+    for level in (1, 2)
+}
 WORDS |= ALARM_SINGLES
+
+
+WORD = {False: "OFF", True: "ON"}
 
 
 def listed(problems: str) -> frozenset:
@@ -74,8 +81,8 @@ class History:
 
     @property
     def current(self):
-        """The value said last."""
-        return self.runs[-1][0]
+        """The value said last; None: there never was one."""
+        return self.runs[-1][0] if self.runs else None
 
     def since(self, fits: Callable, now: float) -> float | None:
         """For how many seconds no value that fits has been held; None: none ever was."""
@@ -112,7 +119,7 @@ class Held:
 
 def said(r: Readings) -> dict:
     """What must be published of these readings: truth() in the words of the JSON, and what it does not name."""
-    values = {key: ("OFF", "ON")[value] if isinstance(value, bool) else value for key, value in truth(r).items()}
+    values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
     del values["clock"], values["alarm_bytes"]
     o = r.options
     values["chemistry"] = values["chemistry"].upper()
@@ -145,9 +152,16 @@ class Flow:
         self.steps_kw = 0.0  # the sum of all steps of the power: each may be noticed somewhat late
         self.steps_a = 0.0
         self.most_kw = self.most_a = 0.0
+        self.waits = True  # for the first reading that is believed: nothing can be counted before
         self._last: tuple | None = None
 
+    def begin(self):
+        """From now on it can be known what flows."""
+        self.waits = False
+
     def note(self, readings: Readings, at: float):
+        if self.waits:
+            return
         amperes = readings.current / 10
         kilowatts = readings.pack * readings.current / 1e5
         self.most_kw, self.most_a = max(self.most_kw, abs(kilowatts)), max(self.most_a, abs(amperes))
@@ -167,6 +181,7 @@ class Flow:
 
     def pause(self):
         """The BMS cannot be heard."""
+        self.waits = True
         self._last = None
 
 

@@ -108,7 +108,9 @@ class Judge:
         minutes = 60 * time
         if not shortest - _step(minutes) - 1 <= minutes <= longest + 1:
             self._find(
-                "wrong", at, f"remaining_time {time} h at {current} A and {remaining} Ah: {shortest / 60:.2f} to {longest / 60:.2f} h"
+                "wrong",
+                at,
+                f"remaining_time {time} h at {current} A and {remaining} Ah: {shortest / 60:.2f} to {longest / 60:.2f} h",
             )
 
     def _since_turn(self, charging: bool, at: float) -> list[float]:
@@ -128,8 +130,10 @@ class Judge:
         """Judge what is shown at this moment."""
         shown = self._subscriber.shown(at)
         self.values += len(shown)
+        held, is_silent = self._held.of, at - self._held.last > 1
         for key, value in shown.items():
-            self._is_fresh(key, value, shown, at)
+            if is_silent or held[key].current != value:  # what is held at this moment needs no look into the past
+                self._is_fresh(key, value, shown, at)
         self._lasting(shown, at)
         self._words(shown, at)
         if self._sound:
@@ -153,16 +157,18 @@ class Judge:
             return
         settings = self._settings
         band = settings.band(promise, value) if promise.band else 0
+        silent_s = at - self._held.last
         if key == "cell_voltage_delta":  # the parts may be off by their bands, one up and one down
             band = 2 * settings.band(PROMISES["max_cell_voltage"], 0)
-        silent_s = at - self._held.last
         if not (history.current == value or (band and _near(history.current, value, band))) or silent_s > 1:
             for far in (True, False) if band else (False,):
                 limit = settings.limit_s(promise, far)
                 reach = FAR * band if far else band
                 since = history.since(lambda h, reach=reach: h == value or (reach and _near(h, value, reach)), at)
                 if since is not None and since > limit:
-                    self._find("stale", at, f"{key} {_text(value)} for {since:.1f} s", (key, str(value), far, round(at - since, 1)))
+                    self._find(
+                        "stale", at, f"{key} {_text(value)} for {since:.1f} s", (key, str(value), far, round(at - since, 1))
+                    )
                 elif since is None and key == "cell_voltage_delta" and not far:
                     self._find("wrong", at, f"{key} {value}, which highest and lowest cell never had", (key, value))
                 elif since is not None and not far and promise.pace == AT_ONCE:
@@ -179,13 +185,18 @@ class Judge:
         history = self._held.of[f"cell_{number}_voltage"]
         if voltage is None or not history.runs:
             return
-        band = self._settings.band(above, voltage) + 0.001
+        band = 2 * self._settings.band(above, voltage) + 0.001  # each of the two may be off by one
         for far in (True, False):
             reach = FAR * band if far else band
             since = history.since(lambda held, reach=reach: abs(held - voltage) < reach, at)
             if since is None or since > self._settings.limit_s(above, far):
                 ago = "never" if since is None else f"not for {since:.1f} s"
-                self._find("contradicts", at, f"{key} {number} beside {above.key} {voltage}: it has {ago} had that", (key, number, voltage))
+                self._find(
+                    "contradicts",
+                    at,
+                    f"{key} {number} beside {above.key} {voltage}: it has {ago} had that",
+                    (key, number, voltage),
+                )
                 return
 
     def _lasting(self, shown: dict, at: float):
@@ -240,7 +251,12 @@ class Judge:
                     lacking[key] = since
                     limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
                     if at - since > limit:
-                        self._find("missing", at, f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}", (key, since))
+                        self._find(
+                            "missing",
+                            at,
+                            f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}",
+                            (key, since),
+                        )
         self._lacking = lacking
 
     def _own_topics(self, at: float):
@@ -256,11 +272,8 @@ class Judge:
 
     # in the end
 
-    def energy(self, flow: Flow, late_s: float, undercount_s: float | None = 0) -> list[tuple[str, float, float]]:
-        """Each counter against what flowed: (key, shown, true).
-
-        `late_s`: how late a step may be noticed; `undercount_s`: for so long nothing may have been counted, None: for ever.
-        """
+    def energy(self, flow: Flow, late_s: float, may_pause: bool = False) -> list[tuple[str, float, float]]:
+        """Each counter against what flowed: (key, shown, true). `late_s`: how late a step may be noticed."""
         rows = []
         truths = (*flow.energy, *flow.charge)
         for key, true in zip(COUNTERS, truths, strict=True):
@@ -268,8 +281,7 @@ class Judge:
             if shown is not None:
                 steps, most = (flow.steps_kw, flow.most_kw) if key.startswith("energy") else (flow.steps_a, flow.most_a)
                 slack = 0.003 + 0.01 * true + (steps * late_s + 2 * most * (late_s + 1)) / 3600
-                under = true if undercount_s is None else slack + most * undercount_s / 3600
-                if not true - under <= shown <= true + slack:
+                if shown > true + slack or (shown < true - slack and not may_pause):
                     self._find("energy", 0, f"{key} {shown}, though {true:.3f} flowed (within {slack:.3f})")
                 rows.append((key, shown, true))
         return rows

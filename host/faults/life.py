@@ -21,7 +21,8 @@ class Life:
     """What happens to the battery of one line. `line.job.life` says of which kind it is:
 
     busy    everything, about every 8 s
-    small   the same, but no current reaches 3 A
+    calm    everything, about every minute
+    small   as often, but no current reaches 3 A
     quiet   a small change every minute
     fading  loads that fade out and stay away for a while
     still   nothing
@@ -31,7 +32,7 @@ class Life:
         self._line = line
         self._random = random
         self._kind = line.job.life
-        self._mean_s = {"busy": 8, "small": 8, "quiet": 60, "fading": 45, "still": 1e9}[self._kind]
+        self._mean_s = {"busy": 8, "calm": 60, "small": 8, "quiet": 60, "fading": 45, "still": 1e9}[self._kind]
         self._next = random.uniform(5, 10) if self._kind != "still" else 1e9
         self._agenda: list[tuple] = []  # (when, option, value, reading)
         self._outage_at = random.uniform(20, 40) if line.job.outage else None
@@ -40,6 +41,7 @@ class Life:
         often = (self._load, self._load, self._charge, self._switch, self._alarm, self._balance, self._weather)
         self._changes = {
             "busy": (*often, self._fade, self._die, self._weaken),
+            "calm": (*often, self._die, self._weaken),
             "small": (self._load, self._load, self._charge, self._switch, self._balance, self._weaken),
             "quiet": (self._weaken, self._nudge, self._balance, self._drain),
             "fading": (self._fade,),

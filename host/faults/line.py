@@ -122,9 +122,7 @@ class Line:
         if job.periods:
             options["periods"] = dict(job.periods)
         self.poller = Poller(self.pack, **options)
-        self.settings = Settings(
-            job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods}
-        )
+        self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods})
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
         self.us = 0.0
@@ -195,7 +193,7 @@ class Line:
             self.us += self._pass_us()
         judge = self.judge
         if self._alive_since is not None:
-            tally.energy = judge.energy(self.flow, self._late_s(), None if self.job.unsettled else self._uncounted_s())
+            tally.energy = judge.energy(self.flow, self._late_s(), self.job.unsettled)
         tally.findings, tally.values, tally.oldest = judge.findings, judge.values, judge.oldest
         tally.messages, tally.links = self.subscriber.messages, self.subscriber.links
         return tally
@@ -203,10 +201,6 @@ class Line:
     def _late_s(self) -> float:
         """How late the counters may notice a step of the current, on the mean: half a period, and as long as it takes to believe."""
         return self.settings.asked_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
-
-    def _uncounted_s(self) -> float:
-        """For how long nothing may have been counted: until the first two readings, and again after each outage."""
-        return 5 + 3 * self.settings.asked_s(PROMISES["current"]) + 5 * len(self.tally.back)
 
     # the broker
 
@@ -259,6 +253,8 @@ class Line:
             return
         if register.command == 0x90:
             self._refresh_headlines()
+            if self.flow.waits and self.pack.raw("power") is not None:
+                self.flow.begin()
         elif register.command == 0x93:
             self.tally.refreshes += self.pack.refreshed("remaining_capacity")
         elif register.command == 0x95:
@@ -310,4 +306,3 @@ def _row_key(key: str) -> str:
     if key in READING:
         return key
     return next(row.key for row in READING.values() if row.slots > 1 and key in [key_of(row, i) for i in range(row.slots)])
-

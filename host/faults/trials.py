@@ -131,5 +131,7 @@ def extreme(options: str, damage: str) -> list[str]:
         shown["problems"] = listed(shown.get("problems", "none"))
     else:
         del held["problems"]
-    wrong = [f"{key} {shown.get(key)}, not {value}" for key, value in held.items() if value is not None and shown.get(key) != value]
+    wrong = [
+        f"{key} {shown.get(key)}, not {value}" for key, value in held.items() if value is not None and shown.get(key) != value
+    ]
     return wrong + contradictions(line.subscriber.state)
