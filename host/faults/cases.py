@@ -147,7 +147,7 @@ class Result:
         self.messages = sum(t.messages for t in tallies)
         self.links = sum(t.links for t in tallies)
         self.findings = [(t.job, finding) for t in tallies for finding in t.findings]
-        self.kinds = Counter({kind: 0 for kind in KINDS})
+        self.kinds = Counter(dict.fromkeys(KINDS, 0))
         self.kinds.update(finding.kind for _, finding in self.findings)
         self.gap = max(t.gap for t in tallies)
         self.back = max((back for t in tallies for back in t.back), default=None)

@@ -1,4 +1,4 @@
-"""One simulated line: a living, damaged BMS on one end, the whole firmware up to its messages in the middle, the judge behind."""
+"""One simulated line: a living, damaged BMS on one end, the firmware up to its messages in the middle, the judge behind."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class Line:
         return tally
 
     def _late_s(self) -> float:
-        """How late the counters may notice a step of the current, on the mean: half a period, and as long as it takes to believe."""
+        """How late the counters may notice a step of the current, on the mean: half a period, and until it is believed."""
         return self.settings.asked_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
 
     # the broker

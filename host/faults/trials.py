@@ -122,9 +122,9 @@ EXTREMES = {
 
 
 def extreme(options: str, damage: str) -> list[str]:
-    """What the BMS says and the subscriber is not told, or not so, after 15 s on a line that is clean or not."""
+    """What the BMS says and the subscriber is not told, or not so, after 12 s on a line that is clean or not."""
     line = Line(Job("extreme", 16, 1, 0, f"drift=0,{options},{damage}", life="still"))
-    _let(line, 15, "")
+    _let(line, 12, "")
     shown = line.subscriber.shown(line.s)
     held = said(line.bms.battery.look(line.us))
     if len(held["problems"]) <= 5:
