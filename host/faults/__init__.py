@@ -2,7 +2,8 @@
 
 A simulated BMS (host/bms.py) answers, lives (life.py) and is damaged on its way; Poller, Pack, Publisher and Discovery are the
 real ones, in simulated time (line.py). What a dashboard would show (subscriber.py) is judged (judge.py) against what the BMS
-held (held.py) by what docs/MQTT.md promises (promises.py). Seeded: one seed, one result. docs/TRUTH.md says how to read the tables.
+held (held.py) by what docs/MQTT.md promises (promises.py). Seeded: one seed, one result. docs/TRUTH.md says how to read the
+tables.
 """
 
 import sys
