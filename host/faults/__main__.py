@@ -8,8 +8,9 @@ import os
 import sys
 
 from . import ROOT
-from .cases import CASES, FIVE, LIES, MILLION, VARIANTS, Result, campaign
+from .cases import CASES, CELLS, FIVE, LIES, MILLION, VARIANTS, Result, campaign, jobs_of
 from .judge import KINDS
+from .line import run
 from .trials import EXTREMES, PACES, SITUATIONS, blind, extreme, pace
 
 DOCUMENT = ROOT / "docs" / "TRUTH.md"
@@ -125,6 +126,19 @@ def quiet():
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
+def one_line(name: str, cells: int, seed: int, frames: int) -> int:
+    """Run one line of a case and print what is found on it, to look into it; 1 when anything is."""
+    cases = [case for case in (*CASES, *VARIANTS, *LIES) if case.name == name]
+    if not cases:
+        print(f"There is no case {name!r}; there are:", *[case.name for case in (*CASES, *VARIANTS, *LIES)], sep="\n  ")
+        return 2
+    jobs = jobs_of(cases[0], frames * len(CELLS), frames, seed)
+    tally = run(next(job for job in jobs if job.cells == cells))
+    for finding in tally.findings:
+        print(f"{finding.at:7.1f} s  {finding.kind}: {finding.words}")
+    return int(bool(tally.findings))
+
+
 def main() -> int:
     """Run, print, write; 1 when a goal is missed."""
     about = "Drives the firmware over damaged lines in simulated time and judges what a subscriber receives."
@@ -134,7 +148,11 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed, another campaign")
     parser.add_argument("--quick", action="store_true", help="a fiftieth of it; nothing is written")
+    parser.add_argument("--line", metavar="CASE", help="only one line of this case, and everything that is found on it")
+    parser.add_argument("--cells", type=int, default=16, choices=CELLS, help="with --line: which pack (16)")
     options = parser.parse_args()
+    if options.line:
+        return one_line(options.line, options.cells, options.seed, min(options.frames, 8000))
     frames, draws = (options.frames // 50, 40) if options.quick else (options.frames, 400)
     lines = []
     with multiprocessing.Pool(initializer=quiet) as pool:

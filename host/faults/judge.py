@@ -245,18 +245,18 @@ class Judge:
         lacking = {}
         for key, history in self._held.of.items():
             promise = promise_of(key)
-            if promise is not None and key not in self._may_lack and history.current is not None:
-                if self._subscriber.state.get(key) is None:
-                    since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
-                    lacking[key] = since
-                    limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
-                    if at - since > limit:
-                        self._find(
-                            "missing",
-                            at,
-                            f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}",
-                            (key, since),
-                        )
+            if (
+                promise is None
+                or key in self._may_lack
+                or history.current is None
+                or self._subscriber.state.get(key) is not None
+            ):
+                continue
+            lacking[key] = since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
+            limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
+            if at - since > limit:
+                words = f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}"
+                self._find("missing", at, words, (key, since))
         self._lacking = lacking
 
     def _own_topics(self, at: float):
