@@ -81,7 +81,7 @@ BRIDGE_NOTES = {
     "current_sign": "`normal`, `inverted` or `not settled yet`",
     "settings_problems": "what is wrong with settings.toml, or `none`",
 }
-FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/standins", "tools")
+FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/faults", "host/standins", "tools")
 
 
 def main() -> None:

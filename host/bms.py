@@ -127,6 +127,8 @@ OPTIONS = (
     Option("temperatures", "2", _number(0, 16, _whole), "temperature sensors"),
     Option("soc", "57.3", PERCENT, "state of charge in percent; the current moves it on"),
     Option("current", "-12.4", _number(-3000, 3000), "amperes, positive = charging"),
+    Option("ripple", "0", _number(0, 10), "amperes by which the measured current plays, also at rest"),
+    Option("deadzone", "0", _number(0, 10), "amperes, either way, up to which the mode is idle"),
     Option("capacity", "280", _number(1, 4000), "rated capacity in Ah"),
     Option("cycles", "42", _number(0, 65535, _whole), "charge cycles"),
     Option("chemistry", "lfp", _one_of(*CHEMISTRIES), "which rest voltage curve the cells follow"),
@@ -154,6 +156,8 @@ OPTIONS = (
     Option("think", "5", _number(0, 10000), "ms between the request and its answer"),
     Option("think_jitter", "0", _number(0, 10000), "up to this many ms more"),
     Option("gap", "0", _number(0, 1000), "ms between the frames of one answer"),
+    Option("inverted", "0", SWITCH, "counts charging above 30000, as some active-balance boards do"),
+    Option("swapped", "0", SWITCH, "shunt wired the wrong way round: current and mode say the other direction"),
     Option("overlap", "0", SWITCH, "one request may wait while another is answered; otherwise it is lost"),
     Option("stale", "1", SWITCH, "unused bytes keep the previous answer's; 0 zeroes them as the R24TS does"),
     Option("zero_based", "0", SWITCH, "frame numbers count from 0, as the vendor PDF says and no capture shows"),
@@ -245,7 +249,8 @@ class Readings:
 
     @property
     def mode(self) -> int:
-        return (self.current > 0) + 2 * (self.current < 0)
+        limit = 10 * self.options.deadzone
+        return (self.current > limit) + 2 * (self.current < -limit)
 
     @property
     def balancing(self) -> int:
@@ -292,7 +297,8 @@ class Pack:
     def _current(self, now_us: float) -> float:
         flowing = self._flowing()
         wander = 1 + 0.03 * self._wander(0, now_us, 17)
-        return max(-3000.0, min(3000.0, flowing * wander))
+        ripple = self._options.ripple * self._wave_of[79](now_us / 7e6)
+        return max(-3000.0, min(3000.0, flowing * wander + ripple))
 
     def _soc(self, now_us: float) -> float:
         moved = self._flowing() * self._elapsed(now_us) / 3600 / self._options.capacity * 100
@@ -378,7 +384,8 @@ def truth(r: Readings) -> dict[str, Any]:
 
 
 def _pack_status(r: Readings, host: int) -> list[bytes]:
-    return [struct.pack(">HHHH", r.pack, 0, 30000 - r.current, r.soc)]
+    turned = r.options.inverted != r.options.swapped
+    return [struct.pack(">HHHH", r.pack, 0, 30000 + (r.current if turned else -r.current), r.soc)]
 
 
 def _cell_extremes(r: Readings, host: int) -> list[bytes]:
@@ -393,7 +400,8 @@ def _temperature_extremes(r: Readings, host: int) -> list[bytes]:
 
 def _mosfets(r: Readings, host: int) -> list[bytes]:
     o = r.options
-    return [struct.pack(">BBBBI", r.mode, o.charge_mosfet, o.discharge_mosfet, r.life, r.remaining)]
+    mode = (0, 2, 1)[r.mode] if o.swapped else r.mode
+    return [struct.pack(">BBBBI", mode, o.charge_mosfet, o.discharge_mosfet, r.life, r.remaining)]
 
 
 def _counts(r: Readings, host: int) -> list[bytes]:
@@ -422,7 +430,10 @@ def _balancing(r: Readings, host: int) -> list[bytes]:
 
 
 def _alarm_bits(r: Readings, host: int) -> list[bytes]:
-    return [r.options.alarms + b"\0"]
+    alarms = bytearray(r.options.alarms)
+    if r.options.swapped:  # overcurrent has a direction: two bits each
+        alarms[2] = alarms[2] & 0xF0 | (alarms[2] & 3) << 2 | alarms[2] >> 2 & 3
+    return [bytes(alarms) + b"\0"]
 
 
 def _rated(r: Readings, host: int) -> list[bytes]:

@@ -1,6 +1,9 @@
-"""The fault campaign's findings, one test each, and the campaign itself in little."""
+"""The fault campaign's findings, one test each, the judge on firmware that is broken on purpose, and the campaign in little."""
 
+import json
 import multiprocessing
+import re
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,7 +13,16 @@ import host.bms
 from daly.pacing import Pacing
 from daly.pack import Pack
 from daly.registers import READING, REGISTERS
-from host.faults import CASES, EXTREMES, LIES, SITUATIONS, blind, campaign, extreme, pace, quiet
+from host.faults.__main__ import quiet
+from host.faults.cases import CASES, LIES, VARIANTS, campaign, jobs_of
+from host.faults.judge import KINDS
+from host.faults.line import Job, Line, run
+from host.faults.promises import PROMISES, promise_of
+from host.faults.subscriber import Subscriber
+from host.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
+from mqtt.publisher import Publisher
+
+MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
 
 # what it, and another simulator, found
 
@@ -365,17 +377,331 @@ def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pa
     assert ratio < 1.03 and 20 <= gap_ms <= 22 and ignored <= 3
 
 
-# the campaign in little; the long one is `make faults`
+# the simulated boards of the campaign
 
-SHORT = (
-    "nothing damaged",
-    "1 % corrupted",
-    "5 % corrupted",
-    "5 % mixed",
-    "5 % all zero",
-    "5 % missing",
-    "asleep for 5-20 s, 5 %",
-)
+
+def test_a_board_with_the_other_sign_turns_the_current_and_not_the_mode():
+    for option, current, mode in (("", 30120, 2), ("inverted=1", 29880, 2), ("swapped=1", 29880, 1)):
+        wire = Wire(f"drift=0,current=-12,{option}", current_sign="normal").run(3)
+        frames = {command: host.bms.READS[command](wire.bms._pack.readings(wire.us), 0x40)[0] for command in (0x90, 0x93)}
+        assert int.from_bytes(frames[0x90][4:6], "big") == current and frames[0x93][0] == mode
+
+
+def test_a_board_at_rest_may_play_around_zero_and_stay_idle():
+    bms = host.bms.Bms("drift=0,current=0,ripple=0.1,deadzone=0.3")
+    readings = [bms._pack.readings(s * 1e6) for s in range(30)]
+    assert {r.current for r in readings} == {-1, 0, 1} and {r.mode for r in readings} == {0}
+
+
+# what is promised
+
+
+def page_rows():
+    """The table of the battery in docs/MQTT.md: key -> (dead band, asked, where it stands)."""
+    table = MQTT_PAGE.split("<!-- made: battery -->")[1].split("<!-- end: battery -->")[0]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()[2:]]
+    return {
+        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): (row[4], row[6], row[8]) for row in cells
+    }
+
+
+def test_the_judge_goes_by_what_the_page_says():
+    rows = page_rows()
+    at_once = {"mode", "charge_mosfet", "discharge_mosfet", "problem", "problems"}  # "alarms, MOSFETs and mode"
+    assert {promise_of(key.removesuffix(" ...")).key for key in rows} == set(PROMISES)
+    for key, (band, asked, place) in rows.items():
+        promise = promise_of(key.removesuffix(" ..."))
+        several = key.endswith(" ...")
+        share = f" or 1/{round(1 / promise.share)} of it" if promise.share else ""
+        mine = "told with the one above" if promise.with_above else f"{promise.band:g}{share}" if promise.band else ""
+        assert (key, mine) == (key, band)
+        times = {None: "once", 0: "always"}
+        assert (key, times.get(promise.asked_s, f"every {promise.asked_s} s".replace(".0 s", " s"))) == (key, asked)
+        pace = "once" if asked == "once" else "main" if place == "main" and not several else "slow"
+        assert (key, promise.pace) == (key, "at once" if key in at_once else pace)
+
+
+# the subscriber
+
+
+def announced(key, seconds):
+    return ("homeassistant/device/x/config", json.dumps({"cmps": {key: {"exp_aft": seconds}}}).encode(), True, 1)
+
+
+def test_a_subscriber_shows_a_value_until_the_next_state_or_the_end_of_availability():
+    dashboard = Subscriber("b")
+    dashboard.take(announced("soc", 60), 0)
+    dashboard.take(("b/bms1/state", b'{"soc":57.3,"mode":null,"chemistry":"LFP"}', False, 0), 1)
+    assert dashboard.shown(1) == {}
+    dashboard.take(("b/status", "online", True, 1), 1)
+    dashboard.take(("b/bms1/status", "online", True, 1), 1)
+    assert dashboard.shown(2) == {"soc": 57.3, "chemistry": "LFP"}
+    assert dashboard.shown(60.9)["soc"] == 57.3 and dashboard.shown(61.1) == {"chemistry": "LFP"}  # expire_after
+    dashboard.take(("b/bms1/state", b'{"soc":57.4}', False, 0), 62)
+    assert dashboard.shown(62) == {"soc": 57.4}
+    dashboard.lost(63)
+    assert dashboard.shown(63) == {}
+    dashboard.take(("b/status", "online", True, 1), 64)
+    dashboard.take(("b/bms1/status", "offline", True, 1), 64)
+    assert dashboard.shown(64) == {}
+
+
+# the judge: firmware that is broken on purpose must be caught
+
+
+class Broken(Publisher):
+    """Changes what the real one publishes. A line on which nothing happens but what the test does."""
+
+    def poll(self, now):
+        message = super().poll(now)
+        if message is None:
+            return None
+        topic, payload, retain, qos = message
+        for end, change in (("/bms1/state", self.state), ("/bms1/energy", self.energy), ("/bms1/link", self.words)):
+            if topic.endswith(end):
+                text = payload if isinstance(payload, str) else bytes(payload).decode()
+                return topic, change(text), retain, qos
+        return message
+
+    def state(self, text):
+        values = json.loads(text)
+        if None not in (values["soc"], values["mode"], values["min_voltage_cell"]):
+            self.change(values)
+        return json.dumps(values).encode()
+
+    def energy(self, text):
+        return text.encode()
+
+    def words(self, text):
+        return text
+
+    def change(self, values):
+        """One state with numbers."""
+
+
+class Misread(Broken):
+    def change(self, values):
+        values["soc"] += 0.1
+
+
+class Miscalculated(Broken):
+    def change(self, values):
+        values["power"] += 10
+
+
+class WrongDelta(Broken):
+    def change(self, values):
+        values["cell_voltage_delta"] = 0.034
+
+
+class NoBalancing(Broken):
+    def change(self, values):
+        values["balancing"] = "OFF"
+
+
+class NoProblem(Broken):
+    def change(self, values):
+        values["problem"] = "OFF"
+
+
+class WrongCell(Broken):
+    def change(self, values):
+        values["min_voltage_cell"] = values["min_voltage_cell"] % 16 + 1
+
+
+class WrongMode(Broken):
+    def change(self, values):
+        values["mode"] = "idle" if values["current"] else values["mode"]
+
+
+class WrongTime(Broken):
+    def change(self, values):
+        values["remaining_time"] = values["time_to_empty"] = 1.5
+
+
+class NoCell(Broken):
+    def change(self, values):
+        values["cell_2_voltage"] = None
+
+
+class Frozen(Broken):
+    """Publishes the same key's first value for ever."""
+
+    key = ""
+    kept = None
+
+    def change(self, values):
+        self.kept = values[self.key] if self.kept is None else self.kept
+        values[self.key] = self.kept
+
+
+class FrozenVoltage(Frozen):
+    key = "soc"
+
+
+class FrozenCell(Frozen):
+    key = "cell_3_voltage"
+
+
+class FrozenMosfet(Frozen):
+    key = "charge_mosfet"
+
+
+class NeverZero(Broken):
+    last = None
+
+    def change(self, values):
+        if values["current"]:
+            self.last = values["current"], values["power"]
+        elif self.last:
+            values["current"], values["power"] = self.last
+
+
+class TooMuch(Broken):
+    def energy(self, text):
+        return json.dumps({key: 1.4 * value for key, value in json.loads(text).items()}).encode()
+
+
+class Falling(Broken):
+    more = 1
+
+    def energy(self, text):
+        self.more -= 0.1
+        return json.dumps({key: value + self.more for key, value in json.loads(text).items()}).encode()
+
+
+class AlwaysFine(Broken):
+    def words(self, text):
+        return "OK"
+
+
+class OthersAreBlamed(Broken):
+    def words(self, text):
+        return "Others talk on this line, but our board does not answer: check BMS_BOARD_NUMBER" if text == "OK" else text
+
+
+class NeverOffline(Broken):
+    """Keeps the last numbers when the BMS has gone."""
+
+    last = None
+
+    def poll(self, now):
+        message = super().poll(now)
+        if message is not None and message[0].endswith("/bms1/status") and self.last is not None:
+            return (*message[:1], "online", *message[2:])
+        return message
+
+    def state(self, text):
+        if json.loads(text)["min_voltage_cell"] is not None:
+            self.last = text
+        return (self.last or text).encode()
+
+
+STILL = "drift=0,soc=57.3,current=-12"
+
+
+def watched(publisher, options=STILL, seconds=25, script=(), **job):
+    """A line on which only the script happens, (second, option, value): the findings."""
+    is_sound = not {name for _, name, _ in script} & {"silent", "asleep"}
+    line = Line(Job("test", 16, 1, 0, f"temperatures=4,{options}", life="still", sound=is_sound, **job), publisher)
+    line.pass_us = 6000
+    waiting = list(script)
+    while line.s < seconds:
+        while waiting and line.s >= waiting[0][0]:
+            _, name, value = waiting.pop(0)
+            line.about_to_step()
+            line.bms.set(name, value, line.us)
+            line.stepped()
+            if name in ("silent", "asleep"):
+                line.outage_begins() if value else line.outage_ends()
+        line.step()
+    return line.finish().findings
+
+
+BROKEN = {
+    Misread: ("wrong", "soc", {}),
+    Miscalculated: ("contradicts", "power", {}),
+    WrongDelta: ("contradicts", "cell_voltage_delta", {}),
+    NoBalancing: ("contradicts", "balancing", {"options": STILL + ",balancing=4"}),
+    NoProblem: ("contradicts", "problem", {"options": STILL + ",alarms=soc_low_1"}),
+    WrongCell: ("contradicts", "min_voltage_cell", {"options": STILL + ",cell_mv=5:3100"}),
+    WrongMode: ("contradicts", "current", {}),
+    WrongTime: ("wrong", "remaining_time", {}),
+    NoCell: ("missing", "cell_2_voltage", {}),
+    FrozenVoltage: ("stale", "soc", {"script": [(10, "soc", 50)]}),
+    FrozenCell: ("stale", "cell_3_voltage", {"script": [(10, "cell_mv", "3:3000")]}),
+    FrozenMosfet: ("stale", "charge_mosfet", {"script": [(10, "charge_mosfet", 0)]}),
+    NeverZero: ("zero", "current", {"script": [(10, "current", 0)]}),
+    TooMuch: ("energy", "energy_discharged", {"options": "drift=0,soc=57.3,current=-500"}),
+    Falling: ("energy", "energy_discharged", {"options": "drift=0,soc=57.3,current=-500"}),
+    AlwaysFine: ("reason", "nothing", {"script": [(10, "silent", 1)]}),
+    OthersAreBlamed: ("reason", "numbers", {}),
+    NeverOffline: ("stale", "soc", {"script": [(10, "silent", 1)]}),
+}
+
+
+@pytest.mark.parametrize("publisher", BROKEN, ids=lambda publisher: publisher.__name__)
+def test_the_judge_catches(publisher):
+    kind, key, more = BROKEN[publisher]
+    caught = [finding for finding in watched(publisher, **more) if finding.kind == kind and finding.words.startswith(key)]
+    assert caught
+    assert not [finding for finding in watched(Publisher, **more) if finding.kind == kind and finding.words.startswith(key)]
+
+
+def test_the_judge_wants_each_value_to_be_the_same_on_its_own_topic():
+    class Other(Publisher):
+        def poll(self, now):
+            message = super().poll(now)
+            return (*message[:1], b"99.9", *message[2:]) if message and message[0].endswith("/bms1/soc") else message
+
+    assert [f.words for f in watched(Other, each_value=True) if f.kind == "contradicts" and f.words.startswith("soc")]
+
+
+# what a subscriber is shown: scenes out of public reports (-k shown)
+
+FADE = [(10 + 3 * at, "current", amperes) for at, amperes in enumerate((-12, -5, -2, -1, -0.6, -0.2, 0.0))]
+SCENES = {
+    "a load fades out": ({}, STILL, FADE, 42),
+    "a charge fades out": ({}, STILL, [(s, o, -a) for s, o, a in FADE], 42),
+    "soc falls to 0": ({}, "drift=0,soc=0.4,current=0", [(15, "soc", 0.1), (22, "soc", 0)], 34),
+    "soc rises to 100": ({"band_percent": 200}, "drift=0,soc=99.6,current=0", [(15, "soc", 99.9), (22, "soc", 100)], 34),
+    "soc moves by its last digit, DEAD_BAND_PERCENT 200": ({"band_percent": 200}, STILL, [(10, "soc", 57.4)], 24),
+    "a cell dies": ({}, STILL, [(10, "cell_mv", "13:380")], 40),
+    "a cell measures nothing": ({}, STILL, [(10, "cell_mv", "13:0")], 35),
+    "another cell is the weakest": ({}, STILL, [(15, "cell_mv", "4:3260"), (25, "cell_mv", "9:3220")], 50),
+    "all cells sag under a load": ({}, STILL, [(15, "current", -60), (25, "current", -12), (35, "current", 40)], 45),
+    "balancing begins and ends": ({}, STILL, [(15, "balancing", "4+14"), (30, "balancing", "")], 45),
+    "an alarm comes and goes": ({}, STILL, [(15, "alarms", "pack_high_1+eeprom"), (25, "alarms", "")], 35),
+    "charging becomes discharging": ({}, STILL, [(15, "current", 35), (18, "current", -80), (21, "current", 35)], 35),
+    "a load after rest": ({}, "drift=0,current=0", [(10, "current", -80)], 25),
+    "a load after a small one": ({}, "drift=0,current=-1.1", [(10, "current", 40)], 25),
+    "it grows colder": ({}, "drift=0,current=0", [(15, "temperature", 9), (30, "temperature", -10)], 40),
+    "inverted sign, little flows": ({"unsettled": True}, "drift=0,current=-2,inverted=1", [], 40),
+    "inverted sign, much flows": ({"unsettled": True}, "drift=0,current=-50,inverted=1", [(20, "current", 50)], 40),
+    "shunt swapped, sign set": (
+        {"poller": (("current_sign", "inverted"),)},
+        "drift=0,current=-50,swapped=1",
+        [(20, "current", 50), (30, "alarms", "charge_overcurrent_1")],
+        60,
+    ),
+    "rests at 0.1 A": ({}, "drift=0,current=0,ripple=0.1,deadzone=0.3", [], 30),
+    "POLL_PACK_MS 4950": ({"periods": (("pack", 4950),)}, "drift=0,current=-300", [], 60),
+    "POLL_PACK_MS 5000": ({"periods": (("pack", 5000),)}, "drift=0,current=-300", [], 60),
+    "POLL_PACK_MS 10000": ({"periods": (("pack", 10000),)}, "drift=0,current=-300", [], 60),
+    "cells of a quiet battery": (
+        {"cells_s": 20},
+        "drift=0,current=0",
+        [(25, "cell_mv", "3:3298"), (52, "cell_mv", "3:3290")],
+        120,
+    ),
+    "asleep and back": ({}, STILL, [(15, "asleep", 1), (30, "asleep", 0)], 50),
+    "each value": ({"each_value": True}, STILL, [(15, "current", -80), (25, "soc", 20)], 35),
+}
+
+
+def play(scene):
+    job, options, script, seconds = SCENES[scene]
+    return watched(Publisher, options, seconds, script, **job)
 
 
 @pytest.fixture(scope="module")
@@ -385,28 +711,71 @@ def pool():
         yield pool
 
 
-def test_nothing_untrue_is_published_and_hardly_anything_lost(pool):
-    results = {r.case.name: r for r in campaign(pool, [case for case in CASES if case.name in SHORT], 6000, seed=7, size=2000)}
-    assert set(results) == set(SHORT)
-    for result in results.values():
-        assert result.wrong == [] and result.stale == []
-        assert result.values > 1000 and result.gap < 2
+@pytest.fixture(scope="module")
+def played(pool):
+    """The findings of each scene."""
+    return dict(zip(SCENES, pool.map(play, SCENES, 1), strict=True))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_shown_in_a_scene_is_the_truth(scene, played):
+    assert [(finding.kind, finding.words) for finding in played[scene]] == []
+
+
+# the campaign in little; the long one is `make faults`
+
+SHORT = (
+    "nothing damaged",
+    "5 % corrupted",
+    "5 % mixed",
+    "20 % missing",
+    "silent for 5-20 s, 5 %",
+    "fading, 5 %",
+    "quiet battery",
+    "currents below 3 A",
+    "sign inverted",
+    "broker lost now and then",
+    "PUBLISH_INTERVAL 1",
+    "DEAD_BAND_PERCENT 200",
+)
+FIGURES = ("nothing damaged", "1 % corrupted", "5 % all zero", "5 % missing")
+
+
+@pytest.fixture(scope="module")
+def short(pool):
+    """The findings of one line of each short case."""
+    jobs = [jobs_of(case, 5400, 1800, 7)[1] for case in CASES + VARIANTS if case.name in SHORT]
+    assert len(jobs) == len(SHORT)
+    return [(tally.job.case, tally.values, finding) for tally in pool.map(run, jobs, 1) for finding in tally.findings or [None]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_shown_in_the_short_campaign_is(short, kind):
+    assert all(values > 1000 for _, values, _ in short)
+    assert [(case, finding.words) for case, _, finding in short if finding is not None and finding.kind == kind] == []
+
+
+def test_hardly_anything_is_lost(pool):
+    cases = [case for case in CASES if case.name in FIGURES]
+    results = {r.case.name: r for r in campaign(pool, cases, 1500, seed=7, size=2000)}
+    assert set(results) == set(FIGURES)
+    assert all(result.gap < 2 for result in results.values())
     assert results["1 % corrupted"].lost < 8  # of so few frames; the whole campaign says below 2
     assert results["nothing damaged"].lag("current") < 1.5
 
 
 def test_the_campaign_sees_a_lie(pool):
     """Lies with a right sum are beyond any receiver on a line that seems clean: the campaign must count some as wrong."""
-    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % lies"], 60000, seed=1)
-    assert result.wrong
+    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % lies"], 30000, seed=1)
+    assert [words for words in result.lines() if "never held" in words]
 
 
 def test_every_reason_is_named(pool):
-    said = pool.map(blind, range(24), 1)
-    assert [(situation.name, text) for situation, text, right in said if not right] == []
-    assert len({situation.name for situation, _, _ in said}) >= len(SITUATIONS) // 2
+    told = pool.map(blind, range(24), 1)
+    assert [(situation.name, text) for situation, text, right in told if not right] == []
+    assert len({situation.name for situation, _, _ in told}) >= len(SITUATIONS) // 2
 
 
 @pytest.mark.parametrize("damage", ["", "corrupt=5"])
-def test_legitimate_extremes_are_published_as_they_are(pool, damage):
+def test_legitimate_extremes_are_shown_as_they_are(pool, damage):
     assert pool.starmap(extreme, [(options, damage) for options in EXTREMES.values()], 1) == [[]] * len(EXTREMES)

@@ -1,0 +1,344 @@
+"""The judge: what a subscriber is shown, against what the BMS held, by what docs/MQTT.md promises.
+
+Kinds of finding:
+
+wrong         a value is shown that the BMS never held
+contradicts   a value does not follow from those shown beside it
+stale         a value is shown that the BMS has not held for longer than is promised for its key
+zero          the BMS has said zero for longer than that, and something else is shown
+missing       the BMS says it, the line is sound, and yet it is unknown
+energy        a counter fell, or is further from what really flowed than can be explained
+reason        the words on the link are not those for what is shown
+"""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+
+from .held import Flow, Held, listed
+from .promises import AT_ONCE, FAR, ONCE, PROMISES, Settings, promise_of
+from .subscriber import Subscriber
+
+KINDS = ("wrong", "contradicts", "stale", "zero", "missing", "energy", "reason")
+Finding = namedtuple("Finding", ("kind", "at", "words"))
+
+# Judged by what stands beside them, or by what flowed; their own past says nothing.
+DERIVED = ("power", "cell_voltage_delta", "remaining_time", "time_to_full", "time_to_empty")
+COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged")
+NUMBERS = {"max_voltage_cell": "max_cell_voltage", "min_voltage_cell": "min_cell_voltage"}
+ZEROS = ("current", "soc", "remaining_capacity")  # zero is more than a small number: nothing flows, nothing is left
+CLEAR_A = 3  # a current that has a direction beyond doubt
+IDLE_A = 1  # below, nothing is said of the time to full or empty
+LONGEST_H = 100
+FINE = re.compile(r"OK(, at host address 0x[0-9A-F]{2})?|Recovered: .*")
+WORDS_S = 1.5  # the words on the link are looked at every half second, and said one message a pass
+
+
+class Judge:
+    """`sound`: nothing is damaged on this line, so what the BMS says must be there. `unsettled`: of this board the sign of the
+    current may stay open, so current and what follows from it may be unknown for ever, and counted too little.
+    """
+
+    def __init__(self, held: Held, subscriber: Subscriber, settings: Settings, sound=False, unsettled=False):
+        self.findings: list[Finding] = []
+        self.values = 0  # looked at
+        self.oldest = 0.0  # longest time for which a fast value shown was not held any more
+        self._held = held
+        self._subscriber = subscriber
+        self._settings = settings
+        self._sound = sound
+        self._may_lack = ("current", "power", *COUNTERS) if unsettled else ()
+        self._seen: set = set()
+        self._beside: dict[str, float] = {}  # contradictions that may be there for a moment -> since when
+        self._lacking: dict[str, float] = {}
+        self._differs: dict[str, float] = {}
+        self._most: dict[str, float] = {}  # counter -> the most that was shown
+
+    def _find(self, kind: str, at: float, words: str, once=None):
+        """Note a finding; `once`: what makes it the same as one before."""
+        if (kind, once or words) not in self._seen:
+            self._seen.add((kind, once or words))
+            self.findings.append(Finding(kind, at, words))
+
+    # every message
+
+    def message(self, part: str, at: float):
+        """A message has just arrived."""
+        subscriber = self._subscriber
+        if part == "/bms1/state":
+            for key, value in subscriber.state.items():
+                if value is not None:
+                    self._was_ever(key, value, at)
+            for words in contradictions(subscriber.state):
+                self._find("contradicts", at, words)
+            self._remaining(subscriber.state, at)
+            self._never_falls(subscriber.state, at)
+        elif part == "/bms1/energy":
+            self._never_falls(subscriber.energy, at)
+        self.look(at)
+
+    def _was_ever(self, key: str, value, at: float):
+        if key in DERIVED or key in COUNTERS or promise_of(key) is None:
+            return
+        if key == "problems":
+            value = listed(value)
+        if value not in self._held.of[key].ever:
+            self._find("wrong", at, f"{key} {_text(value)}, which the BMS never held")
+
+    def _never_falls(self, state: dict, at: float):
+        for key in COUNTERS:
+            count = state.get(key)
+            if count is not None:
+                if count < self._most.get(key, 0):
+                    self._find("energy", at, f"{key} fell from {self._most[key]} to {count}")
+                self._most[key] = max(count, self._most.get(key, 0))
+
+    def _remaining(self, state: dict, at: float):
+        """The time to full or empty lies between those at the smallest and largest current since it turned."""
+        time, current, remaining = state.get("remaining_time"), state.get("current"), state.get("remaining_capacity")
+        full = self._held.of["rated_capacity"].current if self._held.last else None
+        if time is None or not current or remaining is None or full is None:
+            return
+        amperes = self._since_turn(current > 0, at)
+        if not amperes:
+            return
+        missing = max(0.0, full - remaining) if current > 0 else remaining
+        shortest, longest = (60 * missing / max(IDLE_A, ampere) for ampere in (max(amperes), min(amperes)))
+        minutes = 60 * time
+        if not shortest - _step(minutes) - 1 <= minutes <= longest + 1:
+            self._find(
+                "wrong",
+                at,
+                f"remaining_time {time} h at {current} A and {remaining} Ah: {shortest / 60:.2f} to {longest / 60:.2f} h",
+            )
+
+    def _since_turn(self, charging: bool, at: float) -> list[float]:
+        """The currents held in this direction since it turned, and what may still have been believed then."""
+        amperes: list[float] = []
+        limit = at - self._settings.limit_s(PROMISES["current"])
+        for value, _, last in reversed(self._held.of["current"].runs):
+            if value and (value > 0) == charging:
+                amperes.append(abs(value))
+            elif last < limit and amperes:
+                break
+        return amperes
+
+    # every moment
+
+    def look(self, at: float):
+        """Judge what is shown at this moment."""
+        shown = self._subscriber.shown(at)
+        self.values += len(shown)
+        held, is_silent = self._held.of, at - self._held.last > 1
+        for key, value in shown.items():
+            if is_silent or held[key].current != value:  # what is held at this moment needs no look into the past
+                self._is_fresh(key, value, shown, at)
+        self._lasting(shown, at)
+        self._words(shown, at)
+        if self._sound:
+            self._is_there(at)
+        if self._subscriber.each:
+            self._own_topics(at)
+
+    def _is_fresh(self, key: str, value, shown: dict, at: float):
+        promise = promise_of(key)
+        if promise is None or promise.pace == ONCE or key in COUNTERS:
+            return
+        if key in NUMBERS:
+            self._names_the_cell(key, value, shown, at)
+            return
+        if key in DERIVED and key != "cell_voltage_delta":
+            return
+        if key == "problems":
+            value = listed(value)
+        history = self._held.of[key]
+        if not history.runs:
+            return
+        settings = self._settings
+        band = settings.band(promise, value) if promise.band else 0
+        silent_s = at - self._held.last
+        if key == "cell_voltage_delta":  # the parts may be off by their bands, one up and one down
+            band = 2 * settings.band(PROMISES["max_cell_voltage"], 0)
+        if not (history.current == value or (band and _near(history.current, value, band))) or silent_s > 1:
+            for far in (True, False) if band else (False,):
+                limit = settings.limit_s(promise, far)
+                reach = FAR * band if far else band
+                since = history.since(lambda h, reach=reach: h == value or (reach and _near(h, value, reach)), at)
+                if since is not None and since > limit:
+                    self._find(
+                        "stale", at, f"{key} {_text(value)} for {since:.1f} s", (key, str(value), far, round(at - since, 1))
+                    )
+                elif since is None and key == "cell_voltage_delta" and not far:
+                    self._find("wrong", at, f"{key} {value}, which highest and lowest cell never had", (key, value))
+                elif since is not None and not far and promise.pace == AT_ONCE:
+                    self.oldest = max(self.oldest, since)
+        if key in ZEROS and value:
+            since = history.steady_s(at)
+            if history.current == 0 and since > settings.limit_s(promise) and silent_s < 1:
+                self._find("zero", at, f"{key} {value}, {since:.1f} s after it became zero", (key, value, round(at - since, 1)))
+
+    def _names_the_cell(self, key: str, number: int, shown: dict, at: float):
+        """The cell that is named must have had that voltage, within its dead band."""
+        above = PROMISES[NUMBERS[key]]
+        voltage = shown.get(above.key)
+        history = self._held.of[f"cell_{number}_voltage"]
+        if voltage is None or not history.runs:
+            return
+        band = 2 * self._settings.band(above, voltage) + 0.001  # each of the two may be off by one
+        for far in (True, False):
+            reach = FAR * band if far else band
+            since = history.since(lambda held, reach=reach: abs(held - voltage) < reach, at)
+            if since is None or since > self._settings.limit_s(above, far):
+                ago = "never" if since is None else f"not for {since:.1f} s"
+                self._find(
+                    "contradicts",
+                    at,
+                    f"{key} {number} beside {above.key} {voltage}: it has {ago} had that",
+                    (key, number, voltage),
+                )
+                return
+
+    def _lasting(self, shown: dict, at: float):
+        """What two answers of the BMS say may contradict while one of them is read, but not for longer."""
+        current, mode = shown.get("current"), shown.get("mode")
+        contradicting = set()
+        if mode is not None and current is not None and abs(current) >= CLEAR_A and (mode == "charging") != (current > 0):
+            contradicting.add("current beside mode")
+        if mode == "idle" and current is not None and abs(current) >= CLEAR_A:
+            contradicting.add("current beside idle")
+        limits = dict.fromkeys(contradicting, self._settings.age_s(PROMISES["current"]))
+        said = dict.fromkeys(contradicting, f"{current} A, {mode}")
+        for part, name in (("cell_{}_voltage", "cell_voltage"), ("temperature_{}", "temperature")):
+            self._ends(shown, part, name, limits, said)
+        self._beside = {what: self._beside.get(what, at) for what in limits}
+        for what, since in self._beside.items():
+            if at - since > limits[what]:
+                self._find("contradicts", at, f"{what}: {said[what]}, for {at - since:.1f} s", (what, since))
+
+    def _ends(self, shown: dict, part: str, name: str, limits: dict, said: dict):
+        """No cell or sensor is far beyond the highest and the lowest."""
+        first, last = part.split("{}")
+        values = [v for k, v in shown.items() if k.startswith(first) and k.endswith(last) and promise_of(k) is PROMISES[part]]
+        highest, lowest = shown.get(f"max_{name}"), shown.get(f"min_{name}")
+        if not values or highest is None or lowest is None:
+            return
+        settings, end = self._settings, PROMISES[f"max_{name}"]
+        reach = 2 * FAR * settings.band(end, 0) + 0.001
+        limit = settings.limit_s(end, True) + settings.limit_s(PROMISES[part], True)
+        for what, beyond in ((f"a {name} above max", max(values) - highest), (f"a {name} below min", lowest - min(values))):
+            if beyond > reach:
+                limits[what] = limit
+                said[what] = f"by {beyond:.3f}"
+
+    def _words(self, shown: dict, at: float):
+        """Numbers are there when the words say that all is well, and only then."""
+        subscriber = self._subscriber
+        if not subscriber.bridge_online or at - max(subscriber.link_at, subscriber.switched_at) < WORDS_S:
+            return
+        fine = FINE.fullmatch(subscriber.link or "") is not None
+        if bool(shown) != fine:
+            self._find("reason", at, f"{'numbers' if shown else 'nothing'} beside {subscriber.link!r}", subscriber.link_at)
+
+    def _is_there(self, at: float):
+        """On a sound line what the BMS says is there, at the latest when it has been asked twice more."""
+        lacking = {}
+        for key, history in self._held.of.items():
+            promise = promise_of(key)
+            if (
+                promise is None
+                or key in self._may_lack
+                or history.current is None
+                or self._subscriber.state.get(key) is not None
+            ):
+                continue
+            lacking[key] = since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
+            limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
+            if at - since > limit:
+                words = f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}"
+                self._find("missing", at, words, (key, since))
+        self._lacking = lacking
+
+    def _own_topics(self, at: float):
+        """PUBLISH_EACH_VALUE: the same there as in the state, moments later."""
+        differing = {}
+        for key, text in self._subscriber.each.items():
+            value = self._subscriber.state.get(key)
+            if (text == "") != (value is None) or (text and not _same(text, value)):
+                differing[key] = since = self._differs.get(key, at)
+                if at - since > 2:
+                    self._find("contradicts", at, f"{key} {value} and on its own topic {text!r}", (key, since))
+        self._differs = differing
+
+    # in the end
+
+    def energy(self, flow: Flow, late_s: float, may_pause: bool = False) -> list[tuple[str, float, float]]:
+        """Each counter against what flowed: (key, shown, true). `late_s`: how late a step may be noticed."""
+        rows = []
+        truths = (*flow.energy, *flow.charge)
+        for key, true in zip(COUNTERS, truths, strict=True):
+            shown = self._subscriber.energy.get(key)
+            if shown is not None:
+                steps, most = (flow.steps_kw, flow.most_kw) if key.startswith("energy") else (flow.steps_a, flow.most_a)
+                slack = 0.003 + 0.01 * true + (steps * late_s + 2 * most * (late_s + 1)) / 3600
+                if shown > true + slack or (shown < true - slack and not may_pause):
+                    self._find("energy", 0, f"{key} {shown}, though {true:.3f} flowed (within {slack:.3f})")
+                rows.append((key, shown, true))
+        return rows
+
+
+def contradictions(state: dict) -> list[str]:
+    """What does not follow from what is published beside it."""
+    s = state.get
+    followed = {
+        "power": _product(s("pack_voltage"), s("current")),
+        "cell_voltage_delta": _difference(s("max_cell_voltage"), s("min_cell_voltage")),
+        "problem": None if s("problems") is None else ("ON", "OFF")[s("problems") == "none"],
+    }
+    bits = [value for key, value in state.items() if key.startswith("cell_") and key.endswith("_balancing")]
+    if "ON" in bits or (bits and None not in bits):
+        followed["balancing"] = "ON" if "ON" in bits else "OFF"
+    found = [f"{key} {s(key)} is not {value}" for key, value in followed.items() if s(key) is not None and s(key) != value]
+    return found + _times(s)
+
+
+def _times(s) -> list[str]:
+    """Times to full and empty go by the direction of the current beside them."""
+    current, either, full, empty = s("current"), s("remaining_time"), s("time_to_full"), s("time_to_empty")
+    found = []
+    if full is not None and empty is not None:
+        found.append(f"time_to_full {full} beside time_to_empty {empty}")
+    if either is not None and either not in (full, empty):
+        found.append(f"remaining_time {either} is neither {full} nor {empty}")
+    for key, value, sign in (("time_to_full", full, 1), ("time_to_empty", empty, -1)):
+        if value is not None and (current is None or sign * current < IDLE_A or value > LONGEST_H):
+            found.append(f"{key} {value} beside {current} A")
+    for low, high in (("min_cell_voltage", "max_cell_voltage"), ("min_temperature", "max_temperature")):
+        if s(low) is not None and s(high) is not None and s(low) > s(high):
+            found.append(f"{low} {s(low)} above {high} {s(high)}")
+    return found
+
+
+def _product(voltage, current):
+    return None if voltage is None or current is None else round(10 * voltage) * round(10 * current) / 100
+
+
+def _difference(highest, lowest):
+    return None if highest is None or lowest is None else (round(1000 * highest) - round(1000 * lowest)) / 1000
+
+
+def _near(held, shown, band: float) -> bool:
+    return held is not None and abs(held - shown) < band - 1e-6
+
+
+def _step(minutes: float) -> int:
+    """Times are rounded down: to 5 minutes, to 30 from 4 hours on, to 4 hours from a day on."""
+    return 5 if minutes < 240 else 30 if minutes < 1440 else 240
+
+
+def _same(text: str, value) -> bool:
+    return text == value if isinstance(value, str) else value is not None and float(text) == float(value)
+
+
+def _text(value) -> str:
+    return ", ".join(sorted(value)) or "none" if isinstance(value, frozenset) else str(value)

@@ -1,0 +1,137 @@
+"""Trials of their own: are the reasons the right ones, is a board read at its own pace, do extremes pass as they are?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+
+from .cases import CELLS
+from .held import listed, said
+from .judge import contradictions
+from .line import REQUEST_US, Job, Line
+
+# --- the blind round -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Something that is the matter, and the only words that name it (a regular expression for the whole text)."""
+
+    name: str
+    words: str
+    start: str = ""  # options of the BMS from power-on
+    later: str = ""  # set when it has worked for a while
+    ended: str = ""  # set again some seconds before somebody looks
+    poller: tuple = ()
+
+
+ASLEEP = "BMS asleep, or cut off, for .*: {}; .*"
+SITUATIONS = (
+    Situation("healthy", "OK"),
+    Situation("nothing connected", "No answer, nothing received: .*", "silent=1"),
+    Situation("TX and RX joined", "Only our own requests come back: .*", "silent=1,echo=1"),
+    Situation("asleep since power-on", "Only our own requests come back: .*", "asleep=1"),
+    Situation("noise", "Noise instead of answers: .*", "silent=1,noise=NOISE"),
+    Situation("answers at 0x80 only", "OK, at host address 0x80", "host=0x80"),
+    Situation(
+        "0x40 set, 0x80 answers", "The BMS answers only to host address 0x80: .*", "host=0x80", poller=(("host_address", 64),)
+    ),
+    Situation(
+        "0x80 set, 0x40 answers", "The BMS answers only to host address 0x40: .*", "host=0x40", poller=(("host_address", 128),)
+    ),
+    Situation("another board number", "Others talk on this line, .*", "board=3"),
+    Situation("speaks D2", r".*newer protocol \(D2\).*", "protocol=d2"),
+    Situation("speaks 0x81/0x51", r".*newer protocol \(0x81/0x51\).*", "protocol=p81"),
+    Situation("some commands unknown", "OK, but this BMS does not answer MUTED: .*", "mute=MUTED"),
+    Situation("zeros since power-on", "The BMS answers with zeros only: .*", "zeros=100"),
+    # its number is right, and it answers all it is asked: either it is read, or the words say that answers come late
+    Situation("answers late", "OK|.*(late|slow).*", "think=LATE"),
+    Situation("fell asleep", ASLEEP.format("our requests come back"), later="asleep=1"),
+    Situation("fell silent", ASLEEP.format("nothing is received any more"), later="silent=1"),
+    Situation("says only zeros now", ASLEEP.format("it says only zeros"), later="zeros=100"),
+    Situation("noise broke in", "Noise instead of answers: .*", later="silent=1,noise=NOISE"),
+    Situation("was silent, is back", "Recovered: .*", later="silent=1", ended="silent=0"),
+    Situation("was asleep, is back", "Recovered: .*", later="asleep=1", ended="asleep=0"),
+)
+
+
+def blind(seed: int) -> tuple[Situation, str, bool]:
+    """A situation drawn by seed, what the subscriber is told of it 15 to 40 s later, and whether that is the truth."""
+    random = Random(seed)
+    situation = random.choice(SITUATIONS)
+    muted = random.choice(("0x91", "0x92", "0x97", "0x98", "0x53"))
+    noise, late = str(round(random.uniform(20, 900))), str(round(random.uniform(250, 450)))
+
+    def filled(text):
+        return text.replace("MUTED", muted).replace("NOISE", noise).replace("LATE", late)
+
+    damage = f"corrupt={0 if 'LATE' in situation.start else random.choice((0, 0, 1, 5))}"
+    options = f"think={random.choice((5, 20, 60, 150))},{damage},{filled(situation.start)}"
+    line = Line(Job(situation.name, random.choice(CELLS), seed, 0, options, life="still", poller=situation.poller))
+    _let(line, random.uniform(5, 15) if situation.later else 0, filled(situation.later))
+    _let(line, random.uniform(15, 40), situation.ended)
+    if situation.ended:
+        _let(line, random.uniform(5, 30), "")
+    text = line.subscriber.link
+    return situation, text, re.fullmatch(filled(situation.words), text or "") is not None
+
+
+def _let(line: Line, seconds: float, then: str):
+    """Let time pass, then set options."""
+    end = line.s + seconds
+    while line.s < end:
+        line.step()
+    for item in filter(None, then.split(",")):
+        line.bms.set(*item.split("="), line.us)
+
+
+# --- pace and extremes -----------------------------------------------------------------------------------------------
+
+PACES = (*((think, 0) for think in (5, 20, 50, 100, 150, 200)), *((5, pause) for pause in (5, 20, 60, 150, 250)), (60, 60))
+
+
+def pace(think_ms: int, pause_ms: float) -> tuple[float, int, int]:
+    """How a board is read that thinks so long and hears nothing for so long after an answer, in the second half minute.
+
+    (times the limit of what was said, asked, thought and waited for; the gap found; requests that were not heard)
+    """
+    line = Line(Job("pace", 16, 1, 0, f"temperatures=4,think={think_ms},drift=0", life="still", pause_ms=pause_ms))
+    line.pass_us = 1000
+    _let(line, 30, "")
+    requests, frames, timeouts, begun = line.requests, line.bms.frames, line.poller.timeouts, line.s
+    _let(line, 30, "")
+    requests, frames = line.requests - requests, line.bms.frames - frames
+    limit = (requests + frames) * REQUEST_US / 1e6 + requests * (think_ms + pause_ms) / 1000
+    return (line.s - begun) / limit, line.poller.pacing.gap_ms, line.poller.timeouts - timeouts
+
+
+EXTREMES = {
+    "empty 4S, 2.5 V a cell, 0 %": "cells=4,temperatures=1,soc=0,current=0,cell_mv=1:2500+2:2501+3:2502+4:2499",
+    "one cell, 0.9 V": "cells=1,temperatures=1,soc=0,current=0,cell_mv=1:900",
+    "48S full, charged with 500 A": "cells=48,temperatures=9,soc=100,current=500,chemistry=nmc",
+    "48S LTO, discharged with 1200 A": "cells=48,temperatures=16,soc=50,current=-1200,chemistry=lto,capacity=4000",
+    "-20 °C": "temperature=-20,current=0",
+    "90 °C": "temperature=90,temperatures=8",
+    "0 %, every alarm, MOSFETs off": f"soc=0,alarms={'ff' * 7},charge_mosfet=0,discharge_mosfet=0",
+    "open sense wire": "cell_mv=3:5000",
+    "a dead cell, 0.38 V": "cell_mv=13:380",
+    "a dead cell, 0.000 V": "cell_mv=13:0",
+    "no temperature sensor": "temperatures=0",
+}
+
+
+def extreme(options: str, damage: str) -> list[str]:
+    """What the BMS says and the subscriber is not told, or not so, after 12 s on a line that is clean or not."""
+    line = Line(Job("extreme", 16, 1, 0, f"drift=0,{options},{damage}", life="still"))
+    _let(line, 12, "")
+    shown = line.subscriber.shown(line.s)
+    held = said(line.bms.battery.look(line.us))
+    if len(held["problems"]) <= 5:
+        shown["problems"] = listed(shown.get("problems", "none"))
+    else:
+        del held["problems"]
+    wrong = [
+        f"{key} {shown.get(key)}, not {value}" for key, value in held.items() if value is not None and shown.get(key) != value
+    ]
+    return wrong + contradictions(line.subscriber.state)
