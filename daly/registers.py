@@ -249,7 +249,7 @@ REGISTERS = (
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
                 device_class="mdi:arrow-down-bold"),
         _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement",
-                 band=3),
+                 band=6),  # those of both cells: less is their natural play
     )),
     Register(0x92, "checks", 5000, 1, 8, (
         _temperature("max_temperature", "Highest temperature", 0),

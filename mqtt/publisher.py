@@ -80,6 +80,7 @@ class Publisher:
         self._status_said = None  # the battery's, in this session
         self._status_due = False  # it is to be repeated
         self._link_said = None
+        self._link_again = False  # the same
         self._link_due = now
         self._again_at = self._resay_at = None
         self._said.begin(now)
@@ -151,19 +152,17 @@ class Publisher:
             self._resay_at = ticks_add(now, RESAY_MS)
         elif self._resay_at is not None and ticks_diff(now, self._resay_at) >= 0:
             self._resay_at = None
-            self._repeat_due = ticks_add(now, HEARTBEAT_MS)
             self._online_said = False
-            self._link_said = None
             self._report_due = True
             self._bridge_due = now
-            # who is online is not called offline in between
-            self._phase = _OFFLINE if self._status_said == "online" else _SAY_OFFLINE
+            self._heartbeat_due = now
+            self._repeat(now)
 
     def _repeat(self, now):
         """Status and words again, for who comes later: they are not retained."""
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._status_due = self._status_said is not None
-        self._link_said = None
+        self._link_again = True
         self._link_due = now
 
     def _announcement(self, now):
@@ -283,10 +282,10 @@ class Publisher:
         self._online_said = True
         return self._base + "/status", "online", True, 1
 
-    def _battery_status(self, word):
+    def _battery_status(self, word, qos=1):
         self._status_said = word
         self._status_due = False
-        return self._base + "/bms1/status", word, self._retain, 1
+        return self._base + "/bms1/status", word, self._retain, qos
 
     def _correction(self, now):
         for index in range(2):
@@ -311,10 +310,12 @@ class Publisher:
             return None
         self._link_due = ticks_add(now, LINK_MS)
         text = self._poller.link.text
-        if text == self._link_said:
+        is_new = text != self._link_said
+        if not (is_new or self._link_again):
             return None
         self._link_said = text
-        return self._base + "/bms1/link", bounded(text), self._retain, 1
+        self._link_again = False
+        return self._base + "/bms1/link", bounded(text), self._retain, 1 if is_new else 0
 
     # states
 
@@ -322,9 +323,7 @@ class Publisher:
         phase = self._phase
         if phase == _SAY_OFFLINE and self._poller.complete:  # only the session is new, the battery was there all along
             phase = _OFFLINE
-        if not self._poller.online and (phase >= _SAY_ONLINE or (phase == _OFFLINE and self._status_said == "online")):
-            phase = _SAY_OFFLINE
-        if phase == _SAY_OFFLINE:
+        if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
             return self._battery_status("offline")
         if phase == _SAY_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
@@ -338,7 +337,7 @@ class Publisher:
         if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
             return self._battery_state(now)
         if self._status_due:
-            return self._battery_status(self._status_said)
+            return self._battery_status(self._status_said, 0)  # to be repeated again if it is lost
         return None
 
     def _counters(self):

@@ -96,16 +96,16 @@ class Said:
         if self.readings.inverted != pack.inverted:
             self.readings.inverted = pack.inverted
             self.readings.changes += 1
-        if self._layout_changes != pack.layout_changes:
+        is_other = self._layout_changes != pack.layout_changes
+        if is_other:
             self._layout_changes = pack.layout_changes
             self._lay_out(now)
-            return True
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
         if not (fast or slow):
-            return self._take_urgent(now)
-        return self._take_due(now, fast, slow)
+            return self._take_urgent(now) or is_other
+        return self._take_due(now, fast, slow) or is_other
 
     def _take_due(self, now, fast, slow):
         pack = self._pack
