@@ -84,7 +84,8 @@ BRIDGE_NOTES = {
     "request_gap": "pause before each request as learned from the board, ms",
     "host_address": "the address the bridge speaks as (64 is 0x40)",
     "current_sign": "`normal`, `inverted` or `not settled yet`",
-    "settings_problems": "what is wrong with settings.toml, or `none`",
+    "discovery_errors": "announcements to Home Assistant that could not be made or sent; tried again every 10 minutes",
+    "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
 FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/standins", "tools")
 

@@ -5,7 +5,6 @@ import json
 from daly.registers import BITS, FLAG, NUMBER, READINGS
 from daly.text import write_decimal
 
-
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
 
 
@@ -90,7 +89,7 @@ def bounded(text):
 
 
 def listed(sentences):
-    """As many whole sentences as fit into MOST_TEXT, the first one in any case, then how many more there are: "+2"; or "none"."""
+    """The sentences that fit into MOST_TEXT, the first one in any case, then how many more there are: "+2"; or "none"."""
     if not sentences:
         return "none"
     text = sentences[0]

@@ -1,9 +1,9 @@
 """What is said to the broker, and when. Performs no I/O and has no clock.
 
 `begin` after every connect, then `poll` gives one message after the other, or None when there is nothing to say. A battery's
-numbers are published before it is called online and forgotten (null) right after it went offline. What is measured is retained
-only if the settings want it: a number that the broker repeats to who comes later looks alive, and may be days old. So status and
-words are repeated with the heartbeat, and everything a moment after Home Assistant was told what there is.
+numbers are published before it is called online and forgotten (null) right after it went offline. What is said of the battery
+is retained only if the settings want it: what the broker repeats to who comes later looks alive, and may be days old. So status
+and words are repeated with the heartbeat, and everything a moment after Home Assistant was told what there is.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -38,8 +38,8 @@ class Publisher:
 
     `bridge(now)` gives the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
     two states with changed pack and cell readings, `band_percent` scales the dead bands, `each_value` publishes every
-    reading on its own topic as well. `retain`: states, too. `utc(tick)` gives the time of a tick as text, or None while it is
-    not known.
+    reading on its own topic as well. `retain`: what is said of the battery, too. `utc(tick)` gives the time of a tick as text,
+    or None while it is not known.
     """
 
     def __init__(self, base, discovery, pack, poller, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
@@ -112,7 +112,10 @@ class Publisher:
         change nothing.
         """
         word = payload if isinstance(payload, str) else bytes(payload)
-        for index, where, said in ((0, "/status", "online" if self._online_said else None), (1, "/bms1/status", self._status_said)):
+        for index, where, said in (
+            (0, "/status", "online" if self._online_said else None),
+            (1, "/bms1/status", self._status_said),
+        ):
             if topic == self._base + where and said is not None:
                 self._wrong[index] = word != said and word != said.encode()
 
@@ -225,7 +228,7 @@ class Publisher:
             return None
         try:
             topic, payload = self._discovery.message(part)
-        except Exception:  # whatever it is: all others and the numbers are said
+        except (MemoryError, ValueError):  # all others and the numbers are said
             self._pass_over(part, now)
             return None
         self._last_part = part
@@ -275,7 +278,7 @@ class Publisher:
     # availability and words
 
     def _availability(self):
-        # Not before the battery's state has been said: who listened before the connection was lost remembers the old numbers, and
+        # Not before the battery's state has been said: who listened before the connection was lost remembers old numbers, and
         # so does the broker where they are retained. With the bridge they would be available again.
         if self._online_said or self._phase < _OFFLINE:
             return None
@@ -376,7 +379,7 @@ class Publisher:
         return self._base + "/bms1/state", writer.bytes(), self._retain, 0
 
     def _time(self):
-        """When the BMS was heard last, as far as that is known; what is published was true then, give or take the dead bands."""
+        """When the BMS was heard last, as far as that is known: what is published was so then, give or take dead bands."""
         return self._utc(self._poller.last_answer) if self._utc is not None and self._poller.online else None
 
     def _each_value(self, now):
@@ -387,4 +390,5 @@ class Publisher:
         if ticks_diff(now, self._bridge_due) < 0:
             return None
         self._bridge_due = ticks_add(now, HEARTBEAT_MS)
-        return self._base + "/state", self._writer.clear().put_pairs(self._bridge(now)).bytes(), self._retain, 0
+        # retained: it belongs to <base>/status beside it, which the broker itself turns to offline
+        return self._base + "/state", self._writer.clear().put_pairs(self._bridge(now)).bytes(), True, 0

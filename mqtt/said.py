@@ -34,7 +34,14 @@ _TOGETHER = (
 SPREADS = tuple(
     tuple(READING[key] if key else None for key in keys)
     for keys in (
-        ("cell_{}_voltage", "max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell", "cell_voltage_delta"),
+        (
+            "cell_{}_voltage",
+            "max_cell_voltage",
+            "max_voltage_cell",
+            "min_cell_voltage",
+            "min_voltage_cell",
+            "cell_voltage_delta",
+        ),
         ("temperature_{}", "max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor", None),
     )
 )
@@ -72,7 +79,8 @@ class Said:
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
         self.readings = Pack()
         self.readings.layout = pack.layout
-        self.readings.energy = self._mean = Mean()
+        self._mean = Mean()
+        self.readings.energy = self._mean  # type: ignore[assignment]
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
@@ -231,7 +239,7 @@ class Said:
         for index in range(self._pack.count(many)):
             raw = self._pack.at(many, index)
             said = self.readings.at(many, index)
-            if exact or self._is_worth(many, raw, said, True, True) or _is_edge(raw, said, high, low):
+            if raw != said and (exact or self._is_worth(many, raw, said, True, True) or _is_edge(raw, said, high, low)):
                 changed = self._copy(many, index, raw, now) or changed
         changed = self._copy(highest, 0, high, now) or changed
         changed = self._copy(highest_at, 0, high_at, now) or changed
@@ -247,8 +255,9 @@ class Said:
             return True
         if self._is_worth(lowest, low, said_low, slow or (fast and lowest.role == MAIN), fast):
             return True
-        if fast and difference is not None and high is not None and low is not None:  # what is told is known then, too
-            if self._is_worth(difference, high - low, said_high - said_low, True, True):
+        if fast and difference is not None and high is not None and low is not None:
+            wider = abs(high - low - said_high + said_low)  # what is told is known then, too
+            if wider and self._has_left(difference, wider, 0, 1):
                 return True
         for index in range(self._pack.count(many)):
             if self._is_worth(many, self._pack.at(many, index), readings.at(many, index), slow, fast):
@@ -290,7 +299,7 @@ def _is_fast(party):
 
 
 def _is_edge(raw, said, high, low):
-    """Whether a cell is an extreme one, or would be one as it is told."""
+    """Whether a cell, known before and now, is an extreme one, or would be one as it is told."""
     if high is not None and (raw == high or said >= high):
         return True
     return low is not None and (raw == low or said <= low)

@@ -3,13 +3,15 @@
 import json
 from itertools import pairwise
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from simulation import Wire
 
 from daly.pack import Pack
+from daly.registers import BITS, READING, READINGS, TEXT
 from mqtt import said
-from mqtt.discovery import Discovery
+from mqtt.discovery import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
 
 STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"
@@ -21,7 +23,9 @@ ANNOUNCE_AGAIN_MS = 5000  # Home Assistant drops most of a second announcement t
 class Broker:
     """A Wire and the Publisher at its end; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
-    def __init__(self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None, discovery=Discovery, pack=None, **more):
+    def __init__(
+        self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None, discovery=Discovery, pack=None, **more
+    ):
         self.wire = Wire(options, start=start, pack=pack)
         pack = self.wire.pack
         announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
@@ -172,7 +176,8 @@ def test_a_battery_whose_layout_never_changes_is_announced(counted, mute):
 
 # what is retained
 
-MEASURED = ("bms1/state", "bms1/status", "bms1/link", "x/state", "bms1/soc")
+MEASURED = ("bms1/state", "bms1/status", "bms1/link", "bms1/soc")
+KEPT = ("/config", "x/status", "x/state", "/energy", "/control")  # the bridge's own state is vouched for by its last will
 
 
 def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one():
@@ -181,7 +186,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
     broker.run(1)
     told = set()
     for _, topic, _, retain, qos in broker.heard:
-        assert retain == topic.endswith(("/config", "x/status", "/energy", "/control")), topic
+        assert retain == topic.endswith(KEPT), topic
         if topic not in told:
             assert qos == (1 if topic.endswith(("config", "status", "link", "control")) else 0), topic
         told.add(topic)
@@ -242,7 +247,7 @@ def test_after_home_assistants_start_everything_comes_again_in_order():
     announced = [ms for ms, topic, _, _, _ in told if topic.endswith("/config")]
     statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/link")]
     assert 1900 < announced[0] - birth < 2300
-    assert 1000 < min(statuses) - announced[-1] and max(statuses) - birth < 6000  # they wait until they can be heard
+    assert min(statuses) - announced[-1] > 1000 and max(statuses) - birth < 6000  # they wait until they can be heard
     assert [ms for ms, state in states(broker, birth) if 0 < ms - min(statuses) < 500]
 
 
@@ -614,7 +619,9 @@ def test_the_difference_of_the_cells_is_never_larger_than_it_was():
     """All cells rise by more than ten dead bands, one after the other: highest and lowest must not be of two moments."""
     broker = Broker("drift=0,cells=4,cell_mv=1:3300+2:3303+3:3305+4:3307", interval_ms=5000, slow_ms=60000).connect().run(12)
     for step in range(1, 12):
-        broker.wire.set("cell_mv", "+".join(f"{n}:{3300 + 27 * step + offset}" for n, offset in ((1, 0), (2, 3), (3, 5), (4, 7))))
+        broker.wire.set(
+            "cell_mv", "+".join(f"{n}:{3300 + 27 * step + offset}" for n, offset in ((1, 0), (2, 3), (3, 5), (4, 7)))
+        )
         broker.run(7)
     assert {state["cell_voltage_delta"] for _, state in states(broker, 12000)} == {0.007}
 
@@ -724,3 +731,120 @@ def test_cells_may_be_told_more_often_than_the_pack():
     broker.wire.set("cell_mv", "1:3300+2:3332+3:3350")
     broker.run(10)
     assert next(ms for ms, state in states(broker, changed) if state["cell_2_voltage"] == 3.332) - changed < 3000
+
+
+# texts that Home Assistant shows
+
+
+def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
+    """It shows a longer state as unknown. All text entities of both devices, with the longest that their sources can say."""
+    broker = Broker(f"drift=0,alarms={'ff' * 7}")
+    long = "ä" * 700
+    pack = broker.wire.pack
+    broker.publisher = Publisher(
+        "daly/x",
+        Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet")),
+        pack,
+        SimpleNamespace(link=SimpleNamespace(text=long), online=True, complete=True, introduced=True, last_answer=0),
+        lambda now: [(key, long) for key, *_ in BRIDGE_ENTITIES],
+        2000,
+    )
+    for row in READINGS:
+        if row.kind == TEXT and row.derive is None:
+            pack.put(row, 0, "x" * row.size, 0)
+        elif row.kind == BITS:
+            for index in range(row.slots):
+                pack.put(row, index, 255, 0)
+    broker.publisher.begin(0)
+    broker.publisher.report(long)
+    broker.run(10)
+    shown, topics = {}, {}
+    for _, topic, text, _, _ in broker.heard:
+        topics[topic] = text
+    for topic, text in topics.items():
+        if topic.endswith("/config"):
+            message = json.loads(text)
+            for key, entity in message["cmps"].items():
+                if entity["p"] in ("sensor", "binary_sensor") and len(entity) > 1 and "unit_of_meas" not in entity:
+                    said = topics[entity.get("stat_t", message["stat_t"])]
+                    shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
+    texts = {key: text for key, text in shown.items() if isinstance(text, str)}
+    assert {key for _, key in texts} >= {"link", "last_order", "problems", "battery_code", "settings_problems", "last_failure"}
+    assert {key for _, key in texts} >= {"restart_reason", "current_sign", "ip_address", "software_version", "hardware_version"}
+    assert {key: len(text) for key, text in texts.items() if len(text) > 255} == {}
+    assert len(texts["daly_c0ffee_bms1", "link"]) > 200
+
+
+# single values
+
+
+class Watched(Pack):
+    """Counts how often it is looked at."""
+
+    looks = 0
+
+    def at(self, row, index=0):
+        Watched.looks += 1
+        return super().at(row, index)
+
+
+def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
+    monkeypatch.setattr(said, "Pack", Watched)
+    broker = connected("drift=0", 60, each_value=True)
+    looks = []
+    for _ in range(400):
+        before = Watched.looks
+        broker.publisher._each_value(broker.wire.now)
+        looks.append(Watched.looks - before)
+    assert sum(looks) <= 100, "every pass looks at every reading"
+    broker.wire.set("soc", 44)
+    broker.run(8)
+    assert broker.texts("daly/x/bms1/soc")[-1] == "44.0"
+
+
+def test_single_values_say_what_the_state_says():
+    broker = connected("drift=3,cells=4,current=-12", 70, each_value=True)
+    broker.wire.set("silent", 1)
+    broker.run(8)
+    assert {broker.texts(f"daly/x/bms1/{key}")[-1] for key in ("soc", "mode", "problem", "cell_4_voltage")} == {""}
+    broker.wire.set("silent", 0)
+    broker.run(30)
+    state = json.loads(broker.texts(STATE)[-1])
+    broker.run(0.5)
+    for key in ("soc", "mode", "problem", "problems", "cell_count", "balancing", "max_voltage_cell", "chemistry"):
+        assert broker.texts(f"daly/x/bms1/{key}")[-1] == str(state[key]), key
+
+
+def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
+    pack = Pack(4, 3)
+    ours = said.Said(pack, 2000, 2000, 100)
+    many = READING["temperature_{}"]
+    for now, temperatures, named in (
+        (0, (20, None, 5), (20, 1, 5, 3)),
+        (2000, (21, None, 9), (21, 1, 9, 3)),
+        (4000, (1, None, 9), (9, 3, 1, 1)),
+    ):
+        for index, celsius in enumerate(temperatures):
+            pack.put(many, index, celsius, now)
+        for key, raw in zip(
+            ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor"),
+            (20, 1, 5, 3),
+            strict=True,
+        ):
+            pack.put(READING[key], 0, raw, now)  # of some seconds ago
+        ours.take(now)
+        keys = ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor")
+        assert tuple(ours.readings.raw(key) for key in keys) == named
+        assert [ours.readings.at(many, index) for index in range(3)] == list(temperatures)
+
+
+def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
+    pack = Pack(3)
+    ours = said.Said(pack, 2000, 2000, 100)
+    for number, millivolts in ((1, 3300), (3, 3310)):
+        pack.put(READING["cell_{}_voltage"], number - 1, millivolts, 0)
+    keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell")
+    for key, raw in zip(keys, (3350, 3, 400, 2), strict=True):
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)  # cell 3 is known now, and its word is of some seconds ago
+    assert tuple(ours.readings.raw(key) for key in keys) == (3310, 3, 400, 2)
