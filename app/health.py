@@ -4,6 +4,8 @@ import gc
 
 from adafruit_ticks import ticks_diff
 
+from mqtt.payload import listed
+
 from .version import VERSION
 
 SIGNAL_BAND_DB = 4  # a Wi-Fi signal plays by itself, and every change of it is a row in somebody's database
@@ -23,6 +25,7 @@ class Health:
         self._milliseconds = 0
         self._signal = None  # as told last
         self.session = None  # set by the wiring: the session needs us first
+        self.publisher = None  # the same
         self.uptime_s = 0
         self.problems = ()
 
@@ -36,12 +39,19 @@ class Health:
             self._memory.forget_accidents()
 
     def _settled(self, signal):
-        if self._signal is None or abs(signal - self._signal) >= SIGNAL_BAND_DB:
-            self._signal = signal
-        return self._signal
+        return signal if self._signal is None or abs(signal - self._signal) >= SIGNAL_BAND_DB else self._signal
+
+    def take_pairs(self, now):
+        """The pairs for <base>/state: what is measured from one state to the next begins anew."""
+        pairs = self.pairs(now)
+        self._loop.forget_longest()
+        for key, value in pairs:
+            if key == "rssi" and value is not None:
+                self._signal = value
+        return pairs
 
     def pairs(self, now):
-        """(key, value) of everything in <base>/state; None is published as null."""
+        """(key, value) of everything in <base>/state; None is published as null. Whoever looks changes nothing."""
         radio = self._radio
         ap = radio.ap_info if radio.connected else None
         poller = self._poller
@@ -52,7 +62,7 @@ class Health:
             ("boot_count", self._memory.boots),
             ("safe_modes", self._memory.safe_modes),
             ("last_failure", self._loop.last_failure or self._memory.failure or "none"),
-            ("longest_pass", self._loop.take_longest_ms()),
+            ("longest_pass", self._loop.longest_ms),
             ("rssi", self._settled(ap.rssi) if ap else None),
             ("ip_address", str(radio.ipv4_address) if radio.ipv4_address else None),
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
@@ -67,5 +77,6 @@ class Health:
             ("request_gap", poller.pacing.gap_ms),
             ("host_address", poller.host_address),
             ("current_sign", poller.sign.text),
-            ("settings_problems", " ".join(self.problems) or "none"),
+            ("discovery_errors", self.publisher.discovery_errors if self.publisher else 0),
+            ("settings_problems", listed(self.problems)),
         )

@@ -30,7 +30,7 @@ class Loop:
         self._collect_at = clock()
         self.failures = 0
         self.last_failure = None  # "job: exception", the newest
-        self.longest_ms = 0  # longest pass since the last look
+        self.longest_ms = 0  # longest pass since it was told last
         self.passes = 0
 
     def run(self):
@@ -56,11 +56,9 @@ class Loop:
         self.passes += 1
         self.longest_ms = max(self.longest_ms, ticks_diff(self._clock(), begun))
 
-    def take_longest_ms(self):
-        """The longest pass since the last call, in ms."""
-        longest = self.longest_ms
+    def forget_longest(self):
+        """The longest pass has been told: from now on, the next one."""
         self.longest_ms = 0
-        return longest
 
     def _try(self, name, tick):
         try:

@@ -61,7 +61,7 @@ def main():
 
     keeper = Keeper(memory, poller.pack, settings.base_topic)
     jobs.append(("memory", keeper.tick))
-    publisher = make_publisher(settings, identity, poller, health)
+    publisher = health.publisher = make_publisher(settings, identity, poller, health)
     events = Events(poller, ticks_ms())
     jobs.append(("events", events.tick))
 
@@ -127,9 +127,10 @@ def make_publisher(settings, identity, poller, health):
         discovery,
         poller.pack,
         poller,
-        health.pairs,
+        health.take_pairs,
         1000 * settings.PUBLISH_INTERVAL,
         1000 * settings.CELLS_INTERVAL,
         settings.DEAD_BAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
+        settings.MQTT_RETAIN_STATE,
     )

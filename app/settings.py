@@ -47,6 +47,7 @@ SETTINGS = (
     _number("CELLS_INTERVAL", 60, 1, 3600),
     _number("DEAD_BAND_PERCENT", 100, 0, 1000),
     Setting("PUBLISH_EACH_VALUE", SWITCH, False, None, None),
+    Setting("MQTT_RETAIN_STATE", SWITCH, False, None, None),
     _text("DEVICE_NAME", "Daly BMS", 1, 40),
     _text("ALLOW_CONTROL"),
     _text("NTP_SERVER", "pool.ntp.org"),

@@ -194,6 +194,7 @@ def _balancing(pack):
 
 
 # What 0x91 and 0x92 say follows from the cells and temperatures and costs 18 % of the line: they are asked seldom, as a check.
+# Published are the extremes of the cells and temperatures themselves, while all of them are known (mqtt/said.py).
 # The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
 # with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
 REGISTERS = (
@@ -248,14 +249,15 @@ REGISTERS = (
                   role=DIAGNOSTIC),
         _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
                 device_class="mdi:arrow-down-bold"),
-        _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement"),
+        _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement",
+                 band=6),  # those of both cells: less is their natural play
     )),
     Register(0x92, "checks", 5000, 1, 8, (
         _temperature("max_temperature", "Highest temperature", 0),
-        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, role=RARE,
+        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, band=0, role=RARE,
                 device_class="mdi:thermometer-chevron-up"),
         _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
-        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, role=RARE,
+        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, band=0, role=RARE,
                 device_class="mdi:thermometer-chevron-down"),
     )),
     Register(0x95, "cells", 0, 16, 6, (

@@ -46,8 +46,13 @@ NOTES = {
     "fault_code": "its values are not documented",
     "charger_connected": "OFF in every capture known, also while charging: use `mode`",
     "load_connected": "OFF in every capture known, also under load: use `mode`",
+    "max_cell_voltage": "of the cells, while all of them are known; else what the BMS says",
+    "min_cell_voltage": "the same",
+    "cell_voltage_delta": "highest less lowest cell voltage of the same moment",
     "max_voltage_cell": "number of that cell",
     "min_voltage_cell": "number of that cell",
+    "max_temperature": "of the sensors, while all of them are known; else what the BMS says",
+    "min_temperature": "the same",
     "max_temperature_sensor": "number of that sensor",
     "min_temperature_sensor": "number of that sensor",
     "balancing": "ON while any cell is being balanced",
@@ -79,7 +84,8 @@ BRIDGE_NOTES = {
     "request_gap": "pause before each request as learned from the board, ms",
     "host_address": "the address the bridge speaks as (64 is 0x40)",
     "current_sign": "`normal`, `inverted` or `not settled yet`",
-    "settings_problems": "what is wrong with settings.toml, or `none`",
+    "discovery_errors": "announcements to Home Assistant that could not be made or sent; tried again every 10 minutes",
+    "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
 FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/faults", "host/standins", "tools")
 
@@ -147,7 +153,7 @@ def _step(row) -> str:
 
 
 def _band(row) -> str:
-    if row.kind != NUMBER or row.derive is not None or row.band == 1:
+    if row.kind != NUMBER or row.band == 1:
         return ""
     if not row.band:
         return "told with the one above"

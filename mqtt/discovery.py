@@ -12,7 +12,7 @@ moment. Without the words for available and `cns` an entity would now and then b
 
 from daly.registers import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
 
-from .payload import Writer, key_of
+from .payload import Writer, escaped, key_of
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
 EXPIRE_AFTER_S = 60
@@ -56,6 +56,8 @@ CONTROLS = (
 SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",
            ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
+# Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
+# them, and again when the battery is known.
 BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
 _BRIDGE = 0
 _SINGLE = 1  # readings there is one of
@@ -68,15 +70,16 @@ class Discovery:
 
     def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
         self._prefix = prefix
-        self._base = base
-        self._identity = identity
-        self._bridge = "daly_" + identity
+        self._base = escaped(base)  # as it stands in JSON
+        self._identity = escaped(identity)
+        self._node = "daly_" + identity  # as it stands in topics
+        self._bridge = "daly_" + self._identity
         self._battery = self._bridge + "_bms1"
         self._name = name
         self._slug = slug(name)
         self._pack = pack
-        self._version = version
-        self._board = board
+        self._version = escaped(version)
+        self._board = escaped(board)
         self._allowed = allowed
         self.writer = Writer()
         self._parts = _parts()
@@ -88,12 +91,13 @@ class Discovery:
     def message(self, part):
         """(topic, payload as bytes) of message `part`, from 0."""
         kind, suffix, row, first = self._parts[part]
-        topic = self._topic((self._bridge if kind == _BRIDGE else self._battery) + suffix)
+        topic = self._topic(self._node + ("" if kind == _BRIDGE else "_bms1") + suffix)
         if kind == _BRIDGE:
             self._begin_bridge()
             self._write_bridge(first)
         else:
-            self._begin_battery()
+            # what is sent before the BMS has answered must not take from the device what it was called before a restart
+            self._begin_battery(kind != _EXTRAS or self._pack.layout["cell_count"] > 0)
             if kind == _SINGLE:
                 self._write_single(first)
             elif kind == _COUNTED:
@@ -132,13 +136,15 @@ class Discovery:
 
     # the battery
 
-    def _begin_battery(self):
+    def _begin_battery(self, with_model=True):
         writer = self.writer.clear()
         writer.put('{"dev":{"ids":["').put(self._battery).put('"],"cns":[],"name":').put_string(self._name)
-        writer.put(',"mf":"Daly","mdl":"').put(self._model()).put('"')
+        writer.put(',"mf":"Daly"')
+        if with_model:
+            self._field("mdl", self._model())
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
             if self._pack.layout[key]:
-                writer.put(',"' + field + '":').put_string(self._pack.layout[key])
+                self._field(field, escaped(self._pack.layout[key]))
         writer.put(',"via_device":"').put(self._bridge).put('"}')
         self._write_root("/bms1", ("/status", "/bms1/status"))
 
@@ -273,6 +279,7 @@ class Discovery:
             self._field("stat_cla", state_class)
 
     def _field(self, key, text):
+        """`text` as it stands in JSON."""
         self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
@@ -283,13 +290,13 @@ def _parts():
         parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
     for group in range(len(GROUPS)):
         parts.append((_SINGLE, f"_{group + 1}" if group else "", None, group))
-    parts.append((_EXTRAS, "_controls", None, 0))
     for register in REGISTERS:
         for row in register.readings:
             if row.counted_by is not None:
                 suffix = "_" + row.key.replace("_{}", "")
                 for first in range(0, row.slots, PER_MESSAGE):
                     parts.append((_COUNTED, f"{suffix}_{first + 1}", row, first))
+    parts.append((_EXTRAS, "_controls", None, 0))
     return parts
 
 

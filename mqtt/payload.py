@@ -5,6 +5,8 @@ import json
 from daly.registers import BITS, FLAG, NUMBER, READINGS
 from daly.text import write_decimal
 
+MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
+
 
 class Writer:
     """Collects the text of one message. `bytes` is what MiniMQTT wants; the buffer grows to the longest message and stays."""
@@ -38,6 +40,11 @@ class Writer:
         self._length = at
         return self
 
+    def take_back(self, count):
+        """Forget the last so many bytes; returns self."""
+        self._length -= count
+        return self
+
     def put_string(self, text):
         """Append text as a JSON string."""
         return self.put(json.dumps(text))
@@ -49,7 +56,7 @@ class Writer:
         return self
 
     def put_pairs(self, pairs):
-        """Append a JSON object of (key, value): int, str, bool as "ON"/"OFF", None as null."""
+        """Append a JSON object of (key, value): int, str (of at most MOST_TEXT), bool as "ON"/"OFF", None as null."""
         separator = b"{"
         for key, value in pairs:
             self.put(separator).put_string(key).put(b":")
@@ -59,7 +66,7 @@ class Writer:
             elif value is True or value is False:
                 self.put(b'"ON"' if value else b'"OFF"')
             elif isinstance(value, str):
-                self.put_string(value)
+                self.put_string(bounded(value))
             else:
                 self.put_decimal(value, 0)
         return self.put(b"}")
@@ -71,18 +78,46 @@ class Writer:
             self._buffer = grown
 
 
+def escaped(text):
+    """Text as it stands between the quotes of a JSON string."""
+    return json.dumps(text)[1:-1]
+
+
+def bounded(text):
+    """A text that Home Assistant takes as a state: what is too long ends in "..."."""
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 3] + "..."
+
+
+def listed(sentences):
+    """The sentences that fit into MOST_TEXT, the first one in any case, then how many more there are: "+2"; or "none"."""
+    if not sentences:
+        return "none"
+    text = sentences[0]
+    for position in range(1, len(sentences)):
+        after = len(sentences) - position - 1
+        longer = text + " " + sentences[position]
+        if len(longer) + (len(f" +{after}") if after else 0) > MOST_TEXT:
+            more = f" +{after + 1}"
+            return (text if len(text + more) <= MOST_TEXT else text[: MOST_TEXT - 3 - len(more)] + "...") + more
+        text = longer
+    return bounded(text)
+
+
 # row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made once, written often
 _KEYS = tuple(
     tuple(part.encode() for part in ('"' + row.key + '":').split("{}")) if row.kind != BITS else None for row in READINGS
 )
 
 
-def write_pack(writer, pack, every_slot=False):
+def write_pack(writer, pack, every_slot=False, head=None):
     """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
 
-    `every_slot`: also of cells and sensors that there may be.
+    `every_slot`: also of cells and sensors that there may be; `head`: pairs that stand before them.
     """
     separator = b"{"
+    if head:
+        writer.put_pairs(head).take_back(1)  # its brace
+        separator = b","
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]

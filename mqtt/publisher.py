@@ -1,7 +1,9 @@
 """What is said to the broker, and when. Performs no I/O and has no clock.
 
 `begin` after every connect, then `poll` gives one message after the other, or None when there is nothing to say. A battery's
-numbers are published before it is called online and forgotten (null) right after it went offline.
+numbers are published before it is called online and forgotten (null) right after it went offline. What is said of the battery
+is retained only if the settings want it: what the broker repeats to who comes later looks alive, and may be days old. So status
+and words are repeated with the heartbeat, and everything a moment after Home Assistant was told what there is.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -9,7 +11,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from daly.energy import COUNTERS
 
 from .discovery import BRIDGE_PARTS
-from .payload import write_pack
+from .payload import bounded, write_pack
 from .said import EachValue, Said
 
 # Home Assistant applies only part of a second announcement that follows too soon.
@@ -19,6 +21,9 @@ RESAY_MS = 3000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
 LINK_MS = 500  # how often the words on the link are looked at
+RETRY_MS = 600000  # how often an announcement is tried again for which there was no memory, or that ended the connection
+CORRECT_MS = 1000  # at most so often is a stranger contradicted: it may be a second bridge that does the same
+STRIKES = 2  # connections that ended with the same announcement before it is passed over
 
 # what the broker has been told of the battery, in the order it is told
 _SAY_OFFLINE = 0
@@ -33,40 +38,58 @@ class Publisher:
 
     `bridge(now)` gives the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
     two states with changed pack and cell readings, `band_percent` scales the dead bands, `each_value` publishes every
-    reading on its own topic as well.
+    reading on its own topic as well. `retain`: what is said of the battery, too. `utc(tick)` gives the time of a tick as text,
+    or None while it is not known.
     """
 
-    def __init__(self, base, discovery, pack, poller, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False):
+    def __init__(self, base, discovery, pack, poller, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
+                 retain=False, utc=None):  # fmt: skip
         self._base = base
         self._discovery = discovery
         self._pack = pack
         self._poller = poller
         self._bridge = bridge
+        self._retain = retain
+        self._utc = utc
         self._writer = discovery.writer  # theirs is as long as the longest announcement, and one such buffer is enough
         self._said = Said(pack, fast_ms, slow_ms, band_percent)
-        self._each = EachValue(self._said.readings) if each_value else None
+        self._each = EachValue(self._said.readings, not retain) if each_value else None
         self._messages: list = []  # to be said once, by whom it may concern
         self._report = None  # what came of the last order; None: nobody may order
+        self._seq = 0  # states of the battery since our start
         self._told_cells = 0  # Home Assistant has been told of so many cells since our restart
         self._told_sensors = 0  # and temperature sensors
         self._told_at = None  # when it was told that there are fewer; None: long enough ago
+        self.discovery_errors = 0  # announcements that could not be made or sent, since our start
+        self._failed: list = []  # parts that are passed over, and now and then tried again
+        self._retry_at = None
+        self._last_part = None  # the announcement that was the last message of all; None: it was something else
+        self._strike_part = None
+        self._strikes = 0
         self.begin(0)
 
     def begin(self, now):
         """A new session: say everything again."""
+        self._note_strike(now)
         self._begin_announcement(now)
         self._online_said = False
         self._phase = _SAY_OFFLINE
         self._heartbeat_due = now
         self._bridge_due = now
+        self._repeat_due = ticks_add(now, HEARTBEAT_MS)
+        self._status_said = None  # the battery's, in this session
+        self._status_due = False  # it is to be repeated
         self._link_said = None
+        self._link_again = False  # the same
         self._link_due = now
         self._again_at = self._resay_at = None
         self._said.begin(now)
         self._counts_said = [None] * len(COUNTERS)
         self._report_due = True
+        self._wrong = [False, False]  # what somebody else said last: the bridge's status, the battery's
+        self._corrected_at = [None, None]  # when that was set right; None: long ago
         if self._each is not None:
-            self._each.begin()
+            self._each.begin(now)
 
     def announce_again(self, now, delay_ms):
         """Home Assistant has started: after the delay say discovery, and a while later availability and states, once more."""
@@ -78,31 +101,52 @@ class Publisher:
 
     def report(self, text):
         """What came of the last order: said now, and again in every session, so that it is known to be the last."""
-        self._report = text
+        self._report = bounded(text)
         self._report_due = True
+
+    def contradicted(self, topic, payload, now):
+        """A message came on `topic`, <base>/status or <base>/bms1/status; `payload` as str or bytes. Returns nothing.
+
+        The last will of our dead connection may come late, and anybody may write there. What is not what we said last is set
+        right at once, but once a second at most: a second bridge on the same topics would answer. Our own words that come back
+        change nothing.
+        """
+        word = payload if isinstance(payload, str) else bytes(payload)
+        for index, where, said in (
+            (0, "/status", "online" if self._online_said else None),
+            (1, "/bms1/status", self._status_said),
+        ):
+            if topic == self._base + where and said is not None:
+                self._wrong[index] = word != said and word != said.encode()
 
     def poll(self, now):
         """The next message, or None."""
+        self._last_part = None  # what was said before has gone out, or poll would not be called
         if self._again_at is not None or self._resay_at is not None:
             self._say_again(now)
+        elif not self._retain and ticks_diff(now, self._repeat_due) >= 0:
+            self._repeat(now)
         return (
-            self._announcement(now)
+            self._correction(now)
             or self._link(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._last_order()
             or self._counters()
             or self._battery(now)
-            or self._each_value()
             or self._bridge_state(now)
+            or self._announcement(now)  # last but one: one that cannot be said must not keep the numbers waiting
+            or self._each_value(now)
         )
 
     # discovery
 
     def _begin_announcement(self, now):
-        self._part = 0
-        self._announced_layout = 0
-        self._announced_at = now
+        self._part = 0  # which one is sent next
+        self._announced_layout = None  # nothing of the battery yet
+        self._announced_at = now  # when the last one was sent; None: long enough ago
+        self._words_layout = None  # with what layout the words were announced
+        self._words_at = None  # the same of those
 
     def _say_again(self, now):
         if self._again_at is not None and ticks_diff(now, self._again_at) >= 0:
@@ -112,33 +156,113 @@ class Publisher:
         elif self._resay_at is not None and ticks_diff(now, self._resay_at) >= 0:
             self._resay_at = None
             self._online_said = False
-            self._link_said = None
             self._report_due = True
             self._bridge_due = now
-            self._phase = _SAY_OFFLINE
+            self._heartbeat_due = now
+            self._repeat(now)
+
+    def _repeat(self, now):
+        """Status and words again, for who comes later: they are not retained."""
+        self._repeat_due = ticks_add(now, HEARTBEAT_MS)
+        self._status_due = self._status_said is not None
+        self._link_again = True
+        self._link_due = now
 
     def _announcement(self, now):
+        if self._announced_at is not None and ticks_diff(now, self._announced_at) >= ANNOUNCE_PAUSE_MS:
+            self._announced_at = None
+        if self._words_at is not None and ticks_diff(now, self._words_at) >= ANNOUNCE_PAUSE_MS:
+            self._words_at = None
         if self._part < BRIDGE_PARTS:
-            return self._announce(now)
+            self._part += 1
+            return self._announce(self._part - 1, now)
+        if self._words_layout is None:
+            return self._announce_words(now)
+        return self._announce_battery(now) or self._announce_failed(now)
+
+    def _announce_battery(self, now):
         layout = self._pack.layout_changes
         if self._announced_layout != layout and self._poller.complete:
             # one announcement with serial number and versions rather than two; silent boards are not waited for long
-            waits = self._announced_layout or not self._poller.introduced
-            if waits and ticks_diff(now, self._announced_at) < ANNOUNCE_PAUSE_MS:
+            waits = self._announced_layout is not None or not self._poller.introduced
+            if waits and self._announced_at is not None:
                 return None
             self._announced_layout = layout
             self._part = BRIDGE_PARTS
-        if self._announced_layout and self._part < self._discovery.parts():
-            return self._announce(now)
-        return None
+        words = self._discovery.parts() - 1
+        if self._announced_layout is None or self._part > words:
+            return None
+        if self._part < words:
+            self._part += 1
+            return self._announce(self._part - 1, now)
+        return self._announce_last(now)
 
-    def _announce(self, now):
-        topic, payload = self._discovery.message(self._part)
+    def _announce_words(self, now):
+        """The words on the link, from the first connection on: they are needed just when the BMS was never heard."""
+        self._words_layout = self._pack.layout_changes
+        self._words_at = now
+        self._resay_soon(now)
+        return self._announce(self._discovery.parts() - 1, now)
+
+    def _announce_last(self, now):
+        """They end what is announced of the battery, too, as its device may be known better now."""
+        message = None
+        if self._words_layout != self._announced_layout:
+            if self._words_at is not None:
+                return None
+            message = self._announce_words(now)
         self._part += 1
+        self._note_told(now)
+        self._resay_soon(now)
+        return message
+
+    def _resay_soon(self, now):
+        """What is not retained was not heard by who has only now been told what there is."""
+        if not self._retain:
+            self._resay_at = ticks_add(now, RESAY_MS)
+
+    def _announce(self, part, now):
+        """One announcement; None when it is passed over, or there is no memory for it."""
         self._announced_at = now
-        if self._part == self._discovery.parts():
-            self._note_told(now)
+        if part in self._failed:
+            return None
+        try:
+            topic, payload = self._discovery.message(part)
+        except (MemoryError, ValueError):  # all others and the numbers are said
+            self._pass_over(part, now)
+            return None
+        self._last_part = part
         return topic, payload, True, 1
+
+    def _announce_failed(self, now):
+        """Now and then one of those that were passed over."""
+        if not self._failed or ticks_diff(now, self._retry_at) < 0:
+            return None
+        self._retry_at = ticks_add(now, RETRY_MS)
+        part = self._failed.pop(0)
+        if part >= BRIDGE_PARTS and part < self._discovery.parts() - 1 and self._announced_layout is None:
+            self._failed.append(part)  # nothing is known of the battery
+            return None
+        self._resay_soon(now)
+        return self._announce(part, now)
+
+    def _pass_over(self, part, now):
+        self.discovery_errors += 1
+        if not self._failed:
+            self._retry_at = ticks_add(now, RETRY_MS)
+        self._failed.append(part)
+
+    def _note_strike(self, now):
+        """Did the connection end with an announcement, and not for the first time with this one? Then it is passed over."""
+        part = self._last_part
+        self._strikes = self._strikes + 1 if part is not None and part == self._strike_part else 1
+        self._strike_part = part
+        self._last_part = None
+        if part is not None and self._strikes >= STRIKES:
+            self._pass_over(part, now)
+            self._strike_part = None
+        if self._failed:
+            self._retry_at = ticks_add(now, RETRY_MS)
 
     def _note_told(self, now):
         if self._are_fewer():
@@ -154,11 +278,28 @@ class Publisher:
     # availability and words
 
     def _availability(self):
-        # not before what is retained of the battery has been replaced: it may be hours old
+        # Not before the battery's state has been said: who listened before the connection was lost remembers old numbers, and
+        # so does the broker where they are retained. With the bridge they would be available again.
         if self._online_said or self._phase < _OFFLINE:
             return None
         self._online_said = True
         return self._base + "/status", "online", True, 1
+
+    def _battery_status(self, word, qos=1):
+        self._status_said = word
+        self._status_due = False
+        return self._base + "/bms1/status", word, self._retain, qos
+
+    def _correction(self, now):
+        for index in range(2):
+            corrected_at = self._corrected_at[index]
+            if corrected_at is not None and ticks_diff(now, corrected_at) >= CORRECT_MS:
+                self._corrected_at[index] = corrected_at = None
+            if self._wrong[index] and corrected_at is None:
+                self._wrong[index] = False
+                self._corrected_at[index] = now
+                return self._battery_status(self._status_said) if index else (self._base + "/status", "online", True, 1)
+        return None
 
     def _last_order(self):
         if self._report is None or not self._report_due:
@@ -172,10 +313,12 @@ class Publisher:
             return None
         self._link_due = ticks_add(now, LINK_MS)
         text = self._poller.link.text
-        if text == self._link_said:
+        is_new = text != self._link_said
+        if not (is_new or self._link_again):
             return None
         self._link_said = text
-        return self._base + "/bms1/link", text, True, 1
+        self._link_again = False
+        return self._base + "/bms1/link", bounded(text), self._retain, 1 if is_new else 0
 
     # states
 
@@ -185,16 +328,19 @@ class Publisher:
             phase = _OFFLINE
         if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
-            return self._base + "/bms1/status", "offline", True, 1
+            return self._battery_status("offline")
         if phase == _SAY_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
-            self._phase = phase + 1
             self._said.take_all(now)
-            return self._battery_state(now)
+            message = self._battery_state(now)
+            self._phase = phase + 1  # only now: were there no memory for the numbers, the battery would not be online
+            return message
         if phase == _SAY_ONLINE:
             self._phase = _ONLINE
-            return self._base + "/bms1/status", "online", True, 1
+            return self._battery_status("online")
         if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
             return self._battery_state(now)
+        if self._status_due:
+            return self._battery_status(self._status_said, 0)  # to be repeated again if it is lost
         return None
 
     def _counters(self):
@@ -227,15 +373,22 @@ class Publisher:
             self._told_at = None
         unheard = not self._pack.layout["cell_count"]
         every_slot = unheard or self._told_at is not None or self._are_fewer()
-        writer = write_pack(self._writer.clear(), self._said.readings, every_slot=every_slot)
-        return self._base + "/bms1/state", writer.bytes(), True, 0
+        self._seq += 1
+        head = (("seq", self._seq), ("time", self._time()))
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot, head)
+        return self._base + "/bms1/state", writer.bytes(), self._retain, 0
 
-    def _each_value(self):
-        value = self._each.poll() if self._each is not None else None
-        return None if value is None else (self._base + "/bms1/" + value[0], value[1], True, 0)
+    def _time(self):
+        """When the BMS was heard last, as far as that is known: what is published was so then, give or take dead bands."""
+        return self._utc(self._poller.last_answer) if self._utc is not None and self._poller.online else None
+
+    def _each_value(self, now):
+        value = self._each.poll(now) if self._each is not None else None
+        return None if value is None else (self._base + "/bms1/" + value[0], value[1], self._retain, 0)
 
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:
             return None
         self._bridge_due = ticks_add(now, HEARTBEAT_MS)
+        # retained: it belongs to <base>/status beside it, which the broker itself turns to offline
         return self._base + "/state", self._writer.clear().put_pairs(self._bridge(now)).bytes(), True, 0

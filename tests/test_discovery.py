@@ -9,7 +9,7 @@ from home_assistant_rules import entity_faults, message_faults
 from daly.pack import Pack
 from daly.registers import CHOICE, FLAG, NUMBER, READING, REGISTERS
 from mqtt.discovery import BRIDGE_PARTS, CONTROLS, GROUPS, PER_MESSAGE, Discovery, slug
-from mqtt.payload import Writer, write_pack
+from mqtt.payload import Writer, bounded, listed, write_pack
 
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
@@ -164,6 +164,54 @@ def test_cells_that_are_not_there_are_removed(cells):
         found = json.loads(said[f"homeassistant/device/daly_c0ffee_bms1_cell_voltage_{first}/config"])["cmps"]
         assert (len(found[f"cell_{cell}_voltage"]) > 5) == (cell <= cells)
         assert cell <= cells or found[f"cell_{cell}_voltage"] == {"p": "sensor"}
+
+
+ODD = 'a "b" \\c\t\x01 äß日'
+
+
+@pytest.mark.parametrize("where", ["prefix", "base", "name", "board", "version", "text"])
+def test_whatever_stands_in_names_and_topics_it_is_valid_json(where):
+    values = {
+        "prefix": "homeassistant",
+        "base": "daly/x",
+        "name": "Daly BMS",
+        "board": "acme",
+        "version": "1",
+        "text": "T",
+        where: ODD,
+    }
+    pack = Pack()
+    pack.layout.update(cell_count=4, temperature_count=1, battery_code=values["text"])
+    identity = (values["prefix"], values["base"], "c0ffee", values["name"])
+    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"])
+    for part in range(discovery.parts()):
+        topic, text = discovery.message(part)
+        message = json.loads(text)
+        assert topic.startswith(values["prefix"] + "/device/daly_c0ffee")
+        assert message["stat_t"].startswith(values["base"] + "/") and message["avty"][0]["t"] == values["base"] + "/status"
+        assert (
+            message["dev"]["name"] in (values["name"], values["name"] + " bridge") and message["o"]["sw"] == values["version"]
+        )
+        assert message["dev"].get("hw", values["board"]) == values["board"] and message["dev"]["sn"] in (
+            values["text"],
+            "c0ffee",
+        )
+        topics = [entity[key] for entity in message["cmps"].values() for key in ("stat_t", "cmd_t") if key in entity]
+        assert all(found.startswith(values["base"] + "/") for found in topics)
+
+
+def test_sentences_are_shortened_to_what_home_assistant_shows():
+    assert listed([]) == "none" and listed(["One."]) == "One." and listed(("One.", "Two.")) == "One. Two."
+    for count in range(1, 30):
+        for length in (10, 100, 126, 127, 128, 200, 252, 255, 256, 400):
+            sentences = [f"{n:02d}" + "x" * (length - 2) for n in range(count)]
+            text = listed(sentences)
+            assert len(text) <= 255 and text.startswith(sentences[0][:200])
+            shown = sum(sentence in text for sentence in sentences)
+            left = count - max(shown, 1)
+            assert text.endswith(f" +{left}") if left else "+" not in text
+            assert shown == count or len(" ".join(sentences[: shown + 1])) > 250 - len(f" +{left}")
+    assert len(bounded("x" * 255)) == 255 and bounded("x" * 256) == "x" * 252 + "..."
 
 
 def test_every_register_is_announced_in_one_group():

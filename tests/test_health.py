@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from app.health import Health
+from app.loop import Loop
 from daly.pack import Pack
 from daly.poller import Poller
 
@@ -26,11 +27,23 @@ class Radio:
 
 def signals_said(signals):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
-    loop = SimpleNamespace(take_longest_ms=lambda: 7, last_failure=None)
-    health = Health(Radio(signals), Poller(Pack()), memory, loop, "power_on", 0)
+    health = Health(Radio(signals), Poller(Pack()), memory, Loop(lambda: 0, []), "power_on", 0)
     health.session = SimpleNamespace(connects=1)
-    return [dict(health.pairs(0))["rssi"] for _ in range(len(signals) + 1)]
+    return [dict(health.take_pairs(0))["rssi"] for _ in range(len(signals) + 1)]
 
 
 def test_a_signal_that_plays_is_said_once_and_a_real_change_is_said():
     assert signals_said([-60, -61, -58, -63, -64, -65, -62, -80]) == [-60, -60, -60, -60, -64, -64, -64, -80, None]
+
+
+def test_who_looks_at_the_state_takes_nothing_from_it():
+    """The support bundle reads the same pairs; what <base>/state says must not depend on that."""
+    loop, radio = Loop(lambda: 0, []), Radio([-60, -64, -63, -60])
+    health = Health(radio, Poller(Pack()), SimpleNamespace(boots=1, safe_modes=0, failure=""), loop, "power_on", 0)
+    health.session = SimpleNamespace(connects=1)
+    health.take_pairs(0)
+    loop.longest_ms = 2300
+    assert dict(health.pairs(0))["longest_pass"] == dict(health.pairs(0))["longest_pass"] == 2300
+    said = dict(health.take_pairs(0))
+    assert said["longest_pass"] == 2300 and said["rssi"] == -60  # -64 was seen by who looked, but not told
+    assert dict(health.pairs(0))["longest_pass"] == 0

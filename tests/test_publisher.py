@@ -2,15 +2,20 @@
 
 import json
 from itertools import pairwise
+from random import Random
+from types import SimpleNamespace
 
 import pytest
 from simulation import Wire
 
+from daly.pack import Pack
+from daly.registers import BITS, READING, READINGS, TEXT
 from mqtt import said
-from mqtt.discovery import Discovery
+from mqtt.discovery import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
 
 STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"
+WORDS = "homeassistant/device/daly_c0ffee_bms1_controls/config"
 INTERVAL_MS = 2000
 ANNOUNCE_AGAIN_MS = 5000  # Home Assistant drops most of a second announcement that follows sooner
 
@@ -18,12 +23,14 @@ ANNOUNCE_AGAIN_MS = 5000  # Home Assistant drops most of a second announcement t
 class Broker:
     """A Wire and the Publisher at its end; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
-    def __init__(self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None):
-        self.wire = Wire(options, start=start)
+    def __init__(
+        self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None, discovery=Discovery, pack=None, **more
+    ):
+        self.wire = Wire(options, start=start, pack=pack)
         pack = self.wire.pack
-        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
+        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
         self.publisher = Publisher(
-            "daly/x", discovery, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms
+            "daly/x", announcer, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms, **more
         )
         self.heard = []
         self._next_us = 0
@@ -68,31 +75,42 @@ def battery(broker):
 
 
 def is_empty(readings):
-    return all(value is None for value in readings.values())
+    return all(value is None for key, value in readings.items() if key != "seq")
+
+
+def states(broker, since=0):
+    """[(ms, readings)] of every state with numbers."""
+    said = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(since) if topic == STATE]
+    return [(ms, state) for ms, state in said if state["pack_voltage"] is not None]
 
 
 # the first words
 
 
-def test_a_new_session_is_introduced_before_it_speaks():
-    topics = [topic for _, topic, _, _, _ in connected().heard]
-    assert topics[0] == "homeassistant/device/daly_c0ffee/config"
-    assert topics.index(topics[0]) < topics.index(STATE) < topics.index("daly/x/status")
+def test_a_new_session_says_its_numbers_first_and_again_when_home_assistant_can_hear_them():
+    """Whoever listens already has them at once; who is told only now what there is needs a moment before it hears states."""
+    broker = connected(seconds=20)
+    topics = [topic for _, topic, _, _, _ in broker.heard]
+    first = topics.index("homeassistant/device/daly_c0ffee/config")
+    assert topics.index(STATE) < topics.index("daly/x/status") < first
+    last = max(ms for ms, topic, _, _, _ in broker.heard if topic.endswith("/config"))
+    for topic in (STATE, STATUS, "daly/x/bms1/link", "daly/x/state", "daly/x/status"):
+        assert any(last + 2000 < ms < last + 4000 for ms, where, _, _, _ in broker.heard if where == topic), topic
 
 
-def test_what_an_old_session_left_retained_is_replaced_before_the_bridge_is_online():
+def test_what_is_remembered_of_an_old_session_is_replaced_before_the_bridge_is_online():
     broker = connected()
     again = broker.wire.us / 1000
     broker.connect().run(5)
     topics = [topic for _, topic, _, _, _ in broker.since(again)]
     assert topics.index(STATE) < topics.index("daly/x/status")
     statuses = [text for _, topic, text, _, _ in broker.since(again) if topic == STATUS]
-    assert statuses == ["online"]  # the battery was there all along: no flicker
+    assert set(statuses) == {"online"}  # the battery was there all along: no flicker
 
 
 def test_the_bridge_is_online_and_its_battery_not_before_it_has_said_its_numbers():
     broker = connected()
-    assert broker.texts("daly/x/status") == ["online"]
+    assert set(broker.texts("daly/x/status")) == {"online"}
     words = battery(broker)
     online = words.index("online")
     assert words[0] == "offline" and "offline" not in words[1:online]
@@ -107,27 +125,238 @@ def test_a_battery_that_does_not_know_a_command_comes_online_all_the_same(comman
 
 def test_without_a_battery_the_bridge_says_so():
     broker = connected("silent=1", 20)
-    assert broker.texts("daly/x/status") == ["online"]
-    assert broker.texts(STATUS) == ["offline"]
+    assert set(broker.texts("daly/x/status")) == {"online"}
+    assert set(broker.texts(STATUS)) == {"offline"}
     states = [json.loads(text) for text in broker.texts(STATE)]
     assert all(is_empty(state) for state in states)
     assert {"cell_1_voltage", "cell_48_balancing", "temperature_16"} <= states[0].keys()  # of all that there may be
-    assert not [topic for _, topic, _, _, _ in broker.heard if "bms1" in topic and "config" in topic]  # its layout is unknown
+    # its layout is unknown; but what is said of the link is needed just now
+    assert {topic for _, topic, _, _, _ in broker.heard if "bms1" in topic and "config" in topic} == {WORDS}
 
 
-def test_everything_is_retained_and_what_must_arrive_has_quality_one():
-    for _, topic, _, retain, qos in connected().heard:
-        assert retain is True
-        assert qos == (1 if topic.endswith(("config", "status", "link")) else 0), topic
+def test_the_words_on_the_link_have_an_entity_before_the_bms_was_ever_heard():
+    broker = connected("silent=1", 20)
+    message = json.loads(broker.texts(WORDS)[-1])
+    link = message["cmps"]["link"]
+    assert link["stat_t"] == "daly/x/bms1/link" and [place["t"] for place in link["avty"]] == ["daly/x/status"]
+    assert message["dev"]["ids"] == ["daly_c0ffee_bms1"] and message["dev"]["via_device"] == "daly_c0ffee"
+    assert "mdl" not in message["dev"]  # nobody knows, and Home Assistant may: from before a restart
+    silent = broker.wire.us / 1000
+    broker.wire.set("silent", 0)
+    broker.run(40)
+    again = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(silent) if topic == WORDS]
+    assert again[-1][1]["dev"]["mdl"] == "Smart BMS 16S"
+    moved = [t for _, t, text, _, _ in broker.heard if t.endswith("/config") and t != WORDS and '"link":' in text]
+    assert moved == []  # an entity that moves to another message is refused until Home Assistant restarts
+
+
+def test_an_announcement_that_changes_leaves_home_assistant_time_for_the_one_before():
+    """Of a second message on the same topic within 5 s it takes only the first entity."""
+    broker = connected("drift=0", 40)
+    by_topic = {}
+    for ms, topic, text, _, _ in broker.heard:
+        if topic.endswith("/config"):
+            by_topic.setdefault(topic, []).append((ms, text))
+    assert len(by_topic[WORDS]) == 2
+    for times in by_topic.values():
+        assert all(after - before >= ANNOUNCE_AGAIN_MS for (before, _), (after, _) in pairwise(times))
+
+
+@pytest.mark.parametrize("counted", [0, 16])
+@pytest.mark.parametrize("mute", ["0x94", "0x94+0x57+0x62+0x63", "0x94+0x50+0x53+0x57+0x62+0x63"])
+def test_a_battery_whose_layout_never_changes_is_announced(counted, mute):
+    broker = connected("drift=1,mute=" + mute, 60, pack=Pack(counted, 2 if counted else 0))
+    announced = {}
+    for _, topic, text, _, _ in broker.heard:
+        if topic.endswith("/config"):
+            announced.update(json.loads(text)["cmps"])
+    assert len(announced["pack_voltage"]) > 1 and len(announced["problem"]) > 1
+    assert (len(announced["cell_16_voltage"]) > 1) == (counted == 16)
+
+
+# what is retained
+
+MEASURED = ("bms1/state", "bms1/status", "bms1/link", "bms1/soc")
+KEPT = ("/config", "x/status", "x/state", "/energy", "/control")  # the bridge's own state is vouched for by its last will
+
+
+def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one():
+    broker = connected("drift=0", 30, each_value=True)
+    broker.publisher.report("none")
+    broker.run(1)
+    told = set()
+    for _, topic, _, retain, qos in broker.heard:
+        assert retain == topic.endswith(KEPT), topic
+        if topic not in told:
+            assert qos == (1 if topic.endswith(("config", "status", "link", "control")) else 0), topic
+        told.add(topic)
+    assert all(any(topic.endswith(end) for topic in told) for end in MEASURED)
+
+
+def test_everything_is_retained_for_who_wants_it():
+    broker = connected("drift=0", 30, each_value=True, retain=True)
+    assert all(retain for _, _, _, retain, _ in broker.heard)
+    for topic in (STATUS, "daly/x/bms1/link"):
+        assert all(after != before for before, after in pairwise(broker.texts(topic)))  # no need to repeat them
+    assert all(any(topic.endswith(end) for _, topic, _, _, _ in broker.heard) for end in MEASURED)
+
+
+@pytest.mark.parametrize("options", ["drift=0", "silent=1"])
+def test_who_comes_later_soon_hears_what_is_not_retained(options):
+    broker = connected(options, 30)
+    came = broker.wire.us / 1000
+    broker.run(11)
+    heard = {topic for _, topic, _, _, _ in broker.since(came)}
+    assert {STATE, STATUS, "daly/x/bms1/link", "daly/x/state"} <= heard
+    assert len(broker.since(came)) < 12
+
+
+def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood():
+    broker = connected("drift=0,cells=16", 60, each_value=True)
+    came = broker.wire.us / 1000
+    broker.run(62)
+    values = [(ms, topic) for ms, topic, _, _, _ in broker.since(came) if topic.startswith("daly/x/bms1/")]
+    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "link"))]
+    state = json.loads(broker.texts(STATE)[-1])
+    assert {topic.rpartition("/")[2] for _, topic in values} == state.keys() - {"seq", "time"}
+    assert max(len([ms for ms, _ in values if at <= ms < at + 1000]) for at in range(int(came), int(came) + 60000, 500)) <= 5
+
+
+def test_a_state_is_numbered_and_has_the_time_of_the_reading_where_that_is_known():
+    broker = connected("drift=0", 30)
+    said = [json.loads(text) for text in broker.texts(STATE)]
+    assert [state["seq"] for state in said] == list(range(1, len(said) + 1))
+    assert {state["time"] for state in said} == {None}
+    broker.connect().run(5)
+    assert json.loads(broker.texts(STATE)[-1])["seq"] > len(said)  # since the start, not since connecting
+    broker = Broker(utc=lambda tick: f"2026-11-27T00:00:{tick // 1000:02d}Z").connect().run(10)
+    assert json.loads(broker.texts(STATE)[-1])["time"] == "2026-11-27T00:00:" + json.loads(broker.texts(STATE)[-1])["time"][-3:]
+    heard = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.heard if topic == STATE]
+    assert all(abs(int(state["time"][-3:-1]) - ms / 1000) < 1.5 for ms, state in heard if state["soc"] is not None)
+    broker.wire.set("silent", 1)
+    broker.run(20)
+    assert json.loads(broker.texts(STATE)[-1])["time"] is None
+
+
+def test_after_home_assistants_start_everything_comes_again_in_order():
+    broker = connected("drift=0", 30)
+    birth = broker.wire.us / 1000
+    broker.publisher.announce_again(broker.wire.now, 2000)
+    broker.run(8)
+    told = broker.since(birth)
+    announced = [ms for ms, topic, _, _, _ in told if topic.endswith("/config")]
+    statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/link")]
+    assert 1900 < announced[0] - birth < 2300
+    assert min(statuses) - announced[-1] > 1000 and max(statuses) - birth < 6000  # they wait until they can be heard
+    assert [ms for ms, state in states(broker, birth) if 0 < ms - min(statuses) < 500]
+
+
+# what must not silence the bridge
+
+
+class Small(Discovery):
+    """Has no memory for some of the announcements; `tries` are when it was asked for them."""
+
+    too_large = (5,)
+    tries = ()
+
+    def message(self, part):
+        if part in self.too_large:
+            self.tries += (part,)
+            raise MemoryError("memory allocation failed")
+        return super().message(part)
+
+
+@pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
+def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
+    class One(Small):
+        too_large = (part % 24,)
+
+    broker = connected("drift=0", 120, discovery=One)
+    assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == 23
+    assert broker.publisher.discovery_errors >= 1
+    assert broker.texts(STATUS)[-1] == "online" and states(broker, 110000)
+    assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(105000)}
+
+
+def test_what_was_passed_over_is_tried_again_but_rarely():
+    broker = connected("drift=0", 60, discovery=Small)
+    announcer = broker.publisher._discovery
+    assert len(announcer.tries) == 1 and broker.publisher.discovery_errors == 1
+    broker.run(700)
+    assert len(announcer.tries) == 2
+    announcer.too_large = ()
+    before = broker.wire.us / 1000
+    broker.run(700)
+    assert len({topic for _, topic, _, _, _ in broker.since(before) if topic.endswith("/config")}) == 1
+
+
+def test_an_announcement_that_ends_the_connection_again_and_again_is_passed_over():
+    """A broker that takes no message of that size closes the connection, and would be asked for ever."""
+    broker, refused = Broker().connect(), "homeassistant/device/daly_c0ffee_bms1_3/config"
+    sessions = 1
+    for _ in range(6000):
+        broker.run(0.005)
+        if broker.heard and any(topic == refused for _, topic, _, _, _ in broker.heard[-1:]):
+            broker.heard.append((broker.wire.us / 1000, "closed", "", False, 0))
+            broker.connect()
+            sessions += 1
+    assert sessions == 3 and broker.publisher.discovery_errors == 1
+    assert "homeassistant/device/daly_c0ffee_bms1_4/config" in {topic for _, topic, _, _, _ in broker.heard}
+
+
+# status is looked after
+
+
+@pytest.mark.parametrize("topic", ["daly/x/status", STATUS])
+@pytest.mark.parametrize("payload", [b"offline", "offline", b"", b"\xff\xfe", b"Online"])
+def test_who_contradicts_our_status_is_set_right_at_once(topic, payload):
+    broker = connected("drift=0", 33)
+    said = broker.wire.us / 1000
+    assert broker.publisher.contradicted(topic, payload, broker.wire.now) is None
+    broker.run(0.1)
+    assert [(where, text) for _, where, text, _, _ in broker.since(said) if where == topic] == [(topic, "online")]
+
+
+def test_our_own_words_that_come_back_are_no_contradiction():
+    broker = connected("drift=0", 33)
+    said = broker.wire.us / 1000
+    for topic in ("daly/x/status", STATUS, "daly/y/status"):
+        broker.publisher.contradicted(topic, b"online", broker.wire.now)
+    broker.publisher.contradicted("daly/y/status", b"offline", broker.wire.now)
+    broker.run(2)
+    assert not [topic for _, topic, _, _, _ in broker.since(said) if topic.endswith("/status")]
+
+
+def test_two_bridges_that_contradict_each_other_do_not_flood_the_broker():
+    broker = connected("drift=0", 30)
+    begun = broker.wire.us / 1000
+    for _ in range(200):
+        broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+        broker.publisher.contradicted(STATUS, b"offline", broker.wire.now)
+        broker.run(0.05)
+    for topic in ("daly/x/status", STATUS):
+        assert 8 <= len([ms for ms, where, _, _, _ in broker.since(begun) if where == topic]) <= 13
+    broker.run(3)
+    assert broker.texts("daly/x/status")[-1] == broker.texts(STATUS)[-1] == "online"
+
+
+def test_a_status_that_was_not_said_yet_is_not_contradicted():
+    broker = Broker("silent=1").connect()
+    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.run(1)
+    topics = [topic for _, topic, _, _, _ in broker.heard]
+    assert topics.index(STATE) < topics.index("daly/x/status")
 
 
 # the numbers
 
 
 def test_keys_are_always_there_and_what_is_not_known_is_null():
-    broker = connected("drift=0,mute=0x92", 15)
+    broker = connected("drift=0,mute=0x93", 15)
     states = [json.loads(text) for text in broker.texts(STATE)]
-    assert states[-1]["max_temperature"] is None and states[-1]["temperature_1"] == 22
+    assert states[-1]["mode"] is None and states[-1]["temperature_1"] == 22
     broker.wire.set("silent", 1)
     broker.run(15)
     assert is_empty(json.loads(broker.texts(STATE)[-1]))
@@ -192,19 +421,18 @@ def test_another_change_does_wait_for_the_interval():
     broker = connected("drift=0", 12, interval_ms=20000)
     broker.wire.set("cell_mv", "1:3310")
     broker.run(40)
-    heard = [(ms, json.loads(text).get("cell_1_voltage")) for ms, topic, text, _, _ in broker.heard if topic == STATE]
-    numbers = next(ms for ms, volts in heard if volts is not None)
-    assert 19900 < next(ms for ms, volts in heard if volts == 3.31) - numbers < 20500
+    heard = [(ms, state["cell_1_voltage"]) for ms, state in states(broker)]
+    assert 19900 < next(ms for ms, volts in heard if volts == 3.31) - heard[0][0] < 20500
 
 
 def test_what_has_gone_far_does_not_wait_for_the_slow_interval():
-    broker = Broker("drift=0", slow_ms=60000).connect().run(12)
-    broker.wire.set("cell_mv", "1:3310")
+    broker = Broker("drift=0,cells=3,cell_mv=1:3300+2:3320+3:3350", slow_ms=60000).connect().run(12)
+    broker.wire.set("cell_mv", "1:3300+2:3331+3:3350")
     broker.run(5)
-    assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.299
-    broker.wire.set("cell_mv", "1:3340")
+    assert json.loads(broker.texts(STATE)[-1])["cell_2_voltage"] == 3.32
+    broker.wire.set("cell_mv", "1:3300+2:3350+3:3350")
     broker.run(5)
-    assert json.loads(broker.texts(STATE)[-1])["cell_1_voltage"] == 3.34
+    assert json.loads(broker.texts(STATE)[-1])["cell_2_voltage"] == 3.35
 
 
 def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly(monkeypatch):
@@ -270,7 +498,7 @@ def test_a_new_session_is_told_everything_again():
     broker.connect().run(10)
     told = broker.since(again)
     assert {topic for _, topic, _, _, _ in told} == first
-    assert told[0][1] == "homeassistant/device/daly_c0ffee/config"
+    assert STATE in [topic for _, topic, _, _, _ in told[:5]]
     assert [text for _, topic, text, _, _ in told if topic == STATUS][-1] == "online"
     configs = {topic: text for _, topic, text, _, _ in broker.heard if topic.endswith("config")}
     assert {topic: text for _, topic, text, _, _ in told if topic.endswith("config")} == configs
@@ -323,3 +551,300 @@ def test_a_cell_that_is_gone_is_null_until_home_assistant_was_told():
     early = [state for ms, state in states if ms < told + 2500]
     assert all("cell_20_voltage" in state for state in early) and early[-1]["cell_20_voltage"] is None
     assert "cell_20_voltage" not in states[-1][1] and states[-1][1]["cell_4_voltage"]
+
+
+# what belongs together is of one moment
+
+
+def is_consistent(state):
+    """Whether a state is one that a battery can be in, whatever dead bands and intervals did to its parts."""
+    for many, highest, highest_at, lowest, lowest_at in (
+        ("cell_{}_voltage", "max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell"),
+        ("temperature_{}", "max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor"),
+    ):
+        known = [state[key] for n in range(1, 49) if state.get(key := many.format(n)) is not None]
+        high, low = state[highest], state[lowest]
+        assert (high is None) == (state[highest_at] is None) and (low is None) == (state[lowest_at] is None)
+        assert not known or high is None or low <= min(known) <= max(known) <= high
+        if high is not None and known:  # one that is named while its own voltage is not known yet is the BMS's word
+            assert state[many.format(state[highest_at])] in (high, None) and state[many.format(state[lowest_at])] in (low, None)
+    delta = None if state["max_cell_voltage"] is None else state["max_cell_voltage"] - state["min_cell_voltage"]
+    assert state["cell_voltage_delta"] == (None if delta is None else pytest.approx(delta, abs=1e-9))
+    balancing = [state[key] for key in state if key.endswith("_balancing")]
+    assert state["balancing"] is None or (state["balancing"] == "ON") == ("ON" in balancing)
+    assert (state["problem"] == "ON") == (state["problems"] not in ("none", None))
+    if state["current"] is not None:
+        assert state["power"] == pytest.approx(state["current"] * state["pack_voltage"], abs=0.01)
+    assert state["cell_count"] is None or f"cell_{state['cell_count']}_voltage" in state
+    return True
+
+
+@pytest.mark.parametrize("percent", [100, 0, 400])
+@pytest.mark.parametrize("intervals", [(5000, 60000), (2000, 2000), (20000, 3000)])
+def test_whatever_the_battery_does_every_state_is_consistent(percent, intervals):
+    dice = Random(percent + intervals[0])
+    broker = Broker("drift=3,cells=8,temperatures=4", interval_ms=intervals[0], slow_ms=intervals[1], band_percent=percent)
+    broker.connect().run(10)
+    for _ in range(25):
+        cell, change = dice.randint(1, 8), dice.choice(["cell", "cells", "balance", "alarm", "current", "temperature", "count"])
+        if change == "cell":
+            broker.wire.set("cell_mv", f"{cell}:{3300 + dice.randint(-40, 40)}")
+        elif change == "cells":
+            broker.wire.set("cell_mv", "+".join(f"{n}:{3300 + dice.randint(-9, 9)}" for n in range(1, 9)))
+        elif change == "balance":
+            broker.wire.set("balancing", dice.choice(["", f"{cell}", "1+8"]))
+        elif change == "alarm":
+            broker.wire.set("alarms", dice.choice(["", "soc_low_2", "soc_low_2+eeprom"]))
+        elif change == "current":
+            broker.wire.set("current", dice.choice([0, 0.2, -0.2, 30, -30, 2]))
+        elif change == "temperature":
+            broker.wire.set("temperature", dice.randint(-5, 30))
+        else:
+            broker.wire.set("cells", dice.choice([4, 8]))
+        broker.run(dice.uniform(0.2, 6))
+    assert len(states(broker)) > 10 and all(is_consistent(state) for _, state in states(broker))
+
+
+def test_a_cell_that_dies_is_named_with_its_voltage():
+    broker = Broker("drift=0,cells=16", interval_ms=5000, slow_ms=60000).connect().run(12)
+    died = broker.wire.us / 1000
+    broker.wire.set("cell_mv", "13:380")
+    broker.run(20)
+    after = [(ms, state) for ms, state in states(broker, died) if state["min_cell_voltage"] == 0.38]
+    assert after[0][0] - died < 6000
+    assert all(state["min_voltage_cell"] == 13 and state["cell_13_voltage"] == 0.38 for _, state in after)
+
+
+def test_the_difference_of_the_cells_is_never_larger_than_it_was():
+    """All cells rise by more than ten dead bands, one after the other: highest and lowest must not be of two moments."""
+    broker = Broker("drift=0,cells=4,cell_mv=1:3300+2:3303+3:3305+4:3307", interval_ms=5000, slow_ms=60000).connect().run(12)
+    for step in range(1, 12):
+        broker.wire.set(
+            "cell_mv", "+".join(f"{n}:{3300 + 27 * step + offset}" for n, offset in ((1, 0), (2, 3), (3, 5), (4, 7)))
+        )
+        broker.run(7)
+    assert {state["cell_voltage_delta"] for _, state in states(broker, 12000)} == {0.007}
+
+
+def test_the_difference_is_told_at_the_pace_of_a_main_reading():
+    broker = Broker("drift=0,cells=4,cell_mv=1:3300+2:3303+3:3305+4:3307", interval_ms=5000, slow_ms=60000).connect().run(12)
+    widened = broker.wire.us / 1000
+    broker.wire.set("cell_mv", "1:3300+2:3303+3:3305+4:3320")
+    broker.run(20)
+    assert next(ms for ms, state in states(broker, widened) if state["cell_voltage_delta"] == 0.02) - widened < 6000
+
+
+def test_cells_that_play_by_a_millivolt_or_two_cost_no_row():
+    broker = Broker("drift=0,cells=8", interval_ms=2000, slow_ms=4000).connect().run(12)
+    dice, begun = Random(5), broker.wire.us / 1000
+    for _ in range(60):
+        broker.wire.set("cell_mv", "+".join(f"{n}:{3300 + dice.randint(-1, 1)}" for n in range(1, 9)))
+        broker.run(1)
+    cells = [tuple(state[f"cell_{n}_voltage"] for n in range(1, 9)) for _, state in states(broker, begun + 5000)]
+    assert sum(after != before for before, after in pairwise(cells)) <= 1
+
+
+def test_balancing_is_told_at_the_pace_of_a_main_reading_with_its_cells():
+    broker = Broker("drift=0,cells=16", interval_ms=5000, slow_ms=60000).connect().run(13)
+    begun = broker.wire.us / 1000
+    broker.wire.set("balancing", "4+14")
+    broker.run(12)
+    ms, state = next((ms, state) for ms, state in states(broker, begun) if state["balancing"] == "ON")
+    assert ms - begun < 8000
+    assert [n for n in range(1, 17) if state[f"cell_{n}_balancing"] == "ON"] == [4, 14]
+
+
+def test_the_extremes_are_of_the_cells_that_are_known_even_if_the_bms_does_not_name_them():
+    state = json.loads(connected("drift=0,mute=0x91+0x92", 20).texts(STATE)[-1])
+    assert state["max_cell_voltage"] == max(state[f"cell_{n}_voltage"] for n in range(1, 17))
+    assert state["cell_voltage_delta"] is not None and state["max_temperature"] == 22
+
+
+def test_where_no_cell_is_known_the_bms_names_the_extremes():
+    told, alone = (json.loads(connected(options, 40).texts(STATE)[-1]) for options in ("drift=0", "drift=0,mute=0x94"))
+    assert alone.get("cell_1_voltage") is None and alone["max_cell_voltage"] is not None
+    keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell", "cell_voltage_delta")
+    assert [alone[key] for key in keys] == [told[key] for key in keys]
+
+
+def test_the_number_of_cells_changes_with_the_cells():
+    broker = Broker("drift=0,cells=8", interval_ms=5000, slow_ms=60000).connect().run(12)
+    broker.wire.set("cells", 4)
+    while broker.wire.pack.layout["cell_count"] == 8:
+        broker.run(0.1)
+    broker.run(0.5)
+    state = json.loads(broker.texts(STATE)[-1])
+    assert state["cell_count"] == 4 and state["max_voltage_cell"] <= 4 and state["cell_8_voltage"] is None
+
+
+# what has a meaning of its own
+
+
+@pytest.mark.parametrize("last", [-0.2, 0.2, 0.1])
+def test_a_current_that_ends_is_told_as_zero_with_its_power(last):
+    broker = Broker("drift=0,current=-5", interval_ms=2000, slow_ms=60000).connect().run(12)
+    broker.wire.set("current", last)
+    broker.run(5)
+    ended = broker.wire.us / 1000
+    broker.wire.set("current", 0)
+    broker.run(5)
+    state = json.loads(broker.texts(STATE)[-1])
+    assert (state["current"], state["power"], state["mode"]) == (0.0, 0.0, "idle")
+    # nor does anything contradict the mode meanwhile, but for the moment between two answers
+    wrong = [ms for ms, state in states(broker, ended) if state["mode"] == "idle" and state["current"]]
+    assert not wrong or wrong[-1] - ended < 1000
+
+
+@pytest.mark.parametrize("options", [(99.4, 100), (0.8, 0)])
+def test_full_and_empty_are_told_however_wide_the_dead_band(options):
+    near, end = options
+    broker = connected(f"drift=0,current=0,soc={near}", 12, band_percent=1000)
+    broker.wire.set("soc", end)
+    broker.run(5)
+    assert json.loads(broker.texts(STATE)[-1])["soc"] == end
+
+
+def test_remaining_capacity_is_told_with_the_state_of_charge():
+    broker = connected("drift=0,current=0,soc=57.3", 12)
+    broker.wire.set("soc", 57.2)
+    broker.run(5)
+    state = json.loads(broker.texts(STATE)[-1])
+    assert (state["soc"], state["remaining_capacity"]) == (57.2, 160.16)
+
+
+@pytest.mark.parametrize("cells_interval", [10000, 60000])
+@pytest.mark.parametrize("at", [0.5, 3, 7])
+def test_on_a_quiet_battery_a_cell_is_told_within_its_interval(cells_interval, at):
+    broker = Broker("drift=0,current=0,cells=3,cell_mv=1:3300+2:3320+3:3350", interval_ms=5000, slow_ms=cells_interval)
+    broker.connect().run(70 + at)
+    changed = broker.wire.us / 1000
+    broker.wire.set("cell_mv", "1:3300+2:3332+3:3350")
+    broker.run(80)
+    told = next(ms for ms, state in states(broker, changed) if state["cell_2_voltage"] == 3.332)
+    assert told - changed < cells_interval + 6000
+
+
+def test_cells_may_be_told_more_often_than_the_pack():
+    broker = Broker("drift=0,current=0,cells=3,cell_mv=1:3300+2:3320+3:3350", interval_ms=60000, slow_ms=2000)
+    broker.connect().run(20)
+    changed = broker.wire.us / 1000
+    broker.wire.set("cell_mv", "1:3300+2:3332+3:3350")
+    broker.run(10)
+    assert next(ms for ms, state in states(broker, changed) if state["cell_2_voltage"] == 3.332) - changed < 3000
+
+
+# texts that Home Assistant shows
+
+
+def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
+    """It shows a longer state as unknown. All text entities of both devices, with the longest that their sources can say."""
+    broker = Broker(f"drift=0,alarms={'ff' * 7}")
+    long = "ä" * 700
+    pack = broker.wire.pack
+    broker.publisher = Publisher(
+        "daly/x",
+        Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet")),
+        pack,
+        SimpleNamespace(link=SimpleNamespace(text=long), online=True, complete=True, introduced=True, last_answer=0),
+        lambda now: [(key, long) for key, *_ in BRIDGE_ENTITIES],
+        2000,
+    )
+    for row in READINGS:
+        if row.kind == TEXT and row.derive is None:
+            pack.put(row, 0, "x" * row.size, 0)
+        elif row.kind == BITS:
+            for index in range(row.slots):
+                pack.put(row, index, 255, 0)
+    broker.publisher.begin(0)
+    broker.publisher.report(long)
+    broker.run(10)
+    shown, topics = {}, {}
+    for _, topic, text, _, _ in broker.heard:
+        topics[topic] = text
+    for topic, text in topics.items():
+        if topic.endswith("/config"):
+            message = json.loads(text)
+            for key, entity in message["cmps"].items():
+                if entity["p"] in ("sensor", "binary_sensor") and len(entity) > 1 and "unit_of_meas" not in entity:
+                    said = topics[entity.get("stat_t", message["stat_t"])]
+                    shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
+    texts = {key: text for key, text in shown.items() if isinstance(text, str)}
+    assert {key for _, key in texts} >= {"link", "last_order", "problems", "battery_code", "settings_problems", "last_failure"}
+    assert {key for _, key in texts} >= {"restart_reason", "current_sign", "ip_address", "software_version", "hardware_version"}
+    assert {key: len(text) for key, text in texts.items() if len(text) > 255} == {}
+    assert len(texts["daly_c0ffee_bms1", "link"]) > 200
+
+
+# single values
+
+
+class Watched(Pack):
+    """Counts how often it is looked at."""
+
+    looks = 0
+
+    def at(self, row, index=0):
+        Watched.looks += 1
+        return super().at(row, index)
+
+
+def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
+    monkeypatch.setattr(said, "Pack", Watched)
+    broker = connected("drift=0", 60, each_value=True)
+    looks = []
+    for _ in range(400):
+        before = Watched.looks
+        broker.publisher._each_value(broker.wire.now)
+        looks.append(Watched.looks - before)
+    assert sum(looks) <= 100, "every pass looks at every reading"
+    broker.wire.set("soc", 44)
+    broker.run(8)
+    assert broker.texts("daly/x/bms1/soc")[-1] == "44.0"
+
+
+def test_single_values_say_what_the_state_says():
+    broker = connected("drift=3,cells=4,current=-12", 70, each_value=True)
+    broker.wire.set("silent", 1)
+    broker.run(8)
+    assert {broker.texts(f"daly/x/bms1/{key}")[-1] for key in ("soc", "mode", "problem", "cell_4_voltage")} == {""}
+    broker.wire.set("silent", 0)
+    broker.run(30)
+    state = json.loads(broker.texts(STATE)[-1])
+    broker.run(0.5)
+    for key in ("soc", "mode", "problem", "problems", "cell_count", "balancing", "max_voltage_cell", "chemistry"):
+        assert broker.texts(f"daly/x/bms1/{key}")[-1] == str(state[key]), key
+
+
+def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
+    pack = Pack(4, 3)
+    ours = said.Said(pack, 2000, 2000, 100)
+    many = READING["temperature_{}"]
+    for now, temperatures, named in (
+        (0, (20, None, 5), (20, 1, 5, 3)),
+        (2000, (21, None, 9), (21, 1, 9, 3)),
+        (4000, (1, None, 9), (9, 3, 1, 1)),
+    ):
+        for index, celsius in enumerate(temperatures):
+            pack.put(many, index, celsius, now)
+        for key, raw in zip(
+            ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor"),
+            (20, 1, 5, 3),
+            strict=True,
+        ):
+            pack.put(READING[key], 0, raw, now)  # of some seconds ago
+        ours.take(now)
+        keys = ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor")
+        assert tuple(ours.readings.raw(key) for key in keys) == named
+        assert [ours.readings.at(many, index) for index in range(3)] == list(temperatures)
+
+
+def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
+    pack = Pack(3)
+    ours = said.Said(pack, 2000, 2000, 100)
+    for number, millivolts in ((1, 3300), (3, 3310)):
+        pack.put(READING["cell_{}_voltage"], number - 1, millivolts, 0)
+    keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell")
+    for key, raw in zip(keys, (3350, 3, 400, 2), strict=True):
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)  # cell 3 is known now, and its word is of some seconds ago
+    assert tuple(ours.readings.raw(key) for key in keys) == (3310, 3, 400, 2)
