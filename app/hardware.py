@@ -10,8 +10,6 @@ import microcontroller
 
 from daly.port import RECEIVE_BUFFER_SIZE
 
-from .settings import no_such_pin
-
 OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 
 TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
@@ -124,8 +122,14 @@ def find_pin(settings, key, problems):
     """The board's pin of that name, or None with one more problem that lists the names there are."""
     name = getattr(settings, key)
     pin = getattr(board, name, None)
-    if not isinstance(pin, microcontroller.Pin):
-        names = [n for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)]
-        problems.append(no_such_pin(settings.where(key), name, names))
+    if isinstance(pin, microcontroller.Pin):
+        return pin
+    from .advice import no_such_pin, pin_name
+
+    pins = {n: getattr(board, n) for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)}
+    chip = getattr(microcontroller, "pin", None)
+    found, namesake = pin_name(name, pins, lambda number: getattr(chip, "GPIO" + number, None))
+    if found is None:
+        problems.append(no_such_pin(settings.where(key), name, pins, settings.has(key), namesake))
         return None
-    return pin
+    return pins[found]

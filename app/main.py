@@ -25,7 +25,7 @@ from .keeper import Keeper
 from .loop import Loop
 from .memory import Memory
 from .orders import make_commands
-from .settings import load
+from .settings import forget_advice, load
 from .support import Support
 from .version import VERSION
 from .watch import bounded, feed
@@ -87,6 +87,9 @@ def main():
         jobs.append(("screen", screen.tick))
     for problem in problems:
         print("Settings:", problem)
+    for hint in settings.hints:
+        print("Settings, a hint:", hint)
+    forget_advice()
     loop.run()
 
 

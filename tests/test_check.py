@@ -34,7 +34,7 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
     "a table as in real TOML": (
         "[wifi]\nssid = 'cellar'\n",
         None,
-        [("MQTT_BROKER is missing",), ("line 1", "section", "remove the line")],
+        [("MQTT_BROKER is missing",), ("CIRCUITPY_WIFI_SSID is missing",), ("line 1", "section", "remove the line")],
     ),
     "wrong types and ranges": (
         GOOD + 'OLED = maybe\nMQTT_PORT = 99999\nPUBLISH_INTERVAL = "soon"\nOLED_HEIGHT = 48\n',
