@@ -5,9 +5,9 @@ understood, not the value of a setting that there is not.
 """
 
 from .settings import (
-    _CHIPS,
     BLANKS,
     CHOICE,
+    CONTROLS,
     FOREIGN_PREFIX,
     NUMBER,
     PIN,
@@ -47,7 +47,7 @@ _MEANT = (
     ("CA CERT CAFILE CACERT", "MQTT_CA_FILE"),
     ("HOST HOSTNAME SERVER BROKER ADDRESS ADDR IP URL URI", "MQTT_BROKER"),
     ("INTERVAL", "PUBLISH_INTERVAL"),
-    ("NAME DEVICENAME", "DEVICE_NAME"),
+    ("NAME DEVICENAME NETWORK", "DEVICE_NAME"),
 )
 _WIFI_WORDS = ("WIFI", "WLAN", "AP", "STA", "NETWORK", "NET", "PSK", "PASSPHRASE")
 # Names of our own begin so: what follows them is a mistyped name, as in BMS_HOST_ADRESS, and no other project's
@@ -157,6 +157,9 @@ def on_control(name, controls):
         return f"there is no word for all; write those you want of {every}"
     if name.lower() in ("none", "nothing", "false", "no", "off"):
         return 'nothing is allowed by ""; write ALLOW_CONTROL = ""'
+    for control in controls:
+        if control.startswith(name.lower().replace("-", "_")):
+            return f"{cut(name)} cannot be controlled; did you mean {control}"
     best = _nearest(name.replace("-", "_"), controls)
     near = _distance(name.lower().replace("-", "_"), best) <= min(3, len(name) // 3)
     return f"{cut(name)} cannot be controlled; " + (f"did you mean {best}" if near else f"remove it; there are {every}")
@@ -178,8 +181,11 @@ def _distance(a, b):
     return row[-1]
 
 
-def on_missing(key):
+def on_missing(key, text):
     """What must stand in the file, and does not."""
+    line = _commented(text, key)
+    if line:
+        return f"{key} is missing: line {line} is still a comment, remove its #."
     if key == "MQTT_BROKER":
         return 'MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".'
     return f'{key} is missing: without it there is no Wi-Fi; write its name, as {key} = "my network".'
@@ -197,24 +203,36 @@ def on_line(line, known):
         at = line.find(sign)
         end = at if 0 <= at < end else end
     name, told = line[:end], end < len(line)
-    words = "".join([char if char.isalpha() or "0" <= char <= "9" or char in "_-" else " " for char in name]).split()
+    words = "".join([char if _is_in_word(char) else " " for char in name]).split()
     # as `export KEY`, `MQTT BROKER`, `const char* KEY`; or `KEY "value"`, where only the first word is looked at
-    for word in (["_".join(words)] + words[-1:]) if told else words[:1]:  # noqa: RUF005 - no star within [] on a board
+    candidates = (["_".join(words)] + words[-1:]) if told else words[:1]
+    for word in candidates:
         key = word.upper().replace("-", "_")
         if key in known:
             if [char for char in name if char > "~"]:
-                return key, f"{key}: a sign on this line only looks like a space or a letter; type the line anew"
-            return key, f'{key}: this line is not understood; write {key} = value, and a text as {key} = "text"'
+                return (
+                    key,
+                    f"{key}: a sign on this line only looks like a space or a letter; type the line anew{_meanwhile(key)}",
+                )
+            return key, f"{key}: this line is not understood; write {key} = value, a text in double quotes{_meanwhile(key)}"
+    for word in candidates if told else ():
         advice = on_name(word, known)
-        if told and advice != "remove it":
+        if advice != "remove it":
             return "", f"this line is not understood, nor is its name a setting; {advice}? Write it as KEY = value"
     return "", "this line is not understood; write KEY = value"
+
+
+def _is_in_word(char):
+    """Letters, digits, and letters of other alphabets that look like them."""
+    return (
+        "A" <= char <= "Z" or "a" <= char <= "z" or "0" <= char <= "9" or char in "_-" or (char > "~" and not _is_blank(char))
+    )
 
 
 def on_text(key, rest):
     """What is wrong with a text that begins with a quotation mark and is none."""
     levels = f", and a topic has none: {_LEVELS}" if key in TOPICS and "\\" in rest else ""
-    return f'{cut(key)}: {_text_trouble(rest)}{levels}; write {cut(key)} = "text"'
+    return f'{cut(key)}: {_text_trouble(rest)}{levels}; write {cut(key)} = "text"{_meanwhile(key)}'
 
 
 def _text_trouble(rest):
@@ -242,9 +260,9 @@ def _text_trouble(rest):
             return "the text has one quotation mark before it and one behind it, no more"
         return 'a quotation mark within a text has a backslash before it (\\")'
     if _has_blank(after[:1]):
-        return "behind the text is a sign that only looks like a space; remove it"
+        return "behind the text is a sign that only looks like a space"
     if after:
-        return "something stands behind the text; remove it"
+        return "something that is no comment stands behind the text"
     return _BACKSLASH
 
 
@@ -270,21 +288,27 @@ def _meanwhile(key):
 def _mistake(setting, entry, shown):
     key, value, written = setting.key, entry.value, entry.written
     is_text = setting.kind in (TEXT, SECRET, PIN) or (setting.kind == CHOICE and isinstance(setting.default, str))
+    if written[:1] == "=" or written[-1:] in (",", ";"):
+        plain = f'{key} = "text"' if is_text else f"{key} = {written.strip(',;=' + BLANKS)}"
+        return f"; there is a {written[0] if written[0] == '=' else written[-1]} too many, write " + plain
     if written[:1] in _QUOTES:
         plain = f'{key} = "text"' if is_text else f"{key} = {setting.default}"
         return f"; {written[0]} is no quotation mark here, write {plain} with double quotes" if is_text else f"; write {plain}"
     if is_text and not isinstance(value, str):
-        if key == "ALLOW_CONTROL" and written[:1] == "[":
-            return '; write the names in one text, as ALLOW_CONTROL = "soc, restart_bms"'
+        if key == "ALLOW_CONTROL":
+            names = written.replace(",", " ").split()
+            known = names and not [name for name in names if name not in CONTROLS]
+            return f'; write the names, one by one, in double quotes, as {key} = "{written if known else "soc, restart_bms"}"'
         example = _in_quotes(setting, written) if shown != "this value" and not _odd(written) else "text"
-        pin = " names a pin as on the board, and" if setting.kind == PIN else ""
-        return f';{pin} a text stands in double quotes, write {key} = "{example}"'
+        what = "a pin is named as on the board," if setting.kind == PIN else "a text stands"
+        return f'; {what} in double quotes, write {key} = "{example}"'
     if isinstance(value, str) and has_control(value):
         remedy = _LEVELS if key in TOPICS else _BACKSLASH
         return f": there is a control character in it, as \\t is a tab and \\b a backspace; {remedy}"
     if key in _HEXADECIMAL:
         return _hexadecimal(setting, entry)
-    return f"; write {_wanted(setting)}"
+    signs = " with the digits 0 to 9 alone" if setting.kind == NUMBER and [char for char in written if char > "~"] else ""
+    return f"; write {_wanted(setting)}{signs}"
 
 
 def _odd(text):
@@ -322,12 +346,13 @@ def _wanted(setting):
     if setting.kind == SWITCH:
         return "true or false"
     if setting.kind == NUMBER:
-        return f"a whole number from {setting.low} to {setting.high}, of plain digits"
+        return f"a whole number from {setting.low} to {setting.high}"
     if setting.key == "UART_BAUD_RATE":
         return "9600, as nearly every BMS has; some can be set to 19200, 38400, 57600 or 115200"
+    if setting.key == "OLED_TYPE":
+        return '"SSD1306", also for an SSD1309 or SSD1315, or "SH1106"; no other chip is known'
     if setting.kind == CHOICE:
-        words = " or ".join([f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in setting.low])
-        return words + (f" ({', '.join([name for name, _ in _CHIPS])} are such)" if setting.key == "OLED_TYPE" else "")
+        return " or ".join([f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in setting.low])
     if setting.kind == PIN:
         return f'the name of a pin as on the board, as {setting.key} = "{setting.default or "IO17"}"'
     if setting.key == "CIRCUITPY_WIFI_PASSWORD":
@@ -391,6 +416,9 @@ def _misspelt(address):
             zeros = [part for part in parts if part[0] == "0" and part != "0"]
             return ": the numbers of an IP address do not begin with 0; remove the zeros" if zeros else None
         return f": an IP address is four numbers up to 255 with dots; write it as {dots if good else '192.168.1.10'}"
+    parts = address.split(".")
+    if len(parts) == 4 and parts[0] and not "".join(parts[:3]).strip("0123456789"):
+        return f": an IP address is four numbers up to 255 with dots, and {parts[3]} is none; correct it"
     for char in address.lower():
         if not ("a" <= char <= "z" or "0" <= char <= "9" or char in ".-_"):
             return ": an address has only letters a to z, digits, dots and hyphens; an IP address is surest"
@@ -422,6 +450,8 @@ def on_spelling(where, setting, entry, value):
         hints.append(
             f"{where}: nearly every screen has 0x3C, some 0x3D; {cut(raw)} is {value:#04x}; correct it if it is not meant."
         )
+    if setting.key == "UTC_OFFSET_MINUTES" and 0 < abs(value) <= 14:
+        hints.append(f"{where} is in minutes; if {value} hours are meant, write {60 * value}.")
     if setting.key == "BMS_HOST_ADDRESS" and value in (20, 40, 80):
         hints.append(f"{where}: {value} is {value:#04x}; if 0x{value} is meant, write 0x{value}.")
     return hints
@@ -437,14 +467,16 @@ def hints(settings, text):
         found.append(f"{where('MQTT_PORT')}: 1883 is the port without encryption; with MQTT_TLS it usually is 8883.")
     elif port in _WEB_PORTS:
         usual = 8883 if tls else 1883
-        found.append(f"{where('MQTT_PORT')}: {port} usually is a port for web pages or WebSockets; for MQTT write {usual}.")
+        found.append(
+            f"{where('MQTT_PORT')}: {port} usually is a port for web pages or WebSockets; for MQTT write MQTT_PORT = {usual}."
+        )
     if settings.MQTT_BROKER in ("localhost", "127.0.0.1", "0.0.0.0"):
         found.append(f"{where('MQTT_BROKER')} would be the board itself; write the address of the broker.")
     if settings.has("CIRCUITPY_WIFI_SSID") and not settings.has("CIRCUITPY_WIFI_PASSWORD"):
         found.append("CIRCUITPY_WIFI_PASSWORD is missing: only a Wi-Fi without a password can be joined; write it.")
     name, password = "MQTT_USERNAME", "MQTT_PASSWORD"
     for given, missing in ((name, password), (password, name)):
-        if getattr(settings, given) and not settings.has(missing):
+        if getattr(settings, given) and not getattr(settings, missing) and missing not in " ".join(settings.problems):
             line = _commented(text, missing)
             remedy = (
                 f"line {line} is still a comment: remove its #" if line else f"write both, or none of {name} and {password}"
@@ -490,7 +522,7 @@ def pin_name(name, pins, of_number):
     same = [other for other in sorted(pins) if other.lower() == name.lower()]
     if len(same) == 1:
         return same[0], None
-    number = name.upper().replace("GPIO", "").replace("IO", "").strip("_ ")
+    number = name.split(".")[-1].upper().replace("GPIO", "").replace("IO", "").strip("_ ")
     if not number or [char for char in number if char not in "0123456789"]:
         return None, None
     number = str(int(number))

@@ -150,7 +150,7 @@ class Settings:
         said = " ".join(self.problems)
         for key in ("MQTT_BROKER", "CIRCUITPY_WIFI_SSID"):
             if not getattr(self, key) and key not in said:
-                self.problems.append(advice.on_missing(key))
+                self.problems.append(advice.on_missing(key, text))
         self._compare_pins()
         self.hints += advice.hints(self, text)
 
@@ -203,11 +203,11 @@ def load(path=FILE):
     try:
         with open(path, "rb") as file:
             data = file.read()
-        text, problems = _decoded(data)
+        text, problems = _decoded(data.rstrip(b"\0"))  # what a power cut leaves
     except OSError:
         text, problems = "", [f"{FILE} is missing: copy it to the drive and edit it."]
     if not text.strip():
-        problems = _misnamed(path) or problems
+        problems = _misnamed(path) or problems or [f"{FILE} is empty: copy it to the drive and edit it."]
     settings = Settings(text)
     settings.problems[:0] = problems
     return settings
@@ -223,8 +223,9 @@ def forget_advice():
 
 def _misnamed(path):
     """A problem in a list where a file lies beside the one that is missing or empty and has nearly its name."""
+    folder = path[: -len(FILE)]
     try:
-        names = os.listdir(path[: -len(FILE)] or ".") if path.endswith(FILE) else []
+        names = os.listdir(folder) if folder else os.listdir()
     except OSError:
         names = []
     for name in names:
@@ -235,7 +236,7 @@ def _misnamed(path):
 
 def _decoded(data):
     """(text, problems). What is not UTF-8 becomes a sign of its own, so that the lines are read and keep their numbers."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(data) > 1 and 0 in data[:2] and data[:2] != b"\0\0"):
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
         return str(_from_utf_16(data), "utf-8"), [f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."]
     try:
         return str(data, "utf-8"), []
