@@ -35,6 +35,7 @@ def main():
     """Start everything that can be started, say what cannot, and run for ever."""
     print("Daly MQTT bridge", VERSION)
     settings = load()
+    forget_advice()  # a wrong pin may bring it back
     problems = settings.problems
     identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity

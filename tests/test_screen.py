@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
+from app.advice import no_such_pin
 from app.hardware import make_screen
-from app.settings import Settings, no_such_pin
+from app.settings import Settings
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306

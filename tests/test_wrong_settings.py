@@ -413,3 +413,53 @@ load(name)
         assert result.returncode == 0, result.stdout[-300:] + result.stderr
         outputs.append(result.stdout.splitlines())
     assert outputs[0] == outputs[1] and outputs[0][-2:] == ["[]", "False"] and len(outputs[0]) > 200
+
+
+# on the board
+
+
+@pytest.mark.parametrize(("tx", "rx"), [("IO17", "IO18"), ("io17", "Gpio18"), ("GPIO17", "18"), ("board.IO17", "io18")])
+def test_a_pin_may_be_written_as_people_write_it(tx, rx):
+    from app.hardware import make_uart
+    from app.settings import Settings
+
+    problems = []
+    uart = make_uart(Settings(GOOD + f'UART_TX = "{tx}"\nUART_RX = "{rx}"\n'), problems)
+    assert uart is not None and problems == []
+    uart.deinit()
+
+
+def test_a_pin_in_use_and_one_that_there_is_not_are_told_in_our_words():
+    from app.hardware import make_uart, make_waker
+    from app.settings import Settings
+
+    problems = []
+    uart = make_uart(Settings(GOOD + 'UART_TX = "IO17"\nUART_RX = "IO18"\n'), problems)
+    assert make_waker(Settings(GOOD + 'WAKE_PIN = "io17"\n'), None, problems) is None
+    assert make_uart(Settings(GOOD + 'UART_TX = "IO18"\nUART_RX = "IO5"\n'), problems) is None
+    assert make_uart(Settings(GOOD + 'UART_TX = "IO30"\nUART_RX = "IO5"\n'), problems) is None
+    uart.deinit()
+    assert "line 4: WAKE_PIN: io17 is in use; choose a free pin" in problems[0]
+    assert "line 4: UART_TX IO18, UART_RX IO5: one of them is in use" in problems[1]
+    assert "line 4: UART_TX: this board has no pin IO30; it has IO0" in problems[2] or "it has RX, TX" in problems[2]
+
+
+@pytest.mark.parametrize(
+    ("pins", "name", "found", "namesake"),
+    [
+        ({"D17": 17, "A1": 17}, "IO17", "D17", None),
+        ({"GP17": 17}, "gpio_17", "GP17", None),
+        ({"D5": 6, "A5": 6}, "GPIO6", None, "A5"),  # the board's 6 is another pin
+        ({"D6": 43, "IO6": 6}, "6", None, "IO6"),
+        ({"D6": 43}, "6", None, None),
+        ({"Tx": 1, "TX_": 2}, "TX", "Tx", None),
+        ({"tx": 1, "Tx": 2}, "TX", None, None),
+        ({"IO17": 17}, "17a", None, None),
+        ({"IO17": 17}, "D17", None, None),
+        ({"IO7": 7}, "GPIO07", "IO7", None),
+    ],
+)
+def test_no_pin_is_guessed_where_it_might_be_another(pins, name, found, namesake):
+    from app.advice import pin_name
+
+    assert pin_name(name, pins, int) == (found, namesake)

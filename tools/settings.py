@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from app.advice import on_name
 from app.settings import FOREIGN_PREFIX, SETTINGS, parse
 from tools import bundle
 
@@ -17,10 +18,10 @@ def bring(drive, template: bytes) -> list[str]:
         drive.write(bundle.SETTINGS, template)
         return ["settings.toml is new: edit it on the drive, at least Wi-Fi and broker."]
     try:
-        text = there.decode("utf-8")
+        text = there.decode("utf-8-sig")
     except UnicodeDecodeError:
         return ["settings.toml is not UTF-8 text, so it was left as it is: save it as UTF-8."]
-    sentences = [f"settings.toml: {key} is no setting any more, or never was; remove it." for key in obsolete(text)]
+    sentences = [f"settings.toml: {_instead(key)}." for key in obsolete(text)]
     added = new_settings(text, template.decode())
     if added:
         end = "\r\n" if "\r\n" in text else "\n"
@@ -28,6 +29,13 @@ def bring(drive, template: bytes) -> list[str]:
         _append(drive, there, text, end + f"# New in {bundle.version()}, as comments, with their defaults:" + end + lines, end)
         sentences.append(f"settings.toml: new settings stand at its end, as comments: {', '.join(added)}.")
     return sentences
+
+
+def _instead(key: str) -> str:
+    advice = on_name(key, [setting.key for setting in SETTINGS])
+    if advice == "remove it":
+        return f"{key} is no setting any more, or never was; remove it"
+    return f"{key} is not a setting; {advice}"
 
 
 def _append(drive, there: bytes, text: str, lines: str, end: str) -> None:
