@@ -10,8 +10,6 @@ import microcontroller
 
 from daly.port import RECEIVE_BUFFER_SIZE
 
-from .settings import no_such_pin
-
 OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 
 TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
@@ -25,8 +23,9 @@ def make_uart(settings, problems):
         return None
     try:
         return busio.UART(tx, rx, baudrate=settings.UART_BAUD_RATE, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
-    except (ValueError, RuntimeError) as error:
-        problems.append(f"UART_TX {settings.UART_TX}, UART_RX {settings.UART_RX}: {error}; choose two free pins.")
+    except (ValueError, RuntimeError):
+        pins = f"{settings.where('UART_TX')} {settings.UART_TX}, UART_RX {settings.UART_RX}"
+        problems.append(f"{pins}: one of them is in use or can be no UART; choose two free pins.")
         return None
 
 
@@ -48,10 +47,9 @@ def make_ssl_context(settings, problems):
         try:
             with open(settings.MQTT_CA_FILE, encoding="ascii") as file:
                 context.load_verify_locations(cadata=certificates(file.read()))
-        except (OSError, ValueError) as error:
-            problems.append(
-                f"MQTT_CA_FILE: {settings.MQTT_CA_FILE} is no certificate in PEM form ({error}); copy it to the drive."
-            )
+        except (OSError, ValueError):
+            place = f"{settings.where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE}"
+            problems.append(f"{place} is no certificate in PEM form, or is not on the drive; copy it there.")
             return None
     return context
 
@@ -75,8 +73,8 @@ def make_waker(settings, poller, problems):
         return None
     try:
         output = digitalio.DigitalInOut(pin)
-    except ValueError as error:
-        problems.append(f"WAKE_PIN {settings.WAKE_PIN}: {error}; choose a free pin.")
+    except ValueError:
+        problems.append(f"{settings.where('WAKE_PIN')}: {settings.WAKE_PIN} is in use; choose a free pin.")
         return None
     output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
     from daly.wake import Waker  # only who wants it need have it
@@ -124,8 +122,14 @@ def find_pin(settings, key, problems):
     """The board's pin of that name, or None with one more problem that lists the names there are."""
     name = getattr(settings, key)
     pin = getattr(board, name, None)
-    if not isinstance(pin, microcontroller.Pin):
-        names = [n for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)]
-        problems.append(no_such_pin(settings.where(key), name, names))
+    if isinstance(pin, microcontroller.Pin):
+        return pin
+    from .advice import no_such_pin, pin_name
+
+    pins = {n: getattr(board, n) for n in dir(board) if isinstance(getattr(board, n), microcontroller.Pin)}
+    chip = getattr(microcontroller, "pin", None)
+    found, namesake = pin_name(name, pins, lambda number: getattr(chip, "GPIO" + number, None))
+    if found is None:
+        problems.append(no_such_pin(settings.where(key), name, pins, settings.has(key), namesake))
         return None
-    return pin
+    return pins[found]

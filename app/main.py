@@ -26,7 +26,7 @@ from .keeper import Keeper
 from .loop import Loop
 from .memory import Memory
 from .orders import make_commands
-from .settings import load
+from .settings import forget_advice, load
 from .support import Support
 from .version import VERSION
 from .watch import bounded, feed
@@ -36,6 +36,7 @@ def main():
     """Start everything that can be started, say what cannot, and run for ever."""
     print("Daly MQTT bridge", VERSION)
     settings = load()
+    forget_advice()  # a wrong pin may bring it back
     problems = settings.problems
     identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
@@ -95,6 +96,9 @@ def main():
         jobs.append(("screen", screen.tick))
     for problem in problems:
         print("Settings:", problem)
+    for hint in settings.hints:
+        print("Settings, a hint:", hint)
+    forget_advice()
     loop.run()
 
 

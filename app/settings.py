@@ -1,9 +1,12 @@
 """Reads settings.toml once and checks it: every mistake becomes a sentence with line, key, value and remedy.
 
 The file is read here rather than by os.getenv, which differs between CircuitPython 9 and 10 (bare `true` raises up to
-10.1) and knows neither line numbers nor unknown keys. Understood is what CircuitPython's own reader understands.
+10.1) and knows neither line numbers nor unknown keys. Understood is what CircuitPython's own reader understands. The words
+for what is wrong are in advice.py, which a board has in its memory only while it reads.
 """
 
+import os
+import sys
 from collections import namedtuple
 
 FILE = "settings.toml"
@@ -16,7 +19,7 @@ SECRET = 4
 CHOICE = 5
 
 Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))
-# low and high limit a number, or the length of a text; low of a CHOICE are its words or numbers
+# low and high limit a number, or the length of a text in bytes; low of a CHOICE are its words or numbers
 
 
 def _text(key, default="", low=0, high=255):
@@ -54,7 +57,7 @@ SETTINGS = (
     _number("UTC_OFFSET_MINUTES", 0, -720, 840),
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
-    _number("UART_BAUD_RATE", 9600, 300, 115200),
+    _choice("UART_BAUD_RATE", 9600, (9600, 19200, 38400, 57600, 115200)),
     _number("BMS_HOST_ADDRESS", 0, 0, 0xFF),
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),
@@ -85,22 +88,32 @@ SETTINGS = (
     _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
 CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
-# CircuitPython's own keys, which we neither read nor doubt; only for those we need a mistyped one is told
-FOREIGN_PREFIX = "CIRCUITPY_"
-_NEEDED_OF_THOSE = ("CIRCUITPY_WIFI_SSID", "CIRCUITPY_WIFI_PASSWORD", "CIRCUITPY_WEB_API_PASSWORD")
-_TOPICS = ("MQTT_BASE_TOPIC", "MQTT_DISCOVERY_PREFIX", "MQTT_BIRTH_TOPIC")
+FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
+# What is taken instead where the file's value cannot be used and the default might do harm
+_SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
+_COUNTED_IN_LETTERS = ("DEVICE_NAME",)  # Home Assistant counts letters, everything else bytes
+# The chips on modules are often not those that were ordered; these speak the same language (capitals, first letters)
+_CHIPS = (("SSD1306", "SSD1306"), ("SSD1309", "SSD1306"), ("SSD1315", "SSD1306"), ("SH1106", "SH1106"))
 
-# one line of the file: str, int or bool as understood (None: a bare word that is neither), the line number, as written
+# One line of the file: str, int or bool as understood (None: a bare word that is neither), the line number, and how it is
+# written; None where a sentence on the line has been made already
 Entry = namedtuple("Entry", ("value", "line", "written"))
 
+BLANKS = " \t\r\v\f"  # not what else str.strip() takes for blank on a PC, but not on a board
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
 _CODEPOINTS = {"u": 4, "U": 8}  # hexadecimal digits behind \\u and \\U
+_SWITCHES = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+_NO_UTF_8 = "\ufffd"  # stands for a byte that is no text
 
 
 class Settings:
-    """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file."""
+    """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
+    `hints`: what is not wrong, but is unlikely to be meant.
+    """
+
+    CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
     MQTT_PORT: int
     MQTT_TLS: bool
@@ -108,42 +121,73 @@ class Settings:
     OLED: bool
     OLED_TYPE: str
     OLED_HEIGHT: int
+    WAKE_PIN: str
 
     def __init__(self, text):
+        from . import advice
+
         entries, self.problems = parse(text)
+        self.hints: list = []
         self._lines = {key: entries[key].line for key in entries}
         known = [setting.key for setting in SETTINGS]
         for key in entries:
-            if key not in known and (not key.startswith(FOREIGN_PREFIX) or _is_mistyped(key)):
-                self.problems.append(f"{FILE} line {entries[key].line}: {key} is not a setting; {_advice(key, known)}.")
+            unknown = None if key in known else advice.on_key(key, known)
+            if unknown:
+                self.problems.append(f"{FILE} line {entries[key].line}: {unknown}.")
+        wrong = []
         for setting in SETTINGS:
-            setattr(self, setting.key, self._value(setting, entries.get(setting.key)))
+            value = self._value(setting, entries.get(setting.key), advice)
+            if value is None:
+                wrong.append(setting.key)
+                value = _SAFER.get(setting.key, setting.default)
+            setattr(self, setting.key, value)
+        if [key for key in wrong if key.startswith("WAKE_")]:
+            self.WAKE_PIN = ""  # to wake by wrong limits can discharge a battery to death
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
-        self.allowed = self.ALLOW_CONTROL.replace(",", " ").split()
-        for name in self.allowed:
-            if name not in CONTROLS:
-                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {name} cannot be controlled; {_advice(name, CONTROLS)}.")
-        if not self.MQTT_BROKER and "MQTT_BROKER" not in " ".join(self.problems):
-            self.problems.append('MQTT_BROKER is missing: write the address of your broker, as MQTT_BROKER = "192.168.1.10".')
+        self.allowed: list = []
+        self._allow(advice)
+        said = " ".join(self.problems)
+        for key in ("MQTT_BROKER", "CIRCUITPY_WIFI_SSID"):
+            if not getattr(self, key) and key not in said:
+                self.problems.append(advice.on_missing(key, text))
         self._compare_pins()
+        self.hints += advice.hints(self, text)
 
     def where(self, key):
         """How a sentence about a setting begins: its line, if it stands in the file, and its key."""
         return f"{FILE} line {self._lines[key]}: {key}" if key in self._lines else key
 
-    def _value(self, setting, entry):
+    def has(self, key):
+        """Whether the file says something on it."""
+        return key in self._lines
+
+    def _value(self, setting, entry, advice):
+        """The value to use, or None with one more problem."""
         if entry is None:
             return setting.default
-        value = _convert(setting, entry.value)
-        objection = _objection(setting.key, value) if value else None
+        if entry.written is None:
+            return None
+        value = _convert(setting, entry)
+        objection = advice.objection(setting.key, value) if value else None
         if value is not None and objection is None:
+            self.hints += advice.on_spelling(self.where(setting.key), setting, entry, value)
             return value
-        shown = "this value" if _may_hold_secret(setting, entry) else entry.written
-        remedy = objection or f"; write {_wanted(setting)}"
-        self.problems.append(f"{self.where(setting.key)} cannot be {shown}{remedy}.")
-        return setting.default
+        tail = advice.on_value(setting, entry, objection)
+        self.problems.append(f"{self.where(setting.key)} {tail}.")
+        return None
+
+    def _allow(self, advice):
+        """What of ALLOW_CONTROL there is."""
+        names = self.ALLOW_CONTROL
+        for separator in ",;|/":
+            names = names.replace(separator, " ")
+        for name in names.split():
+            if name not in CONTROLS:
+                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, CONTROLS)}.")
+            elif name not in self.allowed:
+                self.allowed.append(name)
 
     def _compare_pins(self):
         users: dict = {}
@@ -155,12 +199,6 @@ class Settings:
                 users[pin] = setting.key
 
 
-def no_such_pin(where, name, names):
-    """The sentence on a pin that the board does not have; `names`: those it has."""
-    names = sorted(names, key=lambda pin: (len(pin), pin))  # IO2 before IO10
-    return f"{where}: this board has no pin {name}; it has {', '.join(names)}."
-
-
 _FIRST_TIME = f"open settings.example.toml, write your Wi-Fi and broker, save it as {FILE}."
 
 
@@ -168,72 +206,121 @@ def load(path=FILE):
     """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
-            text, problems = _decoded(file.read())
-        if not problems and not text.strip("\ufeff\0 \t\r\n"):  # CircuitPython makes an empty one on a new drive
-            text, problems = "", [f"{FILE} is empty: {_FIRST_TIME}"]
+            data = file.read()
+        text, problems = _decoded(data.rstrip(b"\0"))  # what a power cut leaves
     except OSError:
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
+    if not text.strip("\ufeff \t\r\n"):  # CircuitPython makes an empty one on a new drive
+        problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
     settings = Settings(text)
     settings.problems[:0] = problems
     return settings
 
 
+def forget_advice():
+    """Give the memory of advice.py back, once everything is said; it would be loaded anew."""
+    name = __name__.replace("settings", "advice")
+    if name in sys.modules:
+        del sys.modules[name]
+        delattr(sys.modules[name.split(".")[0]], "advice")
+
+
+def _misnamed(path):
+    """A problem in a list where a file lies beside the one that is missing or empty and has nearly its name."""
+    folder = path[: -len(FILE)]
+    try:
+        names = os.listdir(folder) if folder else os.listdir()
+    except OSError:
+        names = []
+    for name in names:
+        if name != FILE and name.lower().replace(" ", "").startswith("settings"):
+            return [f"{FILE} is missing or empty, but there is {name}: rename it to {FILE}."]
+    return []
+
+
 def _decoded(data):
-    """(text, problems). A line that is not UTF-8 is left empty, so that the others are read and keep their numbers."""
+    """(text, problems). What is not UTF-8 becomes a sign of its own, so that the lines are read and keep their numbers."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
+        return str(_from_utf_16(data), "utf-8"), [f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."]
     try:
         return str(data, "utf-8"), []
     except UnicodeError:
-        lines = []
-        wrong = []
-        for line in data.split(b"\n"):
-            try:
-                lines.append(str(line, "utf-8"))
-            except UnicodeError:
-                lines.append("")
-                wrong.append(str(len(lines)))
-        more = ", ..." if len(wrong) > 5 else ""
-        where = f"{FILE} line {', '.join(wrong[:5])}{more}"
-        return "\n".join(lines), [f"{where}: this is not UTF-8 text, and is not read; save the file as UTF-8."]
+        return "\n".join([_readable(line) for line in data.split(b"\n")]), []
+
+
+def _from_utf_16(data):
+    out = bytearray()
+    first = 0 if data[0] in (0, 0xFE) else 1  # where the high bytes are
+    for at in range(2 if data[0] > 0xFD else 0, len(data) - 1, 2):
+        unit = data[at + first] << 8 | data[at + 1 - first]
+        out.extend((_NO_UTF_8 if 0xD800 <= unit < 0xE000 else chr(unit)).encode())
+    return out
+
+
+def _readable(line):
+    try:
+        return str(line, "utf-8")
+    except UnicodeError:
+        return "".join([chr(byte) if byte < 0x80 else _NO_UTF_8 for byte in line])
 
 
 def parse(text):
     """({key: Entry}, problems)."""
     entries: dict = {}
-    problems = []
+    problems: list = []
+    unreadable: list = []
     if text.startswith("\ufeff"):
         problems.append(f"{FILE} line 1: the file begins with a byte order mark; save it as UTF-8 without BOM.")
         text = text[1:]
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.strip()
+    text = text.replace("\r\n", "\n").replace("\r\n", "\n")
+    if "\r" in text:
+        problems.append(f"{FILE}: its lines end as on an old Mac (CR); save it with line ends LF or CRLF.")
+    for number, line in enumerate(text.replace("\r", "\n").split("\n"), 1):
+        line = line.strip(BLANKS)
         if line.startswith("["):
             problems.append(f"{FILE} line {number}: this begins a section, and what follows is not read; remove the line.")
             break
         if line and not line.startswith("#"):
             problem = _parse_line(line, number, entries)
-            if problem:
+            if problem == _NO_UTF_8:
+                unreadable.append(str(number))
+            elif problem:
                 problems.append(f"{FILE} line {number}: {problem}.")
+    if unreadable:
+        more = ", ..." if len(unreadable) > 5 else ""
+        where = f"{FILE} line {', '.join(unreadable[:5])}{more}"
+        problems.insert(0, f"{where}: this is not UTF-8 text, and is not read; save the file as UTF-8.")
     return entries, problems
 
 
 def _parse_line(line, number, entries):
     """Add one `KEY = value` to the entries; returns what is wrong with it, or None."""
+    from . import advice
+
     equals = line.find("=")
-    key = line[:equals].strip()
+    key = line[:equals].strip(BLANKS)
     if equals < 0 or not _is_key(key):
-        return "this line is not understood; write KEY = value"  # it is not repeated: it may hold a password
+        key, problem = advice.on_line(line, [setting.key for setting in SETTINGS])
+        if key and key not in entries:
+            entries[key] = Entry(None, number, None)
+        return _NO_UTF_8 if _NO_UTF_8 in line else problem
     if key in entries:
-        return f"{key} stands here for the second time, and line {entries[key].line} counts; remove one of them"
-    rest = line[equals + 1 :].strip()
+        return f"{advice.cut(key)} stands here for the second time, and line {entries[key].line} counts; remove one of them"
+    rest = line[equals + 1 :].strip(BLANKS)
     value: str | int | bool | None
+    problem = None
     if rest.startswith('"'):
         value = _quoted(rest)
-        if value is None:
-            return f'{key}: the text has no proper end; write {key} = "text"'
+        if _NO_UTF_8 in (value if isinstance(value, str) else rest):
+            problem = _NO_UTF_8
+        elif value is None:
+            problem = advice.on_text(key, rest)
     else:
-        rest = rest.split("#")[0].strip()
+        rest = rest.split("#")[0].strip(BLANKS)
         value = _bare(rest)
-    entries[key] = Entry(value, number, rest)
-    return None
+        problem = _NO_UTF_8 if _NO_UTF_8 in rest else None
+    entries[key] = Entry(value, number, None if problem else rest)
+    return problem
 
 
 def _is_key(text):
@@ -260,22 +347,26 @@ def _quoted(rest):
         else:
             text += rest[i]
         i += 1
-    after = rest[i + 1 :].strip()
+    after = rest[i + 1 :].strip(BLANKS)
     return None if i >= len(rest) or (after and not after.startswith("#")) else text
 
 
 def _codepoint(digits):
-    try:
-        return chr(int(digits, 16))
-    except (ValueError, OverflowError):
-        return None
+    number = _bare("0x" + digits) if "_" not in digits else None
+    return None if number is None or number > 0x10FFFF or 0xD800 <= number < 0xE000 else chr(number)
 
 
 def _bare(word):
     """The int or bool a bare word stands for; None when it is neither, as 011, which is 9 on some boards."""
     if word in ("true", "false"):
         return word == "true"
-    if word[:1] == "0" and word.isdigit() and word != "0":
+    digits = word[1:] if word[:1] in ("+", "-") else word
+    for char in digits.lower():  # int() takes digits of other alphabets on a PC
+        if char not in "0123456789abcdefox_":
+            return None
+    if len(digits) > 20 or digits[:1] == "_" or digits[-1:] == "_" or "__" in digits:
+        return None
+    if digits[:1] == "0" and digits != "0" and digits.replace("_", "").isdigit():
         return None
     try:
         return int(word, 0)
@@ -283,87 +374,53 @@ def _bare(word):
         return None
 
 
-def _convert(setting, value):
-    """`value` as the type of the setting; None when it will not do."""
+def _convert(setting, entry):
+    """The value as the type of the setting; None when it will not do."""
+    value = entry.value
     if setting.kind == SWITCH:
-        return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower())
+        return _SWITCHES.get((value if isinstance(value, str) else entry.written).strip(BLANKS).lower())
     if setting.kind == NUMBER:
-        number = _bare(value) if isinstance(value, str) else value
+        number = _bare(value.strip(BLANKS)) if isinstance(value, str) else value
         if number is None or number is True or number is False:
             return None
         return number if setting.low <= number <= setting.high else None
     if setting.kind == CHOICE:
+        value = str(value).strip(BLANKS).lower()
+        if setting.key == "OLED_TYPE" and isinstance(entry.value, str):
+            value = _chip(value)
         for choice in setting.low:
-            if str(choice) == str(value):
+            if str(choice).lower() == value:
                 return choice
         return None
-    return value if isinstance(value, str) and setting.low <= len(value) <= setting.high else None
+    if not isinstance(value, str) or has_control(value):
+        return None
+    size = len(value) if setting.key in _COUNTED_IN_LETTERS else len(value.encode())
+    return value if setting.low <= size <= setting.high or _is_wifi_key(setting, value) else None
 
 
-def _may_hold_secret(setting, entry):
-    """Passwords and names, and addresses with both in them: mqtt://name:password@192.168.1.10."""
-    return setting.kind == SECRET or setting.key == "MQTT_USERNAME" or "@" in entry.written
+def _chip(name):
+    """What drives a screen whose seller calls its chip so."""
+    name = name.upper().replace("-", "").replace(" ", "")
+    for start, chip in _CHIPS:
+        if name.startswith(start):
+            return chip.lower()
+    return name
 
 
-def _objection(key, value):
-    """What is wrong with a value of the right type, with the remedy, as the rest of a sentence; None when it will do."""
-    if key == "MQTT_BROKER":
-        return _objection_to_broker(value)
-    if key == "CIRCUITPY_WIFI_PASSWORD" and len(value) < 8:
-        return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
-    if key in _TOPICS:
-        if "#" in value or "+" in value:
-            return ": a topic to publish on has no # and no +; remove them"
-        if value[0] in "/$" or value[-1] == "/":
-            return ": a topic neither begins with / or $ nor ends with /; remove it"
-    return None
+def _is_wifi_key(setting, text):
+    """Whether it is the key of a Wi-Fi itself, rather than the password it is made from: 64 hexadecimal digits."""
+    return setting.key == "CIRCUITPY_WIFI_PASSWORD" and len(text) == 64 and is_hexadecimal(text)
 
 
-def _objection_to_broker(address):
-    host = address.split("://")[-1].split("@")[-1].split("/")[0]
-    name, _, port = host.partition(":")
-    if "://" in address or "/" in address or "@" in address:
-        return f': it is only the address; write MQTT_BROKER = "{name}"'
-    if port.isdigit():
-        return f': the port has a setting of its own; write MQTT_BROKER = "{name}" and MQTT_PORT = {port}'
-    if " " in address:
-        return ": an address has no spaces; remove them"
-    parts = address.split(".")
-    if address.replace(".", "").isdigit() and (len(parts) != 4 or max([int(part or 256) for part in parts]) > 255):
-        return ": an IP address is four numbers up to 255; write it as 192.168.1.10"
-    return None
+def is_hexadecimal(text):
+    """Whether all of a text are hexadecimal digits."""
+    return not [char for char in text.lower() if char not in "0123456789abcdef"]
 
 
-def _wanted(setting):
-    if setting.kind == SWITCH:
-        return "true or false"
-    if setting.kind == NUMBER:
-        return f"a whole number from {setting.low} to {setting.high}"
-    if setting.kind == CHOICE:
-        return " or ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in setting.low)
-    if setting.kind == PIN:
-        example = setting.default or "IO17"
-        return f'the name of a pin as on the board, as {setting.key} = "{example}"'
-    return f'a text of {setting.low} to {setting.high} characters in double quotes, as {setting.key} = "text"'
-
-
-def _advice(key, known):
-    best = min(known, key=lambda name: _distance(key.upper(), name.upper()))
-    near = _distance(key.upper(), best.upper()) <= min(3, len(key) // 3)
-    return f"did you mean {best}" if near else "remove it"
-
-
-def _is_mistyped(key):
-    """Whether one of CircuitPython's keys is not one of those that we need, but nearly."""
-    return key not in _NEEDED_OF_THOSE and min([_distance(key.upper(), needed) for needed in _NEEDED_OF_THOSE]) <= 2
-
-
-def _distance(a, b):
-    """How many letters must be changed, added or removed to get from one word to the other (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i in range(len(a)):
-        before = row
-        row = [i + 1]
-        for j in range(len(b)):
-            row.append(min(before[j + 1] + 1, row[j] + 1, before[j] + (a[i] != b[j])))
-    return row[-1]
+def has_control(text):
+    """Whether there is a sign in a text that is none to be read, and that MQTT forbids: control characters and the like."""
+    for char in text:
+        code = ord(char)
+        if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE:
+            return True
+    return False

@@ -7,16 +7,34 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import io
 import re
+import sys
 from pathlib import Path
 
-from app.settings import PIN, SETTINGS, Settings, load, no_such_pin
+from app.advice import no_such_pin, pin_name
+from app.settings import FILE, PIN, SETTINGS, Settings, load
 
 _PIN = re.compile(r"^(\w+): microcontroller\.Pin(?:  # GPIO(\d+))?", re.MULTILINE)
 _EXAMPLES = {  # what the file has as we ship it
     "CIRCUITPY_WIFI_SSID": ("your network", "write the name of your Wi-Fi"),
     "CIRCUITPY_WIFI_PASSWORD": ("your password", "write your Wi-Fi's password"),
 }
+_FREE = {"UART_TX": "IO17", "UART_RX": "IO18", "OLED_SDA": "IO8", "OLED_SCL": "IO9"}  # as in docs/HARDWARE.md
+_USUAL_PINS = {
+    "espressif_esp32s3_devkitc_1_n8": _FREE,
+    "espressif_esp32s3_devkitc_1_n8r8": _FREE,
+    "espressif_esp32s2_devkitc_1_n4": _FREE,
+    "espressif_saola_1_wrover": _FREE,
+    "waveshare_esp32_s3_zero": _FREE,
+}
+# Ports and addresses that are something else than they look, in Home Assistant and elsewhere
+_PORTS = {1884: "MQTT over WebSockets in Home Assistant's Mosquitto add-on"}
+_ONLY_IN_HOME_ASSISTANT = ("core-mosquitto", "addon_core_mosquitto", "mosquitto", "supervisor", "hassio")
+_PLACEHOLDERS = re.compile(
+    r"x{1,3}(\.x{1,3})*$|.*\.x{1,3}$|your|example\.(com|org|net)$|broker[-_]?(ip|address)$", re.IGNORECASE
+)
+_FIVE_GHZ = re.compile(r"\b5\s?G(Hz)?$", re.IGNORECASE)
 
 
 class UnknownBoard(ValueError):
@@ -27,10 +45,13 @@ def check(path: Path, board: str | None = None) -> tuple[list[str], list[str]]:
     """(mistakes, hints) of a settings file; `board` is CircuitPython's id, as boot_out.txt on the drive has it."""
     settings = load(str(path))
     board = board or board_of(path.parent)
-    mistakes = list(settings.problems)
+    mistakes, hints = list(settings.problems), [*settings.hints, *_hints(settings, path)]
+    if path.name != FILE and path.name.lower().replace(" ", "").startswith("settings.toml"):
+        mistakes.append(f"This file is called {path.name}, and the board reads {FILE} only: rename it.")
     if board:
-        mistakes += _pin_mistakes(settings, pins(board))
-    return sorted(mistakes, key=_line), _hints(settings, path)
+        for found, said in zip((mistakes, hints), _on_pins(settings, pins(board), board), strict=True):
+            found += said
+    return sorted(mistakes, key=_line), sorted(hints, key=_line)
 
 
 def board_of(drive: Path) -> str | None:
@@ -65,19 +86,29 @@ def _line(sentence: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _pin_mistakes(settings: Settings, names: dict[str, str]) -> list[str]:
-    mistakes, users = [], {}
+def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[list[str], list[str]]:
+    """(mistakes, hints) on the pins."""
+    mistakes, hints, users = [], [], {}
     for setting in SETTINGS:
         name = getattr(settings, setting.key) if setting.kind == PIN else ""
         if not name or (setting.key.startswith("OLED") and not settings.OLED):
             continue
-        if name not in names:
-            mistakes.append(no_such_pin(settings.where(setting.key), name, names))
-        elif names[name] in users and users[names[name]][1] != name:
-            other, its = users[names[name]]
-            mistakes.append(f"{settings.where(setting.key)} cannot be {name}: it is {its}, as {other} is; choose a free pin.")
-        users.setdefault(names.get(name, name), (setting.key, name))
-    return mistakes
+        where = settings.where(setting.key)
+        found, namesake = pin_name(name, names, lambda number: number)
+        if found is None:
+            sentence = no_such_pin(where, name, names, settings.has(setting.key), namesake)
+            usual = _USUAL_PINS.get(board, {}).get(setting.key)
+            mistakes.append(sentence[:-1] + f'. Usual on this board is {setting.key} = "{usual}".' if usual else sentence)
+            continue
+        if found != name:
+            hints.append(
+                f'{where}: {name} is taken for the pin that this board calls {found}; write {setting.key} = "{found}".'
+            )
+        if names[found] in users and users[names[found]][1] != name:
+            other, its = users[names[found]]
+            mistakes.append(f"{where} cannot be {name}: it is {its}, as {other} is; choose a free pin.")
+        users.setdefault(names[found], (setting.key, name))
+    return mistakes, hints
 
 
 def _hints(settings, path: Path) -> list[str]:
@@ -86,28 +117,36 @@ def _hints(settings, path: Path) -> list[str]:
     for key, (example, remedy) in _EXAMPLES.items():
         if getattr(settings, key) == example:
             hints.append(f"{where(key)} is still the example; {remedy}.")
-    if not settings.CIRCUITPY_WIFI_SSID:
-        hints.append("CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write its name.")
-    if settings.MQTT_BROKER.endswith(".local"):
+    if _FIVE_GHZ.search(settings.CIRCUITPY_WIFI_SSID):
+        hints.append(
+            f"{where('CIRCUITPY_WIFI_SSID')}: the board has 2.4 GHz only; if this is a Wi-Fi of 5 GHz, take the other."
+        )
+    broker = settings.MQTT_BROKER
+    if broker.endswith(".local"):
         hints.append(f"{where('MQTT_BROKER')}: names that end in .local are often not found; an IP address is surest.")
-    if settings.MQTT_BROKER in ("localhost", "127.0.0.1"):
-        hints.append(f"{where('MQTT_BROKER')} would be the board itself; write the address of the broker.")
-    if bool(settings.MQTT_USERNAME) != bool(settings.MQTT_PASSWORD):
-        given, missing = ("MQTT_USERNAME", "MQTT_PASSWORD") if settings.MQTT_USERNAME else ("MQTT_PASSWORD", "MQTT_USERNAME")
-        hints.append(f"{where(given)} stands there without {missing}; write both, or none.")
-    if settings.MQTT_PORT == 8883 and not settings.MQTT_TLS:
-        hints.append(f"{where('MQTT_PORT')}: 8883 is the encrypted port; write MQTT_TLS = true, or MQTT_PORT = 1883.")
-    if settings.MQTT_PORT == 1883 and settings.MQTT_TLS:
-        hints.append(f"{where('MQTT_PORT')}: 1883 is the port without encryption; with MQTT_TLS it usually is 8883.")
+    if broker in _ONLY_IN_HOME_ASSISTANT:
+        hints.append(f"{where('MQTT_BROKER')}: {broker} is a name within Home Assistant; write Home Assistant's IP address.")
+    if _PLACEHOLDERS.match(broker):
+        hints.append(f"{where('MQTT_BROKER')}: {broker} is still an example; write the address of your broker.")
+    if settings.MQTT_PORT in _PORTS:
+        hints.append(f"{where('MQTT_PORT')}: {settings.MQTT_PORT} is {_PORTS[settings.MQTT_PORT]}; usual is 1883.")
     if settings.MQTT_CA_FILE and not settings.MQTT_TLS:
         hints.append(f"{where('MQTT_CA_FILE')} is used with MQTT_TLS = true only.")
-    if settings.MQTT_CA_FILE and not (path.parent / settings.MQTT_CA_FILE).is_file():
-        hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} does not lie beside this file; copy it to the drive.")
-    return sorted(hints, key=_line)
+    if settings.MQTT_CA_FILE:
+        certificate = path.parent / settings.MQTT_CA_FILE.lstrip("/")
+        if not certificate.is_file():
+            hints.append(
+                f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} does not lie beside this file; copy it to the drive."
+            )
+        elif b"-----BEGIN CERTIFICATE-----" not in certificate.read_bytes():
+            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is no certificate in PEM form; save it as that.")
+    return hints
 
 
 def report(path: Path, board: str | None) -> int:
     """Print what there is to say; the exit status: 0 without a mistake, 1 with one."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console that lacks a letter of the file is no reason to say nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     mistakes, hints = check(path, board)
     for sentence in mistakes:
         print(sentence)

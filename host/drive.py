@@ -55,7 +55,7 @@ def oled_address(text: bytes) -> int:
 
 def oled_type(text: bytes) -> str:
     """The chip of the simulated screen: the one these settings expect."""
-    return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"SH1106"', text, re.MULTILINE) else "SSD1306"
+    return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"\s*SH-?1106', text, re.MULTILINE | re.IGNORECASE) else "SSD1306"
 
 
 def quoted(text: str) -> str:

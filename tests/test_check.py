@@ -34,7 +34,7 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
     "a table as in real TOML": (
         "[wifi]\nssid = 'cellar'\n",
         None,
-        [("MQTT_BROKER is missing",), ("line 1", "section", "remove the line")],
+        [("MQTT_BROKER is missing",), ("CIRCUITPY_WIFI_SSID is missing",), ("line 1", "section", "remove the line")],
     ),
     "wrong types and ranges": (
         GOOD + 'OLED = maybe\nMQTT_PORT = 99999\nPUBLISH_INTERVAL = "soon"\nOLED_HEIGHT = 48\n',
@@ -62,9 +62,9 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
         [("line 3", "MQTT_BROKER", "only the address", '"homeassistant.local"')],
     ),
     "pins of another board": (
-        GOOD + 'UART_TX = "IO17"\nUART_RX = "D5"\n',
+        GOOD + 'UART_TX = "IO19"\nUART_RX = "D5"\n',
         "adafruit_feather_esp32s3_nopsram",
-        [("line 4", "UART_TX", "IO17", "no pin", "D39", "SDA")],
+        [("line 4", "UART_TX", "IO19", "no pin", "D39", "SDA")],
     ),
     "the same pin by two names": (
         GOOD + 'UART_TX = "D39"\nWAKE_PIN = "TX"\nUART_RX = "D5"\n',

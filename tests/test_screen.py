@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
+from app.advice import no_such_pin
 from app.hardware import make_screen
-from app.settings import Settings, no_such_pin
+from app.settings import Settings
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306
@@ -19,6 +20,7 @@ sys.path.append(str(ROOT / "docs"))
 import screens  # noqa: E402
 
 GOOD = 'MQTT_BROKER = "192.168.1.10"\n'
+WIFI = '\nCIRCUITPY_WIFI_SSID = "cellar"\n'
 WRAP = 1 << 29
 
 
@@ -61,7 +63,7 @@ class Rig:
     """A Screen before a simulated BMS, a network that can be told to be in trouble, and panels to plug in."""
 
     def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True):
-        self.settings = Settings(GOOD + settings)
+        self.settings = Settings(GOOD + settings + WIFI)
         self.wire = Wire(options, current_sign="normal").run(seconds)
         self.session = SimpleNamespace(trouble=None)
         self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
@@ -323,7 +325,7 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
 def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(chip, "devices", {})
     displays.install()
-    screen = make_screen(Settings(GOOD), [], "1.2.3")
+    screen = make_screen(Settings(GOOD + WIFI), [], "1.2.3")
     rig = Rig()
     screen.watch(rig.wire.poller, rig.session, rig.radio)
     for _ in range(2000):

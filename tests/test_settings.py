@@ -7,13 +7,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.settings import CHOICE, NUMBER, SECRET, SETTINGS, TEXT, Settings, load
+from app import settings as reader
+from app.settings import CHOICE, NUMBER, SECRET, SETTINGS, TEXT
 
 SHIPPED = Path(__file__).parent.parent / "settings.toml"
 BROKER = 'MQTT_BROKER = "192.168.1.10"\n'
 NUMBERS = [setting for setting in SETTINGS if setting.kind == NUMBER]
 NO_PORT = {"MQTT_PORT": 1883}  # its 0 stands for the usual port
 TEXTS = [setting for setting in SETTINGS if setting.kind in (TEXT, SECRET)]
+NO_WIFI = 'CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write its name, as CIRCUITPY_WIFI_SSID = "my network".'
+
+
+class Settings(reader.Settings):
+    """What is said of these short files, but for the Wi-Fi that they do not name."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.problems = [problem for problem in self.problems if problem != NO_WIFI]
+
+
+def load(path):
+    settings = reader.load(path)
+    settings.problems = [problem for problem in settings.problems if problem != NO_WIFI]
+    return settings
 
 
 def read(lines):
@@ -60,7 +76,7 @@ def test_a_switch_may_be_written_in_many_ways(value, meaning):
         ('"my # net"', "my # net"),
         ('"my net" # of the shed', "my net"),
         (r'"a \"b\" \\ c"', 'a "b" \\ c'),
-        (r'"tab\tend"', "tab\tend"),
+        (r'"\u0022\\"', '"\\'),
         (r'"K\u00fcche \U0001F50B"', "Küche 🔋"),
         ('"Küche 🔋"', "Küche 🔋"),
         ('""', ""),
@@ -127,7 +143,7 @@ MISTAKES = {  # lines -> what the sentence must name
     r'CIRCUITPY_WIFI_SSID = "net\q"': ("line 2", "CIRCUITPY_WIFI_SSID", '"text"'),
     r'CIRCUITPY_WIFI_SSID = "net\u00g1"': ("line 2", "CIRCUITPY_WIFI_SSID", '"text"'),
     "MQTT_PORT = 01883": ("line 2", "MQTT_PORT", "01883", "number"),
-    "UART_TX = IO17": ("line 2", "UART_TX", "IO17", "pin", '"TX"'),
+    "UART_TX = IO17": ("line 2", "UART_TX", "IO17", "pin", 'UART_TX = "IO17"'),
     'UART_TX = ""': ("line 2", "UART_TX", "pin"),
     "MQTT_PROT = 1883": ("line 2", "MQTT_PROT", "did you mean MQTT_PORT"),
     'mqtt_username = "me"': ("line 2", "mqtt_username", "did you mean MQTT_USERNAME"),
@@ -248,7 +264,8 @@ def test_the_broker_is_an_address_and_nothing_else(address, remedy):
 
 
 @pytest.mark.parametrize(
-    "address", ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "fe80::1", "1.2.3.4"]
+    "address",
+    ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "my_pi", "HA2", "1.2.3.4", "10.0.0.1"],
 )
 def test_good_addresses_are_good(address):
     assert Settings(f'MQTT_BROKER = "{address}"').problems == []

@@ -38,7 +38,7 @@ def bundle(*arguments, **options):
 
 
 def test_it_tells_all_that_is_needed():
-    told = bundle('MQTT_BROKER = "10.0.0.7"\nBMS_BOARD_NUMBER = 17\nWRONG = 1\n')
+    told = bundle('MQTT_BROKER = "10.0.0.7"\nBMS_BOARD_NUMBER = 17\nWRONG = 1\nCIRCUITPY_WIFI_SSID = "cellar"\n')
     assert told["support"] == 1 and told["versions"]["firmware"] == VERSION and told["versions"]["board"] == "host"
     assert told["settings"]["MQTT_BROKER"] == "10.0.0.7" and told["settings"]["OLED"] == "true"
     assert set(told["settings"]) == {setting.key for setting in SETTINGS}
@@ -84,7 +84,8 @@ def test_no_secret_is_in_it():
     shown = json.loads(data)["settings"]
     assert [shown[key] for key in HIDDEN] == ["set"] * len(HIDDEN)
     assert not any(key in data for key in FOREIGN)
-    assert shown["NTP_SERVER"] == "set, not shown" and shown["MQTT_BROKER"] == ""  # refused
+    assert shown["MQTT_CA_FILE"] == "set, not shown"
+    assert shown["MQTT_BROKER"] == "" and shown["NTP_SERVER"] == "pool.ntp.org"  # refused
     empty = bundle()["settings"]
     assert [empty[key] for key in HIDDEN] == ["not set"] * len(HIDDEN)
 

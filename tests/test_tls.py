@@ -115,7 +115,7 @@ class Bridge:
 
     def __init__(self, port, ca_file, host="localhost"):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", "MQTT_TLS = true", f'MQTT_CA_FILE = "{ca_file}"']
-        lines += ['MQTT_USERNAME = "bridge"', f'MQTT_PASSWORD = "{SECRET}"']
+        lines += ['CIRCUITPY_WIFI_SSID = "cellar"', 'MQTT_USERNAME = "bridge"', f'MQTT_PASSWORD = "{SECRET}"']
         settings = Settings("\n".join(lines))
         settings.base_topic = "t"
         self.problems = settings.problems
@@ -220,7 +220,7 @@ def test_whatever_answers_all_that_ever_leaves_is_tls(certificates):
 
 
 def context_of(text):
-    settings = Settings('MQTT_BROKER = "b"\nMQTT_TLS = true\n' + text)
+    settings = Settings('MQTT_BROKER = "b"\nCIRCUITPY_WIFI_SSID = "cellar"\nMQTT_TLS = true\n' + text)
     return make_ssl_context(settings, settings.problems), settings.problems
 
 
@@ -268,7 +268,7 @@ def test_what_the_boards_library_would_take_for_check_nobody_is_refused_here(tmp
 
 
 def test_without_tls_there_is_no_context():
-    settings = Settings('MQTT_BROKER = "b"')
+    settings = Settings('MQTT_BROKER = "b"\nCIRCUITPY_WIFI_SSID = "cellar"\n')
     assert make_ssl_context(settings, settings.problems) is None and not settings.problems
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from app.advice import on_name
 from app.settings import FOREIGN_PREFIX, SETTINGS, parse
 from tools import bundle
 
@@ -27,14 +28,14 @@ def bring(drive, template: bytes) -> list[str]:
     elif kept is not None:
         drive.remove(_NEW)
     try:
-        text = (there or b"").decode("utf-8")
+        text = (there or b"").decode("utf-8-sig")
     except UnicodeDecodeError:
         return ["settings.toml is not UTF-8 text, so it was left as it is: save it as UTF-8."]
     if _is_empty(text):
         end = "" if not text.strip(_NOTHING) else "\r\n" if "\r\n" in text else "\n"
         _write(drive, (text.rstrip() + 2 * end if end else "").encode() + template)
         return ["settings.toml is new: edit it on the drive, at least Wi-Fi and broker."]
-    sentences = [f"settings.toml: {key} is no setting any more, or never was; remove it." for key in obsolete(text)]
+    sentences = [f"settings.toml: {_instead(key)}." for key in obsolete(text)]
     added = new_settings(text, template.decode())
     if added:
         end = "\r\n" if "\r\n" in text else "\n"
@@ -62,6 +63,13 @@ def _write(drive, data: bytes) -> None:
         drive.discard(_NEW)
         raise
     drive.rename(_NEW, bundle.SETTINGS)
+
+
+def _instead(key: str) -> str:
+    advice = on_name(key, [setting.key for setting in SETTINGS])
+    if advice == "remove it":
+        return f"{key} is no setting any more, or never was; remove it"
+    return f"{key} is not a setting; {advice}"
 
 
 def new_settings(text: str, template: str) -> dict[str, list[str]]:
