@@ -199,7 +199,8 @@ class Settings:
                 users[pin] = setting.key
 
 
-_FIRST_TIME = f"open settings.example.toml, write your Wi-Fi and broker, save it as {FILE}."
+EXAMPLE = "settings.example.toml"
+_FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
 def load(path=FILE):
@@ -233,7 +234,7 @@ def _misnamed(path):
     except OSError:
         names = []
     for name in names:
-        if name != FILE and name.lower().replace(" ", "").startswith("settings"):
+        if name not in (FILE, EXAMPLE) and name.lower().replace(" ", "").startswith("settings"):
             return [f"{FILE} is missing or empty, but there is {name}: rename it to {FILE}."]
     return []
 

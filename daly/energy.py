@@ -34,15 +34,17 @@ class EnergyMeter:
 
     def take(self, power, current, now):
         """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
-        if self._last_at is not None:
-            step = ticks_diff(now, self._last_at)
-            if 0 < step <= self.longest_step_ms:
-                self._add(0, (power + self._last_power) * step, 2 * _WH)
-                self._add(2, (current + self._last_current) * step, 2 * _MAH)
-                self._lean(current, step)
-        if self._last_at is None or not current or (current > 0) != (self._mean > 0):
+        step = 0 if self._last_at is None else ticks_diff(now, self._last_at)
+        is_counted = 0 < step <= self.longest_step_ms
+        if is_counted:
+            self._add(0, (power + self._last_power) * step, 2 * _WH)
+            self._add(2, (current + self._last_current) * step, 2 * _MAH)
+        # asked before leaning: from rest the mean would else begin near 0, and 40 hours be left of 2
+        if self._last_at is None or current * self._mean <= 0:
             self._mean = 1000 * current
             self._mean_rest = 0
+        elif is_counted:
+            self._lean(current, step)
         self._last_at = now
         self._last_power = power
         self._last_current = current

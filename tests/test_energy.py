@@ -101,6 +101,14 @@ def test_the_mean_current_follows_slowly_and_turns_at_once():
     assert meter.mean_current == 0
 
 
+@pytest.mark.parametrize("current", [400, -400])
+def test_after_rest_the_mean_begins_with_what_flows_then(current):
+    meter = loaded()
+    run(meter, 0, 0, 60000)
+    meter.take(0, current, 61000)
+    assert meter.mean_current == 100 * current
+
+
 @pytest.mark.parametrize("current", [20, -20, 150, -150])
 @pytest.mark.parametrize("step", [80, 140, 300, 1000])
 def test_a_current_that_plays_by_one_digit_has_its_own_mean(current, step):

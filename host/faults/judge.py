@@ -31,7 +31,7 @@ ZEROS = ("current", "soc", "remaining_capacity")  # zero is more than a small nu
 CLEAR_A = 3  # a current that has a direction beyond doubt
 IDLE_A = 1  # below, nothing is said of the time to full or empty
 LONGEST_H = 100
-FINE = re.compile(r"OK(, at host address 0x[0-9A-F]{2})?|Recovered: .*")
+FINE = re.compile(r"OK(, at host address 0x[0-9A-F]{2})?|OK, but current and mode contradict .*|Recovered: .*")
 WORDS_S = 1.5  # the words on the link are looked at every half second, and said one message a pass
 
 
@@ -106,7 +106,7 @@ class Judge:
         missing = max(0.0, full - remaining) if current > 0 else remaining
         shortest, longest = (60 * missing / max(IDLE_A, ampere) for ampere in (max(amperes), min(amperes)))
         minutes = 60 * time
-        if not shortest - _step(minutes) - 1 <= minutes <= longest + 1:
+        if not shortest - _step(minutes) / 2 - 1 <= minutes <= longest + _step(minutes) / 2 + 1:
             self._find(
                 "wrong",
                 at,
@@ -332,7 +332,7 @@ def _near(held, shown, band: float) -> bool:
 
 
 def _step(minutes: float) -> int:
-    """Times are rounded down: to 5 minutes, to 30 from 4 hours on, to 4 hours from a day on."""
+    """Times are rounded: to 5 minutes, to 30 from 4 hours on, to 4 hours from a day on."""
     return 5 if minutes < 240 else 30 if minutes < 1440 else 240
 
 

@@ -14,7 +14,7 @@ SLOW = "slow"  # at most every CELLS_INTERVAL seconds, but ten dead bands like t
 ONCE = "once"  # asked once per connection; never too old
 
 FAR = 10  # dead bands
-LEAST_AGE_S = 3  # no reading is forgotten sooner ...
+LEAST_AGE_S = 3  # no reading is forgotten sooner than so long after it was due ...
 LONGEST_ROUND_S = 5  # ... nor do longer rounds than this excuse an older one
 # Beyond the age at which a reading is forgotten: an answer takes up to 0.25 s, and a pass of the loop.
 MARGIN_S = 0.5
@@ -51,11 +51,11 @@ max_cell_voltage        slow     0.003       checks 5
 max_voltage_cell        slow     with        checks 5
 min_cell_voltage        slow     0.003       checks 5
 min_voltage_cell        slow     with        checks 5
-cell_voltage_delta      main     -           checks 5
+cell_voltage_delta      main     0.006       checks 5
 max_temperature         main     2           checks 5
-max_temperature_sensor  slow     -           checks 5
+max_temperature_sensor  slow     with        checks 5
 min_temperature         slow     2           checks 5
-min_temperature_sensor  slow     -           checks 5
+min_temperature_sensor  slow     with        checks 5
 cell_{}_voltage         slow     0.003       cells 0
 temperature_{}          slow     2           temperatures 1
 balancing               main     -           cells 0
@@ -136,7 +136,7 @@ class Settings:
         """How old a reading may be before it is unknown."""
         if promise.asked_s is None:
             return float("inf")
-        return max(LEAST_AGE_S, self.stale_periods * self.asked_s(promise)) + MARGIN_S
+        return max(self.asked_s(promise) + LEAST_AGE_S, self.stale_periods * self.asked_s(promise)) + MARGIN_S
 
     def limit_s(self, promise: Promise, far: bool = False) -> float:
         """For how long a value may be shown that the BMS does not hold any more; `far`: one that is ten dead bands off."""
