@@ -4,6 +4,8 @@ Performs no I/O but to print what it refuses. A retained message is never carrie
 at every connect. Nothing is guessed: a word that differs by a single space is not the word.
 """
 
+from traceback import print_exception
+
 MAX_PAYLOAD = 32  # longer than every word and number that anybody has to say here
 _SHOWN = 40
 
@@ -38,7 +40,7 @@ class Commands:
         if entry is None:
             print(f"Message on {shown(topic.encode())} ignored: it is no command of this bridge.")
             return
-        words, function, ours, name = entry
+        words, function, ours, _ = entry
         refusal = None
         if retained:
             if ours:
@@ -50,11 +52,25 @@ class Commands:
                 understood = words if is_free else " or ".join(words)
                 refusal = f'{understood} is understood, not "{shown(payload)}"'
             else:
-                refusal = function(word, now)
+                refusal = _carry_out(function, word, now)
         if refusal:
-            print(f"Message on {topic} ignored: {refusal}.")
-            if name is not None:
-                self._tell(name, refusal)
+            self.refuse(topic, refusal)
+
+    def refuse(self, topic, reason):
+        """Say why a message on one of our topics is not carried out."""
+        print(f"Message on {topic} ignored: {reason}.")
+        name = self._entries[topic][3] if topic in self._entries else None
+        if name is not None:
+            self._tell(name, reason)
+
+
+def _carry_out(function, word, now):
+    """A bug in one command must not leave whoever gave it without an answer."""
+    try:
+        return function(word, now)
+    except Exception as error:
+        print_exception(error)
+        return "it failed inside the bridge; the console says more"
 
 
 def shown(payload):

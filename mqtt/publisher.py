@@ -18,6 +18,8 @@ ANNOUNCE_PAUSE_MS = 6000
 RESAY_MS = 3000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
+CORRECT_MS = 1000  # at most so often a status is corrected; twice as long each time while somebody insists
+LONGEST_CORRECT_MS = 60000
 LINK_MS = 500  # how often the words on the link are looked at
 
 # what the broker has been told of the battery, in the order it is told
@@ -59,6 +61,10 @@ class Publisher:
         self._phase = _SAY_OFFLINE
         self._heartbeat_due = now
         self._bridge_due = now
+        self._status_said = None  # of the battery
+        self._wrong: list = []  # topics where something else stands than we said last
+        self._correct_due = now
+        self._correct_pause = CORRECT_MS
         self._link_said = None
         self._link_due = now
         self._again_at = self._resay_at = None
@@ -71,6 +77,16 @@ class Publisher:
     def announce_again(self, now, delay_ms):
         """Home Assistant has started: after the delay say discovery, and a while later availability and states, once more."""
         self._again_at = ticks_add(now, delay_ms)
+
+    def contradicted(self, topic, payload, now):
+        """`payload` (bytes) stands on one of our two status topics: our own echo, a late last will, a stranger's."""
+        said = self._status(topic)
+        if topic in self._wrong:
+            self._wrong.remove(topic)
+        if said is not None and payload != said.encode():
+            self._wrong.append(topic)
+        if ticks_diff(now, self._correct_due) >= LONGEST_CORRECT_MS:
+            self._correct_pause = CORRECT_MS
 
     def say(self, topic, payload, retain=False, qos=1):
         """Say something once, as soon as there is time; `topic` without the base."""
@@ -89,6 +105,7 @@ class Publisher:
             self._announcement(now)
             or self._link(now)
             or self._availability()
+            or self._correction(now)
             or (self._messages.pop(0) if self._messages else None)
             or self._last_order()
             or self._counters()
@@ -160,6 +177,21 @@ class Publisher:
         self._online_said = True
         return self._base + "/status", "online", True, 1
 
+    def _status(self, topic):
+        """What we said last on one of our status topics; None: nothing in this session."""
+        if topic == self._base + "/status":
+            return "online" if self._online_said else None
+        return self._status_said
+
+    def _correction(self, now):
+        if not self._wrong or ticks_diff(now, self._correct_due) < 0:
+            return None
+        self._correct_due = ticks_add(now, self._correct_pause)
+        self._correct_pause = min(2 * self._correct_pause, LONGEST_CORRECT_MS)
+        topic = self._wrong.pop(0)
+        said = self._status(topic)
+        return None if said is None else (topic, said, True, 1)
+
     def _last_order(self):
         if self._report is None or not self._report_due:
             return None
@@ -185,17 +217,21 @@ class Publisher:
             phase = _OFFLINE
         if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
-            return self._base + "/bms1/status", "offline", True, 1
+            return self._battery_status("offline")
         if phase == _SAY_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
             self._phase = phase + 1
             self._said.take_all(now)
             return self._battery_state(now)
         if phase == _SAY_ONLINE:
             self._phase = _ONLINE
-            return self._base + "/bms1/status", "online", True, 1
+            return self._battery_status("online")
         if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
             return self._battery_state(now)
         return None
+
+    def _battery_status(self, text):
+        self._status_said = text
+        return self._base + "/bms1/status", text, True, 1
 
     def _counters(self):
         """The counters on a topic of their own, which keeps them when the battery is offline and its state is all null."""

@@ -30,6 +30,7 @@ class Speaker:
     def __init__(self):
         self.sessions = 0
         self.more = []
+        self.echoes = []
 
     def begin(self, now):
         self.sessions += 1
@@ -38,12 +39,16 @@ class Speaker:
     def poll(self, now):
         return self.more.pop(0) if self.more else None
 
+    def contradicted(self, topic, payload, now):
+        self.echoes.append((topic, bytes(payload)))
+
 
 class Ears:
     """Commands that are only written down as (topic, payload, retained)."""
 
     def __init__(self):
         self.heard = []
+        self.refused = []
 
     def topics(self):
         return ["t/do", "t/ask"]
@@ -53,6 +58,9 @@ class Ears:
 
     def take(self, topic, payload, retained, now):
         self.heard.append((topic, bytes(payload), retained))
+
+    def refuse(self, topic, reason):
+        self.refused.append((topic, reason))
 
 
 class Books:
@@ -348,7 +356,7 @@ class Radio:
 def test_without_wifi_the_networks_name_is_told_and_it_joins_when_it_comes(broker):
     radio = Radio()
     bridge = Bridge(broker.port, radio=radio)
-    assert bridge.run(lambda: "No network with that ssid" in bridge.session.trouble)
+    assert bridge.run(lambda: "not found. Is the name right" in bridge.session.trouble)
     assert "shed" in bridge.session.trouble and not bridge.sockets.made
     radio.in_reach = True
     assert bridge.run(bridge.is_connected)
