@@ -36,7 +36,7 @@ def main():
     print("Daly MQTT bridge", VERSION)
     settings = load()
     problems = settings.problems
-    identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
+    identity = settings.BRIDGE_ID or "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     memory = Memory(microcontroller.nvm, ticks_ms())
@@ -58,9 +58,10 @@ def main():
     health.problems = problems
     jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic)
+    keeper = Keeper(memory, poller.pack, settings.base_topic, identity)
     jobs.append(("memory", keeper.tick))
     publisher = make_publisher(settings, identity, poller, health)
+    keeper.tell = publisher.report
     control = Control(poller, publisher.report)
     jobs.append(("control", control.tick))
     support = Support(settings, poller, health, loop)

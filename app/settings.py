@@ -40,6 +40,7 @@ SETTINGS = (
     _text("MQTT_CA_FILE"),
     _text("MQTT_USERNAME"),
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
+    _text("BRIDGE_ID", high=16),
     _text("MQTT_BASE_TOPIC"),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
     _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
@@ -83,7 +84,7 @@ SETTINGS = (
     _number("OLED_DIM_AFTER_MINUTES", 10, 0, 1440),
     _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
-CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
+CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "energy", "restart_bridge")
 # CircuitPython's own keys, which we neither read nor doubt; only for those we need a mistyped one is told
 FOREIGN_PREFIX = "CIRCUITPY_"
 _NEEDED_OF_THOSE = ("CIRCUITPY_WIFI_SSID", "CIRCUITPY_WIFI_PASSWORD", "CIRCUITPY_WEB_API_PASSWORD")
@@ -305,6 +306,8 @@ def _objection(key, value):
         return _objection_to_broker(value)
     if key == "CIRCUITPY_WIFI_PASSWORD" and len(value) < 8:
         return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
+    if key == "BRIDGE_ID" and not _is_key(value):
+        return ": it has only letters from a to z, digits, - and _; remove the others"
     if key in _TOPICS:
         if "#" in value or "+" in value:
             return ": a topic to publish on has no # and no +; remove them"

@@ -7,6 +7,7 @@ numbers are published before it is called online and forgotten (null) right afte
 from adafruit_ticks import ticks_add, ticks_diff
 
 from daly.energy import COUNTERS
+from daly.registers import READING
 
 from .discovery import BRIDGE_PARTS
 from .payload import write_pack
@@ -91,6 +92,16 @@ class Publisher:
     def say(self, topic, payload, retain=False, qos=1):
         """Say something once, as soon as there is time; `topic` without the base."""
         self._messages.append((self._base + topic, payload, retain, qos))
+
+    def set_counters(self, now):
+        """Somebody has set the counters: told as they are and at once, also while the battery is silent."""
+        self._said.begin(now)
+        readings = self._said.readings
+        totals = [readings.energy.total(key) for key in COUNTERS]
+        for key, total in zip(COUNTERS, totals):
+            if readings.raw(key) is not None:
+                readings.put(READING[key], 0, total, now)
+        self.say("/bms1/energy", self._write_counts(totals), retain=True)
 
     def report(self, text):
         """What came of the last order: said now, and again in every session, so that it is known to be the last."""
@@ -237,12 +248,16 @@ class Publisher:
         """The counters on a topic of their own, which keeps them when the battery is offline and its state is all null."""
         if not self._counted():
             return None
+        # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
+        counts = [self._said.readings.raw(key) for key in COUNTERS]
+        return self._base + "/bms1/energy", self._write_counts(counts), True, 0
+
+    def _write_counts(self, counts):
+        self._counts_said = counts
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
-            self._counts_said[position] = self._said.readings.raw(key)
-            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._counts_said[position], 3)
-        # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
-        return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 0
+            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(counts[position], 3)
+        return writer.put(b"}").bytes()
 
     def _counted(self):
         """Whether all counters are known, and one is not as it was told. Asked in every pass, so it makes no list."""
