@@ -3,6 +3,8 @@
 from .settings import FILE
 
 PATIENCE_S = 1
+# no network, no name, no socket, no memory, no library, nonsense: who gave the order is told in any case
+FAULTS = (OSError, ArithmeticError, ValueError, RuntimeError, MemoryError, LookupError, AttributeError, TypeError, ImportError)
 
 
 class Clock:
@@ -23,9 +25,7 @@ class Clock:
 
             ntp = adafruit_ntp.NTP(self._pool, server=name, port=int(port or 123), socket_timeout=PATIENCE_S)
             return civil(ntp.utc_ns // 1000000000 + self._offset_s)
-        except (
-            Exception
-        ) as error:  # no network, no name, no socket, no memory, nonsense: who gave the order is told in any case
+        except FAULTS as error:  # no network, no name, no socket, no memory, nonsense: who gave the order is told in any case
             print(f"NTP: no time from {self._server}: {_reason(error)}; see NTP_SERVER in {FILE}.")
             return None
 

@@ -145,8 +145,8 @@ class Memory:
         self._sequence += 1
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
-        fields = (self._sequence, self.boots, self.starts, *(self.totals or (0, 0, 0, 0)), self.polarity, self.owner)
-        fields += (self._earned_ms // 60000, self._reserve, len(text), text)
+        fields = (self._sequence, self.boots, self.starts) + (self.totals or (0, 0, 0, 0))
+        fields += (self.polarity, self.owner, self._earned_ms // 60000, self._reserve, len(text), text)
         record = struct.pack(_FORMATS[_VERSION], _MAGIC, _VERSION, *fields)
         record += struct.pack("<I", binascii.crc32(record))
         self.is_pending = not self._write(self._sequence % 2 * _SLOT, record)

@@ -4,8 +4,6 @@ Performs no I/O but to print what it refuses. A retained message is never carrie
 at every connect. Nothing is guessed: a word that differs by a single space is not the word.
 """
 
-from traceback import print_exception
-
 MAX_PAYLOAD = 32  # longer than every word and number that anybody has to say here
 _SHOWN = 40
 
@@ -69,7 +67,9 @@ def _carry_out(function, word, now):
     try:
         return function(word, now)
     except Exception as error:
-        print_exception(error)
+        import traceback
+
+        traceback.print_exception(error)
         return "it failed inside the bridge; the console says more"
 
 

@@ -97,11 +97,11 @@ class Publisher:
         """Somebody has set the counters: told as they are and at once, also while the battery is silent."""
         self._said.begin(now)
         readings = self._said.readings
-        totals = [readings.energy.total(key) for key in COUNTERS]
-        for key, total in zip(COUNTERS, totals):
+        self._counts_said = [readings.energy.total(key) for key in COUNTERS]
+        for key, total in zip(COUNTERS, self._counts_said):
             if readings.raw(key) is not None:
                 readings.put(READING[key], 0, total, now)
-        self.say("/bms1/energy", self._write_counts(totals), retain=True)
+        self.say("/bms1/energy", self._write_counts(), retain=True)
 
     def report(self, text):
         """What came of the last order: said now, and again in every session, so that it is known to be the last."""
@@ -249,14 +249,14 @@ class Publisher:
         if not self._counted():
             return None
         # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
-        counts = [self._said.readings.raw(key) for key in COUNTERS]
-        return self._base + "/bms1/energy", self._write_counts(counts), True, 0
+        for position in range(len(COUNTERS)):
+            self._counts_said[position] = self._said.readings.raw(COUNTERS[position])
+        return self._base + "/bms1/energy", self._write_counts(), True, 0
 
-    def _write_counts(self, counts):
-        self._counts_said = counts
+    def _write_counts(self):
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
-            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(counts[position], 3)
+            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._counts_said[position], 3)
         return writer.put(b"}").bytes()
 
     def _counted(self):

@@ -80,7 +80,8 @@ class Session:
         self._closings = 0  # in a row, before it had let us in
         self._retained_closings = 0
         self._retained_said = 0  # messages in this session
-        self._last_said = ("", 0)  # topic and size of the last message
+        self._last_topic = ""  # and size of the last message
+        self._last_size = 0
         self._suspect = ""  # that topic, when the session before ended with it too
         self._short = 0  # sessions in a row that did not live
         self._short_pause_ms = FIRST_PAUSE_MS
@@ -122,7 +123,8 @@ class Session:
         if self._inbox:
             self._hand_over(now)
         if self.connected:
-            self._look_at_echoes(now)
+            if self._echoes[0] is not None or self._echoes[1] is not None:
+                self._look_at_echoes(now)
             if self._lived_at is not None and ticks_diff(now, self._lived_at) >= 0:
                 self._lived()
         # what is read and what is said take turns: whoever talks all the time would not hear that the link is alive
@@ -133,7 +135,8 @@ class Session:
             self._pool.link.allow()
         try:
             if message is not None:
-                self._publish(*message)
+                topic, payload, retain, qos = message
+                self._publish(topic, payload, retain, qos)
             elif self.connected:
                 self._listen(now)
             elif self._recall_until is not None:
@@ -152,8 +155,9 @@ class Session:
 
     def _publish(self, topic, payload, retain, qos):
         retain = retain and self._retaining != _WITHOUT
-        self._last_said = (topic, len(payload))
-        self._retained_said += retain
+        self._last_topic = topic
+        self._last_size = len(payload)
+        self._retained_said += 1 if retain else 0
         self._client.publish(topic, payload, retain=retain, qos=qos)
 
     def _look_at_echoes(self, now):
@@ -411,11 +415,11 @@ class Session:
     def _explain(self, error, cause, was_open, closed):
         if not self._radio.connected:
             return no_wifi(self._settings.CIRCUITPY_WIFI_SSID, cause)
-        topic, size = self._last_said
+        topic = self._last_topic
         if was_open and closed and self._short > 1:
             is_suspect = topic == self._suspect
             self._suspect = topic
-            return keeps_ending(self._place(), self._short, topic, size, is_suspect, self._client_id)
+            return keeps_ending(self._place(), self._short, topic, self._last_size, is_suspect, self._client_id)
         self._suspect = topic if was_open else self._suspect
         return no_broker(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
 

@@ -22,7 +22,7 @@ _RADIO = (
 )
 
 # lwIP's numbers on the chip are newlib's (116 is ETIMEDOUT there), CircuitPython's own and a PC's are Linux's.
-_CLOSED = (errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE, 103, 108, 128)
+_CLOSED = (errno.ECONNRESET, errno.ENOTCONN, 32, 103, 108, 128)
 _SILENT = (errno.ETIMEDOUT, 110, 116, errno.EAGAIN)
 _NO_WAY = (errno.EHOSTUNREACH, 100, 101, 112, 113, 114, 115, 117, 118)
 _NO_ROOM = (errno.ENOMEM, 23, 24, 105)
@@ -144,7 +144,7 @@ def _what(error, number):
         return "no memory or no socket is free; it is tried again"
     if number == errno.EBADF and len(error.args) > 1 and "answers there" in str(error.args[1]):
         return error.args[1]
-    if "SSL" in type(error).__name__ or (isinstance(number, int) and number < -255):
+    if "SSL" in type(error).__name__ or str(number)[:1] == "-":
         return "no understanding on TLS"
     return "the connection failed"
 
