@@ -66,8 +66,8 @@ class Session:
         self._watched = (base + "/status", base + "/bms1/status")  # a late last will or a stranger may contradict us there
         self._echoes: list = [None, None]  # what arrived there last, not handed over yet
         # what must not be found retained, since a number that stays on the broker outlives its moment
-        self._stale = ()
-        if not getattr(settings, "MQTT_RETAIN_STATE", False):
+        self._stale: tuple = ()
+        if not getattr(settings, "MQTT_RETAIN_STATE", True):
             self._stale = (base + "/bms1/status", base + "/bms1/state", base + "/bms1/link", base + "/state")
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) of what arrived and is not handed over yet

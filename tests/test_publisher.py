@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 from simulation import Wire
 
+from daly.energy import COUNTERS
+from daly.registers import READING
 from mqtt import said
 from mqtt.discovery import Discovery
 from mqtt.publisher import Publisher
@@ -323,3 +325,56 @@ def test_a_cell_that_is_gone_is_null_until_home_assistant_was_told():
     early = [state for ms, state in states if ms < told + 2500]
     assert all("cell_20_voltage" in state for state in early) and early[-1]["cell_20_voltage"] is None
     assert "cell_20_voltage" not in states[-1][1] and states[-1][1]["cell_4_voltage"]
+
+
+# what somebody else says in our name
+
+
+@pytest.mark.parametrize(("topic", "wrong"), [("daly/x/status", b"offline"), (STATUS, b"offline"), (STATUS, b"?")])
+def test_a_status_that_is_not_what_we_said_last_is_corrected_at_once(topic, wrong):
+    broker = connected()
+    begin = broker.wire.us / 1000
+    broker.publisher.contradicted(topic, wrong, broker.wire.now)
+    broker.run(1)
+    said = [(ms, text) for ms, where, text, _, _ in broker.since(begin) if where == topic]
+    assert [text for _, text in said] == ["online"] and said[0][0] - begin < 100
+
+
+def test_our_own_echo_is_not_answered_and_nothing_is_corrected_before_we_have_said_it():
+    broker = Broker().connect()
+    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.contradicted(STATUS, b"offline", broker.wire.now)
+    broker.run(10)
+    count = len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")])
+    broker.publisher.contradicted("daly/x/status", b"online", broker.wire.now)
+    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.run(3)
+    assert len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")]) == count
+
+
+def test_who_insists_is_answered_but_not_in_a_storm():
+    broker = connected()
+    begin = broker.wire.us / 1000
+    for _ in range(600):  # a minute
+        broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+        broker.run(0.1)
+    said = [ms for ms, where, _, _, _ in broker.since(begin) if where == "daly/x/status"]
+    assert 3 <= len(said) <= 10 and all(after - before >= 1000 for before, after in pairwise(said))
+
+
+def test_counters_that_somebody_set_are_told_at_once_also_while_the_battery_is_silent():
+    for options in ("drift=0,current=100", "silent=1"):
+        broker = connected(options)
+        broker.wire.pack.energy.load((5000, 4000, 3000, 2000))
+        broker.run(8)
+        pack = broker.wire.pack
+        pack.energy.set((0, 7, 0, 0))
+        for key in COUNTERS:
+            if pack.raw(key) is not None:
+                pack.put(READING[key], 0, pack.energy.total(key), pack.said_at(key))
+        begin = broker.wire.us / 1000
+        broker.publisher.set_counters(broker.wire.now)
+        broker.run(0.5)
+        told = [json.loads(text) for _, topic, text, _, _ in broker.since(begin) if topic == "daly/x/bms1/energy"]
+        assert told and told[0]["energy_charged"] == 0 and told[0]["energy_discharged"] == 0.007
+        assert max(state["energy_charged"] for state in told) < 1  # the old ones do not come back

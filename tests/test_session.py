@@ -102,12 +102,22 @@ class Bridge:
     """A Session with all it needs. `longest_s` is the longest a tick has taken."""
 
     def __init__(
-        self, port, host="127.0.0.1", username="", password="", radio=wifi.radio, clock=ticks_ms, loaded=True, name=""
+        self,
+        port,
+        host="127.0.0.1",
+        username="",
+        keep=True,
+        password="",
+        radio=wifi.radio,
+        clock=ticks_ms,
+        loaded=True,
+        name="",
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
         lines += [f'MQTT_USERNAME = "{username}"', f'MQTT_PASSWORD = "{password}"']
         settings = Settings("\n".join(lines))
         settings.base_topic = "t"
+        settings.MQTT_RETAIN_STATE = keep
         self.speaker, self.ears, self.books, self.sockets = Speaker(), Ears(), Books(loaded), Sockets()
         self.session = Session(settings, radio, self.sockets, self.speaker, self.ears, self.books, name or f"bridge-{port}")
         self.longest_s = 0
@@ -539,9 +549,7 @@ def test_states_that_an_older_version_left_retained_are_cleared_once(broker, lis
     for topic in left:
         listener.say(topic, 1100 * "x" if topic == "t/bms1/state" else "old", retain=True)
     listener.say("t/bms1/energy", "{}", retain=True)
-    bridge = Bridge(broker.port, loaded=False)
-    if retain_state:
-        bridge.session._stale = ()
+    bridge = Bridge(broker.port, loaded=False, keep=retain_state)
     bridge.books.topics = ("t/bms1/energy", "t/bms1/state")
     listener.heard.clear()
     assert bridge.run(lambda: bridge.session.connected and not bridge.speaker.more and listener.latest("t/event"))
