@@ -56,8 +56,10 @@ class Commands:
 
     def refuse(self, topic, reason):
         """Say why a message on one of our topics is not carried out."""
+        if topic not in self._entries:
+            return
         print(f"Message on {topic} ignored: {reason}.")
-        name = self._entries[topic][3] if topic in self._entries else None
+        name = self._entries[topic][3]
         if name is not None:
             self._tell(name, reason)
 
