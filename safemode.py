@@ -14,6 +14,7 @@ import supervisor
 PAUSE_S = 30
 LIMIT = 5
 LONG_PAUSE_S = 3600
+MOST_COUNTED = 10
 NVM_AT = 600  # behind the records of app/memory.py: "SM", count
 
 WANTED = ("NONE", "USER", "PROGRAMMATIC")  # the reasons that are no accident
@@ -29,7 +30,8 @@ def count(nvm):
     try:
         kept = bytes(nvm[NVM_AT : NVM_AT + 3])
         number = min(kept[2] + 1, 255) if kept[:2] == b"SM" else 1
-        nvm[NVM_AT : NVM_AT + 3] = b"SM" + bytes((number,))
+        if number <= MOST_COUNTED:  # the memory wears out
+            nvm[NVM_AT : NVM_AT + 3] = b"SM" + bytes((number,))
         return number
     except (OSError, RuntimeError, TypeError, ValueError, MemoryError):
         return LIMIT  # without a word: print() may wait for ever, see app/log.py

@@ -371,6 +371,8 @@ def objection(key, value):
         return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
     if key in TOPICS:
         return _objection_to_topic(value)
+    if key == "BRIDGE_ID" and [char for char in value.lower() if not ("a" <= char <= "z" or char in "0123456789-_")]:
+        return ": it has only letters from a to z, digits, - and _; remove the others"
     if isinstance(value, str) and not value.strip(BLANKS):
         return ": it is nothing but spaces; write it"
     return None

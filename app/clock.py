@@ -3,6 +3,8 @@
 from .settings import FILE
 
 PATIENCE_S = 1
+# no network, no name, no socket, no memory, no library, nonsense: who gave the order is told in any case
+FAULTS = (OSError, ArithmeticError, ValueError, RuntimeError, MemoryError, LookupError, AttributeError, TypeError, ImportError)
 
 
 class Clock:
@@ -17,15 +19,23 @@ class Clock:
         """(year, month, day, hour, minute, second) in local time; None when the server does not answer within a second."""
         if not self._server:
             return None
-        import adafruit_ntp  # 3 KB that only a board which may set the state of charge needs
-
         name, _, port = self._server.partition(":")
         try:
+            import adafruit_ntp  # 3 KB that only a board which may set the state of charge needs
+
             ntp = adafruit_ntp.NTP(self._pool, server=name, port=int(port or 123), socket_timeout=PATIENCE_S)
             return civil(ntp.utc_ns // 1000000000 + self._offset_s)
-        except (OSError, ArithmeticError, ValueError) as error:
-            print(f"NTP: no time from {self._server} ({error}); see NTP_SERVER in {FILE}.")
+        except FAULTS as error:  # no network, no name, no socket, no memory, nonsense: who gave the order is told in any case
+            print(f"NTP: no time from {self._server}: {_reason(error)}; see NTP_SERVER in {FILE}.")
             return None
+
+
+def _reason(error):
+    if type(error).__name__ == "gaierror":
+        return "name not found"
+    if isinstance(error, (RuntimeError, MemoryError)):
+        return "no socket or no memory is free"
+    return "no answer" if isinstance(error, OSError) else "its answer makes no sense"
 
 
 def civil(seconds):

@@ -38,7 +38,7 @@ def main():
     settings = load()
     forget_advice()  # a wrong pin may bring it back
     problems = settings.problems
-    identity = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
+    identity = settings.BRIDGE_ID or "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
     settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     memory = Memory(microcontroller.nvm, ticks_ms())
@@ -60,7 +60,7 @@ def main():
     health.problems = problems
     jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic)
+    keeper = Keeper(memory, poller.pack, settings.base_topic, identity)
     jobs.append(("memory", keeper.tick))
     publisher = health.publisher = make_publisher(settings, identity, poller, health)
     events = Events(poller, ticks_ms())
@@ -70,6 +70,7 @@ def main():
         publisher.report(text)
         events.say(text)
 
+    keeper.tell = report
     control = Control(poller, report)
     jobs.append(("control", control.tick))
     support = Support(settings, poller, health, loop)

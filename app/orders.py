@@ -6,6 +6,8 @@ import microcontroller
 
 from mqtt.commands import Commands
 
+from .keeper import WORDS
+
 PERCENT = "a number from 0 to 100 with at most one decimal"
 
 
@@ -39,6 +41,13 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     def restart_bms(_word, now):
         return control.restart(now)
 
+    def set_energy(word, now):
+        refusal = keeper.change(word)
+        if refusal is None:
+            publisher.set_counters(now)
+            publisher.report("Energy counters: done")
+        return refusal
+
     def restart_bridge(_word, _now):
         keeper.save()
         microcontroller.reset()
@@ -51,6 +60,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
         ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge, "Discharge MOSFET"),
         ("soc", "/bms1/soc/set", PERCENT, set_soc, "State of charge"),
         ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms, "Restart of the BMS"),
+        ("energy", "/bms1/energy/set", WORDS, set_energy, "Energy counters"),
         ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge, "Restart of the bridge"),
     ):
         if control_name in settings.allowed:

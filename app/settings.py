@@ -43,6 +43,7 @@ SETTINGS = (
     _text("MQTT_CA_FILE"),
     _text("MQTT_USERNAME"),
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
+    _text("BRIDGE_ID", high=16),
     _text("MQTT_BASE_TOPIC"),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
     _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
@@ -87,7 +88,7 @@ SETTINGS = (
     _number("OLED_DIM_AFTER_MINUTES", 10, 0, 1440),
     _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
-CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "restart_bridge")
+CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "energy", "restart_bridge")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`

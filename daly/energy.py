@@ -65,6 +65,11 @@ class EnergyMeter:
         for index in range(4):
             self._before[index] = max(self._before[index], totals[index] - self._counts[index])
 
+    def set(self, totals):
+        """Somebody has set the counters: go on from there, up or down."""
+        self._before = [totals[index] - self._counts[index] for index in range(4)]
+        self._rests = [0, 0, 0, 0]
+
     def total(self, counter):
         """The counter's total in Wh or mAh; None until loaded."""
         if self._before is None:

@@ -78,14 +78,18 @@ def network_words(trouble, joined):
     return trouble
 
 
-# What CircuitPython's radio says. 15, 202 and 204 are ESP-IDF's reasons "4-way handshake timeout", "authentication failed" and
+# What the session says of it, or CircuitPython's radio.
+# 15, 202 and 204 are ESP-IDF's reasons "4-way handshake timeout", "authentication failed" and
 # "handshake timeout": all three are met with a wrong password (circuitpython#3712, #8059).
 _WIFI_WORDS = (
+    ("wrong password? Correct", "No Wi-Fi: wrong password?"),
+    ('": not found. Is', "{} not found: name right? 2.4 GHz? near enough?"),
     ("uthentication failure", "No Wi-Fi: wrong password?"),
     ("nknown failure 15", "No Wi-Fi: wrong password?"),
     ("nknown failure 202", "No Wi-Fi: wrong password?"),
     ("nknown failure 204", "No Wi-Fi: wrong password?"),
     ("No network with that ssid", "{} not found: name right? 2.4 GHz? near enough?"),
+    ("nknown failure", "{}: joining failed; near enough?"),
 )
 
 

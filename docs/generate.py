@@ -220,7 +220,8 @@ def controls() -> str:
     rows = []
     for name, kind, title, *more in CONTROLS:
         topic = next(text for text in more if text.startswith("/"))
-        rows.append(_row(f"`{name}`", f"`<base>{topic}`", words[kind], f"{kind} *{title}*"))
+        understood = "`reset`, `energy_charged=1234.567`" if name == "energy" else words[kind]
+        rows.append(_row(f"`{name}`", f"`<base>{topic}`", understood, f"{kind} *{title}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 

@@ -7,6 +7,7 @@ its power. The broker and the BMS are children that end when their standard inpu
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import runpy
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 import traceback
+import uuid
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -262,6 +264,8 @@ def _power_on(options: argparse.Namespace) -> None:
     chip.uart_path = options.uart or chip.state["bms"]["says"]
     home = Path(chip.state["drive"])
     chip.nvm_path = str(options.nvm or home / "nvm")  # it goes with the chip, but outlives its resets
+    if options.uart:
+        chip.identity = _identity(options.nvm)
     folder = home / "CIRCUITPY"
     folder.mkdir(exist_ok=True)
     drive.prepare(folder, options.settings, _overrides(options))
@@ -273,6 +277,18 @@ def _power_on(options: argparse.Namespace) -> None:
     _announce(options, resumed)
     if options.seconds:
         threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
+
+
+def _identity(nvm: Path) -> bytes:
+    """Who reads a real BMS: this PC, and on it this memory, so that two batteries on one PC or one broker do not take turns.
+
+    The simulated BMS is read by c0ffee wherever it runs.
+    """
+    try:
+        machine = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        machine = ""
+    return hashlib.sha256(f"{machine or uuid.getnode()} {nvm}".encode()).digest()[:3]
 
 
 def _start_surroundings(options: argparse.Namespace) -> None:

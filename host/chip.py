@@ -15,6 +15,7 @@ VARIABLE = "DALY_HOST_STATE"
 
 uart_path: str = ""  # the serial device every UART of the chip is wired to
 nvm_path: str = ""  # the file behind microcontroller.nvm
+identity: bytes = b""  # the end of the chip's number; empty: that of the stand-in
 devices: dict = {}  # I2C address -> model with write(data) and read(count)
 screen = None  # the one of them to look at
 power_on_s: float = time.monotonic()  # when the chip was last reset: its clocks count from here

@@ -21,7 +21,7 @@ from host.chaos import BASE, BMS, MOSQUITTO, SETTINGS, Bench, wait_until, write
 
 ORDERS = 'ALLOW_CONTROL = "charge_mosfet"\n'
 CHARGE = 0xDA
-SLOTS, RECORD = (0, 256), 126  # app/memory.py: where its two records begin, and how long they are without their CRC
+SLOTS, RECORD = (0, 256), 131  # app/memory.py: where its two records begin, and how long they are without their CRC
 LOST_EVERY = 10  # so often the cut takes the whole memory: the ESP32 rewrites all of it at each write
 WRITE_S = 0.3  # host/trouble.py, nvm=slow
 PATIENCE_S = 90  # for coming back

@@ -766,7 +766,7 @@ class Soak:
         found.possible = sum(self.battery.watt_seconds) / 3600
         found.longest_feed_s = self.watchdog.longest_s
         found.writes = self.nvm.writes
-        found.writes_allowed = int(48 * found.days) + 3 * found.boots + 3
+        found.writes_allowed = int(48 * found.days) + 13
         self._judge()
         return found
 

@@ -38,7 +38,7 @@ class Commands:
         if entry is None:
             print(f"Message on {shown(topic.encode())} ignored: it is no command of this bridge.")
             return
-        words, function, ours, name = entry
+        words, function, ours, _ = entry
         refusal = None
         if retained:
             if ours:
@@ -50,11 +50,29 @@ class Commands:
                 understood = words if is_free else " or ".join(words)
                 refusal = f'{understood} is understood, not "{shown(payload)}"'
             else:
-                refusal = function(word, now)
+                refusal = _carry_out(function, word, now)
         if refusal:
-            print(f"Message on {topic} ignored: {refusal}.")
-            if name is not None:
-                self._tell(name, refusal)
+            self.refuse(topic, refusal)
+
+    def refuse(self, topic, reason):
+        """Say why a message on one of our topics is not carried out."""
+        if topic not in self._entries:
+            return
+        print(f"Message on {topic} ignored: {reason}.")
+        name = self._entries[topic][3]
+        if name is not None:
+            self._tell(name, reason)
+
+
+def _carry_out(function, word, now):
+    """A bug in one command must not leave whoever gave it without an answer."""
+    try:
+        return function(word, now)
+    except Exception as error:
+        import traceback
+
+        traceback.print_exception(error)
+        return "it failed inside the bridge; the console says more"
 
 
 def shown(payload):

@@ -51,6 +51,8 @@ CONTROLS = (
     ("soc", "number", "Set state of charge", "soc", "/bms1/soc/set", "mdi:battery-sync",
      ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
     ("restart_bms", "button", "Restart", "restart", "/bms1/restart/set", "restart", ',"ent_cat":"config"'),
+    ("energy", "button", "Reset energy counters", "reset_energy_counters", "/bms1/energy/set", "mdi:counter",
+     ',"ent_cat":"config","pl_prs":"reset"'),
     ("restart_bridge", "button", "Restart", "restart", "/restart/set", "restart", ',"ent_cat":"config"'),
 )  # fmt: skip
 SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",

@@ -9,6 +9,7 @@ and words are repeated with the heartbeat, and everything a moment after Home As
 from adafruit_ticks import ticks_add, ticks_diff
 
 from daly.energy import COUNTERS
+from daly.registers import READING
 
 from .discovery import BRIDGE_PARTS
 from .payload import bounded, write_pack
@@ -20,9 +21,10 @@ ANNOUNCE_PAUSE_MS = 6000
 RESAY_MS = 3000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
+CORRECT_MS = 1000  # at most so often a status is corrected; twice as long each time while somebody insists
+LONGEST_CORRECT_MS = 60000
 LINK_MS = 500  # how often the words on the link are looked at
 RETRY_MS = 600000  # how often an announcement is tried again for which there was no memory, or that ended the connection
-CORRECT_MS = 1000  # at most so often is a stranger contradicted: it may be a second bridge that does the same
 STRIKES = 2  # connections that ended with the same announcement before it is passed over
 
 # what the broker has been told of the battery, in the order it is told
@@ -79,6 +81,9 @@ class Publisher:
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._status_said = None  # the battery's, in this session
         self._status_due = False  # it is to be repeated
+        self._wrong: list = []  # topics where something else stands than we said last
+        self._correct_due = now
+        self._correct_pause = CORRECT_MS
         self._link_said = None
         self._link_again = False  # the same
         self._link_due = now
@@ -86,8 +91,6 @@ class Publisher:
         self._said.begin(now)
         self._counts_said = [None] * len(COUNTERS)
         self._report_due = True
-        self._wrong = [False, False]  # what somebody else said last: the bridge's status, the battery's
-        self._corrected_at = [None, None]  # when that was set right; None: long ago
         if self._each is not None:
             self._each.begin(now)
 
@@ -95,29 +98,38 @@ class Publisher:
         """Home Assistant has started: after the delay say discovery, and a while later availability and states, once more."""
         self._again_at = ticks_add(now, delay_ms)
 
+    def contradicted(self, topic, payload, now):
+        """`payload` (bytes) stands on one of our two status topics: our own echo, a late last will, a stranger's.
+
+        What is not what we said last is set right at once, and more slowly each time while somebody insists: a second bridge on
+        the same topics would answer.
+        """
+        said = self._status(topic)
+        if topic in self._wrong:
+            self._wrong.remove(topic)
+        if said is not None and payload != said.encode():
+            self._wrong.append(topic)
+        if ticks_diff(now, self._correct_due) >= LONGEST_CORRECT_MS:
+            self._correct_pause = CORRECT_MS
+
     def say(self, topic, payload, retain=False, qos=1):
         """Say something once, as soon as there is time; `topic` without the base."""
         self._messages.append((self._base + topic, payload, retain, qos))
+
+    def set_counters(self, now):
+        """Somebody has set the counters: told as they are and at once, also while the battery is silent."""
+        self._said.begin(now)
+        readings = self._said.readings
+        self._counts_said = [self._pack.energy.total(key) for key in COUNTERS]
+        for key, total in zip(COUNTERS, self._counts_said):
+            if readings.raw(key) is not None:
+                readings.put(READING[key], 0, total, now)
+        self.say("/bms1/energy", self._write_counts(), retain=True)
 
     def report(self, text):
         """What came of the last order: said now, and again in every session, so that it is known to be the last."""
         self._report = bounded(text)
         self._report_due = True
-
-    def contradicted(self, topic, payload, now):
-        """A message came on `topic`, <base>/status or <base>/bms1/status; `payload` as str or bytes. Returns nothing.
-
-        The last will of our dead connection may come late, and anybody may write there. What is not what we said last is set
-        right at once, but once a second at most: a second bridge on the same topics would answer. Our own words that come back
-        change nothing.
-        """
-        word = payload if isinstance(payload, str) else bytes(payload)
-        for index, where, said in (
-            (0, "/status", "online" if self._online_said else None),
-            (1, "/bms1/status", self._status_said),
-        ):
-            if topic == self._base + where and said is not None:
-                self._wrong[index] = word != said and word != said.encode()
 
     def poll(self, now):
         """The next message, or None."""
@@ -127,9 +139,9 @@ class Publisher:
         elif not self._retain and ticks_diff(now, self._repeat_due) >= 0:
             self._repeat(now)
         return (
-            self._correction(now)
-            or self._link(now)
+            self._link(now)
             or self._availability()
+            or self._correction(now)
             or (self._messages.pop(0) if self._messages else None)
             or self._last_order()
             or self._counters()
@@ -290,16 +302,20 @@ class Publisher:
         self._status_due = False
         return self._base + "/bms1/status", word, self._retain, qos
 
+    def _status(self, topic):
+        """What we said last on one of our status topics; None: nothing in this session."""
+        if topic == self._base + "/status":
+            return "online" if self._online_said else None
+        return self._status_said if topic == self._base + "/bms1/status" else None
+
     def _correction(self, now):
-        for index in range(2):
-            corrected_at = self._corrected_at[index]
-            if corrected_at is not None and ticks_diff(now, corrected_at) >= CORRECT_MS:
-                self._corrected_at[index] = corrected_at = None
-            if self._wrong[index] and corrected_at is None:
-                self._wrong[index] = False
-                self._corrected_at[index] = now
-                return self._battery_status(self._status_said) if index else (self._base + "/status", "online", True, 1)
-        return None
+        if not self._wrong or ticks_diff(now, self._correct_due) < 0:
+            return None
+        self._correct_due = ticks_add(now, self._correct_pause)
+        self._correct_pause = min(2 * self._correct_pause, LONGEST_CORRECT_MS)
+        topic = self._wrong.pop(0)
+        said = self._status(topic)
+        return None if said is None else (topic, said, self._retain or topic == self._base + "/status", 1)
 
     def _last_order(self):
         if self._report is None or not self._report_due:
@@ -347,12 +363,16 @@ class Publisher:
         """The counters on a topic of their own, which keeps them when the battery is offline and its state is all null."""
         if not self._counted():
             return None
+        # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
+        for position in range(len(COUNTERS)):
+            self._counts_said[position] = self._said.readings.raw(COUNTERS[position])
+        return self._base + "/bms1/energy", self._write_counts(), True, 0
+
+    def _write_counts(self):
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
-            self._counts_said[position] = self._said.readings.raw(key)
             writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._counts_said[position], 3)
-        # QoS 0: it comes every few seconds, and MiniMQTT would wait each time until the broker has answered
-        return self._base + "/bms1/energy", writer.put(b"}").bytes(), True, 0
+        return writer.put(b"}").bytes()
 
     def _counted(self):
         """Whether all counters are known, and one is not as it was told. Asked in every pass, so it makes no list."""

@@ -24,6 +24,14 @@ _PINGREQ = b"\xc0\x00"
 # First bytes of what a broker sends to a client that subscribes with QoS 0; anything else is not MQTT: CONNACK, PUBLISH,
 # the same retained, PUBACK, SUBACK, UNSUBACK, PINGRESP
 _KNOWN = b"\x20\x30\x31\x40\x90\xb0\xd0"
+NOT_MQTT = "what answers there does not speak MQTT; is MQTT_PORT right?"
+# the first byte of who else may answer: a TLS alert or handshake, HTTP, SSH
+_STRANGERS = {
+    0x15: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
+    0x16: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
+    ord("H"): "a web server answers there; is MQTT_PORT right?",
+    ord("S"): "an SSH server answers there; is MQTT_PORT right?",
+}
 
 
 class Pool:
@@ -215,11 +223,11 @@ class Link:
     def _find_packet(self):
         """Set `_packet` from the remaining length at the front; True when the packet is whole."""
         if self._filled and self._buffer[0] not in _KNOWN:
-            raise OSError(errno.EBADF, "not MQTT")
+            raise OSError(errno.EBADF, _STRANGERS.get(self._buffer[0], NOT_MQTT))
         length = 0
         for i in range(1, self._filled):
             if i == 5:
-                raise OSError(errno.EBADF, "not MQTT")  # a length of more than four bytes: this is not MQTT
+                raise OSError(errno.EBADF, NOT_MQTT)  # a length of more than four bytes: this is not MQTT
             length |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
             if not self._buffer[i] & 0x80:
                 return self._measure(i + 1 + length)

@@ -35,7 +35,9 @@ def home(broker):
 
 def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
     bms = SimulatedBms(tmp_path, "drift=0,soc=57.3,current=-240")
-    settings = f'MQTT_USERNAME = "{BRIDGE[0]}"\nMQTT_PASSWORD = "{BRIDGE[1]}"\nDEAD_BAND_PERCENT = 0\n' + ALL
+    settings = (
+        f'BRIDGE_ID = "c0ffee"\nMQTT_USERNAME = "{BRIDGE[0]}"\nMQTT_PASSWORD = "{BRIDGE[1]}"\nDEAD_BAND_PERCENT = 0\n' + ALL
+    )
     bridge = Bridge(tmp_path, bms.path, broker.port, settings, base="")
     try:
         assert wait_until(lambda: {t for t, *_ in home.heard} >= set(CONFIGS) and len(CONFIGS) > 20, 40), bridge.log

@@ -80,14 +80,14 @@ def test_the_battery_package_needs_nothing_but_ticks_and_named_tuples(file):
     assert packages(TREES[file]) <= {"__future__", "adafruit_ticks", "collections"}
 
 
-def test_only_the_loop_and_the_last_line_behind_it_catch_what_nobody_expected():
+def test_only_the_loop_the_last_line_behind_it_and_whoever_owes_an_answer_catch_what_nobody_expected():
     catching = []
     for file in BOARD_FILES:
         for node in ast.walk(TREES[file]):
             if isinstance(node, ast.ExceptHandler):
                 names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"Exception"}
                 catching += [file] if names & {"Exception", "BaseException"} else []
-    assert sorted(catching) == ["app/guard.py", "app/guard.py", "app/loop.py"]
+    assert sorted(catching) == ["app/guard.py", "app/guard.py", "app/loop.py", "mqtt/commands.py"]
 
 
 def test_the_heap_is_swept_at_one_known_point_only():

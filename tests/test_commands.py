@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mosquitto import wait_until
 from socketpool import SocketPool
 
+from app.clock import Clock
 from app.settings import Settings
 from mqtt.commands import MAX_PAYLOAD, Commands, shown
 from mqtt.session import Session
@@ -164,3 +165,45 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
         assert wait_until(lambda: session.tick(ticks_ms()) or 0x31 in heard[3:], 5), heard
         assert heard[:4] == [0x10, 0x31, 0x31, 0x82]  # connect, two topics cleared, subscribe
         assert session.connected and "access rules" in capsys.readouterr().out
+
+
+# always an answer
+
+
+def test_a_command_that_fails_inside_is_answered_and_the_next_one_is_heard(capsys):
+    told = []
+    commands = Commands(lambda name, reason: told.append((name, reason)))
+
+    def fail(word, now):
+        raise RuntimeError("Out of sockets")
+
+    commands.add("t/fail", ("PRESS",), fail, name="It")
+    commands.take("t/fail", b"PRESS", False, 0)
+    commands.take("t/fail", b"PRESS", False, 0)
+    assert [name for name, _ in told] == ["It", "It"] and "failed inside" in told[0][1]
+    commands.refuse("t/fail", "the link broke")
+    commands.refuse("nobody's\x00 topic", "the link broke")
+    assert told[2:] == [("It", "the link broke")] and "nobody" not in capsys.readouterr().out
+
+
+class NoSocket:
+    AF_INET = SOCK_DGRAM = 2
+
+    def __init__(self, error):
+        self.error = error
+
+    def getaddrinfo(self, *_):
+        return [(2, 2, 0, "", ("192.0.2.1", 123))]
+
+    def socket(self, *_):
+        raise self.error
+
+
+FAILURES = [RuntimeError("Out of sockets"), MemoryError(), OSError(118), IndexError(), KeyError("x"), TypeError()]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+def test_without_the_time_there_is_one_report_and_it_is_in_words(error, capsys):
+    assert Clock(NoSocket(error), "pool.ntp.org", 0).now() is None
+    told = capsys.readouterr().out
+    assert told.startswith("NTP: no time from pool.ntp.org: ") and "Error" not in told and "118" not in told

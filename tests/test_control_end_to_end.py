@@ -287,3 +287,45 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
         late.stop()
     finally:
         world.stop()
+
+
+# the counters
+
+
+@needs_mosquitto
+def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_path):
+    broker = Mosquitto(tmp_path)
+    ear = Listener(broker.port)
+    ear.say("t/bms1/energy", COUNTED, retain=True)
+    bms = SimulatedBms(tmp_path, "drift=0,current=0")
+    bridge = Bridge(tmp_path, bms.path, broker.port, 'ALLOW_CONTROL = "energy"\nPUBLISH_INTERVAL = 1\nBRIDGE_ID = "shed"\n')
+
+    def charged(topic="t/bms1/energy"):
+        return json.loads(ear.latest(topic) or '{"energy_charged":-1}')["energy_charged"]
+
+    try:
+        assert wait_until(lambda: charged("t/bms1/state") == 1234.5, 30), bridge.log
+        ear.say("t/bms1/energy/set", "reset")
+        assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
+        assert ear.latest("t/bms1/control") == "Energy counters: done"
+        for _ in range(2):
+            bridge.kill()
+            ear.heard.clear()
+            bridge.start()
+            assert wait_until(lambda: ear.latest("t/bms1/status") == "online" and charged() >= 0, 30)
+            assert charged() == 0 and charged("t/bms1/state") == 0
+        ear.say("t/bms1/energy", COUNTED.replace("1234", "9999999"), retain=True)  # 10 GWh
+        bridge.kill()
+        ear.heard.clear()
+        bridge.start()
+        assert wait_until(lambda: "not believed" in (ear.latest("t/bms1/control") or ""), 30)
+        assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 20)
+        assert not bms.writes()
+    finally:
+        bridge.stop()
+        bms.stop()
+        ear.stop()
+        broker.kill()
+
+
+COUNTED = '{"energy_charged":1234.500,"energy_discharged":1.000,"capacity_charged":2.000,"capacity_discharged":3.000}'

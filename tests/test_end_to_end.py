@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 FONT = Path(find_spec("displayio").origin).parent / "resources" / "ter-u12n.bdf"
 CELLS = (1, 4, 16, 24, 48)
 SETTINGS = 'CIRCUITPY_WIFI_SSID = "shed"\nMQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\n'
+SETTINGS += 'BRIDGE_ID = "c0ffee"\n'
 EVERY_CHANGE = "CELLS_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n"
 
 
@@ -165,8 +166,8 @@ def test_a_killed_broker_is_found_again_and_told_everything(places):
     place.listener.heard.clear()
     place.broker.start()
     assert wait_until(place.is_told_exactly, 20)
-    topics = {topic for topic, _, _ in place.listener.heard}
-    assert topics >= {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}
+    wanted = {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}  # the bridge's own state comes last
+    assert wait_until(lambda: {topic for topic, _, _ in list(place.listener.heard)} >= wanted, 5)
 
 
 @needs_mosquitto
@@ -295,7 +296,7 @@ WORDS = {
     "pin": ("UART_TX", "no pin D99", "IO17", "TX", "/bms1/link No UART: correct UART_TX"),
     "screen": ("OLED_SDA", "no pin D99", "IO8"),
     "refused": ("No broker 127.0.0.1", "connection refused"),
-    "mute": ("No broker 127.0.0.1", "No data received"),
+    "mute": ("No broker 127.0.0.1", "no answer"),
 }
 
 

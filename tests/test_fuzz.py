@@ -280,7 +280,7 @@ class Link:
         parsed = Settings('MQTT_BROKER = "10.0.0.1"')
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
-        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None)
+        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, contradicted=lambda *_: None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
         self.session = Session(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0

@@ -105,9 +105,11 @@ def test_a_program_that_ends_by_itself_is_a_failure_too(chip):
 def test_a_loop_of_crashes_slows_down_says_so_and_stops_writing(chip, capsys):
     slept = [start(chip, fail(ValueError())) for _ in range(120)]
     assert slept[:9] == [2, 4, 8, 16, 32, 64, 128, 256, 300] and set(slept[8:]) == {LONGEST_PAUSE_S}
-    assert "50 times in a row" in capsys.readouterr().out
+    assert "at least 12 times in a row" in capsys.readouterr().out
     memory = Memory(chip.nvm, 0)
-    assert memory.boots == 100  # then no more is written: the memory wears out
+    assert 8 < memory.boots < 14  # then no more is written: the memory wears out
+    for minute in range(1, 60):  # it runs well for an hour
+        memory.is_due(60000 * minute)
     memory.forget_accidents()
     assert start(chip, fail(ValueError())) == 2
 

@@ -7,7 +7,7 @@ from adafruit_ticks import ticks_add
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.keeper import LARGEST, Keeper, find_decimal
+from app.keeper import Keeper, find_decimal
 from app.memory import Memory
 from daly.energy import COUNTERS
 from daly.pack import Pack
@@ -28,10 +28,10 @@ def said(totals):
 class Boot:
     """A bridge that starts with a memory, and hears what is retained when it connects."""
 
-    def __init__(self, nvm, now=0):
+    def __init__(self, nvm, identity="c0ffee", now=0):
         self.pack = Pack()
         self.energy = self.pack.energy
-        self.keeper = Keeper(Memory(nvm, now), self.pack, "t")
+        self.keeper = Keeper(Memory(nvm, now), self.pack, "t", identity)
 
     def connect(self, *retained):
         for topic, payload in retained:
@@ -108,7 +108,7 @@ def test_hearing_the_same_again_adds_nothing():
         b'{"energy_charged":"5.000"}',
         b'{"energy_charged":1e9}',
         b'{"energy_charged":NaN}',
-        b'{"energy_charged":%d.000}' % LARGEST,
+        b'{"energy_charged":10000000.000}',  # 10 GWh
         b'{"energy_charged":5.0',
     ],
 )
@@ -168,3 +168,104 @@ def test_what_was_told_never_falls_and_is_never_counted_twice(events):
             boot = Boot(nvm)
             boot.connect((ENERGY, retained))
             assert told <= boot.totals()[0] <= charged
+
+
+# what is believed
+
+
+def kept(nvm, totals, identity="c0ffee"):
+    boot = Boot(nvm, identity)
+    boot.connect((ENERGY, said(totals)))
+    boot.keeper.save()
+    return boot
+
+
+@pytest.mark.parametrize("flow", [1000, 500_000])
+def test_what_may_have_flowed_since_our_own_record_is_believed(flow):
+    nvm = bytearray(8192)
+    kept(nvm, [1_500_000, 1_400_000, 0, 0])
+    assert Boot(nvm).connect((ENERGY, said([1_500_000 + flow, 1_400_000, 0, 0]))) == [1_500_000 + flow, 1_400_000, 0, 0]
+
+
+@pytest.mark.parametrize("much", [10**9, 10**8, 10**7])
+def test_what_no_battery_can_have_counted_since_is_refused_in_words(much, capsys):
+    nvm = bytearray(8192)
+    kept(nvm, [1_500_000, 1_400_000, 0, 0])
+    boot, words = Boot(nvm), []
+    boot.keeper.tell = words.append
+    # of the other topic what is plausible still counts
+    assert boot.connect((ENERGY, said([much, 0, 0, 0])), (STATE, said([1_500_300, 0, 0, 0])))[:2] == [1_500_300, 1_400_000]
+    assert len(words) == 1 and f"{much // 1000}.000" in words[0] and "1500.000" in words[0] and "ALLOW_CONTROL" in words[0]
+    assert "not believed" in capsys.readouterr().out
+
+
+def test_a_new_board_believes_what_a_battery_can_have_counted_and_no_more():
+    assert Boot(bytearray(8192)).connect((ENERGY, said([5 * 10**8, 0, 10**9, 0])))[0] == 5 * 10**8
+    assert Boot(bytearray(8192)).connect((ENERGY, said([10**10, 0, 10**11, 0]))) == [0, 0, 0, 0]
+
+
+def test_a_new_board_that_counted_alone_for_a_while_still_takes_over_the_dead_ones():
+    """Its first Wi-Fi password was wrong, and it was started again."""
+    nvm = bytearray(8192)
+    boot = Boot(nvm)
+    boot.charge(400)
+    boot.keeper.save()
+    assert Boot(nvm).connect((ENERGY, said([1_500_000, 0, 0, 0])))[0] == 1_500_000
+
+
+@pytest.mark.parametrize("own", [50_000, 5_000_000])
+def test_a_board_that_was_used_elsewhere_takes_the_dead_ones_counters_not_its_own(own):
+    nvm = bytearray(8192)
+    kept(nvm, [own, 0, 0, 0], "123456")
+    boot = Boot(nvm, "c0ffee")
+    boot.charge(7)
+    assert boot.connect((ENERGY, said([1_500_000, 20, 30, 40])))[:2] == [1_500_007, 20]
+    boot.keeper.save()
+    assert Boot(nvm, "c0ffee").connect()[:2] == [1_500_007, 20]
+
+
+def test_the_same_battery_under_another_name_goes_on():
+    nvm = bytearray(8192)
+    kept(nvm, [50_000, 0, 0, 0], "123456")
+    boot = Boot(nvm, "shed")
+    boot.charge(7)
+    assert boot.connect()[0] == 50_007
+
+
+# set by somebody
+
+
+@pytest.mark.parametrize(
+    ("word", "totals"),
+    [
+        ("reset", [0, 0, 0, 0]),
+        ("energy_charged=1234.567", [1234567, 20, 30, 40]),
+        ("capacity_discharged=7", [10, 20, 30, 7000]),
+        ("energy_discharged=0.5", [10, 500, 30, 40]),
+    ],
+)
+def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
+    nvm = bytearray(8192)
+    boot = kept(nvm, [10, 20, 30, 40])
+    assert boot.keeper.change(word) is None and boot.totals() == totals
+    assert Boot(nvm).connect((ENERGY, said(totals))) == totals
+    assert Boot(nvm).connect() == totals
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["", "RESET", "reset ", "energy_charged", "energy_charged=", "energy_charged=-1", "energy_charged=1e3", "power=1",
+     "energy_charged=1.2345", "energy_charged=9999999999", "energy_charged=10000000", "energy_charged=1,5", "=1"],
+)  # fmt: skip
+def test_what_is_not_understood_sets_nothing(word):
+    boot = kept(bytearray(8192), [10, 20, 30, 40])
+    assert "reset" in boot.keeper.change(word) and boot.totals() == [10, 20, 30, 40]
+
+
+def test_counters_are_not_set_where_the_old_ones_would_come_back():
+    nvm = bytearray(8192)
+    boot = kept(nvm, [10, 20, 30, 40])
+    while boot.keeper.change("reset") is None:
+        boot.charge(5)
+    assert "memory" in boot.keeper.change("reset") and boot.totals()[0] == 5
+    assert "not known" in Boot(bytearray(8192)).keeper.change("reset")  # the broker was not asked yet

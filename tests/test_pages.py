@@ -183,7 +183,7 @@ NETWORK = {  # what the session says, whether there is Wi-Fi -> what the screen 
         "found: name right?",
         "2.4 GHz? near enough?",
     ],
-    ('No Wi-Fi "Cellar": Unknown failure 3', False): ['No Wi-Fi "Cellar":', "Unknown failure 3"],
+    ('No Wi-Fi "Cellar": Unknown failure 3', False): ['No Wi-Fi "Cellar":', "joining failed; near", "enough?"],
     ("No broker 192.168.1.9:1883: connection refused", True): ["No broker", "192.168.1.9:1883:", "connection refused"],
     ("MQTT_BROKER missing", True): ["MQTT_BROKER missing"],
 }

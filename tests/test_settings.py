@@ -349,3 +349,16 @@ def test_the_shipped_file_holds_no_secret_and_reads_the_same_in_every_editor():
     text = SHIPPED.read_text()
     assert 'CIRCUITPY_WIFI_PASSWORD = "your password"' in text
     assert all(ord(character) < 128 for character in text)
+
+
+@pytest.mark.parametrize("identity", ["c0ffee", "shed-2", "Pack_1", "a" * 16])
+def test_an_identity_that_does_for_topics_and_brokers(identity):
+    settings = Settings(f'{BROKER}\nBRIDGE_ID = "{identity}"')
+    assert identity == settings.BRIDGE_ID and not settings.problems
+
+
+@pytest.mark.parametrize("identity", ['"a/b"', '"a+"', '"#"', '"two words"', '"küche"', '"' + 17 * "a" + '"', "123456"])
+def test_an_identity_that_does_not_is_told_in_a_sentence(identity):
+    settings = Settings(f"{BROKER}\nBRIDGE_ID = {identity}")
+    assert settings.BRIDGE_ID == "" and len(settings.problems) == 1
+    assert "line" in settings.problems[0] and "BRIDGE_ID cannot be" in settings.problems[0]

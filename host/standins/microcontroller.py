@@ -63,7 +63,7 @@ class Processor:
     frequency = 240_000_000
     voltage = None  # the ESP32 cannot measure it
     temperature = 42.0
-    uid = bytearray(_MAC)
+    uid = bytearray(_MAC[: len(_MAC) - len(_chip.identity)] + _chip.identity)
 
     @property
     def reset_reason(self) -> ResetReason:
