@@ -374,8 +374,7 @@ class Publisher:
         unheard = not self._pack.layout["cell_count"]
         every_slot = unheard or self._told_at is not None or self._are_fewer()
         self._seq += 1
-        head = (("seq", self._seq), ("time", self._time()))
-        writer = write_pack(self._writer.clear(), self._said.readings, every_slot, head)
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot, self._seq, self._time())
         return self._base + "/bms1/state", writer.bytes(), self._retain, 0
 
     def _time(self):

@@ -400,7 +400,7 @@ def live(milliseconds, tell):
             print("said", speaker.said[0], len(speaker.said[1]), took)
 
 
-live(9000, False)
+live(16000, False)  # all is announced, and said once more behind that
 assert session.connected, session.trouble
 broker.asleep = True
 gc.disable()
