@@ -40,11 +40,6 @@ class Writer:
         self._length = at
         return self
 
-    def take_back(self, count):
-        """Forget the last so many bytes; returns self."""
-        self._length -= count
-        return self
-
     def put_string(self, text):
         """Append text as a JSON string."""
         return self.put(json.dumps(text))
@@ -109,14 +104,15 @@ _KEYS = tuple(
 )
 
 
-def write_pack(writer, pack, every_slot=False, head=None):
+def write_pack(writer, pack, every_slot=False, seq=None, time=None):
     """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
 
-    `every_slot`: also of cells and sensors that there may be; `head`: pairs that stand before them.
+    `every_slot`: also of cells and sensors that there may be; `seq` and `time` stand before them where there is a `seq`.
     """
     separator = b"{"
-    if head:
-        writer.put_pairs(head).take_back(1)  # its brace
+    if seq is not None:
+        writer.put(b'{"seq":').put_decimal(seq, 0).put(b',"time":')
+        writer.put(b"null") if time is None else writer.put_string(time)
         separator = b","
     for position in range(len(READINGS)):
         row = READINGS[position]

@@ -88,6 +88,7 @@ class Publisher:
         self._link_again = False  # the same
         self._link_due = now
         self._again_at = self._resay_at = None
+        self._is_birth = False  # Home Assistant has started, and is told everything
         self._said.begin(now)
         self._counts_said = [None] * len(COUNTERS)
         self._report_due = True
@@ -139,13 +140,13 @@ class Publisher:
         elif not self._retain and ticks_diff(now, self._repeat_due) >= 0:
             self._repeat(now)
         return (
-            self._link(now)
+            self._correction(now)
             or self._availability()
-            or self._correction(now)
             or (self._messages.pop(0) if self._messages else None)
             or self._last_order()
-            or self._counters()
             or self._battery(now)
+            or self._link(now)
+            or self._counters()
             or self._bridge_state(now)
             or self._announcement(now)  # last but one: one that cannot be said must not keep the numbers waiting
             or self._each_value(now)
@@ -165,10 +166,12 @@ class Publisher:
             self._again_at = None
             self._begin_announcement(now)
             self._resay_at = ticks_add(now, RESAY_MS)
+            self._is_birth = True
         elif self._resay_at is not None and ticks_diff(now, self._resay_at) >= 0:
             self._resay_at = None
-            self._online_said = False
-            self._report_due = True
+            if self._is_birth:  # else it is retained, and was said a moment ago
+                self._is_birth = self._online_said = False
+                self._report_due = True
             self._bridge_due = now
             self._heartbeat_due = now
             self._repeat(now)
@@ -394,8 +397,7 @@ class Publisher:
         unheard = not self._pack.layout["cell_count"]
         every_slot = unheard or self._told_at is not None or self._are_fewer()
         self._seq += 1
-        head = (("seq", self._seq), ("time", self._time()))
-        writer = write_pack(self._writer.clear(), self._said.readings, every_slot, head)
+        writer = write_pack(self._writer.clear(), self._said.readings, every_slot, self._seq, self._time())
         return self._base + "/bms1/state", writer.bytes(), self._retain, 0
 
     def _time(self):

@@ -232,7 +232,7 @@ def test_the_pure_parts_run_in_half_a_megabyte(folder):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 220_000
+MOST_HEAP_OF_OURS = 226_000
 SMALLEST_HEAP_KB = 340
 MOST_CODE_ON_THE_DRIVE = 130 * 1024
 
@@ -400,7 +400,7 @@ def live(milliseconds, tell):
             print("said", speaker.said[0], len(speaker.said[1]), took)
 
 
-live(9000, False)
+live(16000, False)  # all is announced, and said once more behind that
 assert session.connected, session.trouble
 broker.asleep = True
 gc.disable()

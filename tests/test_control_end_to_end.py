@@ -270,7 +270,7 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
     world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
     try:
         assert wait_until(lambda: world.ear.latest("t/bms1/hardware_version"), 30)
-        state = world.state
+        state = {key: value for key, value in world.state.items() if key not in ("seq", "time")}
         for key, value in state.items():
             text = world.ear.latest("t/bms1/" + key)
             assert text == ("" if value is None else value if isinstance(value, str) else text), key
@@ -283,7 +283,7 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
         assert wait_until(lambda: world.ear.latest("t/bms1/current") == "", 15)  # not known: nothing there
         late = Listener(world.broker.port, topics="t/bms1/current")
         time.sleep(0.5)
-        assert late.heard == []
+        assert [text for _, text, _ in late.heard if text] == []
         late.stop()
     finally:
         world.stop()

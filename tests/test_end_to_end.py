@@ -115,17 +115,19 @@ def test_every_value_published_is_what_the_bms_said(places, cells):
 
 
 @needs_mosquitto
-def test_who_comes_later_finds_everything_retained(places):
+def test_who_comes_later_hears_what_is_alive_and_finds_nothing_that_only_looks_so(places):
     place = places[16]
     assert wait_until(place.is_told_exactly, 20)
     late = Listener(place.broker.port)
-    wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state"}
-    assert wait_until(lambda: {topic for topic, _, is_retained in list(late.heard) if is_retained} >= wanted)
-    retained = {topic: text for topic, text, is_retained in late.heard if is_retained}
+    wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state", "t/bms1/link"}
+    assert wait_until(lambda: {topic for topic, _, _ in list(late.heard)} >= wanted, 15)
     late.stop()
-    assert (retained["t/status"], retained["t/bms1/status"]) == ("online", "online")
-    assert json.loads(retained["t/bms1/state"])["cell_16_voltage"] == place.bms.cells[15] / 1000
-    assert json.loads(retained["t/state"]).keys() >= {"uptime", "rssi", "free_memory", "restart_reason"}
+    retained = {topic for topic, _, is_retained in late.heard if is_retained and not topic.endswith("/config")}
+    assert retained == {"t/status", "t/state", "t/bms1/energy"}
+    latest = {topic: text for topic, text, _ in late.heard}
+    assert (latest["t/status"], latest["t/bms1/status"]) == ("online", "online")
+    assert json.loads(latest["t/bms1/state"])["cell_16_voltage"] == place.bms.cells[15] / 1000
+    assert json.loads(latest["t/state"]).keys() >= {"uptime", "rssi", "free_memory", "restart_reason"}
 
 
 @needs_mosquitto
@@ -166,8 +168,8 @@ def test_a_killed_broker_is_found_again_and_told_everything(places):
     place.listener.heard.clear()
     place.broker.start()
     assert wait_until(place.is_told_exactly, 20)
-    wanted = {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}  # the bridge's own state comes last
-    assert wait_until(lambda: {topic for topic, _, _ in list(place.listener.heard)} >= wanted, 5)
+    wanted = {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}
+    assert wait_until(lambda: {topic for topic, _, _ in list(place.listener.heard)} >= wanted, 10)
 
 
 @needs_mosquitto
