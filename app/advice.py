@@ -359,7 +359,7 @@ def _wanted(setting):
         return "8 to 63 characters, or a key of 64 hexadecimal digits, in double quotes"
     if setting.key == "DEVICE_NAME":
         return 'a text of 1 to 40 characters in double quotes, as DEVICE_NAME = "Daly BMS"'
-    unit = "characters (bytes: an ü is two)"
+    unit = "characters (bytes: an umlaut is two)"
     return f'a text of {setting.low} to {setting.high} {unit} in double quotes, as {setting.key} = "text"'
 
 

@@ -74,7 +74,7 @@ def test_the_largest_stays_small_and_keeps_the_newest_frames():
 def canary_settings():
     lines = [f'{key} = "{CANARY}-{number}"' for number, key in enumerate(HIDDEN + FOREIGN)]
     foreign = f"mqtt://{CANARY}:{CANARY}@10.0.0.1"
-    return "\n".join([*lines, f'MQTT_BROKER = "{foreign}"', f'NTP_SERVER = "{foreign}"'])
+    return "\n".join([*lines, f'MQTT_BROKER = "{foreign}"', f'NTP_SERVER = "{foreign}"', f'MQTT_CA_FILE = "{foreign}"'])
 
 
 def test_no_secret_is_in_it():
