@@ -22,10 +22,12 @@ class Keeper:
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state. `identity` is the
     bridge's: a board that takes the place of a dead one continues the dead one's counters, not those of its own earlier life.
+    `sign`: the CurrentSign, whose decision is kept, too.
     """
 
-    def __init__(self, memory, pack, base, identity=""):
+    def __init__(self, memory, pack, base, identity="", sign=None):
         self._memory = memory
+        self._sign = sign
         self._pack = pack
         self._energy = pack.energy
         self._owner = binascii.crc32(identity.encode()) | 1  # never 0
@@ -116,11 +118,22 @@ class Keeper:
         memory = self._memory
         if not self._is_settled:
             self._settle()
+        if self._sign is not None and memory.is_settled:
+            self._keep_sign()
         if memory.is_due(now) or (self._wants_to_save and memory.has_spare):
             self._wants_to_save = False
             self.save()
         elif memory.is_pending and memory.is_read and memory.has_spare:
             memory.save()
+
+    def _keep_sign(self):
+        """Keep which way this board counts; or continue with it, where the memory could not be read at the start."""
+        polarity = self._sign.polarity
+        if polarity and polarity != self._memory.polarity:
+            self._memory.polarity = polarity
+            self._memory.is_pending = True
+        elif not polarity and self._memory.polarity:
+            self._sign.restore(self._memory.polarity)
 
     def save(self):
         """Write the counters now if they have moved: before a restart that we do ourselves."""

@@ -46,7 +46,7 @@ def main():
     screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
-    poller = make_poller(settings)
+    poller = make_poller(settings, memory.polarity)
     uart = make_uart(settings, problems)
     if uart is not None:
         jobs.append(("bms", Port(uart, poller).tick))
@@ -60,7 +60,7 @@ def main():
     health.problems = problems
     jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic, identity)
+    keeper = Keeper(memory, poller.pack, settings.base_topic, identity, poller.sign)
     jobs.append(("memory", keeper.tick))
     publisher = health.publisher = make_publisher(settings, identity, poller, health)
     events = Events(poller, ticks_ms())
@@ -103,8 +103,8 @@ def main():
     loop.run()
 
 
-def make_poller(settings):
-    """The conversation with the BMS."""
+def make_poller(settings, polarity):
+    """The conversation with the BMS; `polarity`: which way its current counts, as kept from before."""
     return Poller(
         Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT),
         settings.BMS_HOST_ADDRESS,
@@ -119,6 +119,7 @@ def make_poller(settings):
             "temperatures": settings.POLL_TEMPERATURES_MS,
             "checks": settings.POLL_CHECKS_MS,
         },
+        polarity,
     )
 
 

@@ -49,8 +49,11 @@ def make_commands(settings, publisher, support, control, clock, keeper):
         return refusal
 
     def restart_bridge(_word, _now):
-        keeper.save()
-        microcontroller.reset()
+        refusal = control.pending()  # whoever asked for that is owed an answer
+        if refusal is None:
+            keeper.save()
+            microcontroller.reset()
+        return refusal
 
     commands.add(base + "/support/set", ("PRESS",), send_support)
     if settings.MQTT_BIRTH_TOPIC:

@@ -83,10 +83,14 @@ class Control:
         for i in range(8):
             self._payload[i] = 0
 
+    def pending(self):
+        """Why what would end the wait for a confirmation must wait itself; None when nothing waits for one."""
+        return None if self._name is None else f'"{self._name}" is not confirmed yet'
+
     def refusal(self):
         """Why no order at all is taken now; None when one is."""
         if self._name is not None:
-            return f'"{self._name}" is not confirmed yet'
+            return self.pending()
         if self._paused_until is not None:
             return f"wait {PAUSE_MS // 1000} seconds between two orders"
         if not self._poller.online:

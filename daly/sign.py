@@ -39,12 +39,20 @@ class CurrentSign:
         self._pack = pack
         self._auto = choice == "auto"
         pack.sign_row = CURRENT if self._auto else MODE
-        pack.sign_settled = self._auto and kept != UNSETTLED
-        pack.inverted = choice == "inverted" or (self._auto and kept == INVERTED)
-        pack.mode_inverted = choice == "inverted"
+        pack.sign_settled = False
+        pack.inverted = pack.mode_inverted = choice == "inverted"
         self._agreeing = 0  # modes in a row
         self._contradicting = 0
         self._against = [0, 0]  # contradictions while charging and while discharging, since the last agreement
+        self.restore(kept)
+
+    def restore(self, kept):
+        """Continue with what was settled before the restart; where the owner decides, that counts nothing."""
+        pack = self._pack
+        if self._auto and kept != UNSETTLED and not pack.sign_settled:
+            if pack.inverted != (kept == INVERTED):
+                pack.turn(CURRENT)
+            pack.sign_settled = True
 
     @property
     def text(self):

@@ -20,7 +20,8 @@ from tools import bundle
 ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.guard", "app.main")  # as code.py does
-FORGOTTEN = ("app.advice",)  # loaded to read the settings, and then taken out of the memory again
+# loaded to read the settings, or to put a fault into words, and then taken out of the memory again
+FORGOTTEN = ("app.advice", "mqtt.words")
 STEP_KB = 2  # how exactly the smallest heap is looked for
 
 

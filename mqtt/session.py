@@ -7,6 +7,7 @@ for the chip's own Wi-Fi join and name lookup.
 
 import errno
 import random
+import sys
 
 import adafruit_minimqtt.adafruit_minimqtt as minimqtt
 from adafruit_connection_manager import connection_manager_close_all
@@ -14,7 +15,6 @@ from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
 from .commands import MAX_PAYLOAD
 from .wire import Encrypted, Pool
-from .words import is_closing, keeps_ending, no_broker, no_wifi
 
 KEEP_ALIVE_S = 15
 PING_MS = 5000  # our own pings do not wait for their answer
@@ -343,12 +343,15 @@ class Session:
         # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
         self._pool.close()
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]
+        from . import words  # 5 KB on a board that only a fault needs
+
         cause = _cause(error)
-        closed = self._radio.connected and is_closing(cause)
+        closed = self._radio.connected and words.is_closing(cause)
         self._weigh_retain(was_open, closed)
         self._next_try = ticks_add(ticks_ms(), self._next_pause(was_open))
         self._count_silence(cause)
-        trouble = self._explain(error, cause, was_open, closed)
+        trouble = self._explain(words, error, cause, was_open, closed)
+        _forget_words()
         if trouble != self.trouble:
             self.trouble = trouble
             print("MQTT: " + trouble)
@@ -412,16 +415,16 @@ class Session:
     def _place(self):
         return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
 
-    def _explain(self, error, cause, was_open, closed):
+    def _explain(self, words, error, cause, was_open, closed):
         if not self._radio.connected:
-            return no_wifi(self._settings.CIRCUITPY_WIFI_SSID, cause)
+            return words.no_wifi(self._settings.CIRCUITPY_WIFI_SSID, cause)
         topic = self._last_topic
         if was_open and closed and self._short > 1:
             is_suspect = topic == self._suspect
             self._suspect = topic
-            return keeps_ending(self._place(), self._short, topic, self._last_size, is_suspect, self._client_id)
+            return words.keeps_ending(self._place(), self._short, topic, self._last_size, is_suspect, self._client_id)
         self._suspect = topic if was_open else self._suspect
-        return no_broker(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
+        return words.no_broker(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
 
 
 def _rejected(error, cause, was_open):
@@ -430,6 +433,14 @@ def _rejected(error, cause, was_open):
         return None
     code = getattr(error, "code", None) or getattr(cause, "code", None)
     return cause.args[0] if isinstance(cause, KeyError) and cause.args else code
+
+
+def _forget_words():
+    """Give the memory of words.py back; at the next fault they are loaded anew."""
+    name = __name__.replace("session", "words")
+    if name in sys.modules:
+        del sys.modules[name]
+        delattr(sys.modules[name.split(".")[0]], "words")
 
 
 def _cause(error):

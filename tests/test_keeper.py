@@ -6,6 +6,7 @@ import pytest
 from adafruit_ticks import ticks_add
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulation import Wire
 
 from app.keeper import Keeper, find_decimal
 from app.memory import Memory
@@ -269,3 +270,43 @@ def test_counters_are_not_set_where_the_old_ones_would_come_back():
         boot.charge(5)
     assert "memory" in boot.keeper.change("reset") and boot.totals()[0] == 5
     assert "not known" in Boot(bytearray(8192)).keeper.change("reset")  # the broker was not asked yet
+
+
+# which way the current counts
+
+
+class Nvm(bytearray):
+    """The chip's memory, with its writes counted."""
+
+    writes = 0
+
+    def __setitem__(self, where, data):
+        self.writes += 1
+        bytearray.__setitem__(self, where, data)
+
+
+def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_start():
+    nvm = Nvm(8192)
+    wire = Wire("drift=0,current=-30")
+    memory = Memory(nvm, 0)
+    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    wire.run(15, lambda wire: keeper.tick(wire.now))
+    assert Memory(nvm, 0).polarity == 1 and nvm.writes == 1
+    assert Wire("drift=0", polarity=Memory(nvm, 0).polarity).poller.sign.text == "normal"
+
+
+def test_a_memory_that_is_read_late_still_says_it():
+    memory = Memory(None, 0)
+    wire = Wire("drift=0,current=-1")
+    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    memory.polarity = 2
+    wire.run(1, lambda wire: keeper.tick(wire.now))
+    assert wire.poller.sign.text == "inverted"
+
+
+def test_what_the_owner_decided_is_not_kept():
+    nvm = Nvm(8192)
+    wire = Wire("drift=0,current=-30", current_sign="inverted")
+    keeper = Keeper(Memory(nvm, 0), wire.pack, "x", sign=wire.poller.sign)
+    wire.run(15, lambda wire: keeper.tick(wire.now))
+    assert Memory(nvm, 0).polarity == 0 and nvm.writes == 0
