@@ -174,6 +174,13 @@ class Pack:
             self._count_energy(now)
         return believed
 
+    def awaits(self, row):
+        """Whether one of these readings was last said so far from what is known that it must be said again."""
+        for index in range(self.count(row)):
+            if self._jumps(row, row.slot + index, self._heard[row.slot + index]):
+                return True
+        return False
+
     def expire(self, register, before):
         """Forget the readings of one register that were said before the tick `before`."""
         for row in register.readings:

@@ -136,16 +136,18 @@ def _remaining_time(pack, charging):
     database. Rounded up to 0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
     """
     current = pack.raw("current")
-    mean = abs(pack.energy.mean_current)  # mA
+    mean = pack.energy.mean_current  # mA
     remaining = pack.raw("remaining_capacity")
     if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
         return None
+    if mean * current <= 0:  # nothing has been counted since it turned
+        mean = 100 * current
     if charging:
         full = _full_capacity(pack, remaining)
         if full is None:
             return None
         remaining = max(0, full - remaining)
-    minutes = remaining * 60 // max(mean, 100 * IDLE_CURRENT)
+    minutes = remaining * 60 // max(abs(mean), 100 * IDLE_CURRENT)
     step = 5 if minutes < 240 else 30 if minutes < 1440 else 240
     minutes = (minutes + step // 2) // step * step
     return (minutes * 10 + 5) // 6 if minutes <= 6000 else None
@@ -176,7 +178,8 @@ def _time_to_either(pack):
 def _cell_voltage_delta(pack):
     highest = pack.raw("max_cell_voltage")
     lowest = pack.raw("min_cell_voltage")
-    return None if highest is None or lowest is None else highest - lowest
+    # on a line where each must be said again the two may be of different answers
+    return None if highest is None or lowest is None or highest < lowest else highest - lowest
 
 
 def _balancing(pack):

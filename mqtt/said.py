@@ -19,6 +19,7 @@ from .payload import key_of
 EXACT_MS = 900000  # so often everything is told as it is, dead band or not
 FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
 REPEAT_MS = 50000  # within which each value on a topic of its own is said again, where nothing is retained
+STEP_MS = 1000  # so long a step of a cell is waited for to be confirmed
 LOOK_AT = 8  # rows that are looked at for such a value in one pass
 _UNTOLD = "untold"  # no raw, and not None
 
@@ -65,6 +66,7 @@ PARTIES = _parties()
 URGENT = tuple(party for party in PARTIES if [row for row in party if row.derive is None and _is_urgent(row)])
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
+_REMAINING_TIME = READING["remaining_time"]
 
 
 class Mean:
@@ -86,6 +88,7 @@ class Said:
         self._slow_ms = slow_ms
         self._band_percent = band_percent
         self._layout_changes = pack.layout_changes
+        self._waits_since = None
         self.begin(0)
 
     def begin(self, now):
@@ -111,9 +114,18 @@ class Said:
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if not (fast or slow):
+        if not (fast or slow) or self._waits_for_step(now):
             return self._take_urgent(now) or is_other
         return self._take_due(now, fast, slow) or is_other
+
+    def _waits_for_step(self, now):
+        """Whether a cell may have made a step that the next reading confirms: the others would be of another moment."""
+        if not (self._pack.awaits(SPREADS[0][0]) or self._pack.awaits(SPREADS[1][0])):
+            self._waits_since = None
+            return False
+        if self._waits_since is None:
+            self._waits_since = now
+        return ticks_diff(now, self._waits_since) < STEP_MS
 
     def _take_due(self, now, fast, slow):
         pack = self._pack
@@ -122,21 +134,21 @@ class Said:
             self._exact_due = ticks_add(now, EXACT_MS)
         # Whether anything has changed since rows of this pace had their turn: a change that came in between two slow turns
         # has not been looked at by a fast one.
-        changed = False
+        changed = is_other_time = False
         if fast:
             self._fast_due = ticks_add(now, self._fast_ms)
             changed = self._fast_changes != pack.changes
             self._fast_changes = pack.changes
-            self._note_mean()
+            is_other_time = self._note_mean()
         if slow:
             self._slow_due = ticks_add(now, self._slow_ms)
             changed = changed or self._slow_changes != pack.changes
             self._slow_changes = pack.changes
         if not (changed or exact):
-            return False
+            return is_other_time
         self._urgent_changes = pack.changes
         self._gaps = pack.gaps
-        return self._take_parties(PARTIES, now, fast, slow or exact, exact, True)
+        return self._take_parties(PARTIES, now, fast, slow or exact, exact, True) or is_other_time
 
     def _lay_out(self, now):
         """Another number of cells or sensors: those that are gone have no reading, also as long as their keys are published."""
@@ -193,10 +205,15 @@ class Said:
         return True
 
     def _note_mean(self):
+        """Take the mean current of now; True when another remaining time is told with it."""
         mean = self._pack.energy.mean_current
-        if mean != self._mean.mean_current:
-            self._mean.mean_current = mean
-            self.readings.changes += 1
+        if mean == self._mean.mean_current:
+            return False
+        before = self.readings.at(_REMAINING_TIME)
+        self._mean.mean_current = mean
+        is_other = self.readings.at(_REMAINING_TIME) != before
+        self.readings.changes += is_other
+        return is_other
 
     def _is_worth(self, row, raw, said, due, far):
         """Whether a change is to be told now. `due`: the row has its turn; `far`: else, one of many bands does not wait."""
@@ -213,6 +230,8 @@ class Said:
         return self._has_left(row, raw, said, 1)
 
     def _has_left(self, row, raw, said, bands):
+        if row.band == 1:  # it has no dead band that could be made wider
+            return abs(raw - said) >= bands
         band = row.band
         if row.band_share is not None:
             band = max(band, abs(said) // row.band_share)
