@@ -401,7 +401,7 @@ def _objection_to_address(key, address):
         return f": it is only the address; {write}"
     if port and not [char for char in port if char not in "0123456789"]:
         if key != "MQTT_BROKER":
-            return f": it has no port; {write}"
+            return None if good and 0 < int(port[:6]) < 65536 else f": it is an address, or address:port; {write}"
         return f": the port has a setting of its own; {write} and MQTT_PORT = {port[:6]}"
     return _misspelt(address)
 

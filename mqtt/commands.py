@@ -50,9 +50,20 @@ class Commands:
                 understood = words if is_free else " or ".join(words)
                 refusal = f'{understood} is understood, not "{shown(payload)}"'
             else:
-                refusal = _carry_out(function, word, now)
+                refusal = self._carry_out(topic, function, word, now)
         if refusal:
             self.refuse(topic, refusal)
+
+    def _carry_out(self, topic, function, word, now):
+        """What the function says. A bug in it is for the loop, but must not leave whoever asked without an answer."""
+        answered = False
+        try:
+            refusal = function(word, now)
+            answered = True
+        finally:
+            if not answered:
+                self.refuse(topic, "it failed inside the bridge; the console says more")
+        return refusal
 
     def refuse(self, topic, reason):
         """Say why a message on one of our topics is not carried out."""
@@ -62,17 +73,6 @@ class Commands:
         name = self._entries[topic][3]
         if name is not None:
             self._tell(name, reason)
-
-
-def _carry_out(function, word, now):
-    """A bug in one command must not leave whoever gave it without an answer."""
-    try:
-        return function(word, now)
-    except Exception as error:
-        import traceback
-
-        traceback.print_exception(error)
-        return "it failed inside the bridge; the console says more"
 
 
 def shown(payload):

