@@ -8,7 +8,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from .registers import REGISTERS
 
 # A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
-UNKNOWN_AFTER_TIMEOUTS = 3
+UNKNOWN_AFTER_TIMEOUTS = 5  # at 20 % of frames missing one command in 3000 is met with so many
 UNKNOWN_PERIOD_MS = 60000
 # The same for a command that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.
@@ -46,6 +46,7 @@ class Plan:
         self._answered = [False] * len(REGISTERS)  # ever
         self._asked = [False] * len(REGISTERS)  # answered, or not in time, since the BMS came online
         self._settled = [False] * len(REGISTERS)  # asked once per connection, and that is done
+        self._unknown = [False] * len(REGISTERS)  # not known to this board, as far as that can be seen
         self._empty = [0] * len(REGISTERS)  # answers of zeros to what is asked once
         self._soon = None  # index of a register that is asked next, whatever its period
 
@@ -113,8 +114,8 @@ class Plan:
         self._answered[turn] = self._asked[turn] = True
         self._settled[turn] = register.period_ms is None and believed and whole
         self._due[turn] = ticks_add(now, (self._periods[turn] or 0) if believed and whole else 0)
-        if register.command in self._link.unanswered:
-            self._link.unanswered.remove(register.command)
+        if self._unknown[turn] or register.period_ms is None:
+            self._note_unknown(turn, False)
         self._lost = max(0, self._lost - 1)
         if turn == self._round:
             self._repeats = 0
@@ -151,13 +152,23 @@ class Plan:
             self._lost = min(2 * LOSSY, self._lost + SILENCE_WEIGHT)
         limit = MUTE_AFTER_TIMEOUTS if self._answered[turn] or self._lost > LOSSY else UNKNOWN_AFTER_TIMEOUTS
         unknown = self._link.online and self._misses[turn] >= limit
-        if unknown and register.command not in self._link.unanswered:
-            self._link.unanswered.append(register.command)
-            self._link.uncounted = not self._pack.layout["cell_count"]
         if register.period_ms is None:
             self._settled[turn] = unknown
+        if unknown or self._unknown[turn]:
+            self._note_unknown(turn, True)
         again_ms = ONCE_AGAIN_MS if register.period_ms is None else 0
         self._due[turn] = ticks_add(now, UNKNOWN_PERIOD_MS if unknown else again_ms)
+
+    def _note_unknown(self, turn, unknown):
+        """Say which commands are not known here; those that are asked once all at one time, when the last is given up."""
+        self._unknown[turn] = unknown
+        unanswered = []
+        for index in range(len(REGISTERS)):
+            if self._unknown[index] and (REGISTERS[index].period_ms is not None or self.introduced):
+                unanswered.append(REGISTERS[index].command)
+        if unanswered != self._link.unanswered:
+            self._link.unanswered = unanswered
+            self._link.uncounted = not self._pack.layout["cell_count"]
 
     def expects_answer(self):
         """Whether silence is a surprise: the register asked last was answered before, or was not met with silence yet."""
@@ -186,4 +197,4 @@ class Plan:
 
     def _is_done(self, index):
         """Whether a register that is asked once need not be asked again; what was given up is tried rarely."""
-        return self._settled[index] and REGISTERS[index].command not in self._link.unanswered
+        return self._settled[index] and not self._unknown[index]
