@@ -32,7 +32,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 chaos: .venv/ready
 	$(BIN)/python -m host.chaos --write

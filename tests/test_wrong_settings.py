@@ -101,7 +101,10 @@ MISTAKES = {
     "angle brackets": ([broker("<192.168.1.10>")], ("line 3", "MQTT_BROKER", "letters a to z")),
     "address of the web page": ([broker("http://homeassistant:8123/")], ("line 3", 'MQTT_BROKER = "homeassistant"')),
     "NTP server as a URL": ('NTP_SERVER = "http://pool.ntp.org"', ("line 4", 'NTP_SERVER = "pool.ntp.org"')),
-    "NTP server with its port": ('NTP_SERVER = "pool.ntp.org:123"', ("line 4", 'NTP_SERVER = "pool.ntp.org"')),
+    "NTP server with no port there is": (
+        'NTP_SERVER = "pool.ntp.org:99999"',
+        ("line 4", 'NTP_SERVER = "pool.ntp.org"', "port"),
+    ),
     "NTP server by IPv6": ('NTP_SERVER = "2001:db8::1"', ("line 4", "NTP_SERVER", "IPv4")),
     # topics
     "backslash as a separator": (r'MQTT_BASE_TOPIC = "cellar\daly"', ("line 4", "MQTT_BASE_TOPIC", "separated by /")),
