@@ -62,7 +62,9 @@ def main():
 
     keeper = Keeper(memory, poller.pack, settings.base_topic, identity, poller.sign)
     jobs.append(("memory", keeper.tick))
-    publisher = health.publisher = make_publisher(settings, identity, poller, health)
+    socket_pool = socketpool.SocketPool(wifi.radio)
+    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
+    publisher = health.publisher = make_publisher(settings, identity, poller, health, clock)
     events = Events(poller, ticks_ms())
     jobs.append(("events", events.tick))
 
@@ -76,8 +78,6 @@ def main():
     support = Support(settings, poller, health, loop)
     jobs.append(("support", support.tick))
     jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"support": support.show}).tick))
-    socket_pool = socketpool.SocketPool(wifi.radio)
-    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
     commands = make_commands(settings, publisher, support, control, clock, keeper)
     ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
@@ -123,7 +123,7 @@ def make_poller(settings, polarity):
     )
 
 
-def make_publisher(settings, identity, poller, health):
+def make_publisher(settings, identity, poller, health, clock):
     """What is said to the broker."""
     base = settings.base_topic
     prefix, name = settings.MQTT_DISCOVERY_PREFIX, settings.DEVICE_NAME
@@ -139,4 +139,5 @@ def make_publisher(settings, identity, poller, health):
         settings.DEAD_BAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
         settings.MQTT_RETAIN_STATE,
+        clock.utc,
     )

@@ -1,6 +1,7 @@
 """Messages from the broker: exact words on known topics are carried out, everything else is refused in a sentence."""
 
 import socket
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mosquitto import wait_until
 from socketpool import SocketPool
 
+from app import clock as clock_module
 from app.clock import Clock
 from app.settings import Settings
 from mqtt.commands import MAX_PAYLOAD, Commands, shown
@@ -208,3 +210,25 @@ def test_without_the_time_there_is_one_report_and_it_is_in_words(error, capsys):
     assert Clock(NoSocket(error), "pool.ntp.org", 0).now() is None
     told = capsys.readouterr().out
     assert told.startswith("NTP: no time from pool.ntp.org: ") and "Error" not in told and "118" not in told
+
+
+class Answer:
+    """A time server's answer: 2026-11-27 05:44:15 UTC."""
+
+    utc_ns = 1795758255 * 1000000000
+
+    def __init__(self, *_, **__):
+        pass
+
+
+def test_the_time_of_a_reading_is_known_for_a_day_after_a_server_was_asked(monkeypatch):
+    now = [1 << 29]
+    monkeypatch.setattr(clock_module, "ticks_ms", lambda: now[0] % (1 << 29))
+    monkeypatch.setitem(sys.modules, "adafruit_ntp", SimpleNamespace(NTP=Answer))
+    clock = Clock(None, "10.0.0.1", 60)
+    assert clock.utc(5) is None
+    assert clock.now() == (2026, 11, 27, 6, 44, 15)
+    assert clock.utc(0) == "2026-11-27T05:44:15Z"
+    assert clock.utc((1 << 29) - 2000) == "2026-11-27T05:44:13Z"  # a reading from before
+    assert clock.utc(20 * 3600000) == "2026-11-28T01:44:15Z"
+    assert clock.utc(25 * 3600000) is None and clock.utc(1000) is None

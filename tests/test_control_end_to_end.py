@@ -145,6 +145,7 @@ def test_the_state_of_charge_is_written_with_local_time(world):
     assert tuple(request[4:8]) == (31, 5, 8, 8)  # an hour ahead of UTC
     assert 488 < 60 * request[8] + request[9] < 600
     assert world.shows("soc", 63.5)
+    assert world.state["time"].startswith("2031-05-08T07:")  # of the reading, in UTC: the server has been asked
     time.sleep(PAUSE_S)
 
 
