@@ -174,12 +174,15 @@ class Pack:
             self._count_energy(now)
         return believed
 
-    def awaits(self, row):
-        """Whether one of these readings was last said so far from what is known that it must be said again."""
-        for index in range(self.count(row)):
-            if self._jumps(row, row.slot + index, self._heard[row.slot + index]):
-                return True
-        return False
+    def is_of_one_moment(self, row):
+        """Whether all that is known of these cells or sensors came with one answer, and none must be said again."""
+        seen = None
+        for slot in range(row.slot, row.slot + self.count(row)):
+            if self._raw[slot] is not None:
+                if seen is not None and self._seen[slot] != seen:
+                    return False
+                seen = self._seen[slot]
+        return True
 
     def expire(self, register, before):
         """Forget the readings of one register that were said before the tick `before`."""

@@ -19,7 +19,7 @@ from .payload import key_of
 EXACT_MS = 900000  # so often everything is told as it is, dead band or not
 FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
 REPEAT_MS = 50000  # within which each value on a topic of its own is said again, where nothing is retained
-STEP_MS = 1000  # so long a step of a cell is waited for to be confirmed
+ONE_MOMENT_MS = 1500  # so long cells that are of different answers are waited for to be of one
 LOOK_AT = 8  # rows that are looked at for such a value in one pass
 _UNTOLD = "untold"  # no raw, and not None
 
@@ -114,18 +114,18 @@ class Said:
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if not (fast or slow) or self._waits_for_step(now):
+        if not (fast or slow) or self._waits_for_cells(now):
             return self._take_urgent(now) or is_other
         return self._take_due(now, fast, slow) or is_other
 
-    def _waits_for_step(self, now):
-        """Whether a cell may have made a step that the next reading confirms: the others would be of another moment."""
-        if not (self._pack.awaits(SPREADS[0][0]) or self._pack.awaits(SPREADS[1][0])):
+    def _waits_for_cells(self, now):
+        """Whether some cells are of another answer than the others: damaged in between, or a step that must be said again."""
+        if self._pack.is_of_one_moment(SPREADS[0][0]) and self._pack.is_of_one_moment(SPREADS[1][0]):
             self._waits_since = None
             return False
         if self._waits_since is None:
             self._waits_since = now
-        return ticks_diff(now, self._waits_since) < STEP_MS
+        return ticks_diff(now, self._waits_since) < ONE_MOMENT_MS
 
     def _take_due(self, now, fast, slow):
         pack = self._pack

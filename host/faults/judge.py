@@ -26,7 +26,13 @@ Finding = namedtuple("Finding", ("kind", "at", "words"))
 # Judged by what stands beside them, or by what flowed; their own past says nothing.
 DERIVED = ("power", "cell_voltage_delta", "remaining_time", "time_to_full", "time_to_empty")
 COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged")
-NUMBERS = {"max_voltage_cell": "max_cell_voltage", "min_voltage_cell": "min_cell_voltage"}
+NUMBERS = {
+    "max_voltage_cell": "max_cell_voltage",
+    "min_voltage_cell": "min_cell_voltage",
+    "max_temperature_sensor": "max_temperature",
+    "min_temperature_sensor": "min_temperature",
+}
+ENDS = {end: number for number, end in NUMBERS.items()}
 ZEROS = ("current", "soc", "remaining_capacity")  # zero is more than a small number: nothing flows, nothing is left
 CLEAR_A = 3  # a current that has a direction beyond doubt
 IDLE_A = 1  # below, nothing is said of the time to full or empty
@@ -83,6 +89,12 @@ class Judge:
             return
         if key == "problems":
             value = listed(value)
+        if key in NUMBERS:
+            return  # judged by what the cell that is named has held
+        if key in ENDS:  # docs/MQTT.md: of the cells themselves, so it follows from the one that is named, shown beside it
+            number = self._subscriber.state.get(ENDS[key])
+            if number is not None and self._subscriber.state.get(_named(ENDS[key], number)) == value:
+                return
         if value not in self._held.of[key].ever:
             self._find("wrong", at, f"{key} {_text(value)}, which the BMS never held")
 
@@ -179,10 +191,10 @@ class Judge:
                 self._find("zero", at, f"{key} {value}, {since:.1f} s after it became zero", (key, value, round(at - since, 1)))
 
     def _names_the_cell(self, key: str, number: int, shown: dict, at: float):
-        """The cell that is named must have had that voltage, within its dead band."""
+        """The cell (or sensor) that is named must have had that voltage, within its dead band."""
         above = PROMISES[NUMBERS[key]]
         voltage = shown.get(above.key)
-        history = self._held.of[f"cell_{number}_voltage"]
+        history = self._held.of[_named(key, number)]
         if voltage is None or not history.runs:
             return
         band = 2 * self._settings.band(above, voltage) + 0.001  # each of the two may be off by one
@@ -317,6 +329,11 @@ def _times(s) -> list[str]:
         if s(low) is not None and s(high) is not None and s(low) > s(high):
             found.append(f"{low} {s(low)} above {high} {s(high)}")
     return found
+
+
+def _named(key: str, number: int) -> str:
+    """The key of the cell or sensor that max_voltage_cell, min_temperature_sensor, ... names."""
+    return f"cell_{number}_voltage" if key.endswith("_cell") else f"temperature_{number}"
 
 
 def _product(voltage, current):
