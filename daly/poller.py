@@ -337,7 +337,7 @@ class Poller:
             self._ask_again = True
         if register.command == 0x93:  # once a mode: between two of them the current is asked many times
             if self.sign.weigh():
-                self.ask_soon("mode")
+                self._plan.ask_in_next_round(now)
             self.link.sign_trouble = self.sign.trouble
 
     def _take(self, register, now):

@@ -41,6 +41,7 @@ class CurrentSign:
         pack.sign_row = CURRENT if self._auto else MODE
         pack.sign_settled = False
         pack.inverted = pack.mode_inverted = choice == "inverted"
+        self._compared_at = None  # when the current was read that was compared last
         self._agreeing = 0  # modes in a row
         self._contradicting = 0
         self._against = [0, 0]  # contradictions while charging and while discharging, since the last agreement
@@ -88,6 +89,10 @@ class CurrentSign:
         if not current or not mode or (pack.sign_settled and abs(current) < CLEAR_CURRENT):
             self._contradict(False)
             return False
+        read_at = pack.said_at("current")
+        if read_at == self._compared_at:
+            return True  # it was compared with the mode before already
+        self._compared_at = read_at
         agrees = (current > 0) == (mode == 1)
         is_clear = abs(current) >= CLEAR_CURRENT
         if agrees:

@@ -19,6 +19,7 @@ from .payload import key_of
 EXACT_MS = 900000  # so often everything is told as it is, dead band or not
 FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
 REPEAT_MS = 50000  # within which each value on a topic of its own is said again, where nothing is retained
+TURN_MS = 500  # so long a change of current or mode waits for the other one to be read
 ONE_MOMENT_MS = 1500  # so long cells that are of different answers are waited for to be of one
 LOOK_AT = 8  # rows that are looked at for such a value in one pass
 _UNTOLD = "untold"  # no raw, and not None
@@ -89,6 +90,7 @@ class Said:
         self._band_percent = band_percent
         self._layout_changes = pack.layout_changes
         self._waits_since = None
+        self._turning_since = None
         self.begin(0)
 
     def begin(self, now):
@@ -114,9 +116,30 @@ class Said:
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
+        if self._is_turning(now):
+            return is_other
         if not (fast or slow) or self._waits_for_cells(now):
             return self._take_urgent(now) or is_other
         return self._take_due(now, fast, slow) or is_other
+
+    def _is_turning(self, now):
+        """Whether current and mode contradict each other, as they do until both have been read after one has changed.
+
+        Boards on which they do so for ever are waited for once.
+        """
+        pack = self._pack
+        current = pack.at(_CURRENT)
+        mode = pack.at(_MODE)
+        if current is None or mode is None or _fits(current, mode):
+            self._turning_since = None
+            return False
+        if self._turning_since is None:
+            self._turning_since = now
+        elapsed = ticks_diff(now, self._turning_since)
+        if 0 <= elapsed < TURN_MS:
+            return True
+        self._turning_since = ticks_add(now, -TURN_MS)  # ticks wrap
+        return False
 
     def _waits_for_cells(self, now):
         """Whether some cells are of another answer than the others: damaged in between, or a step that must be said again."""
@@ -240,7 +263,7 @@ class Said:
     def _fits_mode(self, current):
         """Whether a current is what the mode says that is told: the two are of one moment, but not of one answer."""
         mode = self.readings.at(_MODE)
-        return mode is None or (current > 0) - (current < 0) == (0, 1, -1)[mode]
+        return mode is None or _fits(current, mode)
 
     # cells and temperatures
 
@@ -308,6 +331,11 @@ class Said:
             if not is_known and sign * word > sign * best:
                 return word, word_at
         return best, number
+
+
+def _fits(current, mode):
+    """Whether a current flows the way a mode says, 0 A when it says idle."""
+    return (current > 0) - (current < 0) == (0, 1, -1)[mode]
 
 
 def _is_fast(party):

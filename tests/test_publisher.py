@@ -892,3 +892,28 @@ def test_counters_that_somebody_set_are_told_at_once_also_while_the_battery_is_s
         told = [json.loads(text) for _, topic, text, _, _ in broker.since(begin) if topic == "daly/x/bms1/energy"]
         assert told and told[0]["energy_charged"] == 0 and told[0]["energy_discharged"] == 0.007
         assert max(state["energy_charged"] for state in told) < 1  # the old ones do not come back
+
+
+def test_when_a_load_ends_no_state_has_its_current_beside_idle():
+    """Mode and current are read one after the other; the mode was told at once, the current up to five seconds later."""
+    for wait in (0.0, 0.07, 0.13, 0.21, 0.29):
+        broker = connected("drift=0,current=-30", 20 + wait)
+        begin = broker.wire.us / 1000
+        assert not broker.wire.poller.sign.trouble
+        for current in ("0", "25", "-30"):
+            broker.wire.set("current", current)
+            broker.run(7)
+        states = [json.loads(text) for _, topic, text, _, _ in broker.since(begin) if topic == STATE]
+        signs = {"idle": 0, "charging": 1, "discharging": -1}
+        assert not [(s["seq"], s["mode"]) for s in states if s["current"] is None]
+        assert all((s["current"] > 0) - (s["current"] < 0) == signs[s["mode"]] for s in states)
+        assert {s["mode"] for s in states} == set(signs)
+
+
+def test_a_board_that_says_idle_while_a_little_flows_is_told_all_the_same():
+    broker = connected("drift=0,current=-30,deadzone=1", 12)
+    begin = broker.wire.us / 1000
+    broker.wire.set("current", "-0.6")
+    broker.run(8)
+    states = [json.loads(text) for _, topic, text, _, _ in broker.since(begin) if topic == STATE]
+    assert states[-1]["current"] in (-0.6, 0)

@@ -144,3 +144,13 @@ def test_where_only_the_current_is_swapped_the_owner_may_say_so_too(backwards, c
     wire.run(15, lambda wire: modes.add(wire.pack.raw("mode") if wire.poller.complete else None))
     assert modes - {None} == {1 if current > 0 else 2}
     assert currents(wire, 5) == {10 * current}
+
+
+def test_once_settled_a_battery_that_turns_has_a_known_current_all_the_time():
+    wire = Wire("drift=0,soc=50,current=50").run(12)
+    assert wire.poller.sign.text == "normal"
+    for current in ("-50", "50", "0", "-30", "40"):
+        wire.set("current", current)
+        seen = set()
+        wire.run(4, lambda wire, seen=seen: seen.add(wire.pack.raw("current")))
+        assert None not in seen and wire.pack.raw("current") == 10 * int(current)
