@@ -127,11 +127,15 @@ class Keeper:
             memory.save()
 
     def _keep_sign(self):
-        """Keep which way this board counts; or continue with it, where the memory could not be read at the start."""
+        """Keep which way this board counts; or continue with it, where the memory could not be read at the start.
+
+        It is settled once in a board's life and within seconds of the first start, when no regular write has been earned: it
+        does not wait half an hour for one, in which a restart would forget it.
+        """
         polarity = self._sign.polarity
         if polarity and polarity != self._memory.polarity:
             self._memory.polarity = polarity
-            self._memory.is_pending = True
+            self._memory.save()
         elif not polarity and self._memory.polarity:
             self._sign.restore(self._memory.polarity)
 

@@ -83,6 +83,7 @@ class Publisher:
         self._status_said = None  # the battery's, in this session
         self._status_due = False  # it is to be repeated
         self._wrong: list = []  # topics where something else stands than we said last
+        self._is_cleared = False  # what may be retained where the first of them stands
         self._correct_due = now
         self._correct_pause = CORRECT_MS
         self._link_said = None
@@ -319,11 +320,17 @@ class Publisher:
     def _correction(self, now):
         if not self._wrong or ticks_diff(now, self._correct_due) < 0:
             return None
+        topic = self._wrong[0]
+        retain = self._retain or topic == self._base + "/status"
+        if not (retain or self._is_cleared):  # what came may have been retained, and nobody is told whether it was
+            self._is_cleared = True
+            return topic, b"", True, 0
+        self._is_cleared = False
         self._correct_due = ticks_add(now, self._correct_pause)
         self._correct_pause = min(2 * self._correct_pause, LONGEST_CORRECT_MS)
-        topic = self._wrong.pop(0)
+        self._wrong.pop(0)
         said = self._status(topic)
-        return None if said is None else (topic, said, self._retain or topic == self._base + "/status", 1)
+        return None if said is None else (topic, said, retain, 1)
 
     def _last_order(self):
         if self._report is None or not self._report_due:
@@ -411,7 +418,11 @@ class Publisher:
 
     def _each_value(self, now):
         value = self._each.poll(now) if self._each is not None else None
-        return None if value is None else (self._base + "/bms1/" + value[0], value[1], self._retain, 0)
+        if value is None:
+            return None
+        if value[1] is None:
+            return self._base + "/bms1/" + value[0], b"", True, 0
+        return self._base + "/bms1/" + value[0], value[1], self._retain, 0
 
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:

@@ -23,6 +23,7 @@ TURN_MS = 500  # so long a change of current or mode waits for the other one to 
 ONE_MOMENT_MS = 1500  # so long cells that are of different answers are waited for to be of one
 LOOK_AT = 8  # rows that are looked at for such a value in one pass
 _UNTOLD = "untold"  # no raw, and not None
+_UNCLEARED = "uncleared"  # nor told since our start: what an earlier version or setting left there may still be retained
 
 # Rows that are told together; one that is derived from the others lends them its pace. All others are told alone.
 _TOGETHER = (
@@ -355,19 +356,21 @@ def _is_edge(raw, said, high, low):
 class EachValue:
     """Every reading on a topic of its own, for those who do not read JSON: what differs from what was told there last.
 
-    `repeats`: and each again within a minute, one by one, as nothing is retained for who comes later.
+    `repeats`: and each again within a minute, one by one, as nothing is retained for who comes later; and what may still be
+    retained there is cleared before the first time.
     """
 
     def __init__(self, readings, repeats):
         self._readings = readings
-        self._told = [_UNTOLD] * sum(row.slots for row in READINGS)
+        self._told = [_UNCLEARED if repeats else _UNTOLD] * sum(row.slots for row in READINGS)
         self._repeats = repeats
         self.begin(0)
 
     def begin(self, now):
         """Everything is to be told again."""
         for position in range(len(self._told)):
-            self._told[position] = _UNTOLD
+            if self._told[position] is not _UNCLEARED:
+                self._told[position] = _UNTOLD
         self._row = self._index = self._position = 0  # which one is looked at next; and of `_told`, the first of its row
         self._left = 0  # rows to be looked at until all is told
         self._changes = None
@@ -376,7 +379,10 @@ class EachValue:
         self._again_ms = REPEAT_MS // len(self._told)
 
     def poll(self, now):
-        """(key, text) of the next reading to be told, "" for one that is not known; None when there is none now."""
+        """(key, text) of the next reading to be told; None when there is none now.
+
+        The text is "" for one that is not known, and None where what is retained is to be cleared.
+        """
         if self._changes != self._readings.changes:
             self._changes = self._readings.changes
             self._left = len(READINGS) + 1  # once round, and the rest of the row where we are
@@ -384,6 +390,10 @@ class EachValue:
             row = READINGS[self._row]
             for index in range(self._index, self._count(row)):
                 raw = self._readings.at(row, index)
+                if self._told[self._position + index] is _UNCLEARED:
+                    self._told[self._position + index] = _UNTOLD
+                    self._index = index
+                    return key_of(row, index), None
                 if raw != self._told[self._position + index]:
                     self._told[self._position + index] = raw
                     self._index = index + 1

@@ -295,6 +295,17 @@ def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_st
     assert Wire("drift=0", polarity=Memory(nvm, 0).polarity).poller.sign.text == "normal"
 
 
+def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled():
+    nvm = Nvm(8192)
+    memory = Memory(nvm, 0)
+    memory.count_start("power_on")
+    wire = Wire("drift=0,current=-30")
+    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    keeper.finish()  # the first connection takes the write that is left
+    wire.run(30, lambda wire: keeper.tick(wire.now))
+    assert Memory(nvm, 0).polarity == 1 and nvm.writes == 3
+
+
 def test_a_memory_that_is_read_late_still_says_it():
     memory = Memory(None, 0)
     wire = Wire("drift=0,current=-1")

@@ -21,7 +21,7 @@ EXPECTED = {
     "sensor.daly_bms_soc": "57.3",
     "sensor.daly_bms_mode": "discharging",
     "sensor.daly_bms_remaining_capacity": "160.44",
-    "sensor.daly_bms_remaining_time": "12.5",
+    "sensor.daly_bms_remaining_time": "13.0",
     "sensor.daly_bms_cell_voltage_delta": "0.045",
     "sensor.daly_bms_max_voltage_cell": "16",
     "sensor.daly_bms_cycle_count": "42",
