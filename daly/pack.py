@@ -10,7 +10,7 @@ believed: it is one that was said, and one slip alone is never in the middle.
 from adafruit_ticks import ticks_diff
 
 from .energy import COUNTERS, EnergyMeter
-from .registers import CHOICE, DATE, FLAG, NUMBER, READING, READINGS, REGISTERS, SLOTS, TEXT
+from .registers import BITS, CHOICE, DATE, FLAG, NUMBER, READING, READINGS, REGISTERS, SLOTS, TEXT
 from .text import decimal_text
 from .truth import against_mode
 
@@ -164,7 +164,9 @@ class Pack:
             return None
         believed = True
         for row in register.readings:
-            if row.size:
+            if row.kind == BITS:
+                believed = self._take_bits(row, payload, now, noisy) and believed
+            elif row.size:
                 for index in range(self.count(row)):
                     if _is_there(register, row, index, frames):
                         believed = self._take_value(row, index, payload, now, noisy) and believed
@@ -285,6 +287,25 @@ class Pack:
         self._heard_before[slot] = self._heard[slot]
         self._heard[slot] = raw
         self._heard_at[slot] = now
+        return believed
+
+    def _take_bits(self, row, payload, now, noisy):
+        """The alarm bytes of one answer belong together: all of them are believed, or none."""
+        believed = True
+        for index in range(row.slots):
+            slot = row.slot + index
+            raw = _decode(row, payload, index)
+            if noisy and not self._is_confirmed(row, slot, raw):
+                self.rejected += 1
+                believed = False
+        for index in range(row.slots):
+            slot = row.slot + index
+            raw = _decode(row, payload, index)
+            if believed:
+                self.put(row, index, raw, now)
+            self._heard_before[slot] = self._heard[slot]
+            self._heard[slot] = raw
+            self._heard_at[slot] = now
         return believed
 
     def _jumps(self, row, slot, raw):

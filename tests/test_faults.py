@@ -779,3 +779,20 @@ def test_every_reason_is_named(pool):
 @pytest.mark.parametrize("damage", ["", "corrupt=5"])
 def test_legitimate_extremes_are_shown_as_they_are(pool, damage):
     assert pool.starmap(extreme, [(options, damage) for options in EXTREMES.values()], 1) == [[]] * len(EXTREMES)
+
+
+def test_on_a_noisy_line_the_alarms_known_are_a_set_that_was_said():
+    """Each alarm byte was believed by itself, so that an alarm that had gone stood beside one that had come."""
+    dice = Random(1)
+    register = register_of("fault_code")
+    sets = [(1, 0, 0, 2), (0, 4, 0, 2), (0, 0, 8, 0)]
+    for _ in range(200):
+        pack, known = Pack(), set()
+        for step in range(12):
+            payload = bytes((*dice.choice(sets), 0, 0, 0, 0))
+            pack.take(register, payload, 1, 300 * step, True)
+            known.add(tuple(pack.raw("alarm_byte_{}", number + 1) for number in range(4)))
+        assert known <= {(None,) * 4, *sets}
+    for step in range(12, 15):
+        pack.take(register, bytes((*sets[1], 0, 0, 0, 0)), 1, 300 * step, True)
+    assert tuple(pack.raw("alarm_byte_{}", number + 1) for number in range(4)) == sets[1]
