@@ -92,6 +92,7 @@ class Said:
         self._layout_changes = pack.layout_changes
         self._waits_since = None
         self._turning_since = None
+        self._late = None  # (fast, slow, exact) of the turn that cells and temperatures have missed
         self.begin(0)
 
     def begin(self, now):
@@ -119,9 +120,12 @@ class Said:
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
         if self._is_turning(now):
             return is_other
-        if not (fast or slow) or self._waits_for_cells(now):
+        waits = (fast or slow or self._late is not None) and self._waits_for_cells(now)
+        if self._late is not None and not waits:
+            is_other = self._take_late(now) or is_other
+        if not (fast or slow):
             return self._take_urgent(now) or is_other
-        return self._take_due(now, fast, slow) or is_other
+        return self._take_due(now, fast, slow, waits) or is_other
 
     def _is_turning(self, now):
         """Whether current and mode contradict each other, as they do until both have been read after one has changed.
@@ -151,7 +155,16 @@ class Said:
             self._waits_since = now
         return ticks_diff(now, self._waits_since) < ONE_MOMENT_MS
 
-    def _take_due(self, now, fast, slow):
+    def _take_late(self, now):
+        """The cells and temperatures whose turn has come before they were of one moment."""
+        fast, slow, exact = self._late
+        self._late = None
+        changed = False
+        for spread in SPREADS:
+            changed = self._take_spread(spread, now, fast, slow, exact) or changed
+        return changed
+
+    def _take_due(self, now, fast, slow, waits):
         pack = self._pack
         exact = fast and ticks_diff(now, self._exact_due) >= 0
         if exact:
@@ -172,7 +185,10 @@ class Said:
             return is_other_time
         self._urgent_changes = pack.changes
         self._gaps = pack.gaps
-        return self._take_parties(PARTIES, now, fast, slow or exact, exact, True) or is_other_time
+        if waits:
+            before = self._late or (False, False, False)
+            self._late = (before[0] or fast, before[1] or slow or exact, before[2] or exact)
+        return self._take_parties(PARTIES, now, fast, slow or exact, exact, not waits) or is_other_time
 
     def _lay_out(self, now):
         """Another number of cells or sensors: those that are gone have no reading, also as long as their keys are published."""
