@@ -35,7 +35,7 @@ class Pack:
         self._heard_at = [0] * SLOTS  # its ticks
         self._heard_before: list = [None] * SLOTS  # the one before that
         self._seen = [0] * SLOTS  # ticks of the answer each value came with
-        self._says_zeros = False  # the last answer that cannot be all zero was
+        self._says_zeros: bool | None = None  # the last answer that cannot be all zero was; None: there was none yet
         self._zeros = 0  # all-zero answers in a row to the register `_zero_command`
         self._zero_command = None
         # Which way is charging on this board, decided in sign.py: is the current the other way round, is the mode?
@@ -231,6 +231,8 @@ class Pack:
         if not _may_be_zero(first):
             self._says_zeros = True
             return False
+        if first.kind == CHOICE and self._says_zeros is None:
+            return False  # idle, empty and off, before any voltage was said: rather a board that says zeros to everything
         return not self._says_zeros and (self._is_zero(register) or self._insists(register))
 
     def _says_anything(self, register, payload, frames):

@@ -8,7 +8,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from .registers import REGISTERS
 
 # A command that is met with silence so often in a row while others are answered is not known to this board: ask it but rarely.
-UNKNOWN_AFTER_TIMEOUTS = 5  # at 20 % of frames missing one command in 3000 is met with so many
+UNKNOWN_AFTER_TIMEOUTS = 4  # at 20 % of frames missing one command in 600 is met with so many
 UNKNOWN_PERIOD_MS = 60000
 # The same for a command that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.

@@ -46,7 +46,7 @@ SITUATIONS = (
     Situation("some commands unknown", "OK, but this BMS does not answer MUTED: .*", "mute=MUTED"),
     Situation("zeros since power-on", "The BMS answers with zeros only: .*", "zeros=100"),
     # its number is right, and it answers all it is asked: either it is read, or the words say that answers come late
-    Situation("answers late", "OK|.*(late|slow).*", "think=LATE"),
+    Situation("answers late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
     Situation("fell asleep", ASLEEP.format("our requests come back"), later="asleep=1"),
     Situation("fell silent", ASLEEP.format("nothing is received any more"), later="silent=1"),
     Situation("says only zeros now", ASLEEP.format("it says only zeros"), later="zeros=100"),
