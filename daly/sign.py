@@ -90,8 +90,8 @@ class CurrentSign:
             self._contradict(False)
             return False
         read_at = pack.said_at("current")
-        if read_at == self._compared_at:
-            return True  # it was compared with the mode before already
+        if read_at == self._compared_at:  # one reading is one witness, however often the mode is said beside it
+            return self._is_open()
         self._compared_at = read_at
         agrees = (current > 0) == (mode == 1)
         is_clear = abs(current) >= CLEAR_CURRENT
@@ -104,6 +104,10 @@ class CurrentSign:
             if is_clear:
                 self._count_against(mode)
         self._contradict(self._contradicting >= CONTRADICTED_AFTER)
+        return self._is_open()
+
+    def _is_open(self):
+        """Whether a contradiction has been seen, and not often enough to be one."""
         return 0 < self._contradicting < CONTRADICTED_AFTER
 
     def _agree(self):

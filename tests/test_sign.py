@@ -154,3 +154,12 @@ def test_once_settled_a_battery_that_turns_has_a_known_current_all_the_time():
         seen = set()
         wire.run(4, lambda wire, seen=seen: seen.add(wire.pack.raw("current")))
         assert None not in seen and wire.pack.raw("current") == 10 * int(current)
+
+
+@pytest.mark.parametrize("current", [50, -50])
+def test_where_both_are_asked_seldom_comparing_them_does_not_ask_the_mode_more_often(current):
+    wire = Wire(f"drift=0,soc=50,current={current}", periods={"pack": 30000, "status": 10000})
+    wire.run(15)
+    begun = len(wire.requests)
+    wire.run(40)
+    assert [command for _, command in wire.requests[begun:]].count(0x93) <= 5
