@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-BOARD_FILES := code.py safemode.py $(wildcard app/*.py daly/*.py display/*.py mqtt/*.py)
+BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py)
 
 .PHONY: faults fuzz bench bundle chaos clean demo help install lint powercuts rows screens size soak steady test test-homeassistant types unit
 
@@ -35,19 +35,19 @@ unit: .venv/ready
 	$(BIN)/pytest -n 3 --dist loadfile
 
 chaos: .venv/ready
-	$(BIN)/python -m host.chaos --write
+	$(BIN)/python -m campaigns.chaos --write
 
 powercuts: .venv/ready
-	$(BIN)/python -m host.powercuts --write
+	$(BIN)/python -m campaigns.powercuts --write
 
 steady: .venv/ready
-	$(BIN)/python -m host.chaos --steady 3600 --write
+	$(BIN)/python -m campaigns.chaos --steady 3600 --write
 
 soak: .venv/ready
-	$(BIN)/python -m host.soak --write $(ARGS)
+	$(BIN)/python -m campaigns.soak --write $(ARGS)
 
 size: .venv/ready
-	$(BIN)/python -m host.size
+	$(BIN)/python -m campaigns.size
 
 test-homeassistant: .venv/ready
 	$(BIN)/pytest -x tests/homeassistant/test_homeassistant.py
@@ -74,16 +74,16 @@ screens: .venv/ready
 	@$(BIN)/python docs/screens.py
 
 rows: .venv/ready
-	$(BIN)/python -m host.rows $(ARGS)
+	$(BIN)/python -m campaigns.rows $(ARGS)
 
 clean:
 	rm -rf .venv .ha .mypy_cache .ruff_cache .pytest_cache dist
 
 bench: .venv/ready
-	$(BIN)/python -m host.bench
+	$(BIN)/python -m campaigns.bench
 
 faults: .venv/ready
-	$(BIN)/python -m host.faults $(ARGS)
+	$(BIN)/python -m campaigns.faults $(ARGS)
 
 fuzz: .venv/ready
 	FUZZ_MESSAGES=$(or $(MESSAGES),1000000) $(BIN)/pytest -s -q tests/test_fuzz.py

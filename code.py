@@ -2,7 +2,7 @@
 
 # pytest imports pdb, which imports a standard module named `code`: this file must do nothing then
 if __name__ == "__main__":
-    from app.guard import guard
+    from app.crash import guard
 
     def start():
         """Imported only here, so that the guard also sees an import that fails."""

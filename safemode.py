@@ -1,7 +1,7 @@
 """Brings the board back after a brown-out, a hard fault or the chip's own watchdog; runs instead of code.py in safe mode.
 
 CircuitPython stays in safe mode until somebody presses reset, which nobody does in a cellar (circuitpython#7756). A pause
-before the reset keeps a weak supply from being hammered; it grows, and from LIMIT on it is an hour. app/memory.py reads the
+before the reset keeps a weak supply from being hammered; it grows, and from LIMIT on it is an hour. app/nvm_store.py reads the
 count and sets it back to 0 once the firmware has run well. Safe mode that a person asked for does not run this file, and
 stays; neither does this file bring back a board whose firmware asked for safe mode.
 """
@@ -15,7 +15,7 @@ PAUSE_S = 30
 LIMIT = 5
 LONG_PAUSE_S = 3600
 MOST_COUNTED = 10
-NVM_AT = 600  # behind the records of app/memory.py: "SM", count
+NVM_AT = 600  # behind the records of app/nvm_store.py: "SM", count
 
 WANTED = ("NONE", "USER", "PROGRAMMATIC")  # the reasons that are no accident
 

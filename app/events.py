@@ -6,7 +6,7 @@ lines at once, then one a minute, with how it stands by then.
 
 from adafruit_ticks import ticks_diff
 
-from daly.faults import LEVEL_NAMES, active
+from battery.alarms import LEVEL_NAMES, active
 
 LOOK_MS = 500
 AT_ONCE = 6  # lines

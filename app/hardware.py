@@ -8,7 +8,7 @@ import digitalio
 import displayio
 import microcontroller
 
-from daly.port import RECEIVE_BUFFER_SIZE
+from daly.bus import RECEIVE_BUFFER_SIZE
 
 OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 

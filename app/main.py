@@ -9,27 +9,27 @@ import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
 
-from daly.control import Control
-from daly.pack import Pack
+from battery.pack import Pack
+from daly.bus import Port
+from daly.commands import Control
 from daly.poller import Poller
-from daly.port import Port
-from mqtt.discovery import Discovery
+from mqtt.client import Session
+from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
-from mqtt.session import Session
 
+from .bridge_state import Health
 from .clock import Clock
+from .commands import make_commands
 from .console import Console
+from .diagnostics import Support
+from .energy_store import Keeper
 from .events import Events
 from .hardware import make_screen, make_ssl_context, make_uart, make_waker
-from .health import Health
-from .keeper import Keeper
 from .loop import Loop
-from .memory import Memory
-from .orders import make_commands
+from .nvm_store import Memory
 from .settings import forget_advice, load
-from .support import Support
 from .version import VERSION
-from .watch import bounded, feed
+from .watchdog import bounded, feed
 
 
 def main():

@@ -6,8 +6,9 @@ wanted, and how long it pauses between them. Performs no I/O, has no clock, allo
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from battery.readings import REGISTERS
+
 from .frames import PAYLOAD_LENGTH
-from .registers import REGISTERS
 
 # Frames of one answer follow each other without a pause in all captures; USB adapters deliver them in lumps of 16 ms.
 # So an answer that has begun is over when the line is quiet for so long; more for a board that was seen to pause longer.

@@ -6,15 +6,16 @@ plan.py; a question without an answer is asked again in its next turn. What an a
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from battery.energy import LONGEST_STEP_MS
+from battery.polarity import CurrentSign
+from battery.readings import READING, REGISTERS
+
 from .burst import Burst
-from .energy import LONGEST_STEP_MS
+from .detector import Search
+from .diagnosis import ECHO, LATE, NOISE, NOTHING, STRANGER, ZEROS, Link
 from .frames import FIRST_HOST_ADDRESS, LENGTH, FrameReader, Request
-from .link import ECHO, LATE, NOISE, NOTHING, STRANGER, ZEROS, Link
-from .pacing import LATEST_MS, Pacing
-from .plan import Plan
-from .registers import READING, REGISTERS
-from .search import Search
-from .sign import CurrentSign
+from .schedule import Plan
+from .timing import LATEST_MS, Pacing
 from .trace import DAMAGED, RECEIVED, SENT, Trace
 
 FRAME_TIMEOUT_MS = 100  # the next good frame of an answer comes within this time, though the line is not quiet

@@ -6,9 +6,9 @@ shown: printable ASCII. The words here are explained in the README's troubleshoo
 
 from collections import namedtuple
 
-from daly.faults import LEVEL_NAMES
-from daly.registers import READING
-from daly.text import decimal_text
+from battery.alarms import LEVEL_NAMES
+from battery.readings import READING
+from battery.text import decimal_text
 
 COLUMNS = 21  # the board's font is 6 dots wide
 SHORT = 3  # lines of a screen with 32 rows of dots

@@ -6,7 +6,7 @@ wrong with the network or the settings takes its turn before the readings do.
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from daly.faults import PROTECTION, active
+from battery.alarms import PROTECTION, active
 
 from . import pages
 

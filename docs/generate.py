@@ -19,10 +19,10 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from daly.faults import LEVEL_NAMES, fault  # noqa: E402
-from daly.pack import Pack  # noqa: E402
-from daly.registers import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
-from mqtt.discovery import CONTROLS, Discovery  # noqa: E402
+from battery.alarms import LEVEL_NAMES, fault  # noqa: E402
+from battery.pack import Pack  # noqa: E402
+from battery.readings import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
+from mqtt.homeassistant import CONTROLS, Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
@@ -195,8 +195,8 @@ def bridge() -> str:
 
 
 def bridge_keys() -> list[str]:
-    """The keys of the bridge's own state, off the source of app/health.py."""
-    tree = ast.parse((ROOT / "app" / "health.py").read_text())
+    """The keys of the bridge's own state, off the source of app/bridge_state.py."""
+    tree = ast.parse((ROOT / "app" / "bridge_state.py").read_text())
     pairs = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "pairs")
     firsts = [node.elts[0] for node in ast.walk(pairs) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
     return [str(first.value) for first in firsts if isinstance(first, ast.Constant)]

@@ -21,8 +21,8 @@ from PIL import Image, ImageChops  # noqa: E402
 from simulation import Wire  # noqa: E402
 
 from app.settings import Settings  # noqa: E402
-from daly.faults import active  # noqa: E402
-from daly.registers import READING  # noqa: E402
+from battery.alarms import active  # noqa: E402
+from battery.readings import READING  # noqa: E402
 from display import pages  # noqa: E402
 from display.panel import Panel  # noqa: E402
 from host import chip, displays  # noqa: E402

@@ -25,7 +25,8 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
 
-from host import chip, drive, keyboard, replay
+from host import chip, drive, keyboard
+from simulator import replay
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -49,7 +50,7 @@ REPLAYED = (
     "STALE_PERIODS",
     "CURRENT_SIGN",
 )
-BOARD_PACKAGES = ("app", "daly", "display", "mqtt")
+BOARD_PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 
@@ -296,9 +297,9 @@ def _start_surroundings(options: argparse.Namespace) -> None:
     _sweep()
     chip.state["drive"] = tempfile.mkdtemp(prefix=f"{DRIVE}{os.getpid()}-")
     if options.replay:
-        chip.state["bms"] = _start("host.replay", str(options.replay))
+        chip.state["bms"] = _start("simulator.replay", str(options.replay))
     elif not options.uart:
-        chip.state["bms"] = _start("host.line", *(("--bms", options.bms) if options.bms else ()))
+        chip.state["bms"] = _start("simulator.line", *(("--bms", options.bms) if options.bms else ()))
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
     if options.seconds:

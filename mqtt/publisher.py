@@ -8,12 +8,12 @@ and words are repeated with the heartbeat, and everything a moment after Home As
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from daly.energy import COUNTERS
-from daly.registers import READING
+from battery.energy import COUNTERS
+from battery.json import bounded, write_pack
+from battery.readings import READING
 
-from .discovery import BRIDGE_PARTS
-from .payload import bounded, write_pack
-from .said import EachValue, Said
+from .deadband import EachValue, Said
+from .homeassistant import BRIDGE_PARTS
 
 # Home Assistant applies only part of a second announcement that follows too soon.
 ANNOUNCE_PAUSE_MS = 6000

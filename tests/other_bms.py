@@ -1,4 +1,4 @@
-"""A second BMS, written from the protocol alone (docs/PROTOCOL.md), so that an error that firmware and host/bms.py share shows.
+"""A second BMS, written from docs/PROTOCOL.md alone: an error that firmware and simulator/bms.py share shows.
 
 Knows neither of the two. It sits on a pseudo-terminal, answers host address 0x40 at about 9600 baud, and keeps its values
 until they are changed. `says()` is what must be published of it, every digit.

@@ -11,11 +11,11 @@ READS = {*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63}
 
 
 class SimulatedBms:
-    """`python -m host.line` with its log; `set` changes options while it runs."""
+    """`python -m simulator.line` with its log; `set` changes options while it runs."""
 
     def __init__(self, folder, options):
         self._log = folder / "bms.jsonl"
-        command = [sys.executable, "-m", "host.line", "--bms", options, "--log", str(self._log)]
+        command = [sys.executable, "-m", "simulator.line", "--bms", options, "--log", str(self._log)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
         self.path = self._process.stdout.readline().strip()

@@ -2,9 +2,9 @@
 
 from adafruit_ticks import ticks_add
 
-from daly.pack import Pack
+from battery.pack import Pack
 from daly.poller import Poller
-from host.bms import Bms
+from simulator.bms import Bms
 
 REQUEST_US = 13 * 10 * 1_000_000 // 9600
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("daly", "mqtt", "display", "app")
+PACKAGES = ("battery", "daly", "mqtt", "display", "app")
 BOARD_FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "code.py", ROOT / "safemode.py", *(f for package in PACKAGES for f in (ROOT / package).glob("*.py"))]
@@ -26,18 +26,26 @@ HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio 
 # the thin adapters: each file here is something that no test on a PC can prove
 MAY_TOUCH_HARDWARE = {
     "safemode.py",
-    "app/guard.py",  # restarts the chip, and keeps the reason
+    "app/crash.py",  # restarts the chip, and keeps the reason
     "app/hardware.py",  # pins and the UART
     "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
-    "app/orders.py",  # restarts the chip
-    "app/support.py",  # the board's name
-    "app/watch.py",  # the watchdog
+    "app/commands.py",  # restarts the chip
+    "app/diagnostics.py",  # the board's name
+    "app/watchdog.py",  # the watchdog
     "display/panel.py",
 }
-MAY_ASK_THE_TIME = {"safemode.py", "app/clock.py", "app/guard.py", "app/log.py", "app/loop.py", "app/main.py", "app/watch.py"}
-MAY_ASK_THE_TIME |= {"mqtt/session.py", "mqtt/wire.py"}
-PURE = [f for f in BOARD_FILES if f.startswith("daly/")] + ["mqtt/payload.py", "mqtt/publisher.py", "display/pages.py"]
+MAY_ASK_THE_TIME = {
+    "safemode.py",
+    "app/clock.py",
+    "app/crash.py",
+    "app/log.py",
+    "app/loop.py",
+    "app/main.py",
+    "app/watchdog.py",
+}
+MAY_ASK_THE_TIME |= {"mqtt/client.py", "mqtt/transport.py"}
+PURE = [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")] + ["mqtt/publisher.py", "display/pages.py"]
 
 
 def imports(tree):
@@ -71,13 +79,14 @@ def test_only_the_wiring_and_the_network_ask_the_time_and_the_others_are_told(fi
 @pytest.mark.parametrize("file", BOARD_FILES)
 def test_dependencies_point_one_way(file):
     package = file.split("/")[0] if "/" in file else None
-    knows = {"daly": set(), "mqtt": {"daly"}, "display": {"daly"}, "app": {"daly", "mqtt", "display"}, None: {"app"}}[package]
-    assert packages(TREES[file]) & {*PACKAGES, "host", "tests"} <= knows
+    below = {"battery": set(), "daly": {"battery"}, "mqtt": {"battery"}, "display": {"battery"}, None: {"app"}}
+    knows = below.get(package, {"battery", "daly", "mqtt", "display"})
+    assert packages(TREES[file]) & {*PACKAGES, "host", "simulator", "campaigns", "tests"} <= knows
 
 
-@pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.startswith("daly/")])
-def test_the_battery_package_needs_nothing_but_ticks_and_named_tuples(file):
-    assert packages(TREES[file]) <= {"__future__", "adafruit_ticks", "collections"}
+@pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")])
+def test_the_battery_and_its_wire_need_nothing_but_ticks_named_tuples_and_json(file):
+    assert packages(TREES[file]) <= {"battery", "adafruit_ticks", "collections", "json"}
 
 
 def test_only_the_loop_the_last_line_behind_it_and_whoever_owes_an_answer_catch_what_nobody_expected():
@@ -87,7 +96,7 @@ def test_only_the_loop_the_last_line_behind_it_and_whoever_owes_an_answer_catch_
             if isinstance(node, ast.ExceptHandler):
                 names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"Exception"}
                 catching += [file] if names & {"Exception", "BaseException"} else []
-    assert sorted(catching) == ["app/guard.py", "app/guard.py", "app/loop.py"]
+    assert sorted(catching) == ["app/crash.py", "app/crash.py", "app/loop.py"]
 
 
 def test_the_heap_is_swept_at_one_known_point_only():
@@ -196,7 +205,7 @@ def call_traps(call):
         yield from (f"{name}({keyword}=)" for keyword in keywords & (MISSING_KEYWORDS | {"defaults"}))
 
 
-HARMLESS = {("mqtt/session.py", "isinstance of int: True is none on a board")}  # of an error's number, which is no bool
+HARMLESS = {("mqtt/client.py", "isinstance of int: True is none on a board")}  # of an error's number, which is no bool
 
 
 @pytest.mark.parametrize("file", BOARD_FILES)

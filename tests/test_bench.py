@@ -2,8 +2,8 @@
 
 import pytest
 
-from host import bench
-from host.bms import Bms
+from campaigns import bench
+from simulator.bms import Bms
 
 
 def run_of(pause_ms, rounds, options="", published=()):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from host.bms import BYTE_US, CHARGE, DISCHARGE, OPTIONS, SET_CLOCK_AND_SOC, Bms, crc16, parse
+from simulator.bms import BYTE_US, CHARGE, DISCHARGE, OPTIONS, SET_CLOCK_AND_SOC, Bms, crc16, parse
 
 ROOT = Path(__file__).resolve().parent.parent
 BYTE_MS = BYTE_US / 1000
@@ -519,9 +519,9 @@ def test_a_wrong_option_is_explained(text, words):
 
 @pytest.fixture
 def line(tmp_path):
-    """A running `python -m host.line`, with its serial port's path and log."""
+    """A running `python -m simulator.line`, with its serial port's path and log."""
     log = tmp_path / "line.jsonl"
-    command = [sys.executable, "-m", "host.line", "--bms", "drift=0,think=5", "--log", str(log)]
+    command = [sys.executable, "-m", "simulator.line", "--bms", "drift=0,think=5", "--log", str(log)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process.path, process.log = process.stdout.readline().strip(), log
     yield process
@@ -579,7 +579,7 @@ def test_options_change_by_standard_input_and_all_is_logged(line):
 
 def test_a_wrong_option_ends_the_program_with_a_sentence():
     result = subprocess.run(
-        [sys.executable, "-m", "host.line", "--bms", "cell=3"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "simulator.line", "--bms", "cell=3"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
     assert "did you mean cells" in result.stderr

@@ -14,12 +14,12 @@ from pathlib import Path
 import adafruit_ticks
 import pytest
 
-from host import size
-from host.bms import Bms
+from campaigns import size
+from simulator.bms import Bms
 
 ROOT = Path(__file__).parent.parent
 BOARD_FILES = [ROOT / "code.py", ROOT / "safemode.py"]
-BOARD_FILES += sorted(f for package in ("app", "daly", "display", "mqtt") for f in (ROOT / package).glob("*.py"))
+BOARD_FILES += sorted(f for package in ("app", "battery", "daly", "display", "mqtt") for f in (ROOT / package).glob("*.py"))
 MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 
 # Both interpreters run this: a conversation with a BMS whose answers are in the file argv[1], all its consequences printed.
@@ -28,12 +28,12 @@ import gc
 import sys
 
 from app.settings import Settings
-from daly.pack import Pack
+from battery.pack import Pack
 from daly.poller import Poller
 from display import pages
 from mqtt.commands import Commands
-from mqtt.discovery import Discovery
-from mqtt.payload import Writer, write_pack
+from mqtt.homeassistant import Discovery
+from battery.json import Writer, write_pack
 from mqtt.publisher import Publisher
 
 answers = {}
@@ -158,7 +158,7 @@ def test_mpy_cross_accepts_every_file_of_the_board():
 @pytest.fixture
 def folder(tmp_path):
     """A CIRCUITPY drive's Python part with what MicroPython lacks; a next() with a default fails there as on the board."""
-    for package in ("app", "daly", "display", "mqtt"):
+    for package in ("app", "battery", "daly", "display", "mqtt"):
         (tmp_path / package).symlink_to(ROOT / package)
     shutil.copy(adafruit_ticks.__file__, tmp_path)
     shutil.copy(ROOT / "host" / "standins" / "micropython.py", tmp_path)  # for this Python; MicroPython prefers its own
@@ -282,12 +282,12 @@ clock = [0]
 sys.modules["supervisor"].ticks_ms = lambda: clock[0]
 
 from app.settings import Settings
-from daly.pack import Pack
+from battery.pack import Pack
 from daly.poller import Poller
 from mqtt.commands import Commands
-from mqtt.discovery import Discovery
+from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
-from mqtt.session import Session
+from mqtt.client import Session
 
 
 class Broker:
@@ -415,7 +415,7 @@ LARGEST_PUBLISH = 4096
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
 def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
     size.lay(tmp_path, mpy=True)
-    shutil.copy(ROOT / "host" / "vm.py", tmp_path)
+    shutil.copy(ROOT / "campaigns" / "vm.py", tmp_path)
     (tmp_path / "script.py").write_text(SAYING)
     record(tmp_path / "answers.txt", "cells=16")
     command = [MICROPYTHON, "script.py", "answers.txt"]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from simulation import answer, ask
 
+from battery.pack import Pack
+from battery.readings import READING
 from daly.frames import FrameReader
-from daly.pack import Pack
 from daly.poller import Poller
-from daly.registers import READING
 
 FRAMES = [json.loads(line) for line in (Path(__file__).parent / "data" / "frames.jsonl").read_text().splitlines()]
 RECEIVED = [f for f in FRAMES if f["direction"] == "rx" and f["kind"] in ("real", "reconstructed", "spec-example", "derived")]

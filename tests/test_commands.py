@@ -16,8 +16,8 @@ from socketpool import SocketPool
 from app import clock as clock_module
 from app.clock import Clock
 from app.settings import Settings
+from mqtt.client import Session
 from mqtt.commands import MAX_PAYLOAD, Commands, shown
-from mqtt.session import Session
 
 PRESS = "daly/x/support/set"
 LEVEL = "daly/x/soc/set"

@@ -3,9 +3,9 @@
 import pytest
 from simulation import Wire
 
-from app.orders import make_commands, tenths
+from app.commands import make_commands, tenths
 from app.settings import CONTROLS, Settings
-from daly.control import CONFIRM_MS, PAUSE_MS, Control
+from daly.commands import CONFIRM_MS, PAUSE_MS, Control
 
 CHARGE, DISCHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0xD9, 0x21, 0x00
 NOW = (2031, 5, 6, 7, 8, 9)

@@ -6,10 +6,10 @@ import re
 import pytest
 from home_assistant_rules import entity_faults, message_faults
 
-from daly.pack import Pack
-from daly.registers import CHOICE, FLAG, NUMBER, READING, REGISTERS
-from mqtt.discovery import BRIDGE_PARTS, CONTROLS, GROUPS, PER_MESSAGE, Discovery, slug
-from mqtt.payload import Writer, bounded, listed, write_pack
+from battery.json import Writer, bounded, listed, write_pack
+from battery.pack import Pack
+from battery.readings import CHOICE, FLAG, NUMBER, READING, REGISTERS
+from mqtt.homeassistant import BRIDGE_PARTS, CONTROLS, GROUPS, PER_MESSAGE, Discovery, slug
 
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}

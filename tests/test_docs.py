@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.settings import SETTINGS
-from daly.link import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
-from daly.registers import BITS, READINGS
-from host.chaos import FAULTS
+from battery.readings import BITS, READINGS
+from campaigns.chaos import FAULTS
+from daly.diagnosis import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -68,7 +68,7 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/orders.py"))
+@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/commands.py"))
 def test_every_topic_is_explained(source):
     texts = [node.value for node in ast.walk(ast.parse((ROOT / source).read_text())) if isinstance(node, ast.Constant)]
     below_base = {text for text in texts if isinstance(text, str) and re.fullmatch(r"/[\w/]+", text)}

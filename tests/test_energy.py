@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import Wire
 
-import host.bms
-from daly.energy import COUNTERS, LONGEST_STEP_MS, MEAN_MS, EnergyMeter
-from daly.pack import Pack
-from daly.registers import READING
+import simulator.bms
+from battery.energy import COUNTERS, LONGEST_STEP_MS, MEAN_MS, EnergyMeter
+from battery.pack import Pack
+from battery.readings import READING
 
 HOUR_MS = 3600000
 
@@ -168,7 +168,7 @@ def test_on_a_noisy_line_too_what_alternates_is_counted(monkeypatch):
         high = turns[0] % 2
         return [struct.pack(">HHHH", 520 + 4 * high, 0, 30000 + 500 - 200 * high, r.soc)]
 
-    monkeypatch.setitem(host.bms.READS, 0x90, status)
+    monkeypatch.setitem(simulator.bms.READS, 0x90, status)
     wire = Wire("drift=0,current=-40,soc=50,corrupt=1").run(20)
     wire.set("corrupt", "0")
     seen = set()

@@ -9,17 +9,17 @@ from random import Random
 import pytest
 from simulation import Wire, answer, ask
 
-import host.bms
-from daly.pacing import Pacing
-from daly.pack import Pack
-from daly.registers import READING, REGISTERS
-from host.faults.__main__ import quiet
-from host.faults.cases import CASES, LIES, VARIANTS, campaign, jobs_of
-from host.faults.judge import KINDS
-from host.faults.line import Job, Line, run
-from host.faults.promises import PROMISES, promise_of
-from host.faults.subscriber import Subscriber
-from host.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
+import simulator.bms
+from battery.pack import Pack
+from battery.readings import READING, REGISTERS
+from campaigns.faults.__main__ import quiet
+from campaigns.faults.cases import CASES, LIES, VARIANTS, campaign, jobs_of
+from campaigns.faults.judge import KINDS
+from campaigns.faults.line import Job, Line, run
+from campaigns.faults.promises import PROMISES, promise_of
+from campaigns.faults.subscriber import Subscriber
+from campaigns.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
+from daly.timing import Pacing
 from mqtt.publisher import Publisher
 
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
@@ -92,10 +92,10 @@ def test_a_board_that_numbers_the_frames_of_its_zeros_says_only_zeros_too(monkey
     wire = Wire("drift=0,cells=16")
     if worked:
         wire.run(10)
-    for command in host.bms.READS:
+    for command in simulator.bms.READS:
         frames = {0x95: 6, 0x96: 1}.get(command, 0)
         zeros = [bytes([number + 1]) + bytes(7) for number in range(frames)] or [bytes(8)]
-        monkeypatch.setitem(host.bms.READS, command, lambda _readings, _host, zeros=zeros: zeros)
+        monkeypatch.setitem(simulator.bms.READS, command, lambda _readings, _host, zeros=zeros: zeros)
     wire.run(15)
     assert not wire.poller.online
     assert "zeros" in wire.poller.link.text
@@ -310,7 +310,7 @@ def test_a_setting_that_was_never_made_does_not_hide_the_others_nor_is_asked_for
 def test_only_ff_is_no_answer(monkeypatch):
     """Empty memory, not fifty alarms and every cell balancing."""
     for command in (0x97, 0x98):
-        monkeypatch.setitem(host.bms.READS, command, lambda r, _host: [b"\xff" * 8])
+        monkeypatch.setitem(simulator.bms.READS, command, lambda r, _host: [b"\xff" * 8])
     wire = Wire("drift=0").run(15)
     assert wire.poller.online and wire.pack.raw("problem") is None and wire.pack.raw("balancing") is None
 
@@ -340,7 +340,7 @@ def test_a_dead_cell_is_known_after_a_restart_too():
 def test_an_empty_battery_that_is_switched_off_is_idle_and_not_unknown(monkeypatch):
     """All of 0x93 is zero there, where a board's heartbeat stands; 0x90 vouches for it."""
     wire = Wire("drift=0,soc=0,current=0").run(10)
-    monkeypatch.setitem(host.bms.READS, 0x93, lambda r, _host: [bytes(8)])
+    monkeypatch.setitem(simulator.bms.READS, 0x93, lambda r, _host: [bytes(8)])
     wire.run(10)
     assert wire.pack.raw("mode") == wire.pack.raw("charge_mosfet") == wire.pack.raw("remaining_capacity") == 0
 
@@ -383,12 +383,12 @@ def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pa
 def test_a_board_with_the_other_sign_turns_the_current_and_not_the_mode():
     for option, current, mode in (("", 30120, 2), ("inverted=1", 29880, 2), ("swapped=1", 29880, 1)):
         wire = Wire(f"drift=0,current=-12,{option}", current_sign="normal").run(3)
-        frames = {command: host.bms.READS[command](wire.bms._pack.readings(wire.us), 0x40)[0] for command in (0x90, 0x93)}
+        frames = {command: simulator.bms.READS[command](wire.bms._pack.readings(wire.us), 0x40)[0] for command in (0x90, 0x93)}
         assert int.from_bytes(frames[0x90][4:6], "big") == current and frames[0x93][0] == mode
 
 
 def test_a_board_at_rest_may_play_around_zero_and_stay_idle():
-    bms = host.bms.Bms("drift=0,current=0,ripple=0.1,deadzone=0.3")
+    bms = simulator.bms.Bms("drift=0,current=0,ripple=0.1,deadzone=0.3")
     readings = [bms._pack.readings(s * 1e6) for s in range(30)]
     assert {r.current for r in readings} == {-1, 0, 1} and {r.mode for r in readings} == {0}
 

@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation import Wire
 
-from app.orders import make_commands
+from app.commands import make_commands
 from app.settings import CONTROLS, Settings
-from daly.control import Control
-from mqtt import session as session_module
-from mqtt import wire as wire_module
+from daly.commands import Control
+from mqtt import client as session_module
+from mqtt import transport as wire_module
+from mqtt.client import INBOX_SIZE, Session
 from mqtt.commands import Commands
-from mqtt.session import INBOX_SIZE, Session
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "4000"))
 READS = {*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63}

@@ -15,10 +15,10 @@ import pytest
 import watchdog
 from mosquitto import wait_until
 
-from app import guard as guard_module
-from app import watch
-from app.guard import LONGEST_PAUSE_S, guard
-from app.memory import Memory
+from app import crash as guard_module
+from app import watchdog as watch
+from app.crash import LONGEST_PAUSE_S, guard
+from app.nvm_store import Memory
 from host import trouble
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,11 +197,11 @@ def drive(tmp_path):
     """A CIRCUITPY drive with the firmware on it, impatient so that a test need not wait for minutes."""
     folder = tmp_path / "drive"
     folder.mkdir()
-    for package in ("daly", "display", "mqtt", "app"):
+    for package in ("battery", "daly", "display", "mqtt", "app"):
         subprocess.run(["cp", "-r", str(ROOT / package), str(folder)], check=True)
     (folder / "code.py").write_text((ROOT / "code.py").read_text())
     (folder / "settings.toml").write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nCIRCUITPY_WIFI_SSID = "shed"\n')
-    watch_file = folder / "app" / "watch.py"
+    watch_file = folder / "app" / "watchdog.py"
     watch_file.write_text(watch_file.read_text().replace("WATCHDOG_S = 45", "WATCHDOG_S = 3"))
     return folder
 

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from app.health import Health
+from app.bridge_state import Health
 from app.loop import Loop
-from daly.pack import Pack
+from battery.pack import Pack
 from daly.poller import Poller
 
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Wire
 
-from app.keeper import Keeper, find_decimal
-from app.memory import Memory
-from daly.energy import COUNTERS
-from daly.pack import Pack
-from daly.registers import READING
-from mqtt.payload import Writer
+from app.energy_store import Keeper, find_decimal
+from app.nvm_store import Memory
+from battery.energy import COUNTERS
+from battery.json import Writer
+from battery.pack import Pack
+from battery.readings import READING
 
 ENERGY, STATE = "t/bms1/energy", "t/bms1/state"
 

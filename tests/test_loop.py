@@ -7,8 +7,8 @@ import pytest
 
 from app import loop as loop_module
 from app.loop import LONGEST_REST_MS, VITAL_FAILURES, Loop, describe
-from app.watch import JOIN_LIMIT_S, WATCHDOG_S
-from mqtt import wire
+from app.watchdog import JOIN_LIMIT_S, WATCHDOG_S
+from mqtt import transport as wire
 
 
 class Clock:

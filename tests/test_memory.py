@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.keeper import Keeper, find_decimal
-from app.memory import INTERVAL_MS, WRITES_PER_DAY, Memory
-from daly.energy import COUNTERS, EnergyMeter
-from daly.pack import Pack
+from app.energy_store import Keeper, find_decimal
+from app.nvm_store import INTERVAL_MS, WRITES_PER_DAY, Memory
+from battery.energy import COUNTERS, EnergyMeter
+from battery.pack import Pack
 
 HALF = 2**28  # ticks_diff knows no longer times
 DAY_MS = 86400000

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import Wire, answer, ask
 
-from daly.faults import active
-from daly.pack import Pack
+from battery.alarms import active
+from battery.pack import Pack
 from daly.poller import Poller
 from display import pages
 from display.pages import BIG, COLUMNS, FULL, SHORT, TALL

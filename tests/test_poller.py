@@ -9,10 +9,10 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from simulation import Wire, answer, ask
 
-from daly.pack import Pack
+from battery.json import Writer, write_pack
+from battery.pack import Pack
+from battery.readings import READING, READINGS, REGISTERS
 from daly.poller import Poller
-from daly.registers import READING, READINGS, REGISTERS
-from mqtt.payload import Writer, write_pack
 
 MEASURED = [register.command for register in REGISTERS if register.period_ms is not None]
 ASKED_ONCE = [register.command for register in REGISTERS if register.period_ms is None]

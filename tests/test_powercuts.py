@@ -3,7 +3,7 @@
 import pytest
 from mosquitto import needs_mosquitto
 
-from host.powercuts import run
+from campaigns.powercuts import run
 
 
 @needs_mosquitto

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
-from daly.energy import COUNTERS
-from daly.pack import Pack
-from daly.registers import BITS, READING, READINGS, TEXT
-from mqtt import said
-from mqtt.discovery import BRIDGE_ENTITIES, Discovery
+from battery.energy import COUNTERS
+from battery.pack import Pack
+from battery.readings import BITS, READING, READINGS, TEXT
+from mqtt import deadband as said
+from mqtt.homeassistant import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
 
 STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"

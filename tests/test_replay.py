@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from simulation import Wire
 
+from app.diagnostics import Support
 from app.settings import Settings
-from app.support import Support
-from host.replay import SESSION_S, Player, read
-from mqtt.payload import Writer, write_pack
+from battery.json import Writer, write_pack
+from simulator.replay import SESSION_S, Player, read
 
 ROOT = Path(__file__).parent.parent
 FRAMES = ROOT / "tests" / "data" / "frames.jsonl"
@@ -191,7 +191,7 @@ def test_no_file_and_no_request_raises_anything_else(tmp_path_factory, text, req
 def test_on_a_serial_line(file):
     path = file(FRAMES.read_text())
     child = subprocess.Popen(
-        [sys.executable, "-m", "host.replay", path], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "simulator.replay", path], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         port = os.open(child.stdout.readline().strip(), os.O_RDWR | os.O_NOCTTY)

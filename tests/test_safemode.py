@@ -10,7 +10,7 @@ import pytest
 import supervisor
 from supervisor import SafeModeReason
 
-from app.memory import Memory
+from app.nvm_store import Memory
 
 FILE = Path(__file__).parent.parent / "safemode.py"
 WANTED = (SafeModeReason.NONE, SafeModeReason.USER, SafeModeReason.PROGRAMMATIC)

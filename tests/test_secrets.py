@@ -14,8 +14,8 @@ from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from processes import ROOT, Bridge, SimulatedBms
 from test_tls import OPENSSL, Secure, make_authority, make_certificate
 
+from app.diagnostics import PRIVATE
 from app.settings import SECRET, SETTINGS, Settings
-from app.support import PRIVATE
 from display.panel import LINES_Y, SHIFTS
 from host import displays
 
@@ -197,8 +197,8 @@ def test_a_wifi_that_refuses(world, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "line", "says"),
     [
-        ("app/health.py", "    def tick(self, now):\n", "health: ValueError"),
-        ("mqtt/session.py", "    def _connect(self):\n", "mqtt: TypeError"),
+        ("app/bridge_state.py", "    def tick(self, now):\n", "health: ValueError"),
+        ("mqtt/client.py", "    def _connect(self):\n", "mqtt: TypeError"),
         ("app/main.py", "def main():\n", "restarting in"),
     ],
 )
@@ -206,7 +206,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     broker = world.broker(USER)
     ear = world.listen(broker.port, USER)
     drive = tmp_path / "drive"
-    for name in ("app", "daly", "mqtt", "display"):
+    for name in ("app", "battery", "daly", "mqtt", "display"):
         shutil.copytree(ROOT / name, drive / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "code.py", drive)
     error = "TypeError" if "session" in file else "ValueError"

@@ -16,10 +16,10 @@ from mosquitto import Listener, Mosquitto, free_port, needs_mosquitto, wait_unti
 from socketpool import SocketPool
 
 from app.settings import Settings
-from mqtt import session as session_module
-from mqtt import wire
-from mqtt.session import Session
-from mqtt.words import no_broker, no_wifi
+from mqtt import client as session_module
+from mqtt import transport as wire
+from mqtt.client import Session
+from mqtt.trouble import no_broker, no_wifi
 
 LONGEST_TICK_S = 3.0
 USER = ("bridge", "hunter2-secret")

@@ -5,8 +5,8 @@ import struct
 import pytest
 from simulation import Wire
 
-import host.bms
-from daly.energy import COUNTERS
+import simulator.bms
+from battery.energy import COUNTERS
 
 UNSETTLED, NORMAL, INVERTED = 0, 1, 2  # as they are kept in non-volatile memory
 
@@ -14,7 +14,7 @@ UNSETTLED, NORMAL, INVERTED = 0, 1, 2  # as they are kept in non-volatile memory
 @pytest.fixture
 def backwards(monkeypatch):
     """Boards that count charging above 30000."""
-    monkeypatch.setitem(host.bms.READS, 0x90, lambda r, _host: [struct.pack(">HHHH", r.pack, 0, 30000 + r.current, r.soc)])
+    monkeypatch.setitem(simulator.bms.READS, 0x90, lambda r, _host: [struct.pack(">HHHH", r.pack, 0, 30000 + r.current, r.soc)])
 
 
 def currents(wire, seconds):
@@ -63,8 +63,8 @@ def test_a_setting_is_obeyed(backwards):
 
 def mode_said(monkeypatch, mode):
     """The board says this mode whatever flows."""
-    usual = host.bms.READS[0x93]
-    monkeypatch.setitem(host.bms.READS, 0x93, lambda r, _host: [bytes((mode,)) + usual(r, _host)[0][1:]])
+    usual = simulator.bms.READS[0x93]
+    monkeypatch.setitem(simulator.bms.READS, 0x93, lambda r, _host: [bytes((mode,)) + usual(r, _host)[0][1:]])
 
 
 @pytest.mark.parametrize("current", [-0.5, -2, 2, 2.9])
@@ -124,9 +124,9 @@ def test_what_is_kept_is_only_what_was_settled(backwards):
 @pytest.mark.parametrize("current", [-200, -1, 1, 200])
 def test_a_board_that_has_both_swapped_is_turned_whole_by_the_owner(backwards, monkeypatch, current):
     """Comparing finds nothing there (batmon-ha#279): raw 32000 and "discharging" while 200 A charge."""
-    usual = host.bms.READS[0x93]
+    usual = simulator.bms.READS[0x93]
     swapped = {0: 0, 1: 2, 2: 1}
-    monkeypatch.setitem(host.bms.READS, 0x93, lambda r, _host: [bytes((swapped[r.mode],)) + usual(r, _host)[0][1:]])
+    monkeypatch.setitem(simulator.bms.READS, 0x93, lambda r, _host: [bytes((swapped[r.mode],)) + usual(r, _host)[0][1:]])
     wire = Wire(f"drift=0,soc=50,current={current}", current_sign="inverted")
     modes = set()
     wire.run(15, lambda wire: modes.add(wire.pack.raw("mode") if wire.poller.complete else None))

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_an_hour_of_outages_ends_with_the_right_energy_flat_memory_and_nothing_missed():
-    command = [sys.executable, "-m", "host.soak", "--short"]
+    command = [sys.executable, "-m", "campaigns.soak", "--short"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert "| Result | ok |" in result.stdout, result.stdout + result.stderr
     assert result.returncode == 0

@@ -14,8 +14,8 @@ from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from simulation import Wire
 
 from app.console import Console
+from app.diagnostics import PAUSE_MS, PRIVATE, Support
 from app.settings import SECRET, SETTINGS, TEXT, Settings
-from app.support import PAUSE_MS, PRIVATE, Support
 from app.version import VERSION
 from host.keyboard import Console as Keyboard
 

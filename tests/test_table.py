@@ -7,9 +7,9 @@ from home_assistant_rules import BINARY_SENSOR, SENSOR
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daly.pack import Pack
-from daly.registers import CHOICE, FLAG, NUMBER, READING, READINGS, REGISTERS, TEXT
-from daly.text import decimal_text, write_decimal
+from battery.pack import Pack
+from battery.readings import CHOICE, FLAG, NUMBER, READING, READINGS, REGISTERS, TEXT
+from battery.text import decimal_text, write_decimal
 
 MEASURED = [row for row in READINGS if row.size]
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for

@@ -24,7 +24,7 @@ from test_session import Books, Ears, Speaker
 
 from app.hardware import TLS_MEMORY, make_ssl_context
 from app.settings import Settings
-from mqtt.session import Session
+from mqtt.client import Session
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENSSL = shutil.which("openssl")

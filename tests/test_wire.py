@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt import wire
-from mqtt.wire import MAX_PACKET, Link, Pool
+from mqtt import transport as wire
+from mqtt.transport import MAX_PACKET, Link, Pool
 
 
 class Socket:

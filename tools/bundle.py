@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "daly", "display", "mqtt")
+PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
 SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what all of them are
 EXAMPLE = "settings.example.toml"  # the same on the drive

@@ -1,0 +1,98 @@
+"""The support bundle: what somebody needs who shall help from afar, as one JSON of less than 8 KB, without any secret.
+
+Asked for with PRESS on <base>/support/set or with `support` on the console; `python -m host --replay` plays it at home.
+"""
+
+import os
+import sys
+
+import board
+from adafruit_ticks import ticks_diff
+
+from battery.json import Writer, write_pack
+
+from .settings import SECRET, SETTINGS, SWITCH
+from .version import VERSION
+
+LIMIT = 8000
+# Shown only as set or not, like every secret. A network's name tells where somebody lives.
+PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
+PAUSE_MS = 5000  # between two bundles: each is 8 KB of memory for a moment
+MOST_PROBLEMS = 5
+_LINE = 42  # the longest line of the trace with its quotes and comma
+
+
+class Support:
+    """Makes the bundle. `loop` counts failures, `health.pairs(now)` tells how the bridge is."""
+
+    def __init__(self, settings, poller, health, loop):
+        self._settings = settings
+        self._poller = poller
+        self._health = health
+        self._loop = loop
+        self._made_at = None
+
+    def request(self, publish, now):
+        """Hand the bundle to `publish`; returns why not when it is asked for too often. For a command."""
+        if self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS:
+            return "it was asked for a moment ago"
+        publish(self.bundle(now))
+        return None
+
+    def show(self, now):
+        """Print the bundle. For the console."""
+        print(str(self.bundle(now), "utf-8"))
+
+    def tick(self, now):
+        """Forget when the last bundle was made before the ticks wrap."""
+        if self._made_at is not None and ticks_diff(now, self._made_at) >= PAUSE_MS:
+            self._made_at = None
+
+    def bundle(self, now):
+        """The bundle as bytes."""
+        self._made_at = now
+        writer = Writer()
+        writer.put(b'{"support":1,"versions":').put_pairs(_versions())
+        writer.put(b',"settings":').put_pairs([(setting.key, self._shown(setting)) for setting in SETTINGS])
+        writer.put(b',"settings_problems":[')
+        for index, problem in enumerate(self._settings.problems[:MOST_PROBLEMS]):
+            writer.put(b"," if index else b"").put_string(_plain(problem, 150))
+        pairs = [pair for pair in self._health.pairs(now) if pair[0] != "settings_problems"]
+        writer.put(b'],"health":').put_pairs(pairs)
+        writer.put(b',"failures":').put_decimal(self._loop.failures, 0)
+        writer.put(b',"last_failure":').put_string(_plain(self._loop.last_failure or "none", 80))
+        writer.put(b',"link":').put_string(_plain(self._poller.link.text, 200))
+        writer.put(b',"readings":')
+        write_pack(writer, self._poller.pack)
+        writer.put(b',"frames":[')
+        separator = b'"'
+        for line in self._poller.trace.lines(now, max(0, (LIMIT - len(writer) - 2) // _LINE)):
+            writer.put(separator).put(line).put(b'"')
+            separator = b',"'
+        return writer.put(b"]}").bytes()
+
+    def _shown(self, setting):
+        value = getattr(self._settings, setting.key)
+        if setting.kind == SECRET or setting.key in PRIVATE:
+            return "set" if value else "not set"
+        if setting.kind == SWITCH:
+            return "true" if value else "false"
+        if isinstance(value, str):
+            return "set, not shown" if "@" in value else _plain(value, 64)  # mqtt://user:password@host
+        return value
+
+
+def _versions():
+    system = os.uname()
+    return (
+        ("firmware", VERSION),
+        ("python", sys.implementation.name + " " + ".".join([str(part) for part in sys.implementation.version[:3]])),
+        ("system", _plain(system.version, 60)),
+        ("machine", _plain(system.machine, 80)),
+        ("board", board.board_id),
+    )
+
+
+def _plain(text, most):
+    """At most so many characters, printable ASCII only: so that one is one byte."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:most])

@@ -1,0 +1,554 @@
+"""`make bench`: this firmware beside the PyPI readers dalybms and pydalybms, on the same simulated line, in one run.
+
+Everything on the wire is measured from the BMS's own side: simulator.line logs every request and every answer with its
+time. The limit is what a reader's own bytes take at 9600 baud, and the BMS's thinking in between. Writes docs/BENCHMARK.md,
+which says how to read it, and docs/benchmark.svg. Ratios, no bare seconds: machines differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from campaigns import size
+from simulator.bms import BYTE_US, Bms
+
+ROOT = Path(__file__).resolve().parent.parent
+if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
+    sys.path.append(STANDINS)  # adafruit_ticks wants the chip's own modules
+
+from daly.frames import FrameReader, Request  # noqa: E402
+
+DOCUMENT = ROOT / "docs" / "BENCHMARK.md"
+PLOT = ROOT / "docs" / "benchmark.svg"
+READERS = ROOT / ".readers"  # the other readers' own environment
+REQUIREMENTS = ("dalybms==0.5.0", "pydalybms==0.1.0")
+OURS = "this firmware"
+NAMES = (OURS, "dalybms", "pydalybms")
+COLOURS = dict(zip(NAMES, ("#0b7285", "#e8590c", "#5f3dc4"), strict=True))
+CELLS = (4, 16, 48)
+CURVE = (4, 8, 16, 24, 32, 40, 48)
+THINK_S = 0.005
+BYTE_S = BYTE_US / 1e6
+FRAME_S = 13 * BYTE_S
+MEASUREMENTS = range(0x90, 0x99)
+WARM_UP_S = 5  # until then the program starts, the pace settles, and what never changes is asked
+HELD_S = 5  # a number is right when the BMS held it within this time before it was handed over
+GIVE_UP_US = 100000  # of the plain asker that tries overlapping
+PASS_US = 700
+SETTINGS = 'MQTT_BROKER = "127.0.0.1"\nDEAD_BAND_PERCENT = 0\nCELLS_INTERVAL = 1\nPUBLISH_INTERVAL = 1\n'
+
+
+# --- running a reader ------------------------------------------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    """What the BMS logged, what was handed over as [(time, {key: value})], and CPU seconds between two times."""
+
+    log: list
+    published: list
+    cpu: float
+    since: float
+    until: float
+
+
+@contextlib.contextmanager
+def broker():
+    """A broker for all runs, host:port: like the one at home it has kept what was said before the start."""
+    command = [sys.executable, "-m", "host.broker"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    place = "127.0.0.1:" + process.stdout.readline().strip()
+    try:
+        measure(OURS, "cells=4", WARM_UP_S, place)
+        yield place
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+def measure(name, options, seconds, place):
+    """Run one reader for `seconds` on a line with `options`; `place` is the broker's."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = [sys.executable, "-m", "simulator.line", "--bms", options, "--log", str(log)]
+        line = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        port = line.stdout.readline().strip()
+        try:
+            run = run_ours(port, seconds, folder, place) if name == OURS else run_reader(name, port, seconds)
+        finally:
+            line.stdin.close()
+            line.wait()
+        return run._replace(log=[json.loads(text) for text in log.read_text().splitlines()])
+
+
+def run_ours(port, seconds, folder, place):
+    """`python -m host` as it is, with screen and broker; a message counts when the library has sent it."""
+    settings = Path(folder) / "settings.toml"
+    settings.write_text(SETTINGS)
+    command = [sys.executable, "-m", "host", "--plain", "--uart", port, "--broker", place]
+    command += ["--settings", str(settings), "--seconds", str(seconds)]
+    begun = time.monotonic()
+    host = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    looks = []  # (time, CPU seconds)
+    for delay in (WARM_UP_S, seconds - 1):
+        threading.Timer(delay, lambda: looks.append((time.monotonic(), cpu_of(host.pid)))).start()
+    published = []
+    for text in host.stdout:
+        topic, _, payload = text.partition(" -> ")[2].rstrip("\n").partition(" ")
+        if topic.endswith("/bms1/state"):
+            published.append((time.monotonic(), {k: v for k, v in json.loads(payload).items() if v is not None}))
+    host.wait()
+    if len(looks) != 2:  # it ended by itself
+        return Run([], published, 0.0, begun, begun)
+    return Run([], published, looks[1][1] - looks[0][1], looks[0][0], looks[1][0])
+
+
+def run_reader(name, port, seconds):
+    """A PyPI reader in its own environment, refreshing as fast as it can."""
+    command = [str(READERS / "bin" / "python"), str(ROOT / "campaigns" / "readers.py"), name, port, str(seconds)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    lines = [json.loads(text) for text in done.stdout.splitlines()]
+    published = [(line["t"], line["values"]) for line in lines if line["values"]]
+    if not lines:
+        return Run([], [], 0.0, 0.0, 0.0)
+    return Run([], published, lines[-1]["cpu"] - lines[0]["cpu"], lines[0]["t"], lines[-1]["t"])
+
+
+def cpu_of(pid):
+    """User and system seconds of a running process; 0 when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def environment():
+    """Whether the other readers are there, in an environment of their own."""
+    if not (READERS / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(READERS)], check=True)
+        pip = [str(READERS / "bin" / "pip"), "-q", "--disable-pip-version-check", "install", *REQUIREMENTS]
+        if subprocess.run(pip, stderr=subprocess.DEVNULL, check=False).returncode:
+            return False
+        (READERS / "ready").touch()
+    return True
+
+
+# --- the figures of a run --------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """The figures of one run; times as multiples of a limit."""
+
+    ratio: float  # time to the limit of the own bytes
+    refresh: float  # time from one reading of the cells to the next, to the limit of all nine commands
+    fast: float  # 0x90 per second
+    read: float  # first data: until each of its commands was answered, to the limit of that
+    handed: float  # the same until it was handed over
+    good: float  # frames of cells that were not damaged, per second
+    refreshes: int  # handed over
+    wrong: int
+    cpu: float  # per frame, of the time a frame takes on the wire
+
+
+def figures(run):
+    """What a run comes to; None when hardly anything was asked."""
+    asked = [event for event in run.log if "request" in event]
+    said = [event for event in run.log if "answer" in event]
+    late = [event for event in asked if run.since <= event["t"] < run.until]
+    if len(late) < 20:
+        return None
+    begin, end = late[0]["t"], late[-1]["t"]
+    heard = [event for event in said if begin <= event["t"] < end]
+    requests = len(late) - 1
+    limit = limit_of(requests, sum(len(event["answer"]) // 2 for event in heard))
+    cells = [event["t"] for event in late if command_of(event["request"]) == 0x95]
+    own = sorted({command for command in map(command_of, (event["request"] for event in asked)) if command in MEASUREMENTS})
+    count = asked[0]["truth"]["cell_count"]
+    first = asked[0]["t"] - FRAME_S  # when it began
+    handed = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
+    frames = sum(run.since <= event["t"] < run.until for event in asked)
+    frames += sum(len(event["answer"]) // 26 for event in said if run.since <= event["t"] < run.until)
+    good = sum(command_of(event["answer"]) == 0x95 and not event["faults"] for event in heard)
+    return Row(
+        ratio=(end - begin) / limit,
+        refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASUREMENTS, count),
+        fast=sum(command_of(event["request"]) == 0x90 for event in late) / (end - begin),
+        read=(first_answered(own, said) - first) / round_limit(own, count),
+        handed=(handed - first) / round_limit(own, count) if handed else float("nan"),
+        good=good / (end - begin),
+        refreshes=len(run.published),
+        wrong=sum(is_wrong(values, at, asked) for at, values in run.published),
+        cpu=run.cpu / max(1, frames) / FRAME_S,
+    )
+
+
+def command_of(frame):
+    """The command of a frame in hex."""
+    return int(frame[4:6], 16)
+
+
+def limit_of(requests, answered):
+    """Seconds that so many requests, their thinking times and so many bytes of answers take."""
+    return (13 * requests + answered) * BYTE_S + THINK_S * requests
+
+
+def round_limit(commands, cells):
+    """Seconds that one round of `commands` takes with so many cells and two sensors."""
+    return limit_of(len(commands), 13 * sum((cells + 2) // 3 if command == 0x95 else 1 for command in commands))
+
+
+def first_answered(commands, said):
+    """When the last of `commands` had been answered for the first time."""
+    ends = {}
+    for event in said:
+        ends.setdefault(command_of(event["answer"]), event["until"])
+        if command_of(event["answer"]) == 0x95 and len(ends) < len(commands):
+            ends[0x95] = event["until"]  # it has several frames
+    return max((ends.get(command, float("nan")) for command in commands), default=float("nan"))
+
+
+def is_wrong(values, at, asked):
+    """Whether any number is none that the BMS held in the seconds before."""
+    truths = [event["truth"] for event in asked if at - HELD_S <= event["t"] <= at]
+    for key, value in values.items():
+        held = [truth[key] for truth in truths if key in truth]
+        is_number = key in ("pack_voltage", "current", "soc") or (key.startswith("cell_") and key.endswith("_voltage"))
+        if is_number and held and all(abs(float(value) - float(one)) > 1e-6 for one in held):
+            return True
+    return False
+
+
+# --- the tables ------------------------------------------------------------------------------------------------------
+
+
+def table(header, rows):
+    """A Markdown table."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    lines = ["| " + " | ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in [header, *rows]]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def clean_table(names, seconds, place):
+    """Clean lines; returns the table and the Rows by (reader, cells)."""
+    rows, found = [], {}
+    for cells in CELLS:
+        for name in names:
+            row = figures(measure(name, f"cells={cells},temperatures=2,think=5", seconds, place))
+            if row is None:
+                rows.append((cells, name, *["no data"] * 7))
+                continue
+            found[name, cells] = row
+            rows.append((
+                cells, name, f"{row.ratio:.3f}", f"{row.refresh:.2f}", f"{row.fast:.1f}", f"{row.read:.2f}",
+                f"{row.handed:.2f}", f"{row.wrong} of {row.refreshes}", f"{100 * row.cpu:.1f} %",
+            ))  # fmt: skip
+            print(*rows[-1], sep="  ", flush=True)
+    header = ("cells", "reader", "time / limit", "refresh", "0x90 a second", "first data read", "handed over", "wrong", "CPU")
+    return table(header, rows), found
+
+
+def noisy_table(names, seconds, clean, clean_seconds, place):
+    """1 and 5 % of the frames damaged, 16 cells."""
+    rows = []
+    for percent in (1, 5):
+        for name in names:
+            row = figures(measure(name, f"cells=16,temperatures=2,think=5,corrupt={percent}", seconds, place))
+            before = clean.get((name, 16))
+            if row is None or before is None:
+                rows.append((f"{percent} %", name, "no data", "no data"))
+                continue
+            # ours by the wire: it keeps each good frame, and publishes when there is something to say
+            by_wire = row.good / before.good
+            kept = by_wire if name == OURS else row.refreshes / seconds / (before.refreshes / clean_seconds)
+            rows.append((f"{percent} %", name, f"{100 * max(0.0, 1 - kept):.0f} %",
+                         f"{row.wrong} of {row.refreshes}"))  # fmt: skip
+            print(*rows[-1], sep="  ", flush=True)
+    return table(("damaged", "reader", "refreshes lost", "wrong refreshes"), rows)
+
+
+def broker_table(seconds):
+    """What the default settings put on the broker."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder) / "settings.toml"
+        settings.write_text('MQTT_BROKER = "127.0.0.1"\n')
+        command = [sys.executable, "-m", "host", "--plain", "--settings", str(settings), "--seconds", str(seconds)]
+        command += ["--bms", "cells=16,temperatures=2"]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    said = [text.partition(" -> ")[2] for text in done.stdout.splitlines() if " -> " in text]
+    start = [text for text in said if "/config " in text]
+    rest = [text for text in said if "/config " not in text]
+    hours = seconds / 3600
+    row = (f"{len(rest) / hours:.0f}", f"{sum(map(len, rest)) / hours / 1000:.0f} KB",
+           f"{len(start)} messages, {sum(map(len, start)) / 1000:.0f} KB")  # fmt: skip
+    return table(("messages an hour", "bytes an hour", "once per connection, for Home Assistant"), [row])
+
+
+class Cost(NamedTuple):
+    """What campaigns/cost.py prints."""
+
+    frame_heap: int
+    garbage: int
+    state: int
+    frame_us: int
+    state_us: int
+
+
+@functools.cache
+def costs():
+    """{cells: Cost} out of the MicroPython VM; empty without it."""
+    found = {}
+    if size.VM.exists():
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            import adafruit_ticks
+
+            shutil.copy(adafruit_ticks.__file__, folder)
+            (folder / "supervisor.py").write_text("def ticks_ms():\n    return 0\n")
+            for cells in CURVE:
+                (folder / "answers").write_text(answers(f"cells={cells},temperatures=2,drift=0"))
+                command = [size.VM, "-X", "heapsize=64m", ROOT / "campaigns" / "cost.py", folder / "answers"]
+                path = {**os.environ, "MICROPYPATH": f"{ROOT}:{folder}:.frozen"}
+                done = subprocess.run(command, env=path, capture_output=True, text=True, check=True)
+                found[cells] = Cost(*map(int, done.stdout.splitlines()[-1].split()))
+    return found
+
+
+def answers(options):
+    """What a BMS says to every question: lines of request and answer in hex."""
+    bms, us, lines = Bms(options), 0.0, []
+    for command in (*MEASUREMENTS, 0x50, 0x53, 0x57, 0x62, 0x63):
+        head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
+        request = head + bytes([sum(head) & 0xFF])
+        bms.receive(request, us)
+        us += 1e6
+        lines.append(f"{request.hex()} {bms.transmit(us).hex()}\n")
+    return "".join(lines)
+
+
+def cost_table(clean):
+    """What one more cell costs: on the wire, in memory, on the network."""
+    rows = []
+    for cells in CURVE:
+        cost = costs().get(cells)
+        row = clean.get((OURS, cells))
+        rows.append((
+            cells, f"{round_limit(MEASUREMENTS, cells) / round_limit(MEASUREMENTS, 4):.2f}",
+            f"{row.ratio:.3f}" if row else "", *((cost.frame_heap, cost.garbage, cost.state) if cost else ("", "", "")),
+            f"{cost.state_us / costs()[4].state_us:.2f}" if cost else "",
+        ))  # fmt: skip
+    header = ("cells", "limit of a round, 4 cells = 1", "time / limit", "heap a frame", "garbage a publish", "bytes a publish",
+              "time to write it, 4 cells = 1")  # fmt: skip
+    return table(header, rows)
+
+
+def memory_table():
+    """Drive and heap, as `make size` says them."""
+    plain, compiled = size.measured(False), size.measured(True)
+    names = {"code": "drive: code and libraries, bytes", "ours": "heap for our code, bytes",
+             "libraries": "heap for the libraries, bytes", "smallest": "smallest heap to load all, KB"}  # fmt: skip
+    rows = [(text, f"{plain[key]:,}", f"{compiled[key]:,}") for key, text in names.items() if key in plain]
+    text = table(("MicroPython, 64-bit words", ".py", ".mpy"), rows)
+    if "weights" in compiled:
+        largest = sorted(compiled["weights"], key=lambda pair: -pair[1])[:8]
+        text += "\n" + LARGEST
+        text += table(("the largest, .mpy", "bytes of heap"), [(f"`{name}`", f"{weight:,}") for name, weight in largest])
+    return text
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+PAGE = """# Benchmark
+
+How this firmware reads a BMS, beside two other readers on the same line, and what that costs. `make bench` measures all of it
+anew in some minutes and writes this page. Everything runs on one PC: the BMS is simulated (2 temperature sensors, thinks 5 ms,
+seed 1), the line is a pseudo-terminal with the pace of 9600 baud, the firmware is the unmodified one, with broker and screen
+on. *dalybms* and *pydalybms* are the real programs from PyPI; they wait for each answer and do nothing else.
+
+All times are ratios, because PCs differ. They need a quiet PC: when this run began, {load:.1f} programs wanted its {cores}
+processors (0 is best).
+
+## Clean line
+
+- **time / limit**: the limit is what just that reader's own bytes take on the wire, and the BMS's thinking. 1 cannot be
+  beaten by whoever asks one question at a time.
+- **refresh**: from one reading of all cells to the next, as a multiple of what one round of all nine commands must take. Ours
+  is below 1 because what follows from cells and temperatures (0x91, 0x92) and what moves slowly is asked seldom; pydalybms
+  never asks three of them.
+- **0x90 a second**: voltage, current, state of charge.
+- **first data**: from the first request until each command was answered once (*read*), and until the numbers were handed over:
+  published, or returned to the caller; as a multiple of what that round must take. The broker has kept what
+  was said before; on its very first start, with a broker that has nothing of it, this firmware waits 1.5 s for that.
+- **wrong**: of all refreshes handed over those with a number that the BMS did not hold in the 5 seconds before.
+- **CPU**: per frame, as a share of the time the frame takes on the wire; of this PC, ours with the simulated chip and screen.
+
+{clean}
+![Time over limit of each reader; what cells cost](benchmark.svg)
+
+## Damaged frames
+
+16 cells; so many frames of the answers have one to four wrong bytes. **Refreshes lost**: how many fewer than on the clean line;
+for this firmware, which keeps the good frames of a reading whose others were damaged, how many fewer cells were read well.
+Longer runs, and what is believed, are in [TRUTH.md](TRUTH.md).
+
+{noisy}
+## What a cell costs
+
+Ours, measured in MicroPython, whose words are twice as long as a board's: so is the garbage. **Heap a frame**: bytes that a
+frame received, checked, decoded and the next request take. **Garbage a publish**: bytes that one state leaves behind for the
+next sweep, without what the MQTT library adds.
+
+{cost}
+## Memory
+
+{memory}
+`make size` has every module.
+
+## On the broker
+
+Default settings, 16 cells that live a little, without what the MQTT protocol adds.
+
+{broker}
+{overlap}"""
+
+LARGEST = """Wanted were at most 60 KB for our code, and 160 KB to load all, in words of this length. That is not reached.
+What it is spent on, what a board's shorter words make of it, and which boards have enough:
+[Memory](../CONTRIBUTING.md#memory). The
+libraries of the screen, the wake line and TLS are loaded only when they are used.
+
+"""
+
+
+OVERLAP = """## Not there: asking before the answer has ended
+
+A wire carries both directions at once, so the next request could be sent while the last frame of an answer still arrives.
+Tried with a plain asker in simulated time, 16 cells, all nine commands in turn:
+
+{table}
+A third of the time is to be had where the board takes it. It is not built in, for these reasons:
+
+- Nobody knows a board that takes it. Users of another project saw that of several requests only the first was answered
+  (ESPHome, pull request 3388), and the BMS's manual describes one question at a time.
+- Where it is not taken half of all questions are lost, each for a time-out: reading becomes more than twice as slow until
+  that is noticed, and a board that takes it only now and then would have to be found out again and again.
+- Two questions would be open at once. What protects from wrong values is that an answer must belong to *the* open question:
+  late answers, second bursts and leftover frames are told apart by that alone.
+"""
+
+
+def ask_in_turn(ahead, options, seconds=60):
+    """(time / limit, requests lost) of a plain asker; `ahead`: the next request goes out when the last frame begins."""
+    bms, reader, request, us = Bms(options), FrameReader(), Request(0), 0.0
+    open_ones: list = []  # [command, frames to come, given up at]
+    asked = lost = heard = 0
+    while us < seconds * 1e6:
+        for byte in bms.transmit(us):
+            heard += 1
+            if reader.feed(byte):
+                for one in [one for one in open_ones if one[0] == reader.command][:1]:
+                    one[1:] = one[1] - 1, us + GIVE_UP_US
+        open_ones = [one for one in open_ones if one[1]]
+        lost += sum(us > one[2] for one in open_ones)
+        open_ones = [one for one in open_ones if us <= one[2]]
+        is_last_frame = len(open_ones) == 1 and open_ones[0][1] == 1 and reader.partial()
+        if not open_ones or (ahead and is_last_frame):
+            command = MEASUREMENTS[asked % len(MEASUREMENTS)]
+            asked += 1
+            bms.receive(bytes(request.build(0x40, command)), us)
+            us += 1e6 * FRAME_S
+            open_ones.append([command, 6 if command == 0x95 else 1, us + GIVE_UP_US])
+        us += PASS_US
+    return us / 1e6 / limit_of(asked, heard), lost / asked
+
+
+def overlap_table():
+    """What overlapping would bring."""
+    rows = []
+    for what, ahead, options in (
+        ("one question at a time", False, "overlap=0"), ("ahead, the board takes it", True, "overlap=1"),
+        ("ahead, the board does not take it", True, "overlap=0"), ("one at a time, 5 % damaged", False, "overlap=0,corrupt=5"),
+        ("ahead, the board takes it, 5 % damaged", True, "overlap=1,corrupt=5"),
+    ):  # fmt: skip
+        ratio, lost = ask_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,{options}")
+        rows.append((what, f"{ratio:.2f}", f"{100 * lost:.0f} %"))
+    return table(("", "time / limit of one at a time", "questions lost"), rows)
+
+
+def plot(names, clean):
+    """docs/benchmark.svg: time over limit of each reader, and what cells cost, 4 cells = 1."""
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 280" font-family="sans-serif" font-size="12">',
+        '<rect width="720" height="280" fill="white"/>',
+        '<text x="20" y="22">time / limit of the own bytes, 4, 16, 48 cells</text>',
+    ]
+    y = 40
+    for name in names:
+        for cells in CELLS:
+            if (name, cells) in clean:
+                ratio = clean[name, cells].ratio
+                parts.append(f'<rect x="20" y="{y}" width="{200 * min(ratio, 1.5):.1f}" height="16" fill="{COLOURS[name]}"/>')
+                parts.append(f'<text x="26" y="{y + 12}" fill="white">{name}, {cells}: {ratio:.3f}</text>')
+            y += 20
+        y += 8
+    parts.append(f'<line x1="220" y1="34" x2="220" y2="{y}" stroke="black" stroke-dasharray="4"/>')
+    parts.append(f'<text x="224" y="{y + 4}">1</text>')
+    parts.append('<text x="380" y="22">cost against cells, 4 cells = 1</text>')
+    parts += [
+        '<line x1="380" y1="240" x2="700" y2="240" stroke="black"/>',
+        '<line x1="380" y1="34" x2="380" y2="240" stroke="black"/>',
+    ]
+    curves = {"limit of a round": ("#868e96", {c: round_limit(MEASUREMENTS, c) for c in CURVE})}
+    curves["round, measured"] = (
+        "#0b7285",
+        {c: clean[OURS, c].ratio * round_limit(MEASUREMENTS, c) for c in CELLS if (OURS, c) in clean},
+    )
+    curves["garbage a publish"] = ("#e8590c", {c: cost.garbage for c, cost in costs().items()})
+    curves["bytes a publish"] = ("#5f3dc4", {c: cost.state for c, cost in costs().items()})
+    for number, (name, (colour, values)) in enumerate(curves.items()):
+        if 4 in values:
+            scale = values[4] if name != "round, measured" else round_limit(MEASUREMENTS, 4)
+            points = " ".join(f"{380 + 6.4 * c:.0f},{240 - 50 * value / scale:.1f}" for c, value in values.items())
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            parts.append(f'<text x="390" y="{44 + 16 * number}" fill="{colour}">{name}</text>')
+    parts += [f'<text x="{374 + 6.4 * c:.0f}" y="256">{c}</text>' for c in CURVE]
+    parts += [f'<text x="364" y="{244 - 50 * n}">{n}</text>' for n in range(1, 5)]
+    PLOT.write_text("\n".join([*parts, "</svg>"]) + "\n")
+
+
+def main():
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=16, help="length of a clean run; a noisy one takes twice as long")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    names = NAMES if environment() else NAMES[:1]
+    if len(names) == 1:
+        print("dalybms and pydalybms cannot be installed here: only this firmware is measured.")
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)  # whoever may, goes before the others; the runs inherit it
+    with broker() as place:
+        clean, found = clean_table(names, options.seconds, place)
+        noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)
+    text = PAGE.format(
+        load=load, cores=os.cpu_count(), clean=clean, noisy=noisy, cost=cost_table(found), memory=memory_table(),
+        broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
+    )  # fmt: skip
+    DOCUMENT.write_text(text)
+    plot(names, found)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

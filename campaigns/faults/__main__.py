@@ -1,0 +1,173 @@
+"""`make faults`: runs the campaign, prints its tables and writes them into docs/TRUTH.md."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+
+from . import ROOT
+from .cases import CASES, CELLS, FIVE, LIES, MILLION, VARIANTS, Result, campaign, jobs_of
+from .judge import KINDS
+from .line import run
+from .trials import EXTREMES, PACES, SITUATIONS, blind, extreme, pace
+
+DOCUMENT = ROOT / "docs" / "TRUTH.md"
+COLUMNS = ("line", "frames", "damaged", "values", *KINDS, "energy off", "refreshes lost", "longest gap")
+COLUMNS += ("current, MOSFET after", "back after")
+HEADER = "| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|"
+MARKS = ("<!-- campaign -->\n", "<!-- end of campaign -->")
+EXAMPLES = 2  # of each kind of finding, below the line
+
+
+def row_of(result: Result) -> str:
+    """A line of the table."""
+    lags = f"{result.lag('current'):.1f} s, {result.lag('charge_mosfet', 'discharge_mosfet'):.1f} s"
+    back = "" if result.back is None else f"{result.back:.1f} s"
+    lost = 0.0 if abs(result.lost) < 0.05 else result.lost
+    cells = [result.case.name, f"{result.frames:,}", f"{result.damaged:,}", f"{result.values:,}"]
+    cells += [str(result.kinds[kind]) for kind in KINDS]
+    cells += [f"{result.energy_error + 0:.1f} %", f"{lost:.1f} %", f"{result.gap:.1f} s", lags, back]
+    return "| " + " | ".join(cells) + " |"
+
+
+def examples_of(result: Result) -> list[str]:
+    """The first findings of each kind, as comments."""
+    lines = result.lines()
+    return [f"<!-- {text} -->" for kind in KINDS for text in [t for t in lines if t.startswith(kind + ":")][:EXAMPLES]]
+
+
+def goals_of(results: list[Result], said: list, extremes: list) -> list[tuple[str, bool]]:
+    """Each goal in words with its figure, and whether it was met."""
+    by_name = {result.case.name: result for result in results}
+    five = [result for result in results if result.case.name in FIVES]
+    million, clean, one = by_name["5 % corrupted"], by_name["nothing damaged"], by_name["1 % corrupted"]
+    misnamed = [situation.name for situation, _, right in said if not right]
+    gap = max(result.gap for result in five)
+    step = clean.lag("current")
+    total = sum(result.frames for result in results)
+    goals = [
+        (
+            f"{WORDS[kind]} in {million.frames:,} frames at 5 %: {million.kinds[kind]}; in all {total:,}: {count}",
+            not count,
+        )
+        for kind in KINDS
+        for count in [sum(result.kinds[kind] for result in results)]
+    ]
+    return [
+        *goals,
+        (f"longest gap on any line with 5 % damage: {gap:.1f} s, under 2 s", gap < 2),
+        (f"refreshes lost at 1 %: {one.lost:.1f} %, at most 2 %", one.lost <= 2),
+        (f"reasons misnamed: {len(misnamed)} of {len(said)}", not misnamed),
+        (f"step of up to 1000 A believed on a clean line after {step:.1f} s at the most, under 1.5 s", step < 1.5),
+        (f"extremes not published as they were said: {len(extremes)}", not extremes),
+    ]
+
+
+FIVES = {case.name for case in CASES if case.name.startswith("5 %")}
+WORDS = {
+    "wrong": "values the BMS never held",
+    "contradicts": "values that contradict those beside them",
+    "stale": "values older than promised",
+    "zero": "zeros that were not shown",
+    "missing": "values that were said and not shown",
+    "energy": "counters that fell or went wrong",
+    "reason": "words that do not fit the numbers",
+}
+
+
+def report(pool, frames: int, seed: int, draws: int):
+    """Run everything; yield the lines of the report, the last ones the goals. Returns whether all were met."""
+    results = []
+    for title, cases in (("Damaged lines:", CASES), ("Boards, batteries and settings:", VARIANTS)):
+        yield f"{title}\n"
+        yield HEADER
+        told = []
+        for result in campaign(pool, cases, frames, seed):
+            results.append(result)
+            yield row_of(result)
+            told += examples_of(result)
+        yield "\n".join(["", *told, ""])
+    yield "Lies whose sum is right, which no receiver can tell from the truth but by what they say:\n"
+    yield HEADER
+    for result in campaign(pool, LIES, frames, seed):
+        yield row_of(result)
+    said = pool.map(blind, range(seed, seed + draws), 4)
+    yield "\n| what is the matter | drawn | misnamed |\n|---|---|---|"
+    for situation in SITUATIONS:
+        mine = [(text, right) for drawn, text, right in said if drawn == situation]
+        yield f"| {situation.name} | {len(mine)} | {sum(not right for _, right in mine)} |"
+    yield "\n".join(["", *[f"<!-- {drawn.name}: {text} -->" for drawn, text, right in said if not right], ""])
+    yield "| board thinks | deaf after an answer | time / limit | gap found | not heard in 30 s |\n|---|---|---|---|---|"
+    for (think, deaf), (ratio, gap, lost) in zip(PACES, pool.starmap(pace, PACES, 1), strict=True):
+        yield f"| {think} ms | {deaf} ms | {ratio:.2f} | {gap} ms | {lost} |"
+    tried = [(name, damage) for name in EXTREMES for damage in ("", "corrupt=1", FIVE)]
+    missing = pool.starmap(extreme, [(EXTREMES[name], damage) for name, damage in tried], 1)
+    extremes = [f"{name} {damage}: {', '.join(keys)}" for (name, damage), keys in zip(tried, missing, strict=True) if keys]
+    yield f"\nExtremes, each on a clean line and with 1 and 5 % corrupted: {', '.join(EXTREMES)}.\n"
+    yield from (f"<!-- {problem} -->" for problem in extremes)
+    yield "\n| goal | |\n|---|---|"
+    goals = goals_of(results, said, extremes)
+    for words, met in goals:
+        yield f"| {words} | {'met' if met else '**missed**'} |"
+    return all(met for _, met in goals)
+
+
+def write(lines: list[str]):
+    """Put the report between its marks in docs/TRUTH.md."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, rest = text.split(MARKS[0])
+    DOCUMENT.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + rest.split(MARKS[1])[1], encoding="utf-8")
+
+
+def quiet():
+    """The firmware talks of what it finds out; two hundred of it talk too much."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def one_line(name: str, cells: int, seed: int, frames: int) -> int:
+    """Run one line of a case and print what is found on it, to look into it; 1 when anything is."""
+    cases = [case for case in (*CASES, *VARIANTS, *LIES) if case.name == name]
+    if not cases:
+        print(f"There is no case {name!r}; there are:", *[case.name for case in (*CASES, *VARIANTS, *LIES)], sep="\n  ")
+        return 2
+    jobs = jobs_of(cases[0], frames * len(CELLS), frames, seed)
+    tally = run(next(job for job in jobs if job.cells == cells))
+    for finding in tally.findings:
+        print(f"{finding.at:7.1f} s  {finding.kind}: {finding.words}")
+    return int(bool(tally.findings))
+
+
+def main() -> int:
+    """Run, print, write; 1 when a goal is missed."""
+    about = "Drives the firmware over damaged lines in simulated time and judges what a subscriber receives."
+    parser = argparse.ArgumentParser(prog="python -m campaigns.faults", description=about)
+    parser.add_argument(
+        "--frames", type=int, default=MILLION, help="frames at 5 %% corruption; other cases have their share of it"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another campaign")
+    parser.add_argument("--quick", action="store_true", help="a fiftieth of it; nothing is written")
+    parser.add_argument("--line", metavar="CASE", help="only one line of this case, and everything that is found on it")
+    parser.add_argument("--cells", type=int, default=16, choices=CELLS, help="with --line: which pack (16)")
+    options = parser.parse_args()
+    if options.line:
+        return one_line(options.line, options.cells, options.seed, min(options.frames, 8000))
+    frames, draws = (options.frames // 50, 40) if options.quick else (options.frames, 400)
+    lines = []
+    with multiprocessing.Pool(initializer=quiet) as pool:
+        running = report(pool, frames, options.seed, draws)
+        while True:
+            try:
+                lines.append(next(running))
+            except StopIteration as end:
+                met = end.value
+                break
+            print(lines[-1], flush=True)
+    if not options.quick:
+        write([f"`make faults`, {frames:,} frames, seed {options.seed}:\n", *lines])
+    return int(not met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

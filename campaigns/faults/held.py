@@ -1,0 +1,238 @@
+"""What the BMS held: every value of every key with its times, and the energy that really flowed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from simulator.bms import ALARMS, Bms, Readings, truth
+
+# The words of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
+ALARM_PAIRS = {
+    "cell_high": "Cell voltage high",
+    "cell_low": "Cell voltage low",
+    "pack_high": "Pack voltage high",
+    "pack_low": "Pack voltage low",
+    "charge_hot": "Charge temperature high",
+    "charge_cold": "Charge temperature low",
+    "discharge_hot": "Discharge temperature high",
+    "discharge_cold": "Discharge temperature low",
+    "charge_overcurrent": "Charge overcurrent",
+    "discharge_overcurrent": "Discharge overcurrent",
+    "soc_high": "State of charge high",
+    "soc_low": "State of charge low",
+    "cell_difference": "Cell voltage difference",
+    "temperature_difference": "Temperature difference",
+}
+ALARM_SINGLES = {
+    "charge_mosfet_hot": "Charge MOSFET hot (warning)",
+    "discharge_mosfet_hot": "Discharge MOSFET hot (warning)",
+    "charge_mosfet_sensor": "Charge MOSFET sensor (fault)",
+    "discharge_mosfet_sensor": "Discharge MOSFET sensor (fault)",
+    "charge_mosfet_stuck": "Charge MOSFET stuck (fault)",
+    "discharge_mosfet_stuck": "Discharge MOSFET stuck (fault)",
+    "charge_mosfet_open": "Charge MOSFET open (fault)",
+    "discharge_mosfet_open": "Discharge MOSFET open (fault)",
+    "afe_chip": "Measuring chip (fault)",
+    "cell_sampling": "Cell measurement lost (fault)",
+    "temperature_sensor": "Temperature sensor (fault)",
+    "eeprom": "EEPROM (fault)",
+    "rtc": "Clock (fault)",
+    "precharge": "Precharge (fault)",
+    "vehicle_communication": "Communication (fault)",
+    "internal_communication": "Internal communication (fault)",
+    "current_module": "Current sensor (fault)",
+    "pack_voltage_module": "Pack voltage sensor (fault)",
+    "short_circuit": "Short circuit (fault)",
+    "charge_forbidden": "Voltage too low to charge (fault)",
+    "soft_switch": "MOSFETs opened by switch (fault)",
+    "cabinet_offline": "Charging cabinet offline (fault)",
+}
+WORDS = {
+    f"{name}_{level}": f"{words} ({('', 'warning', 'protection')[level]})"
+    for name, words in ALARM_PAIRS.items()
+    for level in (1, 2)
+}
+WORDS |= ALARM_SINGLES
+
+
+WORD = {False: "OFF", True: "ON"}
+
+
+def listed(problems: str) -> frozenset:
+    """The text of `problems` as a set: the gravest stand first, but which of two faults is graver is not promised."""
+    return frozenset() if problems == "none" else frozenset(problems.split(", "))
+
+
+class History:
+    """The values of one key, in runs: [value, first held, held last], in seconds. The last run still goes on."""
+
+    def __init__(self, held: Held):
+        self.runs: list[list] = []
+        self.ever: set = set()
+        self._held = held
+
+    def begin(self, value, at: float, ended: float):
+        """Another value from now on; the one before was held until `ended`."""
+        if self.runs:
+            self.runs[-1][2] = ended
+        self.runs.append([value, at, at])
+        self.ever.add(value)
+
+    @property
+    def current(self):
+        """The value said last; None: there never was one."""
+        return self.runs[-1][0] if self.runs else None
+
+    def since(self, fits: Callable, now: float) -> float | None:
+        """For how many seconds no value that fits has been held; None: none ever was."""
+        runs = self.runs
+        if runs and fits(runs[-1][0]):
+            return max(0.0, now - self._held.last)
+        for value, _, last in reversed(runs):
+            if fits(value):
+                return max(0.0, now - last)
+        return None
+
+    def steady_s(self, now: float) -> float:
+        """For how long the value said last has been said."""
+        return now - self.runs[-1][1]
+
+
+class Held:
+    """The history of every key."""
+
+    def __init__(self):
+        self.of: dict[str, History] = defaultdict(lambda: History(self))
+        self.last = 0.0  # when the BMS said anything
+        self._before: dict = {}
+
+    def note(self, readings: Readings, at: float):
+        values = said(readings)
+        before = self._before
+        for key, value in values.items():
+            if before.get(key, self) != value:
+                self.of[key].begin(value, at, self.last)
+        self._before = values
+        self.last = max(self.last, at)
+
+
+def said(r: Readings) -> dict:
+    """What must be published of these readings: truth() in the words of the JSON, and what it does not name."""
+    values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
+    del values["clock"], values["alarm_bytes"]
+    o = r.options
+    values["chemistry"] = values["chemistry"].upper()
+    values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
+    values["heartbeat"] = r.life
+    values["fault_code"] = 0
+    values["charger_connected"] = values["load_connected"] = "OFF"
+    values["problems"] = _problems(o.alarms)
+    for bit in range(4):
+        values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
+        values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
+    if r.temperatures:
+        for end, pick in (("max", max), ("min", min)):
+            values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
+    return values
+
+
+def _problems(alarms: bytes) -> frozenset:
+    """As `listed` makes it of the text."""
+    bits = int.from_bytes(alarms, "little")
+    return frozenset(WORDS[name] for bit, name in enumerate(ALARMS) if bits >> bit & 1 and name != "reserved")
+
+
+class Flow:
+    """The energy that really flowed while the BMS could be heard, in kWh and Ah: what it measured, summed by trapezia."""
+
+    def __init__(self):
+        self.energy = [0.0, 0.0]  # in, out
+        self.charge = [0.0, 0.0]
+        self.steps_kw = 0.0  # the sum of all steps of the power: each may be noticed somewhat late
+        self.steps_a = 0.0
+        self.most_kw = self.most_a = 0.0
+        self.waits = True  # for the first reading that is believed: nothing can be counted before
+        self._last: tuple | None = None
+
+    def begin(self):
+        """From now on it can be known what flows."""
+        self.waits = False
+
+    def note(self, readings: Readings, at: float):
+        if self.waits:
+            return
+        amperes = readings.current / 10
+        kilowatts = readings.pack * readings.current / 1e5
+        self.most_kw, self.most_a = max(self.most_kw, abs(kilowatts)), max(self.most_a, abs(amperes))
+        if self._last is not None and at > self._last[0]:
+            hours = (at - self._last[0]) / 3600
+            _add(self.energy, (kilowatts + self._last[1]) / 2 * hours)
+            _add(self.charge, (amperes + self._last[2]) / 2 * hours)
+        if self._last is None or at >= self._last[0]:
+            self._last = (at, kilowatts, amperes)
+
+    def stepped(self, readings: Readings, at: float):
+        """The battery's life has just changed the current: what was before is already noted."""
+        if self._last is not None:
+            self.steps_kw += abs(readings.pack * readings.current / 1e5 - self._last[1])
+            self.steps_a += abs(readings.current / 10 - self._last[2])
+            self._last = (at, readings.pack * readings.current / 1e5, readings.current / 10)
+
+    def pause(self):
+        """The BMS cannot be heard."""
+        self.waits = True
+        self._last = None
+
+
+def _add(sums: list, amount: float):
+    sums[amount < 0] += abs(amount)
+
+
+class Witnessed:
+    """The BMS's battery; what it is asked for is noted as held, and as flowing."""
+
+    def __init__(self, battery, held: Held, flow: Flow):
+        self._battery = battery
+        self._held = held
+        self._flow = flow
+
+    def settle(self, now_us: float):
+        self._battery.settle(now_us)
+
+    def look(self, now_us: float) -> Readings:
+        """Its readings, which nobody was told."""
+        return self._battery.readings(now_us)
+
+    def truth(self, now_us: float) -> dict:
+        """The same by name."""
+        return truth(self.look(now_us))
+
+    def readings(self, now_us: float) -> Readings:
+        readings = self._battery.readings(now_us)
+        self._held.note(readings, now_us / 1e6)
+        self._flow.note(readings, now_us / 1e6)
+        return readings
+
+
+class WitnessedBms(Bms):
+    """A Bms that counts its frames. `pause_ms`: a request that comes sooner after an answer is not heard."""
+
+    def __init__(self, options: str, held: Held, flow: Flow, pause_ms: float):
+        super().__init__(options)
+        self._pack = self.battery = Witnessed(self._pack, held, flow)
+        self._pause_us = 1000 * pause_ms
+        self._last_end = -1e9
+        self.frames = self.damaged = 0
+
+    def _plan(self, said, at, what, faults):
+        self.frames += what == "answer"
+        self.damaged += bool(faults)
+        super()._plan(said, at, what, faults)
+
+    def _is_busy(self, began, at):
+        return began + 1 < self._last_end + self._pause_us or super()._is_busy(began, at)
+
+    def _answer(self, request, start):
+        super()._answer(request, start)
+        self._last_end = self._answer_ends[-1]

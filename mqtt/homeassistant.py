@@ -1,0 +1,324 @@
+"""What Home Assistant is told of the bridge and the battery, read off the table, in device messages of at most 4 KB.
+
+Keys and rules: docs/HOME-ASSISTANT.md. Several messages with the same `ids` make one device; an unknown key at the root,
+in `dev` or in `o` would make Home Assistant drop everything. An entity that is not there (any more) is named with its
+platform alone, which removes what an earlier announcement made. An empty message would too, but where there was nothing
+Home Assistant logs a warning.
+
+Defaults are written out where Home Assistant (until some 2026 version) may forget to fill them in: while it loads a platform in
+one thread it checks what arrives in another, and the two meet in voluptuous' shared `All` validators, which are empty for a
+moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
+"""
+
+from battery.json import Writer, escaped, key_of
+from battery.readings import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
+
+PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
+EXPIRE_AFTER_S = 60
+# Which registers' single readings share a message. An entity that moves to another message is refused until Home Assistant
+# restarts; so new firmware may add registers to a group, but not move them.
+GROUPS = ((0x90,), (0x93,), (0x98, 0x91), (0x94,), (0x92, 0x97, 0x50), (0x53, 0x57, 0x62, 0x63))
+
+# entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class; new ones at the end
+BRIDGE_ENTITIES = (
+    ("uptime", "Uptime", RARE, "s", "duration", "total_increasing"),
+    ("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement"),
+    ("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert", None),
+    ("boot_count", "Boot count", RARE, None, "mdi:restart", "total_increasing"),
+    ("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline", None),
+    ("longest_pass", "Longest loop pass", RARE, "ms", "duration", "measurement"),
+    ("ip_address", "IP address", RARE, None, "mdi:ip-network", None),
+    ("free_memory", "Free memory", RARE, "B", "data_size", "measurement"),
+    ("mqtt_connects", "MQTT connects", RARE, None, "mdi:lan-connect", "total_increasing"),
+    ("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline", None),
+    ("good_frames", "Good frames", RARE, None, "mdi:check-network-outline", "total_increasing"),
+    ("bad_checksums", "Bad checksums", RARE, None, "mdi:close-network-outline", "total_increasing"),
+    ("timeouts", "Time-outs", RARE, None, "mdi:timer-off-outline", "total_increasing"),
+    ("echoes", "Echoes", RARE, None, "mdi:surround-sound", "total_increasing"),
+    ("rejected_values", "Rejected values", RARE, None, "mdi:filter-remove-outline", "total_increasing"),
+    ("cycle_time", "Cycle time", RARE, "ms", "duration", "measurement"),
+    ("oldest_reading", "Oldest reading", RARE, "ms", "duration", "measurement"),
+    ("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None),
+)
+
+# what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name and id, topic below <base>,
+# device class or icon, more
+CONTROLS = (
+    ("charge_mosfet", "switch", "Charge MOSFET", "charge_mosfet", "/bms1/charge_mosfet/set", "mdi:battery-arrow-up", ""),
+    ("discharge_mosfet", "switch", "Discharge MOSFET", "discharge_mosfet", "/bms1/discharge_mosfet/set",
+     "mdi:battery-arrow-down", ""),
+    ("soc", "number", "Set state of charge", "soc", "/bms1/soc/set", "mdi:battery-sync",
+     ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
+    ("restart_bms", "button", "Restart", "restart", "/bms1/restart/set", "restart", ',"ent_cat":"config"'),
+    ("energy", "button", "Reset energy counters", "reset_energy_counters", "/bms1/energy/set", "mdi:counter",
+     ',"ent_cat":"config","pl_prs":"reset"'),
+    ("restart_bridge", "button", "Restart", "restart", "/restart/set", "restart", ',"ent_cat":"config"'),
+)  # fmt: skip
+SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",
+           ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+
+# Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
+# them, and again when the battery is known.
+BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
+_BRIDGE = 0
+_SINGLE = 1  # readings there is one of
+_COUNTED = 2  # cells and sensors
+_EXTRAS = 3
+
+
+class Discovery:
+    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` names of CONTROLS."""
+
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
+        self._prefix = prefix
+        self._base = escaped(base)  # as it stands in JSON
+        self._identity = escaped(identity)
+        self._node = "daly_" + identity  # as it stands in topics
+        self._bridge = "daly_" + self._identity
+        self._battery = self._bridge + "_bms1"
+        self._name = name
+        self._slug = slug(name)
+        self._pack = pack
+        self._version = escaped(version)
+        self._board = escaped(board)
+        self._allowed = allowed
+        self.writer = Writer()
+        self._parts = _parts()
+
+    def parts(self):
+        """How many messages there are: BRIDGE_PARTS for the bridge, the others for the battery."""
+        return len(self._parts)
+
+    def message(self, part):
+        """(topic, payload as bytes) of message `part`, from 0."""
+        kind, suffix, row, first = self._parts[part]
+        topic = self._topic(self._node + ("" if kind == _BRIDGE else "_bms1") + suffix)
+        if kind == _BRIDGE:
+            self._begin_bridge()
+            self._write_bridge(first)
+        else:
+            # what is sent before the BMS has answered must not take from the device what it was called before a restart
+            self._begin_battery(kind != _EXTRAS or self._pack.layout["cell_count"] > 0)
+            if kind == _SINGLE:
+                self._write_single(first)
+            elif kind == _COUNTED:
+                self._write_counted(row, first)
+            else:
+                self._write_extras()
+        return topic, self.writer.put(b"}}").bytes()
+
+    def _topic(self, name):
+        return self._prefix + "/device/" + name + "/config"
+
+    # the bridge
+
+    def _begin_bridge(self):
+        writer = self.writer.clear()
+        writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"cns":[],"name":').put_string(self._name + " bridge")
+        writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sn":"').put(self._identity)
+        writer.put('","sw":"').put(self._version).put('"')
+        if self._board:
+            self._field("hw", self._board)
+        writer.put("}")
+        self._write_root("", ("/status",))
+
+    def _write_bridge(self, first):
+        for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
+            self._begin_entity("sensor", self._bridge, key, key, name, device_class)
+            self._write_template(key)
+            self._write_role(role)
+            self._write_unit(unit, state_class)
+            if unit:
+                self.writer.put(',"sug_dsp_prc":0')
+            self.writer.put("}")
+        if not first:
+            self._write_command("support_button", SUPPORT, self._bridge)
+            self._write_control(CONTROLS[-1], self._bridge)
+
+    # the battery
+
+    def _begin_battery(self, with_model=True):
+        writer = self.writer.clear()
+        writer.put('{"dev":{"ids":["').put(self._battery).put('"],"cns":[],"name":').put_string(self._name)
+        writer.put(',"mf":"Daly"')
+        if with_model:
+            self._field("mdl", self._model())
+        for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
+            if self._pack.layout[key]:
+                self._field(field, escaped(self._pack.layout[key]))
+        writer.put(',"via_device":"').put(self._bridge).put('"}')
+        self._write_root("/bms1", ("/status", "/bms1/status"))
+
+    def _model(self):
+        cells = self._pack.layout["cell_count"]
+        return f"Smart BMS {cells}S" if cells else "Smart BMS"
+
+    def _write_single(self, group):
+        for register in REGISTERS:
+            if register.command in GROUPS[group]:
+                for row in register.readings:
+                    if _is_single(row):
+                        for index in range(row.slots):
+                            self._write_reading(register, row, index)
+
+    def _write_counted(self, row, first):
+        for register in REGISTERS:
+            if row in register.readings:
+                for index in range(first, min(first + PER_MESSAGE, row.slots)):
+                    if index < self._pack.count(row):
+                        self._write_reading(register, row, index)
+                    else:
+                        self._write_removal(key_of(row, index), _platform(row))
+
+    def _write_extras(self):
+        """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
+        self._write_words("link", "BMS link", "/bms1/link", "mdi:serial-port")
+        if len(self._allowed):
+            self._write_words("last_order", "Last order", "/bms1/control", "mdi:message-text-outline")
+        else:
+            self._write_removal("last_order", "sensor")
+        for control in CONTROLS[:-1]:
+            self._write_control(control, self._battery)
+
+    def _write_words(self, key, name, topic, icon):
+        self._begin_entity("sensor", self._battery, key, key, name, icon)
+        self._write_role(DIAGNOSTIC)
+        self._field("stat_t", self._base + topic)
+        self.writer.put(",")
+        self._write_availability(("/status",))
+        self.writer.put("}")
+
+    def _write_control(self, control, device):
+        key = control[0] + "_" + control[1]
+        if control[0] in self._allowed:
+            self._write_command(key, control, device)
+        else:
+            self._write_removal(key, control[1])
+
+    def _write_command(self, key, control, device):
+        _, platform, name, entity_id, topic, device_class, more = control
+        self._begin_entity(platform, device, key, entity_id, name, device_class)
+        if platform != "button":
+            self._write_template(entity_id)
+        self._field("cmd_t", self._base + topic)
+        self.writer.put(',"qos":1').put(more).put("}")
+
+    def _write_reading(self, register, row, index):
+        key = key_of(row, index)
+        name = row.name.replace("{}", str(index + 1))
+        self._begin_entity(_platform(row), self._battery, key, key, name, row.device_class)
+        self._write_template(key)
+        # the switch takes the place of the reading where there is one
+        self._write_role(DIAGNOSTIC if row.key in self._allowed and row.kind == FLAG else row.role)
+        self._write_unit(row.unit, row.state_class)
+        if row.kind == NUMBER and (row.unit or row.state_class):
+            self.writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
+        if row.kind == CHOICE:
+            self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
+        if row.device_class == "duration" and row.derive is not None:
+            self._write_availability_of(key)
+        if register.period_ms is not None:
+            self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
+        self.writer.put("}")
+
+    def _write_availability_of(self, key):
+        """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
+        self.writer.put(",")
+        template = ',"val_tpl":"{{iif(value_json.' + key + " is number,'online','offline')}}\""
+        self._write_availability(("/status", "/bms1/status", "/bms1/state"), template)
+
+    # pieces
+
+    def _write_root(self, part, availability):
+        writer = self.writer
+        writer.put(',"o":{"name":"daly-bridge","sw":"').put(self._version).put('"},')
+        self._write_availability(availability)
+        writer.put(',"avty_mode":"all","stat_t":"').put(self._base).put(part).put('/state","cmps":{')
+        self._first = True
+
+    def _write_availability(self, topics, template_of_last=""):
+        writer = self.writer.put('"avty":[')
+        for position, topic in enumerate(topics):
+            writer.put(',{"t":"' if position else '{"t":"').put(self._base).put(topic).put('","pl_avail":"online",')
+            writer.put('"pl_not_avail":"offline"').put(template_of_last if position == len(topics) - 1 else "").put("}")
+        writer.put("]")
+
+    def _begin_entity(self, platform, device, key, entity_id, name, device_class=None):
+        prefix = self._slug + ("_" if device == self._battery else "_bridge_")
+        self._begin_component(key, platform)
+        self._field("uniq_id", device + "_" + key)
+        self._field("def_ent_id", platform + "." + prefix + entity_id)  # fixed, so that a ready-made dashboard fits
+        named_by_class = name.lower() == device_class  # by Home Assistant, in the user's language
+        if not named_by_class:
+            self._field("name", name)
+        if named_by_class or slug(name) != entity_id:
+            self._field("obj_id", prefix + entity_id)  # for Home Assistant before 2025.10, which goes by the name
+        if device_class:
+            self._field("ic" if device_class.startswith("mdi:") else "dev_cla", device_class)
+
+    def _begin_component(self, key, platform):
+        self.writer.put(b'"' if self._first else b',"').put(key).put('":{"p":"').put(platform).put('"')
+        self._first = False
+
+    def _write_removal(self, key, platform):
+        self._begin_component(key, platform)
+        self.writer.put("}")
+
+    def _write_template(self, key):
+        self._field("val_tpl", "{{value_json." + key + "}}")
+
+    def _write_role(self, role):
+        if role != MAIN:
+            self._field("ent_cat", "diagnostic")
+        if role == RARE:
+            self.writer.put(',"en":false')
+
+    def _write_unit(self, unit, state_class):
+        if unit:
+            self._field("unit_of_meas", unit)
+        if state_class:
+            self._field("stat_cla", state_class)
+
+    def _field(self, key, text):
+        """`text` as it stands in JSON."""
+        self.writer.put(',"').put(key).put('":"').put(text).put('"')
+
+
+def _parts():
+    """(kind, suffix of the topic, row, index of the first entity or of the group) of every message there can be."""
+    parts = []
+    for first in range(0, len(BRIDGE_ENTITIES), PER_MESSAGE):
+        parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
+    for group in range(len(GROUPS)):
+        parts.append((_SINGLE, f"_{group + 1}" if group else "", None, group))
+    for register in REGISTERS:
+        for row in register.readings:
+            if row.counted_by is not None:
+                suffix = "_" + row.key.replace("_{}", "")
+                for first in range(0, row.slots, PER_MESSAGE):
+                    parts.append((_COUNTED, f"{suffix}_{first + 1}", row, first))
+    parts.append((_EXTRAS, "_controls", None, 0))
+    return parts
+
+
+def slug(name):
+    """A name as Home Assistant makes it part of an entity id: "Daly BMS" is daly_bms."""
+    text = ""
+    for character in name.lower():
+        text += character if "a" <= character <= "z" or "0" <= character <= "9" else "_"
+    while "__" in text:
+        text = text.replace("__", "_")
+    return text.strip("_") or "daly_bms"
+
+
+def _is_single(row):
+    return row.kind != BITS and row.counted_by is None
+
+
+def _platform(row):
+    return "binary_sensor" if row.kind == FLAG else "sensor"
+
+
+def _precision(row):
+    """Digits shown: watts and minutes are not known better than to the unit, kWh and Ah to two."""
+    return {"W": 0, "kWh": 2, "Ah": 1}.get(row.unit, row.decimals)

@@ -1,0 +1,1 @@
+"""Simulated batteries on a pseudo-terminal, and recordings that are played back."""

@@ -1,0 +1,303 @@
+"""A recorded BMS on a pseudo-terminal: `python -m simulator.replay FILE` prints a serial port and answers from the file.
+
+FILE is a support bundle (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has
+them, or one frame in hex a line. Each request is met with what was recorded behind a request for the same command: whole
+bursts in their order and at their pace, damaged frames and silences too, one occurrence after the other, for ever. What
+a bundle has no frames of but readings, such as the number of cells, is answered so that it reads the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from battery.json import key_of
+from battery.readings import CHOICE, DATE, FLAG, NUMBER, REGISTERS, TEXT
+from simulator.bms import BYTE_US, frame
+from simulator.line import Line, say_ready, wake_in_time
+
+LENGTH = 13
+THINK_MS = 20  # where the recording has no times
+SESSION_S = 30  # a file of several sessions, which are several packs, shows each for so long
+OPEN_MS = 400  # a request younger than this when the bundle was made may still have been answered
+NUMBERED = (0x95, 0x96, 0x57, 0x62, 0x63)  # commands whose answers are bursts of numbered frames
+FIRST_HOST_ADDRESS = 0x20
+
+_TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
+
+
+@dataclass
+class Occurrence:
+    """What one request was met with: (ms from the request to the end of the frame, its bytes); nothing is silence."""
+
+    frames: list = field(default_factory=list)
+    host: int | None = None  # the address that asked; None: not recorded, any
+
+
+@dataclass
+class Session:
+    """The recording of one pack: command -> its occurrences. `hosts`: the addresses it was asked from; empty: not recorded."""
+
+    name: str = ""
+    commands: dict = field(default_factory=dict)
+    hosts: set = field(default_factory=set)
+
+    def begin(self, command: int, host: int | None = None) -> Occurrence:
+        self.commands.setdefault(command, []).append(Occurrence(host=host))
+        return self.commands[command][-1]
+
+
+@dataclass
+class Recording:
+    sessions: list
+    settings: dict = field(default_factory=dict)  # of the bundle, as texts and numbers
+    made: list = field(default_factory=list)  # commands whose answers are made from the bundle's readings
+
+    def summary(self) -> str:
+        """For people: which packs there are, or which commands of the one, how often."""
+        if len(self.sessions) > 1:
+            return f"{len(self.sessions)} packs, {SESSION_S} s each: " + ", ".join(session.name for session in self.sessions)
+        commands = sorted(self.sessions[0].commands.items())
+        return "answers to " + ", ".join(
+            f"0x{command:02X} ({'from its readings' if command in self.made else len(found)})" for command, found in commands
+        )
+
+
+# --- reading the file ------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Recording:
+    """The recording in a file. Raises ValueError with a sentence for the user, OSError."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    unbroken = re.sub(r"[\r\n]+", "", text)
+    traced = max(_TRACED.findall(text), _TRACED.findall(unbroken), key=len)
+    if traced:
+        return _read_bundle(traced, _bundle(text) or _bundle(unbroken))
+    frames = list(_frames(text, path))
+    if not frames:
+        raise ValueError(f"{path} holds no frames; give a support bundle, frames.jsonl, or one frame in hex a line")
+    return Recording(_sessions(frames))
+
+
+def _bundle(text: str) -> dict:
+    """The bundle's JSON inside a text; {} when it cannot be read: its frames may be found all the same."""
+    begin = text.find('{"support"')
+    if begin < 0:
+        begin = text.find("{")
+    with contextlib.suppress(ValueError):
+        bundle = json.JSONDecoder().raw_decode(text, max(begin, 0))[0]
+        return bundle if isinstance(bundle, dict) else {}
+    return {}
+
+
+def _read_bundle(traced: list, bundle: dict) -> Recording:
+    session = Session()
+    occurrence = None
+    asked_ms = last_ms = None
+    for ms, direction, digits in traced:
+        at_ms, data = int(ms), bytes.fromhex(digits)
+        if last_ms is not None and at_ms < last_ms:
+            occurrence = None  # another bundle begins
+        last_ms = at_ms
+        if direction == ">":
+            session.hosts.add(data[1])
+            asked_ms = at_ms
+            occurrence = session.begin(data[2], data[1]) if at_ms <= -OPEN_MS else None
+        elif occurrence is not None:  # what comes first answers a request that is not in the recording any more
+            occurrence.frames.append((at_ms - asked_ms, data))
+    made = _complete(session, bundle.get("readings"))
+    settings = bundle.get("settings")
+    return Recording([session], settings if isinstance(settings, dict) else {}, made)
+
+
+def _complete(session: Session, readings) -> list:
+    """What is asked for but seldom is not among the last frames: make it from the readings; returns those commands."""
+    if not isinstance(readings, dict):
+        return []
+    boards = {said[1] for found in session.commands.values() for one in found for _, said in one.frames}
+    board = min(boards, default=1)
+    made = []
+    for register in REGISTERS:
+        parts = [] if register.command in session.commands else _encode(register, readings)
+        if parts:
+            frames = session.begin(register.command).frames
+            frames += [(None, frame(board, register.command, part)) for part in parts]
+            made.append(register.command)
+    return made
+
+
+def _encode(register, readings: dict) -> list:
+    """The frames' data that read as these readings, or as impossible where they are not known; [] when none is."""
+    data = bytearray(register.frames * register.width)
+    size, known = 0, False
+    for row in register.readings:
+        for index in range(row.slots if row.derive is None else 0):
+            key = key_of(row, index)
+            number = _number(row, readings.get(key))
+            known |= number is not None
+            if row.bit is not None:
+                at = row.offset + (row.bit + index) // 8
+                data[at] |= (number or 0) << (row.bit + index) % 8
+            elif key in readings:
+                at = row.offset + index * row.size
+                data[at : at + row.size] = b"\xff" * row.size if number is None else number.to_bytes(row.size, "big")
+                size = max(size, at + row.size)
+    if not known:
+        return []
+    if register.frames == 1:
+        return [bytes(data)]
+    count = -(-size // register.width)
+    parts = [data[n * register.width : (n + 1) * register.width] for n in range(count)]
+    return [(bytes([number]) + part).ljust(8, b"\0") for number, part in enumerate(parts, 1)]
+
+
+def _number(row, value) -> int | None:
+    """What stands on the wire for a reading as published; None for what cannot stand there."""
+    number: int | None = None
+    with contextlib.suppress(ValueError, TypeError, AttributeError, OverflowError):
+        if row.kind == TEXT:
+            number = int.from_bytes(value.encode("ascii")[: row.size].ljust(row.size, b"\0"), "big")
+        elif row.kind == DATE:
+            year, month, day = map(int, value.split("-"))
+            number = (year - 2000) << 16 | month << 8 | day
+        elif row.kind == CHOICE:
+            number = row.options.index(value)
+        elif row.kind == FLAG:
+            number = ("OFF", "ON").index(value)
+        elif row.kind == NUMBER:
+            number = row.factor * round(value * 10**row.decimals) + row.bias
+    return number if number is not None and 0 <= number < 256**row.size else None
+
+
+def _frames(text: str, path: Path):
+    """(name of the session, bytes) of each received frame in a file of lines."""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            row = json.loads(line) if line.startswith("{") else {"hex": re.sub(r"\s", "", line)}
+            data = bytes.fromhex(row["hex"])
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path} line {number} is no frame: {line[:40]!r}; write its bytes in hex") from None
+        if row.get("direction") == "tx" or row.get("kind") == "payload-only":
+            continue
+        if "direction" not in row and len(data) > 1 and data[0] == 0xA5 and data[1] >= FIRST_HOST_ADDRESS:
+            continue  # a request in a file of bare frames
+        yield row.get("session"), data
+
+
+def _sessions(frames: list) -> list:
+    """Sessions with more than one command, `name-part` joined to `name`; without any such, all frames as one."""
+    names = {name for name, _ in frames}
+    sessions: dict = {}
+    for name, data in frames:
+        stem = name and name.rpartition("-")[0]
+        sessions.setdefault(stem if stem and stem in names else name, []).append(data)
+    found = [_session(name, parts) for name, parts in sessions.items() if name is not None]
+    whole = [session for session in found if len(session.commands) > 1]
+    return whole or [_session("", [data for _, data in frames])]
+
+
+def _session(name: str, parts: list) -> Session:
+    session = Session(name)
+    occurrence, command, last = None, None, -1
+    for data in parts:
+        known = data[0] == 0xA5 and len(data) > 4
+        if known or occurrence is None:  # else a damaged frame, in the midst of whatever it was
+            number = data[4] if known and data[2] in NUMBERED else -1
+            if occurrence is None or data[2:3] != command or number <= last:
+                command = data[2:3]
+                occurrence = session.begin(command[0] if command else 0)
+            last = number
+        occurrence.frames.append((None, data))
+    return session
+
+
+# --- playing it ------------------------------------------------------------------------------------------------------
+
+
+class Player:
+    """Answers like simulator.bms.Bms, on the same line; no clock of its own, times in microseconds."""
+
+    def __init__(self, recording: Recording):
+        self._sessions = recording.sessions
+        self._began_us: float | None = None
+        self._next: dict = {}  # (session, host, command) -> index of the next occurrence
+        self._arriving: deque = deque()  # (when its last bit is in, byte)
+        self._request = bytearray()
+        self._leaving: deque = deque()  # (when its last bit is out, byte)
+
+    def receive(self, data: bytes, now_us: float):
+        at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
+        for index, byte in enumerate(data, 1):
+            self._arriving.append((at + index * BYTE_US, byte))
+
+    def transmit(self, now_us: float) -> bytes:
+        while self._arriving and self._arriving[0][0] <= now_us:
+            self._hear(*self._arriving.popleft())
+        out = bytearray()
+        while self._leaving and self._leaving[0][0] <= now_us:
+            out.append(self._leaving.popleft()[1])
+        return bytes(out)
+
+    def next_us(self) -> float | None:
+        return min((queue[0][0] for queue in (self._arriving, self._leaving) if queue), default=None)
+
+    def set(self, name, value, now_us: float):
+        """A recording has no options, and nothing wakes it."""
+
+    def _hear(self, at: float, byte: int):
+        self._request.append(byte)
+        while self._request and (self._request[0] != 0xA5 or self._request[3:4] not in (b"", b"\x08")):
+            del self._request[0]
+        if len(self._request) >= LENGTH:
+            request, self._request = bytes(self._request), bytearray()
+            if sum(request[:-1]) & 0xFF == request[-1]:
+                self._answer(request[1], request[2], at)
+
+    def _answer(self, host: int, command: int, at: float):
+        if self._began_us is None:
+            self._began_us = at
+        turn = int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
+        session = self._sessions[turn]
+        found = [one for one in session.commands.get(command, ()) if one.host in (None, host)]
+        if not found or (session.hosts and host not in session.hosts):
+            return
+        index = self._next.get((turn, host, command), 0)
+        self._next[turn, host, command] = (index + 1) % len(found)
+        self._say(found[index], at)
+
+    def _say(self, occurrence: Occurrence, at: float):
+        """Times were taken when a request began to be sent; a frame is out no sooner than the wire allows."""
+        asked_us = at - LENGTH * BYTE_US
+        free_us = self._leaving[-1][0] if self._leaving else at
+        pause_us = 1000 * THINK_MS
+        for ms, data in occurrence.frames:
+            begin = free_us + pause_us if ms is None else max(free_us, asked_us + 1000 * ms - len(data) * BYTE_US)
+            for index, byte in enumerate(data, 1):
+                self._leaving.append((begin + index * BYTE_US, byte))
+            free_us, pause_us = begin + len(data) * BYTE_US, 0
+
+
+def main():
+    parser = argparse.ArgumentParser("simulator.replay", None, __doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE", help="see above")
+    try:
+        line = Line(Player(read(parser.parse_args().file)))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    say_ready(line.path)
+    wake_in_time()
+    with contextlib.suppress(KeyboardInterrupt):
+        line.serve(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    main()
