@@ -61,7 +61,7 @@ class Support:
         writer.put(b'],"health":').put_pairs(pairs)
         writer.put(b',"failures":').put_decimal(self._loop.failures, 0)
         writer.put(b',"last_failure":').put_string(_plain(self._loop.last_failure or "none", 80))
-        writer.put(b',"link":').put_string(_plain(self._poller.link.text, 200))
+        writer.put(b',"link":').put_string(_plain(self._poller.diagnosis.text, 200))
         writer.put(b',"readings":')
         write_pack(writer, self._poller.pack)
         writer.put(b',"frames":[')

@@ -22,12 +22,11 @@ class Keeper:
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state. `identity` is the
     bridge's: a board that takes the place of a dead one continues the dead one's counters, not those of its own earlier life.
-    `sign`: the CurrentSign, whose decision is kept, too.
+    The pack's polarity is kept, too.
     """
 
-    def __init__(self, memory, pack, base, identity="", sign=None):
+    def __init__(self, memory, pack, base, identity=""):
         self._memory = memory
-        self._sign = sign
         self._pack = pack
         self._energy = pack.energy
         self._owner = binascii.crc32(identity.encode()) | 1  # never 0
@@ -118,7 +117,7 @@ class Keeper:
         memory = self._memory
         if not self._is_settled:
             self._settle()
-        if self._sign is not None and memory.is_settled:
+        if memory.is_settled:
             self._keep_sign()
         if memory.is_due(now) or (self._wants_to_save and memory.has_spare):
             self._wants_to_save = False
@@ -132,12 +131,12 @@ class Keeper:
         It is settled once in a board's life and within seconds of the first start, when no regular write has been earned: it
         does not wait half an hour for one, in which a restart would forget it.
         """
-        polarity = self._sign.polarity
+        polarity = self._pack.polarity.kept
         if polarity and polarity != self._memory.polarity:
             self._memory.polarity = polarity
             self._memory.save()
         elif not polarity and self._memory.polarity:
-            self._sign.restore(self._memory.polarity)
+            self._pack.restore_polarity(self._memory.polarity)
 
     def save(self):
         """Write the counters now if they have moved: before a restart that we do ourselves."""
@@ -168,7 +167,7 @@ class Keeper:
         """What is about to be published must not be what was known before the broker was heard."""
         for counter in COUNTERS:
             if self._pack.raw(counter) is not None:
-                self._pack.put(READING[counter], 0, self._energy.total(counter), self._pack.said_at(counter))
+                self._pack.put(READING[counter], 0, self._energy.total(counter), self._pack.read_at(counter))
 
     def _totals(self):
         totals = tuple([self._energy.total(counter) for counter in COUNTERS])

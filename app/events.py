@@ -6,12 +6,12 @@ lines at once, then one a minute, with how it stands by then.
 
 from adafruit_ticks import ticks_diff
 
-from battery.alarms import LEVEL_NAMES, active
+from battery.alarms import BITFIELDS, LEVEL_NAMES, active
+from daly.diagnosis import ASLEEP, RECOVERED
 
 LOOK_MS = 500
 AT_ONCE = 6  # lines
 REFILL_MS = 60000  # for one more
-ALARM_BYTES = 7
 
 
 class Budget:
@@ -44,9 +44,9 @@ class Events:
         self._looked_at = now
         self._link_budget = Budget()
         self._alarm_budget = Budget()
-        self._state = None  # of the link, as printed last
+        self._state: object = None  # of the link, as printed last
         self._online_text = None
-        self._bytes = bytearray(ALARM_BYTES)  # as looked at last
+        self._bytes = [0] * BITFIELDS  # as looked at last
         self._pending = False  # they have changed, and what that means is not printed yet
         self._alarms: list = []  # (name, level) as printed
 
@@ -66,15 +66,15 @@ class Events:
         self._look_at_alarms()
 
     def _look_at_link(self):
-        link = self._poller.link
+        link = self._poller.diagnosis
         if link.online:
             text = link.text
-            is_recovery = text.startswith("Recovered")
+            is_recovery = link.code == RECOVERED
             if self._state == "online" and (is_recovery or text == self._online_text):
                 return
-            state = "online"
+            state: object = "online"
         else:
-            state = link.short[0]  # the longer words have a duration in them, which is no news
+            state = ASLEEP if link.asleep else link.code  # how it sleeps, and for how long, is no news
             if state == self._state:
                 return
             is_recovery = True
@@ -105,8 +105,8 @@ class Events:
 
     def _note_bytes(self):
         """Whether an alarm byte is another one than before; in every look, so it makes no list."""
-        for index in range(ALARM_BYTES):
-            byte = self._poller.pack.raw("alarm_byte_{}", index + 1)
+        for index in range(BITFIELDS):
+            byte = self._poller.pack.raw("alarm_bits_{}", index + 1)
             if byte is not None and byte != self._bytes[index]:
                 self._bytes[index] = byte
                 self._pending = True

@@ -10,7 +10,9 @@ import wifi
 from adafruit_ticks import ticks_ms
 
 from battery.pack import Pack
-from daly.bus import Port
+from battery.polarity import Polarity
+from battery.readings import GROUPS
+from daly.bus import Bus
 from daly.commands import Control
 from daly.poller import Poller
 from mqtt.client import Session
@@ -46,11 +48,10 @@ def main():
     screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
-    poller = make_poller(settings, memory.polarity)
     uart = make_uart(settings, problems)
+    poller = make_poller(settings, memory.polarity, uart is not None)
     if uart is not None:
-        jobs.append(("bms", Port(uart, poller).tick))
-    poller.link.possible = uart is not None
+        jobs.append(("bms", Bus(uart, poller).tick))
     waker = make_waker(settings, poller, problems)
     if waker is not None:
         jobs.append(("wake", waker.tick))
@@ -60,7 +61,7 @@ def main():
     health.problems = problems
     jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic, identity, poller.sign)
+    keeper = Keeper(memory, poller.pack, settings.base_topic, identity)
     jobs.append(("memory", keeper.tick))
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
@@ -103,23 +104,18 @@ def main():
     loop.run()
 
 
-def make_poller(settings, polarity):
-    """The conversation with the BMS; `polarity`: which way its current counts, as kept from before."""
+def make_poller(settings, polarity, has_uart):
+    """The conversation with the BMS; `polarity`: which direction is charging, as kept from before."""
+    pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, Polarity(settings.CURRENT_SIGN, polarity))
+    periods = {group.setting: getattr(settings, group.setting) for group in GROUPS.values() if group.setting}
     return Poller(
-        Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT),
+        pack,
         settings.BMS_HOST_ADDRESS,
         settings.BMS_BOARD_NUMBER,
         settings.BMS_REQUEST_FILLER,
         settings.STALE_PERIODS,
-        settings.CURRENT_SIGN,
-        {
-            "pack": settings.POLL_PACK_MS,
-            "status": settings.POLL_STATUS_MS,
-            "cells": settings.POLL_CELLS_MS,
-            "temperatures": settings.POLL_TEMPERATURES_MS,
-            "checks": settings.POLL_CHECKS_MS,
-        },
-        polarity,
+        periods,
+        has_uart,
     )
 
 

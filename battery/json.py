@@ -2,7 +2,7 @@
 
 import json
 
-from .readings import BITS, FLAG, NUMBER, READINGS
+from .readings import BINARY, BITFIELD, NUMBER, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
@@ -100,7 +100,7 @@ def listed(sentences):
 
 # row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made once, written often
 _KEYS = tuple(
-    tuple(part.encode() for part in ('"' + row.key + '":').split("{}")) if row.kind != BITS else None for row in READINGS
+    tuple(part.encode() for part in ('"' + row.key + '":').split("{}")) if row.kind != BITFIELD else None for row in READINGS
 )
 
 
@@ -138,7 +138,7 @@ def _put_reading(writer, pack, row, index):
         writer.put(b"null")
     elif row.kind == NUMBER:
         writer.put_decimal(raw, row.decimals)
-    elif row.kind == FLAG:
+    elif row.kind == BINARY:
         writer.put(b'"ON"' if raw else b'"OFF"')
     else:
         writer.put_string(pack.text(row, index))

@@ -1,125 +1,117 @@
-"""The table: everything the BMS reports, where it stands in which answer, and what it is called.
+"""The readings: everything a battery can report, one row each. Which protocol has a reading where is the protocol's affair.
 
-Decoding, MQTT state, Home Assistant discovery, screen and reference documentation are read off these rows; a new reading
-is one new row. Offsets, scales and meanings: vendor PDF V1.2 and captures; judged in docs/PROTOCOL.md.
+Plausibility, deadband, JSON, Home Assistant discovery, screen and documentation are read off these rows. A new reading is one
+row here and its place in the map of each protocol that has it (daly/a5.py).
 
-raw = factor * (unsigned big-endian number on the wire - bias), always an integer; the value is raw / 10**decimals.
+A raw value is an integer; the value is raw / 10**decimals. Positive current and power charge the battery.
 """
 
 from collections import namedtuple
 
-from .alarms import problem, problems_text
+from .alarms import active_alarms, problem
 from .plausibility import beyond_cells, contradicts_capacity, contradicts_cells, contradicts_mode, dead_cell
 
-# kinds of reading
+# kinds
 NUMBER = 0
-FLAG = 1  # raw 0 or 1, one bit on the wire or derived
-CHOICE = 2  # raw is the index of its word in `options`
-TEXT = 3  # ASCII of the whole answer, cut at the first zero byte
-DATE = 4  # three bytes: years since 2000, month, day
-BITS = 5  # bytes of alarm bits: kept for `problem` and `problems`, not published themselves
+BINARY = 1  # raw 0 or 1
+ENUM = 2  # raw is the index of its word in `options`
+TEXT = 3  # str
+DATE = 4  # raw is (year - 2000) << 16 | month << 8 | day
+BITFIELD = 5  # source of derived readings, not published itself
 
-# roles: where a reading stands for a person
+# entity categories of Home Assistant
 MAIN = 0
 DIAGNOSTIC = 1
-RARE = 2  # diagnostic, and switched off until somebody wants it
+DISABLED = 2  # diagnostic, and disabled by default
 
 MAX_CELLS = 48
-IDLE_CURRENT = 10  # 0.1 A: below 1 A nothing is said of the time to full or empty
 MAX_TEMPERATURES = 16
+IDLE_CURRENT = 10  # 0.1 A: below 1 A there is no time to full or empty
+
+# Poll groups: readings that are requested at one pace, and share a discovery message. An entity that moves to another
+# message is refused by Home Assistant until it restarts: a new version may add readings to a group, but not move them.
+Group = namedtuple("Group", ("setting", "period_ms"))  # 0: requested in each poll cycle; None: once per connection
+GROUPS = {
+    "pack": Group("POLL_PACK_MS", 80),
+    "status": Group("POLL_STATUS_MS", 0),
+    "alarms": Group("POLL_STATUS_MS", 0),
+    "cells": Group("POLL_CELLS_MS", 0),
+    "temperatures": Group("POLL_TEMPERATURES_MS", 1000),
+    "extremes": Group("POLL_CHECKS_MS", 5000),
+    "counts": Group("POLL_CHECKS_MS", 5000),
+    "static": Group(None, None),
+}
 
 Reading = namedtuple(
     "Reading",
     (
         "key",  # JSON name; "{}" stands for the number of the cell or sensor, from 1
-        "name",  # for people, sentence case
+        "name",  # for people, in sentence case
+        "group",  # key of GROUPS
         "kind",
-        "offset",  # of the first byte in the payload (frame numbers left out)
-        "size",  # bytes; 0 for derived readings
-        "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
-        "bias",
-        "factor",
-        "low",  # smallest and largest raw that a real pack can have; outside, the BMS did not mean it
-        "high",
-        "jump",  # a larger change between two readings must be said twice; None: any change is natural
-        "doubt",  # function(pack, raw): true when the value contradicts another and must be said twice
-        "band",  # changes smaller than this are not worth a message and a row in a database; 0: told with the row before
-        "band_share",  # nor are those smaller than one so-manieth of the value; None: they are
         "decimals",
         "unit",
-        "device_class",  # Home Assistant's; where it has none for this, an icon of its ("mdi:..."), as for every CHOICE
-        "state_class",  # Home Assistant's
-        "role",
-        "options",  # words of a CHOICE
+        "low",  # smallest and largest raw value of a real pack; anything else is implausible
+        "high",
+        "step",  # a larger change between two readings must be confirmed by the next one; None: any change is natural
+        "check",  # function(pack, raw): true when the value contradicts another reading and must be confirmed
+        "deadband",  # smaller changes are not published; 0: published with the row before
+        "deadband_share",  # nor are changes smaller than 1/n of the value; None: they are
+        "category",
+        "icon",  # Home Assistant's, for what has no device class there
+        "device_class",  # Home Assistant's, where it does not follow from the unit
+        "is_total",  # the value only grows, or starts again from 0
+        "options",  # words of an ENUM
         "slots",  # how many of these there may be (48 cells); 1 for a single reading
-        "counted_by",  # key of the reading that says how many there are; None: always `slots`
-        "derive",  # function(pack) -> raw or None, for readings the BMS does not send
+        "counted_by",  # key of the reading that counts them; None: always `slots`
+        "derive",  # function(pack) -> raw or None, for readings calculated from others
         "slot",  # index of the first one's value in Pack
-    ),
-)
-
-Register = namedtuple(
-    "Register",
-    (
-        "command",
-        "lane",  # registers that share a pace, and its setting: POLL_PACK_MS, ...
-        "period_ms",  # how often it is asked by default; 0: as often as the line allows; None: once per connection
-        "frames",  # most frames an answer has; 1: payload without a frame number
-        "width",  # bytes of payload a frame carries
-        "readings",
     ),
 )
 
 _slots = 0
 
 
-def _row(key, name, kind, offset, size, bit=None, bias=0, factor=1, low=None, high=None, jump=None, doubt=None, band=1,
-         band_share=None, decimals=0, unit=None, device_class=None, state_class=None, role=MAIN, options=None, slots=1,
+def _row(key, name, group, kind, decimals=0, unit=None, low=None, high=None, step=None, check=None, deadband=1,
+         deadband_share=None, category=MAIN, icon=None, device_class=None, is_total=False, options=None, slots=1,
          counted_by=None, derive=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
-    return Reading(key, name, kind, offset, size, bit, bias, factor, low, high, jump, doubt, band, band_share, decimals, unit,
-                   device_class, state_class, role, options, slots, counted_by, derive, slot)  # fmt: skip
+    return Reading(key, name, group, kind, decimals, unit, low, high, step, check, deadband, deadband_share, category, icon,
+                   device_class, is_total, options, slots, counted_by, derive, slot)  # fmt: skip
 
 
-def _measured(key, name, offset, size, low, high, jump, decimals, unit, device_class, **columns):
-    return _row(key, name, NUMBER, offset, size, low=low, high=high, jump=jump, decimals=decimals, unit=unit,
-                device_class=device_class, state_class="measurement", **columns)  # fmt: skip
+def _number(key, name, group, low, high, **columns):
+    return _row(key, name, group, NUMBER, low=low, high=high, **columns)
 
 
-def _number(key, name, offset, size, low, high, **columns):
-    return _row(key, name, NUMBER, offset, size, low=low, high=high, **columns)
+def _binary(key, name, group, **columns):
+    return _row(key, name, group, BINARY, low=0, high=1, **columns)
 
 
-def _flag(key, name, offset, bit=None, **columns):
-    return _row(key, name, FLAG, offset, 1, bit=bit, low=0, high=1, **columns)
+def _enum(key, name, group, options, **columns):
+    return _row(key, name, group, ENUM, low=0, high=len(options) - 1, options=options, **columns)
 
 
-def _choice(key, name, offset, options, **columns):
-    return _row(key, name, CHOICE, offset, 1, low=0, high=len(options) - 1, options=options, **columns)
+def _text(key, name):
+    return _row(key, name, "static", TEXT, category=DISABLED, icon="identifier")  # shown on the device's page, too
 
 
-def _text(key, name, size):
-    return _row(key, name, TEXT, 0, size, role=RARE, device_class="mdi:identifier")  # in the device's info, too
+def _temperature(key, name, group, **columns):
+    # Both ends of the byte on the wire stand for a missing sensor (captures): -40 and 215 °C are no temperatures.
+    # In whole degrees, with a deadband: a sensor between two degrees would change for ever.
+    return _number(key, name, group, -39, 214, step=10, unit="°C", deadband=2, **columns)
 
 
-def _temperature(key, name, offset, **columns):
-    # 0x00 and 0xFF both stand for a sensor that is not there (captures), so -40 and 215 are no temperatures
-    # in whole degrees, so that a sensor between two would change for ever
-    return _measured(key, name, offset, 1, -39, 214, 10, 0, "°C", "temperature", bias=40, band=2, **columns)
+def _counter(key, name, deadband, unit, **columns):
+    """A total that is counted here, in Wh or mAh (see energy.py)."""
+    return _number(key, name, "pack", 0, 1 << 40, deadband=deadband, decimals=3, unit=unit, is_total=True, **columns)
 
 
-def _counter(key, name, band, unit, device_class, **columns):
-    """A total that we count ourselves, in Wh or mAh (see energy.py)."""
-    return _row(key, name, NUMBER, None, 0, low=0, high=1 << 40, band=band, decimals=3, unit=unit,
-                device_class=device_class, state_class="total_increasing", **columns)  # fmt: skip
-
-
-def _derived(key, name, kind, derive, decimals=0, unit=None, device_class=None, state_class=None, **columns):
-    return _row(key, name, kind, None, 0, decimals=decimals, unit=unit, device_class=device_class,
-                state_class=state_class, derive=derive, **columns)  # fmt: skip
+def _duration(key, name, derive, **columns):
+    return _row(key, name, "status", NUMBER, 2, "h", derive=derive, **columns)
 
 
 def _power(pack):
@@ -132,7 +124,7 @@ def _power(pack):
 def _remaining_time(pack, charging):
     """0.01 h until full or empty at the mean current; None while idle, unknown, or beyond 100 hours.
 
-    To the nearest 5 minutes, 30 from 4 hours on, 4 hours from a day on: nobody knows it better, and each is a row in a
+    To the nearest 5 minutes, 30 from 4 hours on, 4 hours from a day on: nobody knows it better, and each change is a row in a
     database. Rounded up to 0.01 h, so that 5 minutes (0.09 h) are not shown as 4.
     """
     current = pack.raw("current")
@@ -140,7 +132,7 @@ def _remaining_time(pack, charging):
     remaining = pack.raw("remaining_capacity")
     if current is None or remaining is None or abs(current) < IDLE_CURRENT or (current > 0) != charging:
         return None
-    if mean * current <= 0:  # nothing has been counted since it turned
+    if mean * current <= 0:  # nothing has been counted since the direction changed
         mean = 100 * current
     if charging:
         full = _full_capacity(pack, remaining)
@@ -154,7 +146,7 @@ def _remaining_time(pack, charging):
 
 
 def _full_capacity(pack, remaining):
-    """mAh: the rated capacity, else what remaining capacity and state of charge make of it; None below 10 % or unknown."""
+    """mAh: the rated capacity, else remaining capacity / state of charge; None below 10 % or unknown."""
     rated = pack.raw("rated_capacity")
     soc = pack.raw("soc")
     if rated is not None:
@@ -178,12 +170,12 @@ def _time_to_either(pack):
 def _cell_voltage_delta(pack):
     highest = pack.raw("max_cell_voltage")
     lowest = pack.raw("min_cell_voltage")
-    # on a line where each must be said again the two may be of different answers
+    # where each must be confirmed the two may be of different responses
     return None if highest is None or lowest is None or highest < lowest else highest - lowest
 
 
 def _balancing(pack):
-    """1 while any cell is balancing; None as long as one cell's bit is unknown and no other is set."""
+    """1 while any cell is balancing; None while one cell's state is unknown and no other cell is balancing."""
     row = READING["cell_{}_balancing"]
     cells = pack.count(row)
     known = cells > 0
@@ -196,102 +188,99 @@ def _balancing(pack):
     return 0 if known else None
 
 
-# What 0x91 and 0x92 say follows from the cells and temperatures and costs 18 % of the line: they are asked seldom, as a check.
+# The extremes follow from the cells and temperatures and cost 18 % of the line: they are requested seldom, as a check.
 # Published are the extremes of the cells and temperatures themselves, while all of them are known (mqtt/deadband.py).
-# The current: on the wire 30000 is 0 A and more is discharging (captures of two packs, judged in docs/PROTOCOL.md);
-# with us, as in Home Assistant's words and in most shunts', positive is charging. Hence factor -1.
-REGISTERS = (
-    Register(0x90, "pack", 80, 1, 8, (
-        _measured("pack_voltage", "Voltage", 0, 2, 1, 3000, 100, 1, "V", "voltage", doubt=contradicts_cells, band=2),
-        # bytes 2-3, the "gather voltage", are 0 in every capture
-        _measured("current", "Current", 4, 2, -15000, 15000, 2000, 1, "A", "current", bias=30000, factor=-1,
-                  doubt=contradicts_mode, band=3, band_share=32),
-        _derived("power", "Power", NUMBER, _power, 2, "W", "power", "measurement"),
-        _counter("energy_charged", "Energy charged", 20, "kWh", "energy"),
-        _counter("energy_discharged", "Energy discharged", 20, "kWh", "energy"),
-        _counter("capacity_charged", "Capacity charged", 1000, "Ah", "mdi:battery-plus", role=DIAGNOSTIC),
-        _counter("capacity_discharged", "Capacity discharged", 1000, "Ah", "mdi:battery-minus", role=DIAGNOSTIC),
-        _measured("soc", "State of charge", 6, 2, 0, 1000, 30, 1, "%", "battery"),
-    )),
-    Register(0x93, "status", 0, 1, 8, (
-        _choice("mode", "Mode", 0, ("idle", "charging", "discharging"), device_class="mdi:swap-vertical"),
-        _flag("charge_mosfet", "Charge MOSFET", 1, device_class="mdi:battery-arrow-up"),
-        _flag("discharge_mosfet", "Discharge MOSFET", 2, device_class="mdi:battery-arrow-down"),
-        _number("heartbeat", "Heartbeat", 3, 1, 0, 255, role=RARE, device_class="mdi:heart-pulse"),
-        _measured("remaining_capacity", "Remaining capacity", 4, 4, 0, 10000000, 20000, 3, "Ah", "mdi:battery-medium",
-                  doubt=contradicts_capacity, band=1000),
-        _derived("remaining_time", "Remaining time", NUMBER, _time_to_either, 2, "h", "duration", "measurement"),
-        _derived("time_to_full", "Time to full", NUMBER, _time_to_full, 2, "h", "duration", "measurement", role=RARE),
-        _derived("time_to_empty", "Time to empty", NUMBER, _time_to_empty, 2, "h", "duration", "measurement", role=RARE),
-    )),
-    Register(0x98, "status", 0, 1, 8, (
-        _derived("problem", "Problem", FLAG, problem, device_class="problem"),
-        _derived("problems", "Problems", TEXT, problems_text, device_class="mdi:alert-outline"),
-        _row("alarm_byte_{}", "Alarm byte {}", BITS, 0, 1, low=0, high=255, slots=7),
-        _number("fault_code", "Fault code", 7, 1, 0, 255, role=RARE, device_class="mdi:alert-circle-outline"),
-    )),
-    Register(0x94, "checks", 5000, 1, 8, (
-        _number("cell_count", "Cell count", 0, 1, 1, MAX_CELLS, jump=0, role=DIAGNOSTIC, device_class="mdi:counter"),
-        _number("temperature_count", "Temperature sensor count", 1, 1, 0, MAX_TEMPERATURES, jump=0, role=RARE,
-                device_class="mdi:counter"),
-        # bytes 2 and 3: 0 in all captures, also under load
-        _flag("charger_connected", "Charger connected", 2, role=RARE, device_class="mdi:power-plug"),
-        _flag("load_connected", "Load connected", 3, role=RARE, device_class="mdi:power-socket"),
-        _row("digital_input_{}", "Digital input {}", FLAG, 4, 1, bit=0, low=0, high=1, role=RARE, slots=4),
-        _row("digital_output_{}", "Digital output {}", FLAG, 4, 1, bit=4, low=0, high=1, role=RARE, slots=4),
-        _number("cycle_count", "Cycle count", 5, 2, 0, 65534, jump=1, state_class="total_increasing", role=DIAGNOSTIC,
-                device_class="mdi:battery-sync"),
-        # byte 7 is a stale byte on most boards and a board temperature on some: nothing to believe
-    )),
-    Register(0x91, "checks", 5000, 1, 8, (
-        _measured("max_cell_voltage", "Highest cell voltage", 0, 2, 1, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
-                  role=DIAGNOSTIC),
-        _number("max_voltage_cell", "Highest cell", 2, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
-                device_class="mdi:arrow-up-bold"),
-        _measured("min_cell_voltage", "Lowest cell voltage", 3, 2, 0, 5999, 300, 3, "V", "voltage", doubt=beyond_cells, band=3,
-                  role=DIAGNOSTIC),
-        _number("min_voltage_cell", "Lowest cell", 5, 1, 1, MAX_CELLS, band=0, role=DIAGNOSTIC,
-                device_class="mdi:arrow-down-bold"),
-        _derived("cell_voltage_delta", "Cell voltage delta", NUMBER, _cell_voltage_delta, 3, "V", "voltage", "measurement",
-                 band=6),  # those of both cells: less is their natural play
-    )),
-    Register(0x92, "checks", 5000, 1, 8, (
-        _temperature("max_temperature", "Highest temperature", 0),
-        _number("max_temperature_sensor", "Highest temperature sensor", 1, 1, 1, MAX_TEMPERATURES, band=0, role=RARE,
-                device_class="mdi:thermometer-chevron-up"),
-        _temperature("min_temperature", "Lowest temperature", 2, role=DIAGNOSTIC),
-        _number("min_temperature_sensor", "Lowest temperature sensor", 3, 1, 1, MAX_TEMPERATURES, band=0, role=RARE,
-                device_class="mdi:thermometer-chevron-down"),
-    )),
-    Register(0x95, "cells", 0, 16, 6, (
-        _measured("cell_{}_voltage", "Cell {} voltage", 0, 2, 0, 5999, 300, 3, "V", "voltage", doubt=dead_cell, band=3,
-                  role=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
-    )),
-    Register(0x96, "temperatures", 1000, 3, 7, (
-        _temperature("temperature_{}", "Temperature {}", 0, role=DIAGNOSTIC, slots=MAX_TEMPERATURES,
-                     counted_by="temperature_count"),
-    )),
-    Register(0x97, "cells", 0, 1, 8, (
-        _derived("balancing", "Balancing", FLAG, _balancing, device_class="mdi:scale-balance"),
-        _row("cell_{}_balancing", "Cell {} balancing", FLAG, 0, 1, bit=0, low=0, high=1, role=RARE,
-             device_class="mdi:scale-balance", slots=MAX_CELLS, counted_by="cell_count"),
-    )),
-    Register(0x50, "once", None, 1, 8, (
-        _measured("rated_capacity", "Rated capacity", 0, 4, 1, 10000000, 0, 3, "Ah", "mdi:battery", role=DIAGNOSTIC),
-        _measured("nominal_cell_voltage", "Nominal cell voltage", 4, 4, 1000, 5000, 0, 3, "V", "voltage", role=RARE),
-    )),
-    Register(0x53, "once", None, 1, 8, (
-        _row("production_date", "Production date", DATE, 2, 3, low=0x000101, high=0x630C1F, role=RARE,
-             device_class="mdi:calendar"),
-        _choice("chemistry", "Chemistry", 0, ("LFP", "NMC", "LTO"), role=DIAGNOSTIC, device_class="mdi:flask-outline"),
-        # FFFF is how Daly's tools write "never", which is no number of seconds
-        _measured("sleep_time", "Sleep time", 5, 2, 0, 65534, 0, 0, "s", "duration", role=RARE),
-    )),
-    Register(0x57, "once", None, 5, 7, (_text("battery_code", "Battery code", 35),)),
-    Register(0x62, "once", None, 2, 7, (_text("software_version", "Software version", 14),)),
-    Register(0x63, "once", None, 2, 7, (_text("hardware_version", "Hardware version", 14),)),
+READINGS = (
+    _number("pack_voltage", "Voltage", "pack", 1, 3000, step=100, decimals=1, unit="V", check=contradicts_cells, deadband=2),
+    _number("current", "Current", "pack", -15000, 15000, step=2000, decimals=1, unit="A", check=contradicts_mode, deadband=3,
+            deadband_share=32),
+    _row("power", "Power", "pack", NUMBER, 2, "W", derive=_power),
+    _counter("energy_charged", "Energy charged", 20, "kWh"),
+    _counter("energy_discharged", "Energy discharged", 20, "kWh"),
+    _counter("capacity_charged", "Capacity charged", 1000, "Ah", icon="battery-plus", category=DIAGNOSTIC),
+    _counter("capacity_discharged", "Capacity discharged", 1000, "Ah", icon="battery-minus", category=DIAGNOSTIC),
+    _number("soc", "State of charge", "pack", 0, 1000, step=30, decimals=1, unit="%", device_class="battery"),
+
+    _enum("mode", "Mode", "status", ("idle", "charging", "discharging"), icon="swap-vertical"),
+    _binary("charge_mosfet", "Charge MOSFET", "status", icon="battery-arrow-up"),
+    _binary("discharge_mosfet", "Discharge MOSFET", "status", icon="battery-arrow-down"),
+    _number("heartbeat", "Heartbeat", "status", 0, 255, category=DISABLED, icon="heart-pulse"),
+    _number("remaining_capacity", "Remaining capacity", "status", 0, 10000000, step=20000, decimals=3, unit="Ah",
+            check=contradicts_capacity, deadband=1000, icon="battery-medium"),
+    _duration("remaining_time", "Remaining time", _time_to_either),
+    _duration("time_to_full", "Time to full", _time_to_full, category=DISABLED),
+    _duration("time_to_empty", "Time to empty", _time_to_empty, category=DISABLED),
+
+    _row("problem", "Problem", "alarms", BINARY, derive=problem, device_class="problem"),
+    _row("active_alarms", "Active alarms", "alarms", TEXT, derive=active_alarms, icon="alert-outline"),
+    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=3),  # see alarms.py
+    _number("fault_code", "Fault code", "alarms", 0, 255, category=DISABLED, icon="alert-circle-outline"),
+
+    _number("cell_count", "Cell count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC, icon="counter"),
+    _number("temperature_count", "Temperature sensor count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED,
+            icon="counter"),
+    _binary("charger_connected", "Charger connected", "counts", category=DISABLED, icon="power-plug"),
+    _binary("load_connected", "Load connected", "counts", category=DISABLED, icon="power-socket"),
+    _binary("digital_input_{}", "Digital input {}", "counts", category=DISABLED, slots=4),
+    _binary("digital_output_{}", "Digital output {}", "counts", category=DISABLED, slots=4),
+    _number("cycle_count", "Cycle count", "counts", 0, 65534, step=1, is_total=True, category=DIAGNOSTIC, icon="battery-sync"),
+
+    _number("max_cell_voltage", "Highest cell voltage", "extremes", 1, 5999, step=300, decimals=3, unit="V",
+            check=beyond_cells, deadband=3, category=DIAGNOSTIC),
+    _number("max_voltage_cell", "Highest cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC,
+            icon="arrow-up-bold"),
+    _number("min_cell_voltage", "Lowest cell voltage", "extremes", 0, 5999, step=300, decimals=3, unit="V",
+            check=beyond_cells, deadband=3, category=DIAGNOSTIC),
+    _number("min_voltage_cell", "Lowest cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC,
+            icon="arrow-down-bold"),
+    # its deadband is that of both cells: less is their natural noise
+    _row("cell_voltage_delta", "Cell voltage delta", "extremes", NUMBER, 3, "V", derive=_cell_voltage_delta, deadband=6),
+    _temperature("max_temperature", "Highest temperature", "extremes"),
+    _number("max_temperature_sensor", "Highest temperature sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0,
+            category=DISABLED, icon="thermometer-chevron-up"),
+    _temperature("min_temperature", "Lowest temperature", "extremes", category=DIAGNOSTIC),
+    _number("min_temperature_sensor", "Lowest temperature sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0,
+            category=DISABLED, icon="thermometer-chevron-down"),
+
+    _number("cell_{}_voltage", "Cell {} voltage", "cells", 0, 5999, step=300, decimals=3, unit="V", check=dead_cell,
+            deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
+    _temperature("temperature_{}", "Temperature {}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES,
+                 counted_by="temperature_count"),
+    _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, icon="scale-balance"),
+    _binary("cell_{}_balancing", "Cell {} balancing", "cells", category=DISABLED, icon="scale-balance", slots=MAX_CELLS,
+            counted_by="cell_count"),
+
+    _number("rated_capacity", "Rated capacity", "static", 1, 10000000, step=0, decimals=3, unit="Ah", icon="battery",
+            category=DIAGNOSTIC),
+    _number("nominal_cell_voltage", "Nominal cell voltage", "static", 1000, 5000, step=0, decimals=3, unit="V",
+            category=DISABLED),
+    _row("production_date", "Production date", "static", DATE, low=0x000101, high=0x630C1F, category=DISABLED,
+         icon="calendar"),
+    _enum("chemistry", "Chemistry", "static", ("LFP", "NMC", "LTO"), category=DIAGNOSTIC, icon="flask-outline"),
+    _number("sleep_time", "Sleep time", "static", 0, 65534, step=0, unit="s", category=DISABLED),
+    _text("battery_code", "Battery code"),
+    _text("software_version", "Software version"),
+    _text("hardware_version", "Hardware version"),
 )  # fmt: skip
 
 SLOTS = _slots
-READINGS = tuple(row for register in REGISTERS for row in register.readings)
 READING = {row.key: row for row in READINGS}
+
+
+def is_plausible(row, raw):
+    """Whether a real pack can have this raw value; what a TEXT may hold is decided where its bytes are read."""
+    if raw is None or row.kind == TEXT:
+        return raw is not None
+    if not row.low <= raw <= row.high:
+        return False
+    return row.kind != DATE or (1 <= (raw >> 8 & 0xFF) <= 12 and 1 <= (raw & 0xFF) <= 31)
+
+
+def is_measured(row):
+    """Whether readings have natural noise, so that two in a row are seldom equal."""
+    return row.kind == NUMBER and row.step
+
+
+def is_immediate(row):
+    """Whether a change is published at once: alarms, MOSFETs, mode."""
+    return row.kind == BITFIELD or (row.category == MAIN and (row.kind == BINARY or row.kind == ENUM))

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
     sys.path.append(STANDINS)  # adafruit_ticks wants the chip's own modules
 
-from daly.frames import FrameReader, Request  # noqa: E402
+from daly.a5 import FrameReader, build_frame  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "BENCHMARK.md"
 PLOT = ROOT / "docs" / "benchmark.svg"
@@ -450,14 +450,14 @@ A third of the time is to be had where the board takes it. It is not built in, f
 
 def ask_in_turn(ahead, options, seconds=60):
     """(time / limit, requests lost) of a plain asker; `ahead`: the next request goes out when the last frame begins."""
-    bms, reader, request, us = Bms(options), FrameReader(), Request(0), 0.0
+    bms, reader, request, us = Bms(options), FrameReader(), bytearray(13), 0.0
     open_ones: list = []  # [command, frames to come, given up at]
     asked = lost = heard = 0
     while us < seconds * 1e6:
         for byte in bms.transmit(us):
             heard += 1
             if reader.feed(byte):
-                for one in [one for one in open_ones if one[0] == reader.command][:1]:
+                for one in [one for one in open_ones if one[0] == reader.function][:1]:
                     one[1:] = one[1] - 1, us + GIVE_UP_US
         open_ones = [one for one in open_ones if one[1]]
         lost += sum(us > one[2] for one in open_ones)
@@ -466,7 +466,7 @@ def ask_in_turn(ahead, options, seconds=60):
         if not open_ones or (ahead and is_last_frame):
             command = MEASUREMENTS[asked % len(MEASUREMENTS)]
             asked += 1
-            bms.receive(bytes(request.build(0x40, command)), us)
+            bms.receive(bytes(build_frame(request, 0x40, command)), us)
             us += 1e6 * FRAME_S
             open_ones.append([command, 6 if command == 0x95 else 1, us + GIVE_UP_US])
         us += PASS_US

@@ -52,12 +52,12 @@ def main():
     """Measure, and print five numbers."""
     publisher.begin(0)
     converse(0, SETTLE_MS, True)
-    frames = poller.frames
+    frames = poller.frames_ok
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
     converse(SETTLE_MS, SETTLE_MS + MEASURED_MS, False)
-    frames = poller.frames - frames
+    frames = poller.frames_ok - frames
     frame_heap = (gc.mem_alloc() - before) // frames
     frame_us = spent_us / frames
     now = SETTLE_MS + MEASURED_MS

@@ -1,11 +1,11 @@
-"""Moves bytes between a UART and the Poller: the only place in this package that touches hardware."""
+"""One UART: moves bytes between it and the poller. The only place in this package that touches hardware."""
 
 BAUD_RATE = 9600
-# The longest answer, 16 frames of 13 bytes, must fit whole; the S2's driver wants more than its FIFO of 128 anyway.
+# The longest response, 16 frames of 13 bytes, must fit whole; the S2's driver wants more than its FIFO of 128 anyway.
 RECEIVE_BUFFER_SIZE = 512
 
 
-class Port:
+class Bus:
     """Joins a Poller to `uart`: anything with `readinto(buffer)`, which returns None or a count at once, and `write(bytes)`."""
 
     def __init__(self, uart, poller):

@@ -65,7 +65,7 @@ class Control:
             self._paused_until = None
         if self._name is None:
             return
-        if self._poller.ordered_at is not None and not self._was_sent:
+        if self._poller.written_at is not None and not self._was_sent:
             self._was_sent = True
             self._deadline = ticks_add(now, CONFIRM_MS)
             self._look_at = now
@@ -77,7 +77,7 @@ class Control:
             )
         elif self._was_sent and self._key and ticks_diff(now, self._look_at) >= 0:
             self._look_at = ticks_add(now, LOOK_MS)
-            self._poller.ask_soon(self._key)
+            self._poller.request_soon(self._key)
 
     def _clear(self):
         for i in range(8):
@@ -101,7 +101,7 @@ class Control:
         refusal = self.refusal()
         if refusal:
             return refusal
-        self._poller.order(command, self._payload)
+        self._poller.write(command, self._payload)
         self._timeouts = self._poller.timeouts
         self._name = name
         self._key = key
@@ -114,17 +114,17 @@ class Control:
 
     def _is_confirmed(self):
         """Whether the BMS has said, after the order went out, what was ordered."""
-        if self._poller.ordered_at is None:
+        if self._poller.written_at is None:
             return False
         pack = self._poller.pack
         if self._key is None:
             was_silent = self._poller.timeouts != self._timeouts
-            return was_silent and ticks_diff(self._poller.last_answer, self._poller.ordered_at) > 1000
-        said_after = ticks_diff(pack.said_at(self._key), self._poller.ordered_at) > 0
+            return was_silent and ticks_diff(self._poller.last_response, self._poller.written_at) > 1000
+        said_after = ticks_diff(pack.read_at(self._key), self._poller.written_at) > 0
         raw = pack.raw(self._key)
         return said_after and raw is not None and abs(raw - self._wanted) <= (1 if self._key == "soc" else 0)
 
     def _end(self, result):
-        self._poller.cancel_order()
+        self._poller.cancel_write()
         self._say(f"{self._name}: {result}")
         self._name = None

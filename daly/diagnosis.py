@@ -1,67 +1,123 @@
-"""Why there is no data, in words: what the last requests were met with, and what that means for a person."""
+"""Diagnosis: why there is data from the BMS or not, as a code with words beside it. The poller is its only writer."""
 
 from adafruit_ticks import ticks_diff
 
-# what a request was met with
-NOTHING = 0
-ECHO = 1  # our own request came back
-NOISE = 2  # bytes, but no frame that is right
-STRANGER = 3  # good frames of other boards or hosts
-ZEROS = 4  # right frames that say nothing but zero or the impossible
-LATE = 5  # nothing but answers to earlier requests
+# What a request resulted in, when not in its response.
+SILENCE = 0
+ECHO = 1  # our own request
+NOISE = 2  # bytes, but no good frame
+UNEXPECTED = 3  # good frames of other boards or hosts
+EMPTY = 4  # good frames with nothing but zeros or the impossible
+LATE = 5  # nothing but responses to earlier requests
+
+# Codes. Those of a BMS that has never responded equal the outcomes above.
+ASLEEP = 10  # 10, 11 and 14: plus the outcome
+DETECTING = 20
+NO_UART = 21
+OTHER_PROTOCOL = 22
+WRONG_HOST_ADDRESS = 23
+OK = 30
+RECOVERED = 31
+UNSUPPORTED = 32  # some functions are not supported by this board
+POLARITY = 40  # 41 to 43: plus the trouble in battery/polarity.py
 
 _REMEMBERED = 8  # requests that are looked at
-_ENOUGH = 3  # requests before anything is said
-_RECOVERED_MS = 60000  # for so long a recovery is told
+_ENOUGH = 3  # requests of one outcome before it counts
+_RECOVERED_MS = 60000  # how long a recovery is reported
+_CAN_BE_ASLEEP = (SILENCE, ECHO, EMPTY)  # outcomes of a BMS that has responded before
 
-_TEXTS = (
-    "No answer, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
-    "Only our own requests come back: the BMS is asleep (wake it with load, charger or button), or TX and RX are joined",
-    "Noise instead of answers: check ground, 3.3 V level, isolator, and UART_BAUD_RATE 9600",
-    "Others talk on this line, but our board does not answer: check BMS_BOARD_NUMBER",
-    "The BMS answers with zeros only: it is asleep or confused; wake it with load, charger or button",
-    "The BMS's answers come too late to be used: look for what delays them on their way, such as a serial adapter over Wi-Fi",
-)
-_SHORT = (
-    ("No BMS: check", "power, plug, TX/RX"),
-    ("BMS asleep, or", "TX and RX joined"),
-    ("Noise from BMS: check", "ground, level, baud"),
-    ("Other board answers:", "BMS_BOARD_NUMBER?"),
-    ("BMS says only zeros:", "asleep?"),
-    ("BMS answers too late:", "adapter in between?"),
-)
-_ASLEEP = ("BMS asleep", "BMS asleep", None, None, "BMS asleep", None)  # by outcome, once it has worked
+# code: the sentence, with its remedy, and two lines of at most 21 characters for the screen. "{}" is the detail.
+_WORDS = {
+    SILENCE: (
+        "No response, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
+        "No BMS: check", "power, plug, TX/RX",
+    ),
+    ECHO: (
+        "Only our own requests come back: the BMS is asleep (wake it with load, charger or button), or TX and RX are joined",
+        "BMS asleep, or", "TX and RX joined",
+    ),
+    NOISE: (
+        "Noise instead of responses: check ground, 3.3 V level, isolator, and UART_BAUD_RATE 9600",
+        "Noise from BMS: check", "ground, level, baud",
+    ),
+    UNEXPECTED: (
+        "Other devices talk on this line, but our board does not respond: check BMS_BOARD_NUMBER",
+        "Other board responds:", "BMS_BOARD_NUMBER?",
+    ),
+    EMPTY: (
+        "The BMS responds with zeros only: it is asleep or confused; wake it with load, charger or button",
+        "BMS sends only zeros:", "asleep?",
+    ),
+    LATE: (
+        "The responses of the BMS come too late to be used: look for what delays them, such as a serial adapter over Wi-Fi",
+        "BMS responds too late", "adapter in between?",
+    ),
+    ASLEEP + SILENCE: (
+        "BMS asleep, or cut off, for {}: nothing is received any more; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    ASLEEP + ECHO: (
+        "BMS asleep, or cut off, for {}: our requests come back; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    ASLEEP + EMPTY: (
+        "BMS asleep, or cut off, for {}: it sends only zeros; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    DETECTING: ("Looking for the BMS", "Looking for BMS ...", ""),
+    NO_UART: ("No UART: correct UART_TX and UART_RX in settings.toml", "No BMS: UART_TX or", "UART_RX is wrong"),
+    OTHER_PROTOCOL: (
+        "The BMS speaks a newer protocol ({}), which this bridge does not understand yet",
+        "BMS speaks {}", "not understood yet",
+    ),
+    WRONG_HOST_ADDRESS: (
+        "The BMS responds only to host address {}: correct or remove BMS_HOST_ADDRESS",
+        "BMS_HOST_ADDRESS must", "be {}",
+    ),
+    OK: ("OK{}", "", ""),
+    RECOVERED: ("Recovered: the BMS responds again, after {}", "", ""),
+    UNSUPPORTED: ("OK, but this BMS does not support {}", "", ""),
+    POLARITY + 1: (
+        "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
+        "the current is unknown; CURRENT_SIGN decides it immediately",
+        "", "",
+    ),
+    POLARITY + 2: (
+        "OK, but the current contradicts the mode, and which of them is right is not known: the current is unknown; "
+        "CURRENT_SIGN decides it immediately",
+        "", "",
+    ),
+    POLARITY + 3: (
+        "OK, but the mode contradicts the current, whose direction CURRENT_SIGN decides: the mode is unknown",
+        "", "",
+    ),
+}  # fmt: skip
 
-# by CurrentSign.trouble
-_SIGN_TEXTS = (
-    None,
-    "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
-    "the current is unknown; CURRENT_SIGN decides it at once",
-    "OK, but the current contradicts the mode, and which of them is right is not known: the current is unknown; "
-    "CURRENT_SIGN decides it at once",
-    "OK, but the mode contradicts the current, whose direction CURRENT_SIGN decides: the mode is unknown",
-)
 
+class Diagnosis:
+    """Judges the conversation with the BMS. `has_uart`: there is a UART to send requests with.
 
-class Link:
-    """Judges the conversation. `text` says how it stands, `short` the same in two lines for the screen."""
+    `code` is why there is data or not, `text` the same as a sentence with its remedy, `short` in two lines for the screen.
+    """
 
-    def __init__(self):
-        self.online = False
-        self.possible = True  # there is a UART to ask with
-        self.searched = False  # every address and greeting has been tried
-        self.address = None  # host address that is answered, when it is not the usual one
-        self.worked = False  # the BMS has answered since power-on
-        self.protocol = None  # name of the newer protocol that answered our greeting
-        self.other_address = None  # host address that is answered, while the settings pin another
-        self.unanswered: list = []  # commands that this board does not know
-        self.uncounted = False  # nobody says how many cells there are
-        self.sign_trouble = 0  # why current or mode is unknown, see CurrentSign
+    def __init__(self, has_uart=True):
+        self.online = False  # the BMS responds
+        self.worked = False  # it has responded since power-on
+        self._has_uart = has_uart
+        self._detected = False  # every address and probe has been tried
+        self._host_address = None  # the one that is answered, when it is not the usual one
+        self._protocol = None  # name of the newer protocol that answered a probe
+        self._other_address = None  # host address that is answered, while the settings pin another
+        self.unsupported: list = []  # functions
+        self._cells_unknown = False  # the BMS does not send how many cells there are
+        self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
         self._outcomes: list = []
         self._clock_ms = 0
         self._last = None
         self._since_ms = 0  # when the BMS was last lost or found
         self._outage_ms = None  # length of the outage that ended at _since_ms
+
+    # written by the poller
 
     def tick(self, now):
         """Count the time; ticks wrap, these milliseconds do not."""
@@ -69,20 +125,22 @@ class Link:
             self._clock_ms += ticks_diff(now, self._last)
         self._last = now
 
-    def answered(self):
-        """A request was answered."""
+    def answered(self, unusual_address=None):
+        """A request was answered; `unusual_address`: the host address, where it is not the first one tried."""
         if self._outcomes:
             self._outcomes = []
+        self._detected = True
+        self._host_address = unusual_address
         if not self.online:
             self.online = True
             self._outage_ms = self._clock_ms - self._since_ms if self.worked else None
             self._since_ms = self._clock_ms
             self.worked = True
-            self.protocol = None
-            self.other_address = None
+            self._protocol = None
+            self._other_address = None
 
     def failed(self, outcome):
-        """A request was met with `outcome` instead of its answer."""
+        """A request had another outcome than its response."""
         if len(self._outcomes) >= _REMEMBERED:
             self._outcomes.pop(0)
         self._outcomes.append(outcome)
@@ -92,73 +150,101 @@ class Link:
         self.online = False
         self._since_ms = self._clock_ms
 
+    def note_detection(self, exhausted):
+        """A probe got no response; `exhausted`: it was the last one."""
+        self._detected = exhausted
+
+    def note_protocol(self, name):
+        """A newer protocol answered a probe."""
+        self._protocol = name
+
+    def note_other_address(self, address):
+        """The BMS answers to a host address that the settings rule out."""
+        self._other_address = address
+
+    def note_unsupported(self, functions, cells_unknown):
+        """Functions that this board does not support; `cells_unknown`: among them the number of its cells."""
+        if functions != self.unsupported:
+            self.unsupported = functions
+            self._cells_unknown = cells_unknown
+
+    def note_polarity(self, trouble):
+        """Why current or mode is unknown: see battery/polarity.py."""
+        self._polarity = trouble
+
+    # read by everyone
+
     @property
     def outcome(self):
-        """What most of the last requests were met with, but silence only where hardly anything was; None: too few yet.
+        """What most of the last requests resulted in; silence only where hardly anything else was. None: too few yet.
 
-        What is heard says more than silence: a board of another number answers one of the two addresses that are tried.
+        What is received tells more than silence: a board of another number responds to one of the two addresses that are tried.
         """
         if len(self._outcomes) < _ENOUGH:
             return None
-        best = NOTHING
-        for outcome in range(1, len(_TEXTS)):
+        best = SILENCE
+        for outcome in range(1, LATE + 1):
             count = self._outcomes.count(outcome)
-            if count >= _ENOUGH and count >= self._outcomes.count(best) * (best != NOTHING):
+            if count >= _ENOUGH and count >= self._outcomes.count(best) * (best != SILENCE):
                 best = outcome
-        return None if best == NOTHING and not self.searched else best
+        return None if best == SILENCE and not self._detected else best
 
     @property
     def asleep(self):
-        """Whether the BMS worked and now only sends our requests back, says zeros, or nothing."""
-        return self.worked and not self.online and self.outcome is not None and _ASLEEP[self.outcome] is not None
+        """Whether the BMS has worked and now only sends our requests back, zeros, or nothing."""
+        return self.worked and not self.online and self.outcome in _CAN_BE_ASLEEP
+
+    @property
+    def code(self):
+        """One of the codes above."""
+        if self.online:
+            return self._online_code()
+        if not self._has_uart:
+            return NO_UART
+        if self._protocol:
+            return OTHER_PROTOCOL
+        if self._other_address:
+            return WRONG_HOST_ADDRESS
+        outcome = self.outcome
+        if outcome is None:
+            return DETECTING
+        return ASLEEP + outcome if self.asleep else outcome
+
+    def _online_code(self):
+        if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
+            return RECOVERED
+        if self._polarity:
+            return POLARITY + self._polarity
+        return UNSUPPORTED if self.unsupported else OK
 
     @property
     def text(self):
-        """How the conversation stands, with the remedy."""
-        if self.online:
-            return self._online_text()
-        if not self.possible:
-            return "No UART: correct UART_TX and UART_RX in settings.toml"
-        if self.protocol:
-            return "The BMS speaks a newer protocol (" + self.protocol + "), which this bridge does not understand yet"
-        if self.other_address:
-            return f"The BMS answers only to host address 0x{self.other_address:02X}: correct or remove BMS_HOST_ADDRESS"
-        outcome = self.outcome
-        if outcome is None:
-            return "Looking for the BMS"
-        if not self.asleep:
-            return _TEXTS[outcome]
-        met = ("nothing is received any more", "our requests come back", "", "", "it says only zeros")[outcome]
-        return f"BMS asleep, or cut off, for {self._ago()}: {met}; wake it with load, charger or button, or check its plug"
+        """Why there is data or not, as a sentence with its remedy."""
+        code = self.code
+        return _WORDS[code][0].replace("{}", self._detail(code))
 
     @property
     def short(self):
         """The same for the screen: two lines of at most 21 characters; () while all is well."""
         if self.online:
             return ()
-        if not self.possible:
-            return ("No BMS: UART_TX or", "UART_RX is wrong")
-        if self.protocol:
-            return ("BMS speaks " + self.protocol[:10], "not understood yet")
-        if self.other_address:
-            return ("BMS_HOST_ADDRESS must", f"be 0x{self.other_address:02X}")
-        outcome = self.outcome
-        if outcome is None:
-            return ("Looking for BMS ...", "")
-        return ("BMS asleep or cut off", "for " + self._ago()) if self.asleep else _SHORT[outcome]
+        code = self.code
+        detail = self._detail(code)[:10] if code == OTHER_PROTOCOL else self._detail(code)
+        return tuple([line.replace("{}", detail) for line in _WORDS[code][1:]])
 
-    def _online_text(self):
-        if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
-            return f"Recovered: the BMS answers again, after {_duration(self._outage_ms)}"
-        if self.sign_trouble:
-            return _SIGN_TEXTS[self.sign_trouble]
-        if self.unanswered:
-            names = ", ".join(f"0x{command:02X}" for command in self.unanswered)
-            remedy = "; write BMS_CELL_COUNT and BMS_TEMPERATURE_COUNT to see the cells" if self.uncounted else ""
-            return f"OK, but this BMS does not answer {names}: what they say stays unknown{remedy}"
-        return f"OK, at host address 0x{self.address:02X}" if self.address else "OK"
-
-    def _ago(self):
+    def _detail(self, code):
+        if code == OTHER_PROTOCOL:
+            return self._protocol
+        if code == WRONG_HOST_ADDRESS:
+            return f"0x{self._other_address:02X}"
+        if code == RECOVERED:
+            return _duration(self._outage_ms)
+        if code == UNSUPPORTED:
+            names = ", ".join([f"0x{function:02X}" for function in self.unsupported])
+            remedy = "; set BMS_CELL_COUNT and BMS_TEMPERATURE_COUNT to see the cells" if self._cells_unknown else ""
+            return f"{names}: those readings stay unknown{remedy}"
+        if code == OK:
+            return f", at host address 0x{self._host_address:02X}" if self._host_address else ""
         return _duration(self._clock_ms - self._since_ms)
 
 

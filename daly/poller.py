@@ -1,195 +1,198 @@
-"""The conversation with the BMS: when a question is asked, which frames answer it, and what silence means. No I/O, no clock.
+"""The conversation with one BMS: when a request is sent, what a time-out means, when readings expire. No I/O, no clock.
 
-`receive` takes bytes as they come, `poll` gives the next request when it is time. One question at a time, which one says
-plan.py; a question without an answer is asked again in its next turn. What an answer says is judged in pack.py.
+`receive` takes bytes as they come, `poll` returns the next request when it is time. One request at a time, which one decides
+schedule.py; a request without a response is sent again in its next turn. Frames are the protocol's affair (a5.py), and what a
+response is worth is judged in battery/pack.py.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.energy import LONGEST_STEP_MS
-from battery.polarity import CurrentSign
-from battery.readings import READING, REGISTERS
+from battery.energy import COUNTERS, LONGEST_STEP_MS
+from battery.pack import MODE
+from battery.readings import READING
 
-from .burst import Burst
-from .detector import Search
-from .diagnosis import ECHO, LATE, NOISE, NOTHING, STRANGER, ZEROS, Link
-from .frames import FIRST_HOST_ADDRESS, LENGTH, FrameReader, Request
-from .schedule import Plan
-from .timing import LATEST_MS, Pacing
-from .trace import DAMAGED, RECEIVED, SENT, Trace
+from .a5 import A5, DAMAGED, EMPTY, FRAME, HOST_ADDRESSES, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
+from .a5 import ECHO as ECHO_FRAME
+from .detector import Detector
+from .diagnosis import ECHO, LATE, NOISE, SILENCE, Diagnosis
+from .diagnosis import EMPTY as EMPTY_RESPONSE
+from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
+from .schedule import Schedule
+from .timing import LATEST_MS, Timing
+from .trace import DAMAGED as DAMAGED_MARK
+from .trace import RECEIVED, SENT, Trace
 
-FRAME_TIMEOUT_MS = 100  # the next good frame of an answer comes within this time, though the line is not quiet
-BEGUN = 9  # bytes of no good frame that are an answer, damaged (Louisvdw#165: cut off after 9), rather than noise before it
-DAMAGED_PAUSE_MS = 5  # an answer of one frame that has come, but damaged, is over when the line is quiet for so long
-AGAIN = 2  # times in a row that a damaged answer is asked for again at once
-# A line that is never quiet is noise: ask all the same.
+FRAME_TIMEOUT_MS = 100  # the next good frame of a response comes within this time, though the line is not quiet
+RETRIES = 2  # times in a row that a damaged response is requested again immediately
+# A line that is never quiet is noise: send requests all the same.
 QUIET_TIMEOUT_MS = 300
-# The BMS counts as gone when it has been silent so long and so often in a row.
+# The BMS counts as gone when it has been silent for so long and so often in a row.
 OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
-# A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right sum, and before that one
-# about 255 others are seen to be wrong. An hour costs little: a change is believed one reading later.
+# A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right checksum, and before that one
+# about 255 others are seen to be wrong. An hour costs little: a change is accepted one reading later.
 NOISY_MS = 3600000
 
-STALE_AFTER_MS = 3000  # no reading is forgotten sooner than so long after it should have been said again
-EXPIRE_MS = 20  # so often one register is looked at for readings that are too old: each every 0.3 s
-# Quiet before something is written: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and what is written
-# is not asked again when it is lost. Others wait 150 to 250 ms before every request.
+STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
+EXPIRE_MS = 20  # so often one block is looked at for readings that are too old: each every 0.3 s
+# Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
+# Others wait 150 to 250 ms before every request.
 WRITE_REST_MS = 200
-ORDER_MS = 150  # quiet after something was written
-_REMEMBERED = 4  # requests without an answer whose answers may still come
-_GREETING_MS = 1000  # the answer to a greeting has 137 bytes at the most
+AFTER_WRITE_MS = 150  # quiet after a write
+_REMEMBERED = 4  # timed-out requests whose responses may still come
+_PROBE_MS = 1000  # the response to a probe has 137 bytes at the most
 
 
 class Poller:
-    """Asks the registers of one board in turn and hands what it says to its Pack.
+    """Requests the blocks of one board in turn; the protocol hands what it sends to `pack`.
 
-    `host_address` 0: find it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
-    `periods`: see Plan; `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign` and
-    `polarity`: see CurrentSign.
+    `host_address` 0: detect it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
+    `stale_periods`: a reading that was not refreshed for so many of its periods is forgotten; `periods`: see Schedule;
+    `has_uart`: there is a UART to send requests with.
     """
 
-    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto", periods=None,
-                 polarity=0):  # fmt: skip
+    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, periods=None, has_uart=True):
         self.pack = pack
-        self.link = Link()
-        self.pacing = Pacing()
+        self.diagnosis = Diagnosis(has_uart)
+        self.timing = Timing()
         self.trace = Trace()
-        self.sign = CurrentSign(pack, current_sign, polarity)
-        self.reader = FrameReader()
-        self.answers = 0  # whole answers believed
-        self.frames = 0  # good frames of our board
+        self.responses = 0  # whole responses accepted
+        self.frames_ok = 0  # good frames of our board that are a response
         self.timeouts = 0
         self.echoes = 0  # our own requests come back
-        self.strangers = 0  # good frames that answer something else than the pending request
-        self.late = 0  # good frames that answer a request which is not waited for any more
-        self._plan = Plan(pack, self.link, periods)
-        self._burst = Burst()
-        self._search = Search(host_address, board_number)
-        self._request = Request(filler)
-        self._board_number = board_number
+        self.unexpected = 0  # good frames that are no response to the open request
+        self.late = 0  # good frames that are a response to a request that has timed out
+        self._detector = Detector(host_address, board_number)
+        self._protocol = A5(pack, self._detector.address, board_number, filler)
+        self._schedule = Schedule(self._protocol.blocks, self._protocol.frames_expected, self._is_online, periods)
         self._stale_periods = stale_periods
         self._started = False
-        # the request on its way
-        self._pending = None  # its register; None: nothing is waited for, or the answer to a greeting is
-        self._asked_at = 0
+        # the open request
+        self._requested_at = 0
         self._deadline = 0
-        self._first_heard = None  # when the first frame of its answer came
-        self._given_up = [-1] * _REMEMBERED  # the last requests that were not answered in time: their commands
-        self._given_up_at = [0] * _REMEMBERED  # and the ticks they were asked at
-        self._given_up_next = 0
-        self._before = [0, 0, 0, 0]  # echoes, discarded bytes, strangers, late frames at the time of the request
-        self._again = 0  # times it has been asked again at once
-        self._ask_again = False
+        self._first_frame_at = None
+        self._seen = 0  # bit n: since the request there was something of outcome n
+        self._retries = 0
+        self._retry = False
+        # timed-out requests: their blocks, and the ticks they were sent at
+        self._timed_out = [-1] * _REMEMBERED
+        self._timed_out_at = [0] * _REMEMBERED
+        self._timed_out_next = 0
         # the line
         self._last_byte = None
         self._waits_since = None  # since when the line should be quiet for the next request
-        self._last_answer = 0
-        self._silence = 0  # requests in a row without an answer, whatever the register
+        self._last_response = 0
+        self._failures = 0  # requests in a row without a response, whatever the block
         self._noise_at = None
         self._damage = 0
-        # readings that grow old
-        self._expire_turn = 0
+        # readings that expire
+        self._expire_block = 0
         self._expire_at = None
-        # orders
-        self._order: list = []  # (command, payload) to be written, at most one
-        self.ordered_at = None  # tick of the last order that went out; None while one waits
+        # writes
+        self._write: list = []  # (function, payload), at most one
+        self.written_at = None  # tick of the last write that was sent; None while one waits
 
     @property
-    def last_answer(self):
-        """Tick of the last answer that was believed."""
-        return self._last_answer
+    def last_response(self):
+        """Tick of the last response that was accepted."""
+        return self._last_response
 
     @property
     def online(self):
-        """Whether the BMS answers."""
-        return self.link.online
+        """Whether the BMS responds."""
+        return self.diagnosis.online
+
+    def _is_online(self):
+        return self.diagnosis.online
+
+    @property
+    def checksum_errors(self):
+        """Frames with a wrong checksum."""
+        return self._protocol.reader.checksum_errors
 
     @property
     def idle(self):
-        """Whether no answer is being waited for."""
-        return self._pending is None
+        """Whether no response is waited for."""
+        return self._protocol.pending < 0
 
     @property
     def complete(self):
-        """Whether every register that is asked again and again has been asked since the BMS came online."""
-        return self._plan.complete
+        """Whether every block that is polled has been requested since the BMS came online."""
+        return self._schedule.complete
 
     @property
-    def introduced(self):
-        """Whether everything that is asked once per connection has been answered, or given up."""
-        return self._plan.introduced
+    def static_done(self):
+        """Whether all static data has been read, or given up."""
+        return self._schedule.static_done
 
     @property
     def cycle_ms(self):
-        """Time from one turn of the first register to the next; None: not known yet."""
-        return self._plan.cycle_ms
+        """Duration of the last poll cycle; None: not known yet."""
+        return self._schedule.cycle_ms
 
     @property
     def host_address(self):
-        """The address we speak as, 0x40 or 0x80 or a pinned one."""
-        return self._search.address
+        """The address we send from, 0x40 or 0x80 or a pinned one."""
+        return self._detector.address
 
-    def order(self, command, payload):
-        """Write to the BMS, once, as soon as the line is free. The answer proves nothing and is not waited for: read back."""
-        self._order = [(command, bytes(payload))]
-        self.ordered_at = None
+    def write(self, function, payload):
+        """Write to the BMS, once, as soon as the line is free. Its response proves nothing and is not waited for: read back."""
+        self._write = [(function, bytes(payload))]
+        self.written_at = None
 
-    def ask_soon(self, key):
-        """Have the register of this reading asked next, whatever its period."""
-        self._plan.ask_soon(READING[key])
+    def cancel_write(self):
+        """A write that has not been sent by now must not be sent later."""
+        self._write = []
 
-    def cancel_order(self):
-        """An order that has not gone out by now must not go out later."""
-        self._order = []
+    def request_soon(self, key):
+        """Have the block of this reading requested next, whatever its period."""
+        self._schedule.request_soon(READING[key])
 
     def receive(self, data, count, now):
         """Take the first `count` bytes of `data`, received by the tick `now`."""
-        reader = self.reader
+        protocol = self._protocol
         if count:
             self._last_byte = now
         for i in range(count):
-            rejected = reader.rejected
-            if reader.feed(data[i]):
-                self._take_frame(now)
-            elif reader.rejected != rejected:
-                self.trace.keep(DAMAGED, reader.damaged, now)
-            if self._search.greeting is not None:
-                self._hear_greeting(data[i])
-        if reader.discarded != self._damage:
-            self._damage = reader.discarded
+            event = protocol.feed(data[i], now)
+            if event != NOTHING:
+                self._take(event, now)
+            if self._detector.probe is not None:
+                self._feed_probe(data[i])
+        if protocol.reader.discarded != self._damage:
+            self._damage = protocol.reader.discarded
             self._noise_at = now
 
     def poll(self, now):
-        """The next request to be written, valid until the next call, or None when it is not time."""
-        self.link.tick(now)
+        """The next request to be sent, valid until the next call, or None when it is not time."""
+        self.diagnosis.tick(now)
         if not self._started:
             self._started = True
-            self._plan.begin(now)
+            self._schedule.begin(now)
         self._expire(now)
-        if self._pending is not None or self._search.greeting is not None:
-            if ticks_diff(now, self._deadline) < 0 and not self._is_cut_short(now):
+        if not self.idle or self._detector.probe is not None:
+            if ticks_diff(now, self._deadline) < 0 and not self._is_truncated(now):
                 return None
             self._time_out(now)
         if not self._is_quiet(now):
             return None
-        if self._order and self.online:
-            return self._write_order(now) if self._may_write(now) else None
-        return self._ask_next(now)
+        if self._write and self.online:
+            return self._send_write(now) if self._may_write(now) else None
+        return self._next_request(now)
 
-    # asking
+    # requests
 
     def _is_quiet(self, now):
-        """Whether the line has been silent for the gap, behind everything a board still sends."""
+        """Whether the line has been quiet for the gap, after everything a board still sends."""
         if self._waits_since is None:
             self._waits_since = now
         if ticks_diff(now, self._waits_since) < QUIET_TIMEOUT_MS:
-            if self._burst.is_listening(now):
+            if self._protocol.awaits_trailing(now):
                 return False
-            if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.pacing.gap_ms:
+            if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.timing.gap_ms:
                 return False
-        self._burst.stop_listening()
-        if not self._order:
+        self._protocol.stop_trailing()
+        if not self._write:
             self._last_byte = None
         return True
 
@@ -199,241 +202,238 @@ class Poller:
             return True
         return ticks_diff(now, self._last_byte) >= WRITE_REST_MS
 
-    def _ask_next(self, now):
-        if self._search.greeting is not None:
-            self._begin(now, _GREETING_MS)
-            return self._search.greeting[1]
-        if self._ask_again:
-            self._ask_again = False
-            return self._ask(REGISTERS[self._plan.turn], now)
-        self._again = 0
-        register = self._plan.next(now)
-        return None if register is None else self._ask(register, now)
+    def _next_request(self, now):
+        if self._detector.probe is not None:
+            self._begin(now, _PROBE_MS)
+            return self._detector.probe[1]
+        if self._retry:
+            self._retry = False
+            return self._send_request(self._schedule.current, now)
+        self._retries = 0
+        index = self._schedule.next(now)
+        return None if index is None else self._send_request(index, now)
 
-    def _write_order(self, now):
-        command, payload = self._order.pop()
-        self.ordered_at = now
+    def _send_write(self, now):
+        function, payload = self._write.pop()
+        self.written_at = now
         self._begin(now, 0)
-        self._last_byte = ticks_add(now, ORDER_MS)  # nothing is asked while it is carried out and answered
-        request = self._request.build(self._search.address, command, payload)
-        self.trace.keep(SENT, request, now)
-        return request
+        self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
+        frame = self._protocol.write(function, payload)
+        self.trace.keep(SENT, frame, now)
+        return frame
 
-    def _ask(self, register, now):
-        self._pending = register
-        self._first_heard = None
-        self._burst.begin(self._plan.turn, self.pack.frames_of(register))
-        self.reader.reset()
-        self._damage = self.reader.discarded
-        self._begin(now, self.pacing.timeout_ms)
-        request = self._request.build(self._search.address, register.command)
-        self.trace.keep(SENT, request, now)
-        return request
+    def _send_request(self, index, now):
+        self._first_frame_at = None
+        self._protocol.host_address = self._detector.address
+        frame = self._protocol.request(index)
+        self._damage = self._protocol.reader.discarded
+        self._begin(now, self.timing.timeout_ms)
+        self.trace.keep(SENT, frame, now)
+        return frame
 
     def _begin(self, now, timeout_ms):
         self._waits_since = None
-        self._asked_at = now
+        self._requested_at = now
         self._deadline = ticks_add(now, timeout_ms)
-        self._before[0] = self.echoes
-        self._before[1] = self.reader.discarded
-        self._before[2] = self.strangers
-        self._before[3] = self.late
+        self._seen = 0
 
-    # answers
+    # responses
 
-    def _take_frame(self, now):
-        reader = self.reader
-        pending = self._pending
+    def _take(self, event, now):
+        reader = self._protocol.reader
+        if event == DAMAGED:
+            self.trace.keep(DAMAGED_MARK, reader.damaged, now)
+            return
         self.trace.keep(RECEIVED, reader.frame, now)
-        if reader.address >= FIRST_HOST_ADDRESS:
-            if pending is not None and reader.command == pending.command and reader.address == self._search.address:
-                self.echoes += 1
-            else:
-                self.strangers += 1
-        elif reader.address != self._board_number or pending is None or reader.command != pending.command:
-            self._take_unasked(now)
+        if event == ECHO_FRAME:
+            self.echoes += 1
+            self._seen |= 1 << ECHO
+        elif event == UNEXPECTED:
+            self._take_unexpected(now)
         else:
-            self.frames += 1
-            if self._first_heard is None:
-                self._first_heard = now
-            if pending.frames == 1:
-                self._burst.take_single(reader.payload)
-                self._believe(True, now)
-            else:
-                self._take_numbered_frame(now)
+            self.frames_ok += 1
+            if self._first_frame_at is None:
+                self._first_frame_at = now
+            if event == FRAME:
+                self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
+            elif event == RESPONSE:
+                self._accept(self._protocol.is_whole, now)
 
-    def _take_unasked(self, now):
-        """A frame too many of the answer just read, one that comes too late, or one that answers somebody else."""
-        reader = self.reader
-        is_ours = reader.address == self._board_number
-        asked = self._index_given_up() if is_ours else None
-        if asked is not None:
-            self.frames += 1
+    def _take_unexpected(self, now):
+        """A trailing frame of the last response, one that comes too late, or one that answers somebody else."""
+        protocol = self._protocol
+        block = protocol.frame_block
+        position = self._find_timed_out(block)
+        if position is not None:
+            self.frames_ok += 1
             self.late += 1
-            self._plan.was_late(reader.command)
-            self.pacing.late(ticks_diff(now, self._given_up_at[asked]), self._given_up_at[asked])
-        elif is_ours and self._burst.take_tail(reader.command, self._last_byte):
-            self.frames += 1
+            self._seen |= 1 << LATE
+            self._schedule.was_late(block)
+            requested_at = self._timed_out_at[position]
+            self.timing.late(ticks_diff(now, requested_at), requested_at)
+        elif block >= 0 and protocol.take_trailing(self._last_byte):
+            self.frames_ok += 1
         else:
-            self.strangers += 1
+            self.unexpected += 1
+            self._seen |= 1 << UNEXPECTED_FRAMES
 
-    def _index_given_up(self):
-        """Which of the requests without an answer the frame at hand belongs to; None: to none of them."""
-        for index in range(_REMEMBERED):
-            if self._given_up[index] == self.reader.command:
-                return index
+    def _find_timed_out(self, block):
+        """Which of the timed-out requests was for this block; None: none, or the block is none (-1)."""
+        for position in range(_REMEMBERED):
+            if block >= 0 and self._timed_out[position] == block:
+                return position
         return None
 
-    def _forget_given_up(self, now):
+    def _forget_timed_out(self, now):
         """Before the ticks wrap."""
-        for index in range(_REMEMBERED):
-            if self._given_up[index] >= 0 and ticks_diff(now, self._given_up_at[index]) >= LATEST_MS:
-                self._given_up[index] = -1
+        for position in range(_REMEMBERED):
+            if self._timed_out[position] >= 0 and ticks_diff(now, self._timed_out_at[position]) >= LATEST_MS:
+                self._timed_out[position] = -1
 
-    def _give_up(self):
-        """The pending request is not waited for any more, but its answer may still come."""
-        self._given_up[self._given_up_next] = self._pending.command
-        self._given_up_at[self._given_up_next] = self._asked_at
-        self._given_up_next = (self._given_up_next + 1) % _REMEMBERED
+    def _remember_timed_out(self):
+        """The open request is not waited for any more, but its response may still come."""
+        self._timed_out[self._timed_out_next] = self._protocol.pending
+        self._timed_out_at[self._timed_out_next] = self._requested_at
+        self._timed_out_next = (self._timed_out_next + 1) % _REMEMBERED
 
-    def _take_numbered_frame(self, now):
-        burst = self._burst
-        if not burst.take(self.reader.payload, self.reader.discarded == self._before[1]):
-            self.strangers += 1
+    def _accept(self, whole, now):
+        """The open request is answered; what has arrived is true, though it may not be `whole`."""
+        protocol = self._protocol
+        protocol.note_answered()
+        if self._detector.is_off_settings:
+            self.diagnosis.note_other_address(self._detector.address)
+            self._fail(UNEXPECTED_FRAMES, now)
             return
-        self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
-        if burst.is_over(self.reader.payload[0]):
-            burst.listen_on(now)
-            self._believe(burst.whole, now)
-
-    def _believe(self, whole, now):
-        """The pending request is answered; what has arrived is true, though it may not be `whole`."""
-        register = self._pending
-        self._burst.forget_cut()
-        if self._search.probing:
-            self.link.other_address = self._search.address
-            self._fail(STRANGER, now)
+        block = protocol.blocks[protocol.pending]
+        result = self._store(block, now)
+        if result == EMPTY:
+            self._fail(EMPTY_RESPONSE, now)
+            self._schedule.was_empty()
             return
-        believed = self._take(register, now)
-        if believed is None:
-            self._fail(ZEROS, now)
-            self._plan.said_zeros()
-            return
-        self._pending = None
+        protocol.close()
         if not self.online:
-            self._plan.begin(now)
-        self.link.answered()
-        self.link.searched = True
-        self._search.found()
-        self.link.address = self._search.address if self._search.address == 0x80 else None
-        self.pacing.answered(ticks_diff(self._first_heard, self._asked_at))
-        self.answers += 1
-        self._last_answer = now
-        self._silence = 0
-        self._plan.answered(believed, whole, now)
-        # What must be said twice has its next turn in the next round; mode, MOSFETs and alarms are asked again at once: on a
-        # noisy line they are believed 50 ms later than on a clean one, not 300.
-        if not believed and register.lane == "status" and self._again < AGAIN:
-            self._again += 1
-            self._ask_again = True
-        if register.command == 0x93:  # once a mode: between two of them the current is asked many times
-            if self.sign.weigh():
-                self._plan.ask_in_next_round(now)
-            self.link.sign_trouble = self.sign.trouble
+            self._schedule.begin(now)
+        self._detector.found()
+        address = self._detector.address
+        self.diagnosis.answered(address if address == HOST_ADDRESSES[-1] else None)
+        self.timing.answered(ticks_diff(self._first_frame_at, self._requested_at))
+        self.responses += 1
+        self._last_response = now
+        self._failures = 0
+        if self._schedule.answered(result != UNCONFIRMED, whole, now):
+            self._note_unsupported()
+        # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
+        # on a noisy line they are accepted 50 ms later than on a clean one, not 300.
+        if result == UNCONFIRMED and block.is_immediate and self._retries < RETRIES:
+            self._retries += 1
+            self._retry = True
+        if MODE in block.rows:  # once a mode: between two of them the current is requested many times
+            if self.pack.compare_polarity():
+                self._schedule.request_in_next_cycle(now)
+            self.diagnosis.note_polarity(self.pack.polarity.trouble)
 
-    def _take(self, register, now):
-        """Hand the answer to the pack, which says what it believes; a jump that was none makes the line a noisy one."""
-        retracted = self.pack.retracted
-        # what is asked once must not be a slip for ever
-        is_doubtful = register.period_ms is None or self._is_noisy(now)
-        believed = self.pack.take(register, self._burst.payload, self._burst.frames, now, is_doubtful)
-        if self.pack.retracted != retracted:
+    def _store(self, block, now):
+        """Have the values of the response judged; a jump that was not confirmed makes the line a noisy one."""
+        glitches = self.pack.glitches
+        # what is read once must not be wrong for ever
+        is_doubtful = self._schedule.is_static(self._protocol.pending) or self._is_noisy(now)
+        result = self._protocol.store(now, is_doubtful)
+        if self.pack.glitches != glitches:
             self._noise_at = now
-        return believed
+        return result
 
     def _is_noisy(self, now):
         if self._noise_at is not None and ticks_diff(now, self._noise_at) > NOISY_MS:
             self._noise_at = None
         return self._noise_at is not None
 
-    def _hear_greeting(self, byte):
-        name = self._search.heard(byte)
+    def _note_unsupported(self):
+        self.diagnosis.note_unsupported(self._schedule.unsupported, not self.pack.topology["cell_count"])
+
+    def _feed_probe(self, byte):
+        name = self._detector.feed(byte)
         if name:
-            self.link.protocol = name
+            self.diagnosis.note_protocol(name)
 
-    # silence
+    # time-outs
 
-    def _is_cut_short(self, now):
-        """Whether the answer has begun, but not all of it was good, and nothing more comes."""
-        if self._pending is None or self._last_byte is None:
+    def _is_truncated(self, now):
+        """Whether the response has begun, but not all of it was good, and nothing more comes."""
+        if self._last_byte is None:
             return False
-        damaged = self.reader.discarded + self.reader.partial() - self._before[1]
-        is_whole = damaged >= LENGTH and self._pending.frames == 1
-        if ticks_diff(now, self._last_byte) < (DAMAGED_PAUSE_MS if is_whole else self._burst.pause_ms):
-            return False
-        return self._burst.seen != 0 or damaged >= BEGUN
+        return self._protocol.is_truncated(ticks_diff(now, self._last_byte))
 
     def _time_out(self, now):
-        if self._pending is None:  # it was a greeting
-            self._search.failed()
-            self.link.searched = self._search.exhausted
+        if self.idle:  # it was a probe
+            self._detector.failed()
+            self.diagnosis.note_detection(self._detector.exhausted)
             return
-        if self._burst.seen and self._burst.first is not None:
-            self._believe(self._burst.whole, now)
-            self._burst.cut_short()
+        if self._protocol.has_frames:
+            self._accept(self._protocol.is_whole, now)
+            self._protocol.note_truncated()
             return
         self.timeouts += 1
-        self._give_up()
+        self._remember_timed_out()
         outcome = self._outcome()
-        # a command that is ignored from the start is not known here, and a board that is silent for longer is asleep
-        if outcome == NOTHING and not self._silence and self._plan.expects_answer():
-            self.pacing.ignored()
+        # a function that was never answered may not be supported here, and a board that is silent for longer is asleep
+        if outcome == SILENCE and not self._failures and self._schedule.expects_response():
+            self.timing.ignored()
         self._fail(outcome, now)
-        if outcome == NOISE and self.online and self._again < AGAIN:
-            self._again += 1
-            self._ask_again = True
+        if outcome == NOISE and self.online and self._retries < RETRIES:
+            self._retries += 1
+            self._retry = True
 
     def _outcome(self):
-        if self.echoes != self._before[0]:
+        if self._seen >> ECHO & 1:
             return ECHO
-        if self.reader.discarded + self.reader.partial() != self._before[1]:
+        if self._protocol.is_damaged():
             return NOISE
-        if self.strangers != self._before[2]:
-            return STRANGER
-        return LATE if self.late != self._before[3] else NOTHING
+        if self._seen >> UNEXPECTED_FRAMES & 1:
+            return UNEXPECTED_FRAMES
+        return LATE if self._seen >> LATE & 1 else SILENCE
 
     def _fail(self, outcome, now):
-        """The pending request was met with something else than its answer."""
-        self._pending = None
-        self.link.failed(outcome)
-        self._silence += 1
-        self._plan.failed(outcome == NOTHING, now)
-        if not self.link.worked:
-            self._search.failed()
-        if self.online and self._silence >= OFFLINE_AFTER_TIMEOUTS and ticks_diff(now, self._last_answer) >= OFFLINE_AFTER_MS:
-            self.link.lost()
-            self.cancel_order()
+        """The open request had another outcome than its response."""
+        self._protocol.close()
+        self.diagnosis.failed(outcome)
+        self._failures += 1
+        if self._schedule.failed(outcome == SILENCE, now):
+            self._note_unsupported()
+        if not self.diagnosis.worked:
+            self._detector.failed()
+        is_long = ticks_diff(now, self._last_response) >= OFFLINE_AFTER_MS
+        if self.online and self._failures >= OFFLINE_AFTER_TIMEOUTS and is_long:
+            self.diagnosis.lost()
+            self.cancel_write()
             self.pack.forget()
-            self._plan.begin(now)
+            self._protocol.forget()
+            self._schedule.begin(now)
+
+    # readings that expire
 
     def _expire(self, now):
-        """Forget what one register, another each time, has not said again for too long."""
+        """Forget the readings of one block, another each time, that have not been read again for too long."""
         if self._expire_at is not None and ticks_diff(now, self._expire_at) < 0:
             return
         self._expire_at = ticks_add(now, EXPIRE_MS)
-        self._expire_turn = (self._expire_turn + 1) % len(REGISTERS)
-        limit = self._age_limit(self._expire_turn)
+        blocks = self._protocol.blocks
+        self._expire_block = (self._expire_block + 1) % len(blocks)
+        limit = self._age_limit(self._expire_block)
         if limit is not None:
-            self.pack.expire(REGISTERS[self._expire_turn], ticks_add(now, -limit))
-        if not self._expire_turn:
-            # as long as a power is known, what flows is counted: for longer where it is asked for seldom
+            before = ticks_add(now, -limit)
+            for row in blocks[self._expire_block].rows:
+                self.pack.expire(row, before)
+        if not self._expire_block:
+            for key in COUNTERS:
+                self.pack.expire(READING[key], ticks_add(now, -limit))
+            # while a power is known, what flows is counted: for longer where it is requested seldom
             self.pack.energy.longest_step_ms = max(LONGEST_STEP_MS, limit)
-            self._forget_given_up(now)
+            self._forget_timed_out(now)
 
     def _age_limit(self, index):
-        """ms after which a reading of a register is forgotten unless it was said again; None: never.
+        """ms after which a reading of a block expires unless it was read again; None: never.
 
-        A hole that costs one reading nothing must not cost another, asked less often: all have the same slack.
+        A gap that costs one reading nothing must not cost another, requested less often: all have the same slack.
         """
-        period_ms = self._plan.period_ms(index)
+        period_ms = self._schedule.period_ms(index)
         return None if period_ms is None else max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)

@@ -29,7 +29,7 @@ LATEST_MS = 1500
 LATE_ANSWERS = 2  # in a row, none in time between them: then such a line is waited for, one straggler is not
 
 
-class Pacing:
+class Timing:
     """The gap before a request and the time allowed for the first frame of its answer, in ms."""
 
     def __init__(self):

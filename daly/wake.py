@@ -60,7 +60,7 @@ class Waker:
             self._minutes_left = max(0, self._minutes_left - 1)
 
     def _may_wake(self):
-        if self._minutes_left or not self._poller.link.asleep:
+        if self._minutes_left or not self._poller.diagnosis.asleep:
             return False
         if self._soc is None or self._cell_mv is None:
             return False  # a battery of which nothing is known is left in peace

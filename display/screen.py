@@ -112,7 +112,7 @@ class Screen:
 
     def _page(self):
         pack = self._poller.pack
-        link = self._poller.link.short
+        link = self._poller.diagnosis.short
         trouble = pages.network_words(self._session.trouble, self._radio.connected)
         found = active(pack) or []
         self._note((found, link[:1], trouble == "", pack.raw("mode")))

@@ -19,9 +19,21 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from battery.alarms import LEVEL_NAMES, fault  # noqa: E402
+from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES  # noqa: E402
 from battery.pack import Pack  # noqa: E402
-from battery.readings import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
+from battery.readings import (  # noqa: E402
+    BINARY,
+    BITFIELD,
+    DATE,
+    DISABLED,
+    ENUM,
+    GROUPS,
+    MAIN,
+    NUMBER,
+    READINGS,
+    TEXT,
+)
+from daly.a5 import BLOCKS, alarm_bits  # noqa: E402
 from mqtt.homeassistant import CONTROLS, Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
@@ -41,8 +53,8 @@ NOTES = {
     "remaining_time": "to full or to empty at the mean current of some minutes; `null` while idle",
     "time_to_full": "`null` unless charging",
     "time_to_empty": "`null` unless discharging",
-    "problem": "ON while anything stands in `problems`",
-    "problems": "see [Problems](#problems)",
+    "problem": "ON while any alarm is active",
+    "active_alarms": "see [Alarms](#alarms)",
     "fault_code": "its values are not documented",
     "charger_connected": "OFF in every capture known, also while charging: use `mode`",
     "load_connected": "OFF in every capture known, also under load: use `mode`",
@@ -87,7 +99,8 @@ BRIDGE_NOTES = {
     "discovery_errors": "announcements to Home Assistant that could not be made or sent; tried again every 10 minutes",
     "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
-FOLDERS = ("daly", "mqtt", "display", "app", "host", "host/faults", "host/standins", "tools")
+FOLDERS = ("battery", "daly", "mqtt", "display", "app", "host", "host/standins", "simulator", "campaigns", "campaigns/faults")
+FOLDERS += ("tools",)
 
 
 def main() -> None:
@@ -122,22 +135,21 @@ def made(text: str) -> str:
 
 def battery() -> str:
     """One row for each reading of the table."""
-    head = _row("Key", "Meaning", "Unit", "Step", "Dead band", "Limits", "Asked", "From", "Home Assistant")
+    head = _row("Key", "Meaning", "Unit", "Step", "Deadband", "Limits", "Requested", "A5", "Home Assistant")
     rows = [
         _row(
             "`" + row.key.replace("{}", "1") + "`" + (" …" if row.slots > 1 else ""),
             row.name.replace("{}", "1") + (": " + NOTES[row.key] if row.key in NOTES else ""),
             row.unit or "",
             _step(row),
-            _band(row),
+            _deadband(row),
             _limits(row),
-            _asked(register),
-            _source(register, row),
-            {MAIN: "main", RARE: "diagnostic, off"}.get(row.role, "diagnostic"),
+            _requested(row),
+            _source(row),
+            {MAIN: "main", DISABLED: "diagnostic, off"}.get(row.category, "diagnostic"),
         )
-        for register in REGISTERS
-        for row in register.readings
-        if row.kind != BITS
+        for row in READINGS
+        if row.kind != BITFIELD
     ]
     return "\n".join([head, "|---" * 9 + "|", *rows])
 
@@ -149,43 +161,50 @@ def _row(*cells: str) -> str:
 def _step(row) -> str:
     if row.kind == NUMBER:
         return f"{10**-row.decimals:.{row.decimals}f}"
-    return {FLAG: "ON, OFF", CHOICE: ", ".join(row.options or ()), TEXT: "text", DATE: "YYYY-MM-DD"}[row.kind]
+    return {BINARY: "ON, OFF", ENUM: ", ".join(row.options or ()), TEXT: "text", DATE: "YYYY-MM-DD"}[row.kind]
 
 
-def _band(row) -> str:
-    if row.kind != NUMBER or row.band == 1:
+def _deadband(row) -> str:
+    if row.kind != NUMBER or row.deadband == 1:
         return ""
-    if not row.band:
-        return "told with the one above"
-    return f"{row.band / 10**row.decimals:g}" + (f" or 1/{row.band_share} of it" if row.band_share else "")
+    if not row.deadband:
+        return "published with the one above"
+    return f"{row.deadband / 10**row.decimals:g}" + (f" or 1/{row.deadband_share} of it" if row.deadband_share else "")
 
 
 def _limits(row) -> str:
-    if row.kind != NUMBER or not row.size:
+    if row.kind != NUMBER or not any(row in block.rows for block in BLOCKS):
         return ""
     return f"{row.low / 10**row.decimals:g} to {row.high / 10**row.decimals:g}"
 
 
-def _asked(register) -> str:
-    if register.period_ms is None:
+def _requested(row) -> str:
+    period_ms = GROUPS[row.group].period_ms
+    if period_ms is None:
         return "once"
-    return f"every {register.period_ms / 1000:g} s" if register.period_ms else "always"
+    return f"every {period_ms / 1000:g} s" if period_ms else "always"
 
 
-def _source(register, row) -> str:
-    """The command, and which of its data bytes (without the frame number)."""
-    command = f"0x{register.command:02X}"
-    if not row.size:
-        return f"reckoned with {command}"
+def _source(row) -> str:
+    """The A5 function, and which of its data bytes (without the frame number)."""
+    for block in BLOCKS:
+        for field in block.fields:
+            if field.row is row:
+                return _place(block, field)
+    return "calculated"
+
+
+def _place(block, field) -> str:
+    function, row = f"0x{block.function:02X}", field.row
     if row.kind == TEXT:
-        return command
-    if row.bit is not None and row.slots < 8:
-        bits = f"bit {row.bit}" if row.slots == 1 else f"bits {row.bit}–{row.bit + row.slots - 1}"
-        return f"{command} byte {row.offset} {bits}"
-    if register.frames > 1:
-        return f"{command}, {register.width // row.size} a frame"
-    size = row.size if row.bit is None else (row.slots + 7) // 8
-    return f"{command} byte {row.offset}" if size == 1 else f"{command} bytes {row.offset}–{row.offset + size - 1}"
+        return function
+    if field.bit is not None and row.slots < 8:
+        bits = f"bit {field.bit}" if row.slots == 1 else f"bits {field.bit}–{field.bit + row.slots - 1}"
+        return f"{function} byte {field.offset} {bits}"
+    if block.frames > 1:
+        return f"{function}, {block.width // field.size} a frame"
+    size = field.size if field.bit is None else (row.slots + 7) // 8
+    return f"{function} byte {field.offset}" if size == 1 else f"{function} bytes {field.offset}–{field.offset + size - 1}"
 
 
 def bridge() -> str:
@@ -202,16 +221,19 @@ def bridge_keys() -> list[str]:
     return [str(first.value) for first in firsts if isinstance(first, ast.Constant)]
 
 
-def problems() -> str:
-    """One row for each text of `problems`, with the levels it comes in and their bits."""
-    levels: dict[str, list[str]] = {}
+def alarms() -> str:
+    """One row for each alarm, with the levels it comes in and their bits."""
+    levels: dict[str, list[str]] = {name: [] for name in (*ALARMS, *FAULTS)}
     for byte in range(7):
         for bit in range(8):
-            name, level = fault(byte, bit)
-            if name:
-                levels.setdefault(name, []).append(f"{LEVEL_NAMES[level]} {byte}.{bit}")
+            payload = bytearray(8)
+            payload[byte] = 1 << bit
+            for level, bits in enumerate(alarm_bits(payload, [0] * BITFIELDS), 1):
+                if bits:
+                    name = (FAULTS if level == FAULT else ALARMS)[bits.bit_length() - 1]
+                    levels[name].append(f"{LEVEL_NAMES[level]} {byte}.{bit}")
     rows = [_row(name, ", ".join(found)) for name, found in levels.items()]
-    return "\n".join([_row("Text", "Levels, each with byte.bit of 0x98"), "|---" * 2 + "|", *rows])
+    return "\n".join([_row("Alarm", "Levels, each with byte.bit of 0x98"), "|---" * 2 + "|", *rows])
 
 
 def controls() -> str:
@@ -254,7 +276,7 @@ def _first_sentence(name: str) -> str:
     return re.sub(r"^Stand-in for CircuitPython's \w+: ", "", sentence).replace("<", "&lt;")
 
 
-MAKERS = {"battery": battery, "bridge": bridge, "problems": problems, "controls": controls, "acl": acl, "layout": layout}
+MAKERS = {"battery": battery, "bridge": bridge, "alarms": alarms, "controls": controls, "acl": acl, "layout": layout}
 
 
 if __name__ == "__main__":

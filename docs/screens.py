@@ -85,7 +85,7 @@ def all_pages(rows: int) -> dict:
     silent = Wire("silent=1").run(20)
     wifi = pages.network_words('No Wi-Fi "Cellar": Authentication failure', False)
     found = {
-        "starting": pages.no_bms(Wire().poller.link.short, VERSION, pages.network_words("connecting", False), rows),
+        "starting": pages.no_bms(Wire().poller.diagnosis.short, VERSION, pages.network_words("connecting", False), rows),
         "overview": pages.overview(pack, rows),
         "cells": pages.cells(pack, rows),
         "cells-48": pages.cells(many, rows),
@@ -93,8 +93,8 @@ def all_pages(rows: int) -> dict:
         "network": pages.network("192.168.1.77", -58, "192.168.1.10:1883", VERSION, rows),
         "warning": pages.overview(low, rows, pages.warning(active(low))),
         "alarm": pages.alarm(over, active(over)[0], "", rows),
-        "no-bms": pages.no_bms(silent.poller.link.short, VERSION, "", rows),
-        "asleep": pages.no_bms(asleep.poller.link.short, VERSION, "", rows),
+        "no-bms": pages.no_bms(silent.poller.diagnosis.short, VERSION, "", rows),
+        "asleep": pages.no_bms(asleep.poller.diagnosis.short, VERSION, "", rows),
         "no-wifi": pages.message(wifi, rows)[0],
         "no-broker": pages.message("No broker 192.168.1.9:1883: connection refused", rows)[0],
         "settings": pages.message(Settings(_WRONG_SETTINGS).problems[0].replace("settings.toml line", "line"), rows)[0],

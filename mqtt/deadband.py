@@ -13,7 +13,8 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.energy import COUNTERS
 from battery.json import key_of
 from battery.pack import Pack
-from battery.readings import BITS, CHOICE, FLAG, MAIN, NUMBER, READING, READINGS
+from battery.polarity import AsRead
+from battery.readings import BINARY, BITFIELD, MAIN, NUMBER, READING, READINGS, is_immediate
 
 EXACT_MS = 900000  # so often everything is told as it is, dead band or not
 FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
@@ -30,7 +31,7 @@ _TOGETHER = (
     ("soc", "remaining_capacity", "remaining_time"),
     COUNTERS,
     ("cell_{}_balancing", "balancing"),
-    ("alarm_byte_{}", "problem", "fault_code"),
+    ("alarm_bits_{}", "problem", "fault_code"),
 )
 # many of a kind, the highest of them and its number, the lowest and its number, their difference
 SPREADS = tuple(
@@ -58,13 +59,8 @@ def _parties():
     return tuple(parties + [(row,) for row in READINGS if row.derive is None and row.key not in placed])
 
 
-def _is_urgent(row):
-    """Alarms, MOSFETs and mode do not wait."""
-    return row.kind == BITS or (row.role == MAIN and (row.kind == FLAG or row.kind == CHOICE))
-
-
 PARTIES = _parties()
-URGENT = tuple(party for party in PARTIES if [row for row in party if row.derive is None and _is_urgent(row)])
+URGENT = tuple(party for party in PARTIES if [row for row in party if row.derive is None and is_immediate(row)])
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
 _REMAINING_TIME = READING["remaining_time"]
@@ -80,15 +76,15 @@ class Said:
     """`readings` is a Pack to be written as JSON. `pack` is the live one; intervals in ms; `band_percent` scales the bands."""
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
-        self.readings = Pack()
-        self.readings.layout = pack.layout
+        self.readings = Pack(polarity=AsRead())
+        self.readings.topology = pack.topology
         self._mean = Mean()
         self.readings.energy = self._mean  # type: ignore[assignment]
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
-        self._layout_changes = pack.layout_changes
+        self._layout_changes = pack.topology_changes
         self._waits_since = None
         self._turning_since = None
         self._late = None  # (fast, slow, exact) of the turn that cells and temperatures have missed
@@ -107,12 +103,9 @@ class Said:
     def take(self, now):
         """Take over what is worth telling now; True when that is anything."""
         pack = self._pack
-        if self.readings.inverted != pack.inverted:
-            self.readings.inverted = pack.inverted
-            self.readings.changes += 1
-        is_other = self._layout_changes != pack.layout_changes
+        is_other = self._layout_changes != pack.topology_changes
         if is_other:
-            self._layout_changes = pack.layout_changes
+            self._layout_changes = pack.topology_changes
             self._lay_out(now)
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
@@ -258,7 +251,7 @@ class Said:
         """Whether a change is to be told now. `due`: the row has its turn; `far`: else, one of many bands does not wait."""
         if raw == said:
             return False
-        if raw is None or said is None or _is_urgent(row):
+        if raw is None or said is None or is_immediate(row):
             return True
         if not due:
             if row is _CURRENT and self._fits_mode(raw) and not self._fits_mode(said):
@@ -269,11 +262,11 @@ class Said:
         return self._has_left(row, raw, said, 1)
 
     def _has_left(self, row, raw, said, bands):
-        if row.band == 1:  # it has no dead band that could be made wider
+        if row.deadband == 1:  # it has no dead band that could be made wider
             return abs(raw - said) >= bands
-        band = row.band
-        if row.band_share is not None:
-            band = max(band, abs(said) // row.band_share)
+        band = row.deadband
+        if row.deadband_share is not None:
+            band = max(band, abs(said) // row.deadband_share)
         return 100 * abs(raw - said) >= bands * band * self._band_percent
 
     def _fits_mode(self, current):
@@ -309,9 +302,9 @@ class Said:
         readings = self.readings
         said_high = readings.at(highest)
         said_low = readings.at(lowest)
-        if self._is_worth(highest, high, said_high, slow or (fast and highest.role == MAIN), fast):
+        if self._is_worth(highest, high, said_high, slow or (fast and highest.category == MAIN), fast):
             return True
-        if self._is_worth(lowest, low, said_low, slow or (fast and lowest.role == MAIN), fast):
+        if self._is_worth(lowest, low, said_low, slow or (fast and lowest.category == MAIN), fast):
             return True
         if fast and difference is not None and high is not None and low is not None:
             wider = abs(high - low - said_high + said_low)  # what is told is known then, too
@@ -356,7 +349,7 @@ def _fits(current, mode):
 
 def _is_fast(party):
     for row in party:
-        if row.role == MAIN and row.slots == 1:
+        if row.category == MAIN and row.slots == 1:
             return True
     return False
 
@@ -439,11 +432,11 @@ class EachValue:
         return key_of(row, index), self._text(row, index, self._readings.at(row, index))
 
     def _count(self, row):
-        return 0 if row.kind == BITS else self._readings.count(row)
+        return 0 if row.kind == BITFIELD else self._readings.count(row)
 
     def _text(self, row, index, raw):
         if raw is None:
             return ""
-        if row.kind == FLAG:
+        if row.kind == BINARY:
             return "ON" if raw else "OFF"
         return self._readings.text(row, index)

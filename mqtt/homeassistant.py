@@ -11,34 +11,41 @@ moment. Without the words for available and `cns` an entity would now and then b
 """
 
 from battery.json import Writer, escaped, key_of
-from battery.readings import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
+from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
 EXPIRE_AFTER_S = 60
-# Which registers' single readings share a message. An entity that moves to another message is refused until Home Assistant
-# restarts; so new firmware may add registers to a group, but not move them.
-GROUPS = ((0x90,), (0x93,), (0x98, 0x91), (0x94,), (0x92, 0x97, 0x50), (0x53, 0x57, 0x62, 0x63))
+# Device class of what has this unit; the few others have a column of their own.
+_CLASSES = {
+    "V": "voltage",
+    "A": "current",
+    "W": "power",
+    "kWh": "energy",
+    "°C": "temperature",
+    "h": "duration",
+    "s": "duration",
+}
 
 # entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class; new ones at the end
 BRIDGE_ENTITIES = (
-    ("uptime", "Uptime", RARE, "s", "duration", "total_increasing"),
+    ("uptime", "Uptime", DISABLED, "s", "duration", "total_increasing"),
     ("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement"),
     ("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert", None),
-    ("boot_count", "Boot count", RARE, None, "mdi:restart", "total_increasing"),
+    ("boot_count", "Boot count", DISABLED, None, "mdi:restart", "total_increasing"),
     ("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline", None),
-    ("longest_pass", "Longest loop pass", RARE, "ms", "duration", "measurement"),
-    ("ip_address", "IP address", RARE, None, "mdi:ip-network", None),
-    ("free_memory", "Free memory", RARE, "B", "data_size", "measurement"),
-    ("mqtt_connects", "MQTT connects", RARE, None, "mdi:lan-connect", "total_increasing"),
+    ("longest_pass", "Longest loop pass", DISABLED, "ms", "duration", "measurement"),
+    ("ip_address", "IP address", DISABLED, None, "mdi:ip-network", None),
+    ("free_memory", "Free memory", DISABLED, "B", "data_size", "measurement"),
+    ("mqtt_connects", "MQTT connects", DISABLED, None, "mdi:lan-connect", "total_increasing"),
     ("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline", None),
-    ("good_frames", "Good frames", RARE, None, "mdi:check-network-outline", "total_increasing"),
-    ("bad_checksums", "Bad checksums", RARE, None, "mdi:close-network-outline", "total_increasing"),
-    ("timeouts", "Time-outs", RARE, None, "mdi:timer-off-outline", "total_increasing"),
-    ("echoes", "Echoes", RARE, None, "mdi:surround-sound", "total_increasing"),
-    ("rejected_values", "Rejected values", RARE, None, "mdi:filter-remove-outline", "total_increasing"),
-    ("cycle_time", "Cycle time", RARE, "ms", "duration", "measurement"),
-    ("oldest_reading", "Oldest reading", RARE, "ms", "duration", "measurement"),
-    ("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None),
+    ("good_frames", "Good frames", DISABLED, None, "mdi:check-network-outline", "total_increasing"),
+    ("bad_checksums", "Bad checksums", DISABLED, None, "mdi:close-network-outline", "total_increasing"),
+    ("timeouts", "Time-outs", DISABLED, None, "mdi:timer-off-outline", "total_increasing"),
+    ("echoes", "Echoes", DISABLED, None, "mdi:surround-sound", "total_increasing"),
+    ("rejected_values", "Rejected values", DISABLED, None, "mdi:filter-remove-outline", "total_increasing"),
+    ("cycle_time", "Cycle time", DISABLED, "ms", "duration", "measurement"),
+    ("oldest_reading", "Oldest reading", DISABLED, "ms", "duration", "measurement"),
+    ("current_sign", "Current sign", DISABLED, None, "mdi:plus-minus-variant", None),
 )
 
 # what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name and id, topic below <base>,
@@ -98,7 +105,7 @@ class Discovery:
             self._write_bridge(first)
         else:
             # what is sent before the BMS has answered must not take from the device what it was called before a restart
-            self._begin_battery(kind != _EXTRAS or self._pack.layout["cell_count"] > 0)
+            self._begin_battery(kind != _EXTRAS or self._pack.topology["cell_count"] > 0)
             if kind == _SINGLE:
                 self._write_single(first)
             elif kind == _COUNTED:
@@ -126,7 +133,7 @@ class Discovery:
         for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
             self._begin_entity("sensor", self._bridge, key, key, name, device_class)
             self._write_template(key)
-            self._write_role(role)
+            self._write_category(role)
             self._write_unit(unit, state_class)
             if unit:
                 self.writer.put(',"sug_dsp_prc":0')
@@ -144,31 +151,27 @@ class Discovery:
         if with_model:
             self._field("mdl", self._model())
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
-            if self._pack.layout[key]:
-                self._field(field, escaped(self._pack.layout[key]))
+            if self._pack.topology[key]:
+                self._field(field, escaped(self._pack.topology[key]))
         writer.put(',"via_device":"').put(self._bridge).put('"}')
         self._write_root("/bms1", ("/status", "/bms1/status"))
 
     def _model(self):
-        cells = self._pack.layout["cell_count"]
+        cells = self._pack.topology["cell_count"]
         return f"Smart BMS {cells}S" if cells else "Smart BMS"
 
     def _write_single(self, group):
-        for register in REGISTERS:
-            if register.command in GROUPS[group]:
-                for row in register.readings:
-                    if _is_single(row):
-                        for index in range(row.slots):
-                            self._write_reading(register, row, index)
+        for row in READINGS:
+            if row.group == group and _is_single(row):
+                for index in range(row.slots):
+                    self._write_reading(row, index)
 
     def _write_counted(self, row, first):
-        for register in REGISTERS:
-            if row in register.readings:
-                for index in range(first, min(first + PER_MESSAGE, row.slots)):
-                    if index < self._pack.count(row):
-                        self._write_reading(register, row, index)
-                    else:
-                        self._write_removal(key_of(row, index), _platform(row))
+        for index in range(first, min(first + PER_MESSAGE, row.slots)):
+            if index < self._pack.count(row):
+                self._write_reading(row, index)
+            else:
+                self._write_removal(key_of(row, index), _platform(row))
 
     def _write_extras(self):
         """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
@@ -182,7 +185,7 @@ class Discovery:
 
     def _write_words(self, key, name, topic, icon):
         self._begin_entity("sensor", self._battery, key, key, name, icon)
-        self._write_role(DIAGNOSTIC)
+        self._write_category(DIAGNOSTIC)
         self._field("stat_t", self._base + topic)
         self.writer.put(",")
         self._write_availability(("/status",))
@@ -203,21 +206,23 @@ class Discovery:
         self._field("cmd_t", self._base + topic)
         self.writer.put(',"qos":1').put(more).put("}")
 
-    def _write_reading(self, register, row, index):
+    def _write_reading(self, row, index):
         key = key_of(row, index)
         name = row.name.replace("{}", str(index + 1))
-        self._begin_entity(_platform(row), self._battery, key, key, name, row.device_class)
+        device_class = row.device_class or _CLASSES.get(row.unit)
+        icon = "mdi:" + row.icon if row.icon else None
+        self._begin_entity(_platform(row), self._battery, key, key, name, device_class or icon)
         self._write_template(key)
         # the switch takes the place of the reading where there is one
-        self._write_role(DIAGNOSTIC if row.key in self._allowed and row.kind == FLAG else row.role)
-        self._write_unit(row.unit, row.state_class)
-        if row.kind == NUMBER and (row.unit or row.state_class):
+        self._write_category(DIAGNOSTIC if row.key in self._allowed and row.kind == BINARY else row.category)
+        self._write_unit(row.unit, _state_class(row))
+        if row.kind == NUMBER and _state_class(row):
             self.writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
-        if row.kind == CHOICE:
+        if row.kind == ENUM:
             self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
-        if row.device_class == "duration" and row.derive is not None:
+        if row.unit == "h":
             self._write_availability_of(key)
-        if register.period_ms is not None:
+        if GROUPS[row.group].period_ms is not None:
             self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
         self.writer.put("}")
 
@@ -267,10 +272,10 @@ class Discovery:
     def _write_template(self, key):
         self._field("val_tpl", "{{value_json." + key + "}}")
 
-    def _write_role(self, role):
-        if role != MAIN:
+    def _write_category(self, category):
+        if category != MAIN:
             self._field("ent_cat", "diagnostic")
-        if role == RARE:
+        if category == DISABLED:
             self.writer.put(',"en":false')
 
     def _write_unit(self, unit, state_class):
@@ -285,20 +290,28 @@ class Discovery:
 
 
 def _parts():
-    """(kind, suffix of the topic, row, index of the first entity or of the group) of every message there can be."""
+    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message there can be."""
     parts = []
     for first in range(0, len(BRIDGE_ENTITIES), PER_MESSAGE):
         parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
-    for group in range(len(GROUPS)):
-        parts.append((_SINGLE, f"_{group + 1}" if group else "", None, group))
-    for register in REGISTERS:
-        for row in register.readings:
-            if row.counted_by is not None:
-                suffix = "_" + row.key.replace("_{}", "")
-                for first in range(0, row.slots, PER_MESSAGE):
-                    parts.append((_COUNTED, f"{suffix}_{first + 1}", row, first))
+    for group in _groups():
+        parts.append((_SINGLE, "_" + group, None, group))
+    for row in READINGS:
+        if row.counted_by is not None:
+            suffix = "_" + row.key.replace("_{}", "")
+            for first in range(0, row.slots, PER_MESSAGE):
+                parts.append((_COUNTED, f"{suffix}_{first + 1}", row, first))
     parts.append((_EXTRAS, "_controls", None, 0))
     return parts
+
+
+def _groups():
+    """The poll groups in the order of their readings, those that have single ones."""
+    groups: list = []
+    for row in READINGS:
+        if _is_single(row) and row.group not in groups:
+            groups.append(row.group)
+    return groups
 
 
 def slug(name):
@@ -312,11 +325,18 @@ def slug(name):
 
 
 def _is_single(row):
-    return row.kind != BITS and row.counted_by is None
+    return row.kind != BITFIELD and row.counted_by is None
 
 
 def _platform(row):
-    return "binary_sensor" if row.kind == FLAG else "sensor"
+    return "binary_sensor" if row.kind == BINARY else "sensor"
+
+
+def _state_class(row):
+    """What is kept in Home Assistant's statistics, and how."""
+    if row.is_total:
+        return "total_increasing"
+    return "measurement" if row.unit else None
 
 
 def _precision(row):

@@ -202,10 +202,10 @@ class Publisher:
         return self._announce_battery(now) or self._announce_failed(now)
 
     def _announce_battery(self, now):
-        layout = self._pack.layout_changes
+        layout = self._pack.topology_changes
         if self._announced_layout != layout and self._poller.complete:
             # one announcement with serial number and versions rather than two; silent boards are not waited for long
-            waits = self._announced_layout is not None or not self._poller.introduced
+            waits = self._announced_layout is not None or not self._poller.static_done
             if waits and self._announced_at is not None:
                 return None
             self._announced_layout = layout
@@ -220,7 +220,7 @@ class Publisher:
 
     def _announce_words(self, now):
         """The words on the link, from the first connection on: they are needed just when the BMS was never heard."""
-        self._words_layout = self._pack.layout_changes
+        self._words_layout = self._pack.topology_changes
         self._words_at = now
         self._resay_soon(now)
         return self._announce(self._discovery.parts() - 1, now)
@@ -288,12 +288,12 @@ class Publisher:
     def _note_told(self, now):
         if self._are_fewer():
             self._told_at = now
-        self._told_cells = self._pack.layout["cell_count"]
-        self._told_sensors = self._pack.layout["temperature_count"]
+        self._told_cells = self._pack.topology["cell_count"]
+        self._told_sensors = self._pack.topology["temperature_count"]
 
     def _are_fewer(self):
         """Whether there are fewer cells or sensors than Home Assistant was told."""
-        layout = self._pack.layout
+        layout = self._pack.topology
         return layout["cell_count"] < self._told_cells or layout["temperature_count"] < self._told_sensors
 
     # availability and words
@@ -343,7 +343,7 @@ class Publisher:
         if ticks_diff(now, self._link_due) < 0:
             return None
         self._link_due = ticks_add(now, LINK_MS)
-        text = self._poller.link.text
+        text = self._poller.diagnosis.text
         is_new = text != self._link_said
         if not (is_new or self._link_again):
             return None
@@ -406,7 +406,7 @@ class Publisher:
         # before the restart cost a warning each, once: every program that reads JSON would see 48 cells after each start.)
         if self._told_at is not None and ticks_diff(now, self._told_at) >= RESAY_MS:
             self._told_at = None
-        unheard = not self._pack.layout["cell_count"]
+        unheard = not self._pack.topology["cell_count"]
         every_slot = unheard or self._told_at is not None or self._are_fewer()
         self._seq += 1
         writer = write_pack(self._writer.clear(), self._said.readings, every_slot, self._seq, self._time())
@@ -414,7 +414,7 @@ class Publisher:
 
     def _time(self):
         """When the BMS was heard last, as far as that is known: what is published was so then, give or take dead bands."""
-        return self._utc(self._poller.last_answer) if self._utc is not None and self._poller.online else None
+        return self._utc(self._poller.last_response) if self._utc is not None and self._poller.online else None
 
     def _each_value(self, now):
         value = self._each.poll(now) if self._each is not None else None

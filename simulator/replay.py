@@ -17,16 +17,21 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from battery.json import key_of
-from battery.readings import CHOICE, DATE, FLAG, NUMBER, REGISTERS, TEXT
-from simulator.bms import BYTE_US, frame
-from simulator.line import Line, say_ready, wake_in_time
+ROOT = Path(__file__).resolve().parent.parent
+if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
+    sys.path.append(STANDINS)  # adafruit_ticks wants the chip's supervisor
+
+from battery.json import key_of  # noqa: E402
+from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
+from daly.a5 import BLOCKS  # noqa: E402
+from simulator.bms import BYTE_US, frame  # noqa: E402
+from simulator.line import Line, say_ready, wake_in_time  # noqa: E402
 
 LENGTH = 13
 THINK_MS = 20  # where the recording has no times
 SESSION_S = 30  # a file of several sessions, which are several packs, shows each for so long
 OPEN_MS = 400  # a request younger than this when the bundle was made may still have been answered
-NUMBERED = (0x95, 0x96, 0x57, 0x62, 0x63)  # commands whose answers are bursts of numbered frames
+NUMBERED = tuple(block.function for block in BLOCKS if block.frames > 1)  # responses of numbered frames
 FIRST_HOST_ADDRESS = 0x20
 
 _TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
@@ -123,56 +128,57 @@ def _complete(session: Session, readings) -> list:
     boards = {said[1] for found in session.commands.values() for one in found for _, said in one.frames}
     board = min(boards, default=1)
     made = []
-    for register in REGISTERS:
-        parts = [] if register.command in session.commands else _encode(register, readings)
+    for block in BLOCKS:
+        parts = [] if block.function in session.commands else _encode(block, readings)
         if parts:
-            frames = session.begin(register.command).frames
-            frames += [(None, frame(board, register.command, part)) for part in parts]
-            made.append(register.command)
+            frames = session.begin(block.function).frames
+            frames += [(None, frame(board, block.function, part)) for part in parts]
+            made.append(block.function)
     return made
 
 
-def _encode(register, readings: dict) -> list:
+def _encode(block, readings: dict) -> list:
     """The frames' data that read as these readings, or as impossible where they are not known; [] when none is."""
-    data = bytearray(register.frames * register.width)
+    data = bytearray(block.frames * block.width)
     size, known = 0, False
-    for row in register.readings:
-        for index in range(row.slots if row.derive is None else 0):
-            key = key_of(row, index)
-            number = _number(row, readings.get(key))
+    for place in block.fields:
+        for index in range(place.row.slots if place.row.kind != BITFIELD else 0):
+            key = key_of(place.row, index)
+            number = _number(place, readings.get(key))
             known |= number is not None
-            if row.bit is not None:
-                at = row.offset + (row.bit + index) // 8
-                data[at] |= (number or 0) << (row.bit + index) % 8
+            if place.bit is not None:
+                at = place.offset + (place.bit + index) // 8
+                data[at] |= (number or 0) << (place.bit + index) % 8
             elif key in readings:
-                at = row.offset + index * row.size
-                data[at : at + row.size] = b"\xff" * row.size if number is None else number.to_bytes(row.size, "big")
-                size = max(size, at + row.size)
+                at = place.offset + index * place.size
+                data[at : at + place.size] = b"\xff" * place.size if number is None else number.to_bytes(place.size, "big")
+                size = max(size, at + place.size)
     if not known:
         return []
-    if register.frames == 1:
+    if block.frames == 1:
         return [bytes(data)]
-    count = -(-size // register.width)
-    parts = [data[n * register.width : (n + 1) * register.width] for n in range(count)]
+    count = -(-size // block.width)
+    parts = [data[n * block.width : (n + 1) * block.width] for n in range(count)]
     return [(bytes([number]) + part).ljust(8, b"\0") for number, part in enumerate(parts, 1)]
 
 
-def _number(row, value) -> int | None:
+def _number(place, value) -> int | None:
     """What stands on the wire for a reading as published; None for what cannot stand there."""
+    row = place.row
     number: int | None = None
     with contextlib.suppress(ValueError, TypeError, AttributeError, OverflowError):
         if row.kind == TEXT:
-            number = int.from_bytes(value.encode("ascii")[: row.size].ljust(row.size, b"\0"), "big")
+            number = int.from_bytes(value.encode("ascii")[: place.size].ljust(place.size, b"\0"), "big")
         elif row.kind == DATE:
             year, month, day = map(int, value.split("-"))
             number = (year - 2000) << 16 | month << 8 | day
-        elif row.kind == CHOICE:
+        elif row.kind == ENUM:
             number = row.options.index(value)
-        elif row.kind == FLAG:
+        elif row.kind == BINARY:
             number = ("OFF", "ON").index(value)
         elif row.kind == NUMBER:
-            number = row.factor * round(value * 10**row.decimals) + row.bias
-    return number if number is not None and 0 <= number < 256**row.size else None
+            number = place.factor * round(value * 10**row.decimals) + place.bias
+    return number if number is not None and 0 <= number < 256**place.size else None
 
 
 def _frames(text: str, path: Path):

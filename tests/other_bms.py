@@ -69,7 +69,7 @@ class OtherBms:
             "max_temperature": str(max(self.sensors)),
             "min_temperature": str(min(self.sensors)),
             "problem": "ON",
-            "problems": "EEPROM (fault), State of charge low (protection)",
+            "active_alarms": "EEPROM (fault), State of charge low (protection)",
             "rated_capacity": _text(self.capacity_mah, 3),
             "production_date": "2021-03-09",
             "battery_code": "OTHER-BMS-0001",

@@ -3,6 +3,7 @@
 from adafruit_ticks import ticks_add
 
 from battery.pack import Pack
+from battery.polarity import Polarity
 from daly.poller import Poller
 from simulator.bms import Bms
 
@@ -12,9 +13,9 @@ REQUEST_US = 13 * 10 * 1_000_000 // 9600
 class Wire:
     """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock."""
 
-    def __init__(self, options="", start=0, pack=None, **poller_options):
+    def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, **poller_options):
         self.bms = Bms(options)
-        self.pack = pack or Pack()
+        self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
         self.poller = Poller(self.pack, **poller_options)
         self.us = 0.0
         self._start = start

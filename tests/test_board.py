@@ -78,16 +78,16 @@ show(pages.overview(pack), pages.cells(pack), pages.energy(pack))
 gc.collect()
 before = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
 gc.disable()
-answered = poller.answers
+answered = poller.responses
 converse(8000, 5000, False)
 if before:
-    print("heap", (gc.mem_alloc() - before) // (poller.answers - answered))
+    print("heap", (gc.mem_alloc() - before) // (poller.responses - answered))
 gc.enable()
 for request in list(answers):
     del answers[request]
 converse(13000, 9000, True)
 print("state", str(write_pack(Writer(), pack).bytes(), "utf-8"))
-show(pages.overview(pack), pages.no_bms(poller.link.short, "1.2.3", "No broker"), pages.message("Küche: " * 9)[0])
+show(pages.overview(pack), pages.no_bms(poller.diagnosis.short, "1.2.3", "No broker"), pages.message("Küche: " * 9)[0])
 
 settings = Settings('MQTT_BROKER = "b"\\nMQTT_PROT = 1\\nOLED = maybe\\n[x]')
 for problem in settings.problems:
@@ -138,7 +138,7 @@ for period in range(PERIODS):
         gc.enable()
         now = (now + 5000) % 536870912
     gc.collect()
-    print("period", gc.mem_alloc(), most[0], most[1], poller.answers)
+    print("period", gc.mem_alloc(), most[0], most[1], poller.responses)
 """
 
 

@@ -8,7 +8,7 @@ from simulation import answer, ask
 
 from battery.pack import Pack
 from battery.readings import READING
-from daly.frames import FrameReader
+from daly.a5 import FrameReader
 from daly.poller import Poller
 
 FRAMES = [json.loads(line) for line in (Path(__file__).parent / "data" / "frames.jsonl").read_text().splitlines()]
@@ -81,7 +81,7 @@ def test_a_recorded_burst_of_cell_voltages_reads_cell_by_cell(session):
     frames = {f["decoded"]["frame_no"]: f["decoded"]["mv"] for f in burst}
     count = min(16, len([mv for mvs in frames.values() for mv in mvs if mv]))
     pack = Pack()
-    pack.layout["cell_count"] = count
+    pack.topology["cell_count"] = count
     poller = Poller(pack)
     now = ask(poller, 0x95)
     for frame in burst:
@@ -121,7 +121,7 @@ def test_firmware_ram_inside_a_burst_is_not_believed(stream):
     """Host address 0x80: 39 bytes of RAM stand in place of frames 12 to 14, and the cells before them are right."""
     stated = [int(float(v) * 1000 + 0.5) for v in stream.get("note", "").split() if v.startswith("3.")]
     pack = Pack()
-    pack.layout["cell_count"] = 16
+    pack.topology["cell_count"] = 16
     poller = Poller(pack, host_address=0x80)
     now = ask(poller, 0x95)
     answer(poller, bytes.fromhex(stream["hex"]), now + 30)

@@ -230,7 +230,7 @@ def test_the_time_is_not_asked_for_when_the_order_would_be_refused_anyhow():
 @pytest.mark.parametrize("seconds", [12, 12.21, 12.55, 13.7])
 def test_what_confirms_is_asked_at_once_however_seldom_it_is_asked_otherwise(lane, seconds):
     """With long periods a command that had been carried out was reported as not confirmed (review b5)."""
-    rig = Rig(periods={lane: 60000}, seconds=seconds)
+    rig = Rig(periods={f"POLL_{lane.upper()}_MS": 60000}, seconds=seconds)
     if lane == "status":
         assert rig.control.switch("charge_mosfet", False, rig.now) is None
     else:
@@ -279,6 +279,6 @@ def test_a_command_that_never_went_out_is_said_to_be_just_that():
     rig = Rig()
     rig.wire.set("silent", 1)
     assert rig.control.switch("charge_mosfet", False, rig.now) is None
-    rig.wire.poller.cancel_order()
+    rig.wire.poller.cancel_write()
     rig.run(8)
     assert rig.writes == [] and rig.said == ["Charge MOSFET off: not sent, the BMS is silent"]

@@ -115,7 +115,7 @@ def test_nothing_is_written_at_boot_and_no_order_is_said_to_be_none(world):
 def test_a_switch_is_carried_out_and_read_back(world):
     before = len(world.bms.writes())
     for word, end in (("OFF", "off: done"), ("ON", "on: done")):
-        assert world.order("charge_mosfet", word) == "Charge MOSFET " + end
+        assert world.write("charge_mosfet", word) == "Charge MOSFET " + end
         assert world.shows("charge_mosfet", word)
         time.sleep(PAUSE_S)
     assert [request[4] for request in world.bms.writes()[before:]] == [0, 1]
@@ -124,7 +124,7 @@ def test_a_switch_is_carried_out_and_read_back(world):
 @pytest.mark.parametrize("payload", ["off", "OFF ", "0", "\x00", "{}", "OFF" * 500])
 def test_malformed_orders_are_refused_where_it_can_be_read(world, payload):
     before = world.commands_written()
-    assert "refused" in world.order("discharge_mosfet", payload)
+    assert "refused" in world.write("discharge_mosfet", payload)
     assert world.commands_written() == before and world.state["discharge_mosfet"] == "ON"
 
 
@@ -139,7 +139,7 @@ def test_a_flood_of_orders_is_slowed_down(world):
 
 
 def test_the_state_of_charge_is_written_with_local_time(world):
-    assert world.order("soc", "63.5") == "State of charge 63.5 %: done"
+    assert world.write("soc", "63.5") == "State of charge 63.5 %: done"
     request = world.bms.writes()[-1]
     assert request[2] == CLOCK_AND_SOC and request[10] << 8 | request[11] == 635
     assert tuple(request[4:8]) == (31, 5, 8, 8)  # an hour ahead of UTC
@@ -152,14 +152,14 @@ def test_the_state_of_charge_is_written_with_local_time(world):
 def test_without_time_the_state_of_charge_is_refused(world, clock):
     before = world.commands_written()
     clock.silent = True
-    assert "the time is not known" in world.order("soc", "20")
+    assert "the time is not known" in world.write("soc", "20")
     clock.silent = False
     assert world.commands_written() == before and world.state["soc"] == 63.5
 
 
 def test_what_the_bms_ignores_is_an_error_and_the_truth_stays(world):
     world.bms.set("ignore_writes=1")
-    assert "not confirmed" in world.order("charge_mosfet", "OFF")
+    assert "not confirmed" in world.write("charge_mosfet", "OFF")
     world.bms.set("ignore_writes=0")
     assert {json.loads(text)["charge_mosfet"] for text in world.ear.texts("t/bms1/state")[-3:]} == {"ON"}
 

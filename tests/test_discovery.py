@@ -8,8 +8,8 @@ from home_assistant_rules import entity_faults, message_faults
 
 from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
-from battery.readings import CHOICE, FLAG, NUMBER, READING, REGISTERS
-from mqtt.homeassistant import BRIDGE_PARTS, CONTROLS, GROUPS, PER_MESSAGE, Discovery, slug
+from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
+from mqtt.homeassistant import BRIDGE_PARTS, CONTROLS, PER_MESSAGE, Discovery, slug
 
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
@@ -17,7 +17,7 @@ IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230
 
 def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
-    pack.layout.update(cell_count=cells, temperature_count=temperatures, **identity)
+    pack.topology.update(cell_count=cells, temperature_count=temperatures, **identity)
     return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3"), pack
 
 
@@ -130,12 +130,14 @@ def test_entities_say_what_the_table_says():
         row = READING.get(key) or READING.get(re.sub(r"\d+", "{}", key))
         if row is None:
             continue
-        assert entity["p"] == ("binary_sensor" if row.kind == FLAG else "sensor")
-        assert entity.get("unit_of_meas") == row.unit and entity.get("stat_cla") == row.state_class
-        assert row.device_class in (entity.get("dev_cla"), entity.get("ic"))
+        assert entity["p"] == ("binary_sensor" if row.kind == BINARY else "sensor")
+        assert entity.get("unit_of_meas") == row.unit
+        assert entity.get("stat_cla") == ("total_increasing" if row.is_total else "measurement" if row.unit else None)
+        assert row.icon is None or entity["ic"] == "mdi:" + row.icon
+        assert row.icon or row.slots == 4 or "dev_cla" in entity  # the digital inputs and outputs have neither
         number = re.sub(r"\D", "", key) if row.slots > 1 else ""
         assert (entity.get("name") or entity["dev_cla"].capitalize()) == row.name.replace("{}", number)
-        assert entity.get("ops") == (list(row.options) if row.kind == CHOICE else None)
+        assert entity.get("ops") == (list(row.options) if row.kind == ENUM else None)
         if row.kind == NUMBER and row.unit:
             assert entity["sug_dsp_prc"] == {"power": 0}.get(row.key, min(row.decimals, entity["sug_dsp_prc"]))
 
@@ -181,7 +183,7 @@ def test_whatever_stands_in_names_and_topics_it_is_valid_json(where):
         where: ODD,
     }
     pack = Pack()
-    pack.layout.update(cell_count=4, temperature_count=1, battery_code=values["text"])
+    pack.topology.update(cell_count=4, temperature_count=1, battery_code=values["text"])
     identity = (values["prefix"], values["base"], "c0ffee", values["name"])
     discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"])
     for part in range(discovery.parts()):
@@ -214,10 +216,27 @@ def test_sentences_are_shortened_to_what_home_assistant_shows():
     assert len(bounded("x" * 255)) == 255 and bounded("x" * 256) == "x" * 252 + "..."
 
 
-def test_every_register_is_announced_in_one_group():
-    grouped = [command for group in GROUPS for command in group]
-    wanted = [register.command for register in REGISTERS if any(row.counted_by is None for row in register.readings)]
-    assert sorted(grouped) == sorted(wanted)
+def test_every_reading_is_announced_once_and_single_ones_with_their_poll_group():
+    found = [(key, topic) for topic, message in messages(48, 16) for key in message["cmps"]]
+    for row in READINGS:
+        for index in range(row.slots if row.kind != BITFIELD else 0):
+            topics = [topic for key, topic in found if key == row.key.replace("{}", str(index + 1))]
+            assert len(topics) == 1, row.key
+            assert row.counted_by is not None or topics[0].endswith(f"_bms1_{row.group}/config")
+
+
+@pytest.mark.parametrize(
+    ("key", "device_class", "state_class"),
+    [("pack_voltage", "voltage", "measurement"), ("current", "current", "measurement"), ("power", "power", "measurement"),
+     ("energy_charged", "energy", "total_increasing"), ("capacity_charged", None, "total_increasing"),
+     ("soc", "battery", "measurement"), ("remaining_capacity", None, "measurement"),
+     ("remaining_time", "duration", "measurement"),
+     ("sleep_time", "duration", "measurement"), ("temperature_1", "temperature", "measurement"), ("problem", "problem", None),
+     ("cycle_count", None, "total_increasing"), ("max_voltage_cell", None, None), ("mode", "enum", None)],
+)  # fmt: skip
+def test_the_classes_are_those_home_assistant_has_for_it(key, device_class, state_class):
+    entity = next(entity for found, entity, _ in entities(messages(4)) if found == key)
+    assert (entity.get("dev_cla"), entity.get("stat_cla")) == (device_class, state_class)
 
 
 def test_both_devices_say_what_they_are():

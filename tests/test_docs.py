@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.settings import SETTINGS
-from battery.readings import BITS, READINGS
+from battery.readings import BITFIELD, READINGS
 from campaigns.chaos import FAULTS
-from daly.diagnosis import ECHO, NOISE, NOTHING, STRANGER, ZEROS, Link
+from daly.diagnosis import ECHO, EMPTY, LATE, NOISE, SILENCE, UNEXPECTED, Diagnosis
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -44,7 +44,7 @@ def test_drawings_are_current():
 
 
 def test_notes_are_on_keys_that_there_are():
-    assert set(generate.NOTES) <= {row.key for row in READINGS if row.kind != BITS}
+    assert set(generate.NOTES) <= {row.key for row in READINGS if row.kind != BITFIELD}
 
 
 def test_every_key_of_the_bridge_is_explained():
@@ -96,10 +96,10 @@ def test_settings_named_in_pages_exist():
             assert word in keys or not word.startswith(families), f"{word} in {page.name}"
 
 
-@pytest.mark.parametrize("outcome", (NOTHING, ECHO, NOISE, STRANGER, ZEROS))
+@pytest.mark.parametrize("outcome", (SILENCE, ECHO, NOISE, UNEXPECTED, EMPTY, LATE))
 def test_what_the_screen_says_of_the_link_is_in_troubleshooting(outcome):
-    link = Link()
-    link.searched = True
+    link = Diagnosis()
+    link.note_detection(True)
     for _ in range(8):
         link.failed(outcome)
     for line in link.short:

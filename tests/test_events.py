@@ -10,6 +10,7 @@ import pytest
 from simulation import Wire
 
 from app.events import Events
+from daly.diagnosis import Diagnosis
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,7 +40,7 @@ def test_the_link_is_said_when_it_changes_and_not_otherwise(capsys):
     assert len(lost) <= 3 and lost[-1].startswith("BMS: BMS asleep, or cut off")
     bench.wire.set("asleep", "0")
     back = bench.run(200).lines()
-    assert len(back) == 1 and back[0].startswith("BMS: Recovered: the BMS answers again")
+    assert len(back) == 1 and back[0].startswith("BMS: Recovered: the BMS responds again")
 
 
 def test_a_link_that_flaps_does_not_flood_and_its_end_is_said(capsys):
@@ -98,8 +99,8 @@ def test_the_ticks_may_wrap(capsys):
 
 def test_looking_costs_no_line_while_nothing_is_known(capsys):
     pack = SimpleNamespace(raw=lambda *_: None)
-    link = SimpleNamespace(online=False, text="Looking for the BMS", short=("Looking for BMS ...", ""))
-    events = Events(SimpleNamespace(pack=pack, link=link), 0)
+    diagnosis = Diagnosis()
+    events = Events(SimpleNamespace(pack=pack, diagnosis=diagnosis), 0)
     for now in range(0, 60000, 100):
         events.tick(now)
     assert capsys.readouterr().out == "BMS: Looking for the BMS\n"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daly.frames import FrameReader, Request
+from daly.a5 import FrameReader, build_frame
 
 PAYLOADS = st.binary(min_size=8, max_size=8)
 GARBAGE = st.binary(max_size=30)
@@ -21,7 +21,7 @@ def read(*chunks):
     for chunk in chunks:
         for byte in chunk:
             if reader.feed(byte):
-                found.append((reader.address, reader.command, bytes(reader.payload)))
+                found.append((reader.address, reader.function, bytes(reader.payload)))
     return found
 
 
@@ -80,20 +80,20 @@ def test_damage_is_counted():
     damaged[12] ^= 1
     for byte in b"\x00\x01" + damaged:
         reader.feed(byte)
-    assert reader.rejected == 1
+    assert reader.checksum_errors == 1
     assert reader.discarded == 2 + 13
 
 
 def test_requests_have_the_sums_of_the_sniffed_ones():
-    request = Request()
+    request = bytearray(13)
     sums = {0x90: 0x7D, 0x91: 0x7E, 0x92: 0x7F, 0x93: 0x80, 0x94: 0x81, 0x95: 0x82, 0x96: 0x83, 0x97: 0x84, 0x98: 0x85}
     for command, total in sums.items():
-        assert request.build(0x40, command) == bytes([0xA5, 0x40, command, 8, 0, 0, 0, 0, 0, 0, 0, 0, total])
-    assert request.build(0x80, 0x90)[12] == 0xBD
+        assert build_frame(request, 0x40, command) == bytes([0xA5, 0x40, command, 8, 0, 0, 0, 0, 0, 0, 0, 0, total])
+    assert build_frame(request, 0x80, 0x90)[12] == 0xBD
     # set SOC 30.0 % at 2022-12-13 21:29:39, sniffed
     payload = bytes.fromhex("160c0d151d27012c")
-    assert request.build(0x40, 0x21, payload) == bytes.fromhex("a5402108160c0d151d27012cc3")
+    assert build_frame(request, 0x40, 0x21, payload) == bytes.fromhex("a5402108160c0d151d27012cc3")
 
 
 def test_the_filler_of_weak_uarts():
-    assert Request(filler=0xAA).build(0x40, 0x90)[4:12] == b"\xaa" * 8
+    assert build_frame(bytearray(13), 0x40, 0x90, filler=0xAA)[4:12] == b"\xaa" * 8

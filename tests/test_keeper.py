@@ -289,10 +289,10 @@ def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_st
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30")
     memory = Memory(nvm, 0)
-    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    keeper = Keeper(memory, wire.pack, "x")
     wire.run(15, lambda wire: keeper.tick(wire.now))
     assert Memory(nvm, 0).polarity == 1 and nvm.writes == 1
-    assert Wire("drift=0", polarity=Memory(nvm, 0).polarity).poller.sign.text == "normal"
+    assert Wire("drift=0", polarity=Memory(nvm, 0).polarity).poller.pack.polarity.text == "normal"
 
 
 def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled():
@@ -300,7 +300,7 @@ def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled()
     memory = Memory(nvm, 0)
     memory.count_start("power_on")
     wire = Wire("drift=0,current=-30")
-    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    keeper = Keeper(memory, wire.pack, "x")
     keeper.finish()  # the first connection takes the write that is left
     wire.run(30, lambda wire: keeper.tick(wire.now))
     assert Memory(nvm, 0).polarity == 1 and nvm.writes == 3
@@ -309,15 +309,15 @@ def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled()
 def test_a_memory_that_is_read_late_still_says_it():
     memory = Memory(None, 0)
     wire = Wire("drift=0,current=-1")
-    keeper = Keeper(memory, wire.pack, "x", sign=wire.poller.sign)
+    keeper = Keeper(memory, wire.pack, "x")
     memory.polarity = 2
     wire.run(1, lambda wire: keeper.tick(wire.now))
-    assert wire.poller.sign.text == "inverted"
+    assert wire.poller.pack.polarity.text == "inverted"
 
 
 def test_what_the_owner_decided_is_not_kept():
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30", current_sign="inverted")
-    keeper = Keeper(Memory(nvm, 0), wire.pack, "x", sign=wire.poller.sign)
+    keeper = Keeper(Memory(nvm, 0), wire.pack, "x")
     wire.run(15, lambda wire: keeper.tick(wire.now))
     assert Memory(nvm, 0).polarity == 0 and nvm.writes == 0

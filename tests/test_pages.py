@@ -160,7 +160,7 @@ WITHOUT_BMS = ["silent=1", "asleep=1", "noise=300,silent=1", "zeros=100", "proto
 @HEIGHTS
 @pytest.mark.parametrize("options", WITHOUT_BMS)
 def test_without_a_bms_the_reason_is_shown_with_the_networks(rows, options):
-    link = battery(options, 30).poller.link.short
+    link = battery(options, 30).poller.diagnosis.short
     page = pages.no_bms(link, "12.34.56", "No broker 192.168.1.10:1883: connection refused", rows)
     assert is_drawable(page, rows)
     assert link[0] in page.lines and page.lines[-1].startswith("No broker")
@@ -169,7 +169,7 @@ def test_without_a_bms_the_reason_is_shown_with_the_networks(rows, options):
 def test_reasons_for_no_bms_are_whole():
     """Nothing of them is cut off at the end of a line."""
     for options in WITHOUT_BMS:
-        assert all(len(line) <= COLUMNS for line in battery(options, 30).poller.link.short)
+        assert all(len(line) <= COLUMNS for line in battery(options, 30).poller.diagnosis.short)
 
 
 NETWORK = {  # what the session says, whether there is Wi-Fi -> what the screen says, line by line
@@ -208,7 +208,7 @@ def test_one_line_holds_what_comes_before_the_colon_or_whole_words():
 def test_from_the_first_second_it_says_who_it_is_and_what_it_waits_for(rows):
     page = pages.starting("12.34.56", "starting ...", rows)
     assert is_drawable(page, rows) and "12.34.56" in page.lines[0] and page.lines[1] == "starting ..."
-    page = pages.no_bms(Wire().poller.link.short, "12.34.56", pages.network_words("connecting", False), rows)
+    page = pages.no_bms(Wire().poller.diagnosis.short, "12.34.56", pages.network_words("connecting", False), rows)
     assert "12.34.56" in page.lines[0] and page.lines[1].startswith("Looking for BMS") and page.lines[-1] == "Joining Wi-Fi ..."
 
 

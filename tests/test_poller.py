@@ -11,17 +11,20 @@ from simulation import Wire, answer, ask
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
-from battery.readings import READING, READINGS, REGISTERS
+from battery.readings import GROUPS, READING, READINGS
+from daly.a5 import BLOCKS
 from daly.poller import Poller
 
-MEASURED = [register.command for register in REGISTERS if register.period_ms is not None]
-ASKED_ONCE = [register.command for register in REGISTERS if register.period_ms is None]
+MEASURED = [block.function for block in BLOCKS if GROUPS[block.group].period_ms is not None]
+ASKED_ONCE = [block.function for block in BLOCKS if GROUPS[block.group].period_ms is None]
 NEEDS_COUNTS = (0x95, 0x96, 0x97)  # 0x94 says how many cells and sensors there are
 
 
 # not said by the BMS but counted or reckoned by the bridge from more than one moment: tested elsewhere
-AT_ONCE = {"power", "cell_voltage_delta", "balancing", "problem", "problems"}
-OURS = {row.key for row in READINGS if row.offset is None} - AT_ONCE
+AT_ONCE = {"power", "cell_voltage_delta", "balancing", "problem", "active_alarms"}
+DERIVED = {0x90: ("power",), 0x97: ("balancing",), 0x98: ("problem", "active_alarms")}
+SENT = {row.key for block in BLOCKS for row in block.rows}
+OURS = {row.key for row in READINGS} - SENT - AT_ONCE
 
 
 def published(pack):
@@ -56,7 +59,7 @@ def everything(wire):
     options, texts = wire.bms.options, said(wire)
     raws = wire.bms.options.temperatures
     texts["heartbeat"] = str(options.life)
-    texts["problems"] = "none"
+    texts["active_alarms"] = "none"
     texts["fault_code"] = "0"
     texts["charger_connected"] = texts["load_connected"] = "OFF"
     for bit in range(4):
@@ -121,11 +124,11 @@ def test_each_balancing_cell_is_named():
 
 ALARMS = {
     "soc_low_2": "State of charge low (protection)",
-    "cell_high_1": "Cell voltage high (warning)",
-    "cell_high_1+cell_high_2": "Cell voltage high (protection)",
-    "charge_cold_1+short_circuit": "Short circuit (fault), Charge temperature low (warning)",
-    "discharge_mosfet_hot": "Discharge MOSFET hot (warning)",
-    "discharge_mosfet_stuck": "Discharge MOSFET stuck (fault)",
+    "cell_high_1": "Cell overvoltage (warning)",
+    "cell_high_1+cell_high_2": "Cell overvoltage (protection)",
+    "charge_cold_1+short_circuit": "Short circuit (fault), Charge undertemperature (warning)",
+    "discharge_mosfet_hot": "Discharge MOSFET overtemperature (warning)",
+    "discharge_mosfet_stuck": "Discharge MOSFET shorted (fault)",
     "rtc": "Clock (fault)",
     "cabinet_offline": "Charging cabinet offline (fault)",
 }
@@ -135,12 +138,12 @@ ALARMS = {
 def test_an_alarm_is_said_in_words_with_its_level(alarms):
     wire = Wire(f"alarms={alarms},drift=0").run(6)
     texts = published(wire.pack)
-    assert (texts["problem"], texts["problems"]) == ("ON", ALARMS[alarms])
+    assert (texts["problem"], texts["active_alarms"]) == ("ON", ALARMS[alarms])
 
 
 def test_all_alarms_at_once_fit_a_state_of_home_assistant():
     wire = Wire(f"alarms={'ff' * 7},drift=0").run(6)
-    text = published(wire.pack)["problems"]
+    text = published(wire.pack)["active_alarms"]
     assert len(text) <= 255 and text.rpartition(" +")[2].isdecimal()
 
 
@@ -243,25 +246,25 @@ def test_a_bms_that_is_silent_altogether_does_not_make_a_command_unknown():
         wire.set("mute", "0x90")
         wire.run(0.2)
         wire.set("mute", "")
-    assert wire.poller.online and wire.poller.link.unanswered == []
+    assert wire.poller.online and wire.poller.diagnosis.unsupported == []
 
 
 def test_a_bms_that_never_says_how_many_cells_there_are_shows_the_rest_and_names_the_remedy():
     wire = Wire("mute=0x94").run(20)
     assert wire.pack.raw("soc") is not None and wire.pack.raw("cell_{}_voltage", 1) is None
-    assert wire.poller.complete and "0x94" in wire.poller.link.text and "BMS_CELL_COUNT" in wire.poller.link.text
+    assert wire.poller.complete and "0x94" in wire.poller.diagnosis.text and "BMS_CELL_COUNT" in wire.poller.diagnosis.text
 
 
 def test_the_number_of_cells_may_be_set_for_a_bms_that_never_says_it():
     wire = Wire("mute=0x94,cells=16,temperatures=2", pack=Pack(16, 2)).run(20)
     assert None not in [wire.pack.raw("cell_{}_voltage", number + 1) for number in range(16)]
     assert None not in [wire.pack.raw("temperature_{}", number + 1) for number in range(2)]
-    assert wire.pack.raw("cell_count") is None and "BMS_CELL_COUNT" not in wire.poller.link.text
+    assert wire.pack.raw("cell_count") is None and "BMS_CELL_COUNT" not in wire.poller.diagnosis.text
 
 
 def test_what_the_bms_says_of_its_cells_counts_more_than_what_is_set():
     wire = Wire("cells=8,temperatures=1", pack=Pack(16, 2)).run(20)
-    assert wire.pack.layout["cell_count"] == 8 and wire.pack.layout["temperature_count"] == 1
+    assert wire.pack.topology["cell_count"] == 8 and wire.pack.topology["temperature_count"] == 1
     assert wire.pack.raw("cell_{}_voltage", 8) and wire.pack.raw("cell_{}_voltage", 9) is None
 
 
@@ -303,10 +306,11 @@ def test_what_a_muted_command_would_have_said_is_forgotten_and_nothing_else(mute
     wire.run(30)
     texts = published(wire.pack)
     lost = {key for key, text in texts.items() if text is None}
-    register = next(r for r in REGISTERS if r.command == mute)
-    said_by_it = {row.key.replace("{}", "1") for row in register.readings if row.key != "alarm_byte_{}"} - OURS
+    block = next(block for block in BLOCKS if block.function == mute)
+    group = [*block.rows, *(READING[key] for key in DERIVED.get(mute, ()))]
+    said_by_it = {row.key.replace("{}", "1") for row in group if row.key != "alarm_bits_{}"} - OURS
     assert said_by_it <= lost
-    assert lost - {"power"} <= {key for key in texts if any(same_reading(key, row) for row in register.readings)}
+    assert lost - {"power"} <= {key for key in texts if any(same_reading(key, row) for row in group)}
 
 
 def test_a_command_that_was_silent_is_heard_again_within_about_a_minute():
@@ -332,7 +336,7 @@ def test_with_every_command_muted_but_one_that_one_is_still_read():
 # a bad line
 
 
-SAID_ONCE = {row.key for register in REGISTERS if register.period_ms is None for row in register.readings}
+SAID_ONCE = {row.key for row in READINGS if row.group == "static"}
 FAULTS = "corrupt1 drop_byte extra_byte truncate duplicate garbage drop_frame late second_master noise"
 
 

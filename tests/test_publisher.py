@@ -10,7 +10,7 @@ from simulation import Wire
 
 from battery.energy import COUNTERS
 from battery.pack import Pack
-from battery.readings import BITS, READING, READINGS, TEXT
+from battery.readings import BITFIELD, READING, READINGS, TEXT
 from mqtt import deadband as said
 from mqtt.homeassistant import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
@@ -276,10 +276,10 @@ class Small(Discovery):
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
     class One(Small):
-        too_large = (part % 24,)
+        too_large = (part % 25,)
 
     broker = connected("drift=0", 120, discovery=One)
-    assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == 23
+    assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == 24
     assert broker.publisher.discovery_errors >= 1
     assert broker.texts(STATUS)[-1] == "online" and states(broker, 110000)
     assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(105000)}
@@ -299,7 +299,7 @@ def test_what_was_passed_over_is_tried_again_but_rarely():
 
 def test_an_announcement_that_ends_the_connection_again_and_again_is_passed_over():
     """A broker that takes no message of that size closes the connection, and would be asked for ever."""
-    broker, refused = Broker().connect(), "homeassistant/device/daly_c0ffee_bms1_3/config"
+    broker, refused = Broker().connect(), "homeassistant/device/daly_c0ffee_bms1_counts/config"
     sessions = 1
     for _ in range(6000):
         broker.run(0.005)
@@ -308,7 +308,7 @@ def test_an_announcement_that_ends_the_connection_again_and_again_is_passed_over
             broker.connect()
             sessions += 1
     assert sessions == 3 and broker.publisher.discovery_errors == 1
-    assert "homeassistant/device/daly_c0ffee_bms1_4/config" in {topic for _, topic, _, _, _ in broker.heard}
+    assert "homeassistant/device/daly_c0ffee_bms1_extremes/config" in {topic for _, topic, _, _, _ in broker.heard}
 
 
 # status is looked after
@@ -382,7 +382,7 @@ def test_everything_is_valid_json_or_a_short_word(start):
 
 def test_all_problems_at_once_are_a_state_home_assistant_takes():
     state = json.loads(connected(f"drift=0,alarms={'ff' * 7}").texts(STATE)[-1])
-    assert state["problem"] == "ON" and 100 < len(state["problems"]) <= 255
+    assert state["problem"] == "ON" and 100 < len(state["active_alarms"]) <= 255
 
 
 # when
@@ -396,7 +396,7 @@ def test_readings_that_change_all_the_time_are_said_once_in_an_interval():
     assert min(pauses) >= INTERVAL_MS - 20
 
 
-URGENT = {("alarms", "soc_low_2"): "problems", ("charge_mosfet", 0): "charge_mosfet", ("current", 10): "mode"}
+URGENT = {("alarms", "soc_low_2"): "active_alarms", ("charge_mosfet", 0): "charge_mosfet", ("current", 10): "mode"}
 
 
 @pytest.mark.parametrize("change", URGENT)
@@ -500,7 +500,9 @@ def test_a_new_session_is_told_everything_again():
 
 def test_what_is_learned_late_is_announced_but_not_too_soon():
     broker = connected("drift=0", 30)
-    configs = [(ms, text) for ms, topic, text, _, _ in broker.heard if topic == "homeassistant/device/daly_c0ffee_bms1/config"]
+    configs = [
+        (ms, text) for ms, topic, text, _, _ in broker.heard if topic == "homeassistant/device/daly_c0ffee_bms1_pack/config"
+    ]
     assert json.loads(configs[-1][1])["dev"]["sn"] == "DL16S280A230517"  # asked once, some time after the numbers
     assert all(after - before >= ANNOUNCE_AGAIN_MS for (before, _), (after, _) in pairwise(configs))
 
@@ -566,7 +568,7 @@ def is_consistent(state):
     assert state["cell_voltage_delta"] == (None if delta is None else pytest.approx(delta, abs=1e-9))
     balancing = [state[key] for key in state if key.endswith("_balancing")]
     assert state["balancing"] is None or (state["balancing"] == "ON") == ("ON" in balancing)
-    assert (state["problem"] == "ON") == (state["problems"] not in ("none", None))
+    assert (state["problem"] == "ON") == (state["active_alarms"] not in ("none", None))
     if state["current"] is not None:
         assert state["power"] == pytest.approx(state["current"] * state["pack_voltage"], abs=0.01)
     assert state["cell_count"] is None or f"cell_{state['cell_count']}_voltage" in state
@@ -664,7 +666,7 @@ def test_where_no_cell_is_known_the_bms_names_the_extremes():
 def test_the_number_of_cells_changes_with_the_cells():
     broker = Broker("drift=0,cells=8", interval_ms=5000, slow_ms=60000).connect().run(12)
     broker.wire.set("cells", 4)
-    while broker.wire.pack.layout["cell_count"] == 8:
+    while broker.wire.pack.topology["cell_count"] == 8:
         broker.run(0.1)
     broker.run(0.5)
     state = json.loads(broker.texts(STATE)[-1])
@@ -739,14 +741,14 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
         "daly/x",
         Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet")),
         pack,
-        SimpleNamespace(link=SimpleNamespace(text=long), online=True, complete=True, introduced=True, last_answer=0),
+        SimpleNamespace(diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0),
         lambda now: [(key, long) for key, *_ in BRIDGE_ENTITIES],
         2000,
     )
     for row in READINGS:
         if row.kind == TEXT and row.derive is None:
-            pack.put(row, 0, "x" * row.size, 0)
-        elif row.kind == BITS:
+            pack.put(row, 0, "x" * 35, 0)
+        elif row.kind == BITFIELD:
             for index in range(row.slots):
                 pack.put(row, index, 255, 0)
     broker.publisher.begin(0)
@@ -763,7 +765,13 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
                     said = topics[entity.get("stat_t", message["stat_t"])]
                     shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
     texts = {key: text for key, text in shown.items() if isinstance(text, str)}
-    assert {key for _, key in texts} >= {"link", "last_order", "problems", "battery_code", "settings_problems", "last_failure"}
+    assert {key for _, key in texts} >= {
+        "link",
+        "last_order",
+        "active_alarms",
+        "battery_code",
+        "settings_problems",
+    }
     assert {key for _, key in texts} >= {"restart_reason", "current_sign", "ip_address", "software_version", "hardware_version"}
     assert {key: len(text) for key, text in texts.items() if len(text) > 255} == {}
     assert len(texts["daly_c0ffee_bms1", "link"]) > 200
@@ -805,7 +813,7 @@ def test_single_values_say_what_the_state_says():
     broker.run(30)
     state = json.loads(broker.texts(STATE)[-1])
     broker.run(0.5)
-    for key in ("soc", "mode", "problem", "problems", "cell_count", "balancing", "max_voltage_cell", "chemistry"):
+    for key in ("soc", "mode", "problem", "active_alarms", "cell_count", "balancing", "max_voltage_cell", "chemistry"):
         assert broker.texts(f"daly/x/bms1/{key}")[-1] == str(state[key]), key
 
 
@@ -901,7 +909,7 @@ def test_counters_that_somebody_set_are_told_at_once_also_while_the_battery_is_s
         pack.energy.set((0, 7, 0, 0))
         for key in COUNTERS:
             if pack.raw(key) is not None:
-                pack.put(READING[key], 0, pack.energy.total(key), pack.said_at(key))
+                pack.put(READING[key], 0, pack.energy.total(key), pack.read_at(key))
         begin = broker.wire.us / 1000
         broker.publisher.set_counters(broker.wire.now)
         broker.run(0.5)
@@ -915,7 +923,7 @@ def test_when_a_load_ends_no_state_has_its_current_beside_idle():
     for wait in (0.0, 0.07, 0.13, 0.21, 0.29):
         broker = connected("drift=0,current=-30", 20 + wait)
         begin = broker.wire.us / 1000
-        assert not broker.wire.poller.sign.trouble
+        assert not broker.wire.poller.pack.polarity.trouble
         for current in ("0", "25", "-30"):
             broker.wire.set("current", current)
             broker.run(7)

@@ -78,8 +78,8 @@ def test_a_bundle_gives_the_same_readings_again(file, options):
 @pytest.mark.parametrize("options", ["silent=1", "asleep=1", "host=0x80", "board=3"])
 def test_a_bundle_gives_the_same_trouble_again(file, options):
     text, wire = recorded(options, 20)
-    assert played(file(text), 20).poller.link.text == wire.poller.link.text
-    assert json.loads(text)["link"] == wire.poller.link.text
+    assert played(file(text), 20).poller.diagnosis.text == wire.poller.diagnosis.text
+    assert json.loads(text)["link"] == wire.poller.diagnosis.text
 
 
 def test_the_pace_is_the_recorded_one(file):
@@ -253,6 +253,6 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
         listener.stop()
         broker.kill()
     state = json.loads([text for text in listener.texts("b/bms1/state") if json.loads(text)["soc"] is not None][-1])
-    assert state["soc"] == 12.5 and "State of charge low" in state["problems"] and state["cell_count"] == 16
+    assert state["soc"] == 12.5 and "State of charge low" in state["active_alarms"] and state["cell_count"] == 16
     printed = (tmp_path / "log").read_text()
     assert "BMS_BOARD_NUMBER = 3" in printed and "stolen" not in printed

@@ -62,9 +62,9 @@ class FakePanel:
 class Rig:
     """A Screen before a simulated BMS, a network that can be told to be in trouble, and panels to plug in."""
 
-    def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True):
+    def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True, **more):
         self.settings = Settings(GOOD + settings + WIFI)
-        self.wire = Wire(options, current_sign="normal").run(seconds)
+        self.wire = Wire(options, current_sign="normal", **more).run(seconds)
         self.session = SimpleNamespace(trouble=None)
         self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
         self.panels = []
@@ -135,7 +135,7 @@ def test_the_network_page_has_address_signal_broker_and_version():
 def test_a_protection_has_the_screen_for_itself():
     rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_1")
     rig.session.trouble = "No broker 192.168.1.9:1883: no answer"
-    assert {text(page) for page in rig.run(10)} == {"! Cell voltage high 57% 52.7V -12.4A"}
+    assert {text(page) for page in rig.run(10)} == {"! Cell overvoltage 57% 52.7V -12.4A"}
 
 
 def test_several_protections_take_turns():
@@ -209,8 +209,7 @@ def test_a_long_list_of_pins_does_not_take_the_screen_for_ever():
 
 
 def test_without_a_uart_it_is_not_said_that_the_bms_is_looked_for():
-    rig = Rig(seconds=0)
-    rig.wire.poller.link.possible = False
+    rig = Rig(seconds=0, has_uart=False)
     assert any("No BMS: UART_TX or UART_RX is wrong" in text(page) for page in rig.run(3))
 
 
@@ -221,7 +220,7 @@ def test_while_nothing_runs_but_the_wifi_join_no_numbers_stand_there_that_grow_o
     during = []
     join = rig.screen.covering(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
     assert join("ssid", "password", timeout=4) == "joined"
-    shown = "Daly MQTT 1.2.3 Joining Wi-Fi ..." if alarms == "none" else "! Cell voltage high 57% 52.7V -12.4A"
+    shown = "Daly MQTT 1.2.3 Joining Wi-Fi ..." if alarms == "none" else "! Cell overvoltage 57% 52.7V -12.4A"
     assert during == [(("ssid", "password"), shown)]  # an alarm stays
     rig.run(1)
     assert "52.7V" in text(rig.panel.page)

@@ -29,20 +29,20 @@ def test_a_board_that_counts_the_other_way_is_found_out_and_never_believed_befor
     wire = Wire(f"drift=0,current={current}")
     assert currents(wire, 15) == {10 * current}
     assert wire.pack.raw("power") // abs(wire.pack.raw("power")) == current // 50
-    assert wire.poller.sign.text == "inverted"
+    assert wire.poller.pack.polarity.text == "inverted"
 
 
 def test_the_over_current_alarms_turn_with_it(backwards):
     wire = Wire("drift=0,current=50,alarms=charge_overcurrent_2+soc_low_1").run(15)
-    assert wire.pack.raw("problems") == "Discharge overcurrent (protection), State of charge low (warning)"
+    assert wire.pack.raw("active_alarms") == "Discharge overcurrent (protection), State of charge low (warning)"
 
 
 def test_without_a_clear_current_nothing_is_settled(backwards):
     wire = Wire("drift=0,current=2.5").run(15)
-    assert wire.poller.sign.text == "not settled yet"
+    assert wire.poller.pack.polarity.text == "not settled yet"
     wire.set("current", "-20")
     wire.run(15)
-    assert wire.poller.sign.text == "inverted"
+    assert wire.poller.pack.polarity.text == "inverted"
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.7, 1.1])
@@ -50,7 +50,7 @@ def test_a_battery_that_turns_while_it_is_looked_at_is_not_taken_for_a_board_tha
     wire = Wire("drift=0,think=100,current=50").run(seconds)
     wire.set("current", "-50")
     assert currents(wire, 30) <= {500, -500} and wire.pack.raw("current") == -500
-    assert wire.poller.sign.text == "normal"
+    assert wire.poller.pack.polarity.text == "normal"
 
 
 def test_a_setting_is_obeyed(backwards):
@@ -75,7 +75,7 @@ def test_a_small_current_against_the_mode_is_unknown_and_not_counted(backwards, 
     assert currents(wire, 20) == set()
     assert wire.pack.raw("power") is None
     assert [wire.pack.energy.total(counter) for counter in COUNTERS] == [0] * 4
-    assert "CURRENT_SIGN" in wire.poller.link.text and wire.poller.online
+    assert "CURRENT_SIGN" in wire.poller.diagnosis.text and wire.poller.online
 
 
 def test_a_small_current_that_fits_the_mode_is_shown_while_nothing_is_settled():
@@ -86,7 +86,7 @@ def test_a_small_current_that_fits_the_mode_is_shown_while_nothing_is_settled():
 def test_a_mode_that_is_stuck_never_turns_the_current(monkeypatch, mode):
     """-50 A became +50 A after 18 s, and the counters ran the other way."""
     wire = Wire("drift=0,soc=50,current=50").run(10)
-    assert wire.poller.sign.text == "normal"
+    assert wire.poller.pack.polarity.text == "normal"
     mode_said(monkeypatch, mode)
     flows = 50 if mode == 2 else -50
     wire.set("current", str(flows))
@@ -94,21 +94,21 @@ def test_a_mode_that_is_stuck_never_turns_the_current(monkeypatch, mode):
     wire.run(3)
     seen = currents(wire, 40)
     assert seen == set() and wire.pack.raw("power") is None
-    assert "contradict" in wire.poller.link.text
+    assert "contradict" in wire.poller.diagnosis.text
     wire.set("current", str(-flows))
     wire.run(2)
-    assert wire.pack.raw("current") == -10 * flows and wire.poller.link.text == "OK"
+    assert wire.pack.raw("current") == -10 * flows and wire.poller.diagnosis.text == "OK"
 
 
 def test_what_was_settled_turns_only_when_both_directions_say_so(monkeypatch):
     """Another board has taken the place of the one that was settled."""
     wire = Wire("drift=0,soc=50,current=50", polarity=INVERTED)
-    assert wire.poller.sign.text == "inverted"
+    assert wire.poller.pack.polarity.text == "inverted"
     wire.run(4)
     assert currents(wire, 20) == set()
     wire.set("current", "-50")
     assert currents(wire, 25) == {-500}
-    assert wire.poller.sign.polarity == NORMAL
+    assert wire.poller.pack.polarity.kept == NORMAL
 
 
 def test_what_was_settled_before_the_restart_holds_from_the_first_reading_on(backwards):
@@ -116,9 +116,9 @@ def test_what_was_settled_before_the_restart_holds_from_the_first_reading_on(bac
 
 
 def test_what_is_kept_is_only_what_was_settled(backwards):
-    assert Wire("drift=0,current=-1").run(10).poller.sign.polarity == UNSETTLED
-    assert Wire("drift=0,current=-30").run(10).poller.sign.polarity == INVERTED
-    assert Wire("drift=0,current=-30", current_sign="inverted").run(10).poller.sign.polarity == UNSETTLED
+    assert Wire("drift=0,current=-1").run(10).poller.pack.polarity.kept == UNSETTLED
+    assert Wire("drift=0,current=-30").run(10).poller.pack.polarity.kept == INVERTED
+    assert Wire("drift=0,current=-30", current_sign="inverted").run(10).poller.pack.polarity.kept == UNSETTLED
 
 
 @pytest.mark.parametrize("current", [-200, -1, 1, 200])
@@ -148,7 +148,7 @@ def test_where_only_the_current_is_swapped_the_owner_may_say_so_too(backwards, c
 
 def test_once_settled_a_battery_that_turns_has_a_known_current_all_the_time():
     wire = Wire("drift=0,soc=50,current=50").run(12)
-    assert wire.poller.sign.text == "normal"
+    assert wire.poller.pack.polarity.text == "normal"
     for current in ("-50", "50", "0", "-30", "40"):
         wire.set("current", current)
         seen = set()
@@ -158,7 +158,7 @@ def test_once_settled_a_battery_that_turns_has_a_known_current_all_the_time():
 
 @pytest.mark.parametrize("current", [50, -50])
 def test_where_both_are_asked_seldom_comparing_them_does_not_ask_the_mode_more_often(current):
-    wire = Wire(f"drift=0,soc=50,current={current}", periods={"pack": 30000, "status": 10000})
+    wire = Wire(f"drift=0,soc=50,current={current}", periods={"POLL_PACK_MS": 30000, "POLL_STATUS_MS": 10000})
     wire.run(15)
     begun = len(wire.requests)
     wire.run(40)

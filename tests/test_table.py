@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from battery.pack import Pack
-from battery.readings import CHOICE, FLAG, NUMBER, READING, READINGS, REGISTERS, TEXT
+from battery.readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READING, READINGS, TEXT
 from battery.text import decimal_text, write_decimal
+from daly.a5 import BLOCKS
 
-MEASURED = [row for row in READINGS if row.size]
+FIELDS = [field for block in BLOCKS for field in block.fields]
+HELD = [row for row in READINGS if row.derive is None]
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for
 
 # what issue 2 names, "{}" for a number
@@ -19,7 +21,7 @@ DEMANDED = {
     *("pack_voltage", "current", "power", "soc", "remaining_capacity", "rated_capacity", "cycle_count", "mode"),
     *("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell", "cell_voltage_delta", "cell_count"),
     *("cell_{}_voltage", "cell_{}_balancing", "balancing", "temperature_{}", "max_temperature", "min_temperature"),
-    *("charge_mosfet", "discharge_mosfet", "problem", "problems"),
+    *("charge_mosfet", "discharge_mosfet", "problem", "active_alarms"),
 }
 
 
@@ -27,18 +29,23 @@ def key(row):
     return row.key
 
 
-def bits_of(row):
-    """Numbers of the payload bits a row's readings cover, counted from bit 0 of byte 0."""
-    if row.bit is not None:
-        begin = 8 * row.offset + row.bit
-        return range(begin, begin + row.slots)
-    return range(8 * row.offset, 8 * (row.offset + row.size * row.slots))
+def function(block):
+    return f"0x{block.function:02X}"
 
 
-def raws_of(row):
-    """The raw values the bytes of a row can stand for."""
-    numbers = (0, 1) if row.bit is not None else (0, 256**row.size - 1)
-    ends = sorted(row.factor * (number - row.bias) for number in numbers)
+def bits_of(field):
+    """Numbers of the payload bits a field's readings cover, counted from bit 0 of byte 0."""
+    count = 1 if field.row.kind == BITFIELD else field.row.slots
+    if field.bit is not None:
+        begin = 8 * field.offset + field.bit
+        return range(begin, begin + count)
+    return range(8 * field.offset, 8 * (field.offset + field.size * count))
+
+
+def raws_of(field):
+    """The raw values the bytes of a field can stand for."""
+    numbers = (0, 1) if field.bit is not None else (0, 256**field.size - 1)
+    ends = sorted(field.factor * (number - field.bias) for number in numbers)
     return ends[0], ends[1]
 
 
@@ -51,14 +58,31 @@ def test_keys_are_unique_with_any_number():
     assert len(keys) == len(set(keys))
 
 
-def test_every_command_is_asked_once():
-    commands = [register.command for register in REGISTERS]
-    assert len(commands) == len(set(commands))
-    assert set(range(0x90, 0x99)) | {0x50, 0x53, 0x57, 0x62, 0x63} == set(commands)
+def test_every_function_is_requested_once():
+    functions = [block.function for block in BLOCKS]
+    assert len(functions) == len(set(functions))
+    assert set(range(0x90, 0x99)) | {0x50, 0x53, 0x57, 0x62, 0x63} == set(functions)
 
 
-def test_what_is_read_once_is_what_the_issue_calls_optional():
-    assert {r.command for r in REGISTERS if r.period_ms is None} == {0x50, 0x53, 0x57, 0x62, 0x63}
+def test_static_data_is_what_the_issue_calls_optional():
+    assert {block.function for block in BLOCKS if GROUPS[block.group].period_ms is None} == {0x50, 0x53, 0x57, 0x62, 0x63}
+
+
+def test_a_block_has_readings_of_one_poll_group_and_each_reading_has_one_place():
+    for block in BLOCKS:
+        assert {row.group for row in block.rows} == {block.group}
+    keys = [field.row.key for field in FIELDS]
+    assert len(keys) == len(set(keys))
+    assert {row.key for row in HELD} - set(keys) == {
+        "energy_charged",
+        "energy_discharged",
+        "capacity_charged",
+        "capacity_discharged",
+    }
+
+
+def test_the_row_of_a_reading_knows_no_protocol():
+    assert not {"offset", "size", "bit", "bias", "factor", "command", "function"} & set(READINGS[0]._fields)
 
 
 @pytest.mark.parametrize("row", READINGS, ids=key)
@@ -74,25 +98,25 @@ def test_a_name_is_written_in_sentence_case(row):
     assert [w for w in words[1:] if not w.islower()] == [w for w in words[1:] if w in ("MOSFET", "{}")]
 
 
-@pytest.mark.parametrize("register", REGISTERS, ids=lambda r: f"0x{r.command:02X}")
-def test_rows_fit_their_payload_and_do_not_overlap(register):
-    room = 8 * (8 if register.frames == 1 else register.frames * register.width)
-    covered = [bit for row in register.readings if row.size for bit in bits_of(row)]
+@pytest.mark.parametrize("block", BLOCKS, ids=function)
+def test_fields_fit_their_payload_and_do_not_overlap(block):
+    room = 8 * (8 if block.frames == 1 else block.frames * block.width)
+    covered = [bit for field in block.fields for bit in bits_of(field)]
     assert len(covered) == len(set(covered))
     assert min(covered) >= 0 and max(covered) < room
 
 
-@pytest.mark.parametrize("register", [r for r in REGISTERS if r.frames > 1], ids=lambda r: f"0x{r.command:02X}")
-def test_no_reading_is_cut_by_the_end_of_a_frame(register):
-    assert register.width == (6 if register.command == 0x95 else 7)
-    for row in register.readings:
-        assert row.kind == TEXT or (row.offset == 0 and register.width % row.size == 0)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.frames > 1], ids=function)
+def test_no_reading_is_cut_by_the_end_of_a_frame(block):
+    assert block.width == (6 if block.function == 0x95 else 7)
+    for field in block.fields:
+        assert field.row.kind == TEXT or (field.offset == 0 and block.width % field.size == 0)
 
 
-@pytest.mark.parametrize("row", [r for r in MEASURED if r.low is not None], ids=key)
-def test_the_limits_are_values_the_wire_can_carry(row):
-    lowest, highest = raws_of(row)
-    assert lowest <= row.low <= row.high <= highest
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.row.kind not in (TEXT, BITFIELD)], ids=lambda f: f.row.key)
+def test_the_limits_are_values_the_wire_can_carry(field):
+    lowest, highest = raws_of(field)
+    assert lowest <= field.row.low <= field.row.high <= highest
 
 
 @pytest.mark.parametrize("row", READINGS, ids=key)
@@ -110,15 +134,10 @@ def test_power_has_room_for_the_largest_voltage_and_current():
 
 
 @pytest.mark.parametrize("row", READINGS, ids=key)
-def test_class_unit_and_state_class_are_legal_for_home_assistant(row):
-    device_class = None if row.device_class and row.device_class.startswith("mdi:") else row.device_class
-    if row.kind == FLAG:
-        assert device_class in BINARY_SENSOR and row.unit is None and row.state_class is None
-    else:
-        units, state_classes = SENSOR[device_class]
-        assert row.unit in (units or (None,))
-        assert row.state_class in (state_classes or (None,))
-        assert row.unit is None or row.state_class is not None  # else no statistics are kept of it
+def test_a_class_of_its_own_is_legal_for_home_assistant(row):
+    if row.device_class is not None:
+        assert row.icon is None and row.device_class in (BINARY_SENSOR if row.kind == BINARY else SENSOR)
+    assert row.kind != BINARY or row.unit is None
 
 
 def test_only_the_state_of_charge_is_the_devices_battery_badge():
@@ -127,9 +146,9 @@ def test_only_the_state_of_charge_is_the_devices_battery_badge():
 
 def test_choices_have_a_word_for_every_value_and_nothing_else_has_words():
     for row in READINGS:
-        if row.kind == CHOICE:
+        if row.kind == ENUM:
             assert (row.low, row.high) == (0, len(row.options) - 1)
-            assert len(set(row.options)) == len(row.options) and row.device_class.startswith("mdi:")
+            assert len(set(row.options)) == len(row.options) and row.icon
         else:
             assert row.options is None
 
@@ -142,7 +161,7 @@ def test_what_is_counted_is_counted_by_a_reading_whose_largest_count_has_room():
 
 
 def test_slots_of_different_readings_do_not_meet():
-    slots = [slot for row in MEASURED for slot in range(row.slot, row.slot + row.slots)]
+    slots = [slot for row in HELD for slot in range(row.slot, row.slot + row.slots)]
     assert len(slots) == len(set(slots))
 
 

@@ -46,14 +46,14 @@ class Battery:
     """What a Waker needs of a Poller, to be put to sleep by a test."""
 
     def __init__(self, **readings):
-        self.link = Link()
+        self.diagnosis = Link()
         self.pack = Pack(**readings)
         self.pin = Pin()
         self.waker = Waker(self, self.pin, EVERY_MIN, min_soc=20, min_cell_mv=3000)
         self.ms = 0
 
     def sleep(self):
-        self.link.asleep = True
+        self.diagnosis.asleep = True
         self.pack.values = dict.fromkeys(self.pack.values)
         self.pack.changes += 1
         return self

@@ -9,32 +9,32 @@ from simulator.bms import ALARMS, Bms, Readings, truth
 
 # The words of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
 ALARM_PAIRS = {
-    "cell_high": "Cell voltage high",
-    "cell_low": "Cell voltage low",
-    "pack_high": "Pack voltage high",
-    "pack_low": "Pack voltage low",
-    "charge_hot": "Charge temperature high",
-    "charge_cold": "Charge temperature low",
-    "discharge_hot": "Discharge temperature high",
-    "discharge_cold": "Discharge temperature low",
+    "cell_high": "Cell overvoltage",
+    "cell_low": "Cell undervoltage",
+    "pack_high": "Pack overvoltage",
+    "pack_low": "Pack undervoltage",
+    "charge_hot": "Charge overtemperature",
+    "charge_cold": "Charge undertemperature",
+    "discharge_hot": "Discharge overtemperature",
+    "discharge_cold": "Discharge undertemperature",
     "charge_overcurrent": "Charge overcurrent",
     "discharge_overcurrent": "Discharge overcurrent",
     "soc_high": "State of charge high",
     "soc_low": "State of charge low",
-    "cell_difference": "Cell voltage difference",
-    "temperature_difference": "Temperature difference",
+    "cell_difference": "Cell voltage delta",
+    "temperature_difference": "Temperature delta",
 }
 ALARM_SINGLES = {
-    "charge_mosfet_hot": "Charge MOSFET hot (warning)",
-    "discharge_mosfet_hot": "Discharge MOSFET hot (warning)",
-    "charge_mosfet_sensor": "Charge MOSFET sensor (fault)",
-    "discharge_mosfet_sensor": "Discharge MOSFET sensor (fault)",
-    "charge_mosfet_stuck": "Charge MOSFET stuck (fault)",
-    "discharge_mosfet_stuck": "Discharge MOSFET stuck (fault)",
+    "charge_mosfet_hot": "Charge MOSFET overtemperature (warning)",
+    "discharge_mosfet_hot": "Discharge MOSFET overtemperature (warning)",
+    "charge_mosfet_sensor": "Charge MOSFET temperature sensor (fault)",
+    "discharge_mosfet_sensor": "Discharge MOSFET temperature sensor (fault)",
+    "charge_mosfet_stuck": "Charge MOSFET shorted (fault)",
+    "discharge_mosfet_stuck": "Discharge MOSFET shorted (fault)",
     "charge_mosfet_open": "Charge MOSFET open (fault)",
     "discharge_mosfet_open": "Discharge MOSFET open (fault)",
-    "afe_chip": "Measuring chip (fault)",
-    "cell_sampling": "Cell measurement lost (fault)",
+    "afe_chip": "AFE fault (fault)",
+    "cell_sampling": "Cell sensing fault (fault)",
     "temperature_sensor": "Temperature sensor (fault)",
     "eeprom": "EEPROM (fault)",
     "rtc": "Clock (fault)",
@@ -127,7 +127,7 @@ def said(r: Readings) -> dict:
     values["heartbeat"] = r.life
     values["fault_code"] = 0
     values["charger_connected"] = values["load_connected"] = "OFF"
-    values["problems"] = _problems(o.alarms)
+    values["active_alarms"] = _problems(o.alarms)
     for bit in range(4):
         values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
         values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]

@@ -87,7 +87,7 @@ class Judge:
     def _was_ever(self, key: str, value, at: float):
         if key in DERIVED or key in COUNTERS or promise_of(key) is None:
             return
-        if key == "problems":
+        if key == "active_alarms":
             value = listed(value)
         if key in NUMBERS:
             return  # judged by what the cell that is named has held
@@ -162,7 +162,7 @@ class Judge:
             return
         if key in DERIVED and key != "cell_voltage_delta":
             return
-        if key == "problems":
+        if key == "active_alarms":
             value = listed(value)
         history = self._held.of[key]
         if not history.runs:
@@ -305,7 +305,7 @@ def contradictions(state: dict) -> list[str]:
     followed = {
         "power": _product(s("pack_voltage"), s("current")),
         "cell_voltage_delta": _difference(s("max_cell_voltage"), s("min_cell_voltage")),
-        "problem": None if s("problems") is None else ("ON", "OFF")[s("problems") == "none"],
+        "problem": None if s("active_alarms") is None else ("ON", "OFF")[s("active_alarms") == "none"],
     }
     bits = [value for key, value in state.items() if key.startswith("cell_") and key.endswith("_balancing")]
     if "ON" in bits or (bits and None not in bits):

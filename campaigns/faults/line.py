@@ -88,18 +88,27 @@ class WatchedPack(Pack):
         super().__init__()
         self._taken = taken
         self._refreshed: dict[int, int] = {}
+        self._rows: set = set()  # of the present response
 
-    def take(self, register, payload, frames, now, noisy=False):
-        result = super().take(register, payload, frames, now, noisy)
-        self._taken(register)
-        return result
+    def accept(self, row, index, raw, now, doubtful=False):
+        self._rows.add(row)
+        return super().accept(row, index, raw, now, doubtful)
+
+    def accept_together(self, row, values, now, doubtful=False):
+        self._rows.add(row)
+        return super().accept_together(row, values, now, doubtful)
+
+    def finish(self, now):
+        super().finish(now)
+        self._taken(self._rows)
+        self._rows = set()
 
     def refreshed(self, key: str, number: int = 1) -> bool:
         """Whether what is believed of this reading was said later than at the last call."""
         slot = READING[key].slot + number - 1
-        if self._raw[slot] is None or self._seen[slot] == self._refreshed.get(slot):
+        if self._raw[slot] is None or self._read_at[slot] == self._refreshed.get(slot):
             return False
-        self._refreshed[slot] = self._seen[slot]
+        self._refreshed[slot] = self._read_at[slot]
         return True
 
 
@@ -120,7 +129,7 @@ class Line:
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)
         if job.periods:
-            options["periods"] = dict(job.periods)
+            options["periods"] = {f"POLL_{lane.upper()}_MS": ms for lane, ms in job.periods}
         self.poller = Poller(self.pack, **options)
         self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods})
         self.subscriber = Subscriber(BASE)
@@ -248,19 +257,19 @@ class Line:
 
     # refreshes
 
-    def _taken(self, register):
+    def _taken(self, rows):
         if self._alive_since is None:
             return
-        if register.command == 0x90:
+        if READING["pack_voltage"] in rows:
             self._refresh_headlines()
             if self.flow.waits and self.pack.raw("power") is not None:
                 self.flow.begin()
-        elif register.command == 0x93:
+        if READING["remaining_capacity"] in rows:
             self.tally.refreshes += self.pack.refreshed("remaining_capacity")
-        elif register.command == 0x95:
+        if READING["cell_{}_voltage"] in rows:
             for number in (1, self.pack.count(READING["cell_{}_voltage"])):
                 self.tally.refreshes += self.pack.refreshed("cell_{}_voltage", number)
-        for key in [key for key in self._changed if READING[_row_key(key)] in register.readings]:
+        for key in [key for key in self._changed if READING[_row_key(key)] in rows]:
             self._look_for_change(key)
 
     def _refresh_headlines(self):

@@ -38,7 +38,7 @@ remaining_time          main     -           status 0
 time_to_full            slow     -           status 0
 time_to_empty           slow     -           status 0
 problem                 at_once  -           status 0
-problems                at_once  -           status 0
+active_alarms           at_once  -           status 0
 fault_code              slow     -           status 0
 cell_count              slow     -           checks 5
 temperature_count       slow     -           checks 5

@@ -103,7 +103,7 @@ def pace(think_ms: int, pause_ms: float) -> tuple[float, int, int]:
     _let(line, 30, "")
     requests, frames = line.requests - requests, line.bms.frames - frames
     limit = (requests + frames) * REQUEST_US / 1e6 + requests * (think_ms + pause_ms) / 1000
-    return (line.s - begun) / limit, line.poller.pacing.gap_ms, line.poller.timeouts - timeouts
+    return (line.s - begun) / limit, line.poller.timing.gap_ms, line.poller.timeouts - timeouts
 
 
 EXTREMES = {
@@ -127,10 +127,10 @@ def extreme(options: str, damage: str) -> list[str]:
     _let(line, 12, "")
     shown = line.subscriber.shown(line.s)
     held = said(line.bms.battery.look(line.us))
-    if len(held["problems"]) <= 5:
-        shown["problems"] = listed(shown.get("problems", "none"))
+    if len(held["active_alarms"]) <= 5:
+        shown["active_alarms"] = listed(shown.get("active_alarms", "none"))
     else:
-        del held["problems"]
+        del held["active_alarms"]
     wrong = [
         f"{key} {shown.get(key)}, not {value}" for key, value in held.items() if value is not None and shown.get(key) != value
     ]

@@ -1,0 +1,652 @@
+"""The A5 protocol: frames, responses of several frames, and where each reading is. Performs no I/O and has no clock.
+
+A frame is 13 bytes, 9600 baud 8N1 (vendor PDF V1.2, confirmed by every capture):
+
+    A5 | address | function | 08 | 8 bytes of payload | low byte of the sum of the 12 bytes before
+
+In a request the address is the host's (0x40), in a response the board's (0x01). There is no negative response: a function that
+a board does not know is ignored. Offsets, scales and meanings: vendor PDF V1.2 and captures, judged in docs/PROTOCOL.md.
+"""
+
+from collections import namedtuple
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+from battery.alarms import BITFIELDS, FAULT, PROTECTION, WARNING
+from battery.readings import BITFIELD, DATE, ENUM, GROUPS, NUMBER, READING, TEXT, is_immediate, is_measured, is_plausible
+
+START = 0xA5
+LENGTH = 13
+PAYLOAD_LENGTH = 8
+FIRST_HOST_ADDRESS = 0x20  # boards are 1..16; from here on it is a host: our own request, echoed (maland16#12)
+# Host addresses that boards respond to. The PC's first: some respond only to it (mpp-solar#113), most to both.
+HOST_ADDRESSES = (0x40, 0x80)
+
+# The map
+
+Field = namedtuple(
+    "Field",
+    (
+        "row",
+        "offset",  # of the first byte in the payload (frame numbers left out)
+        "size",  # bytes of one value
+        "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
+        "bias",  # raw = factor * (unsigned big-endian number - bias)
+        "factor",
+    ),
+)
+Block = namedtuple(
+    "Block",
+    (
+        "function",
+        "group",  # key of GROUPS: the pace it is requested at
+        "frames",  # most frames a response has; 1: payload without a frame number
+        "width",  # bytes of payload a frame carries
+        "fields",
+        "rows",  # of the fields
+        "is_immediate",  # changes of its readings are published at once
+    ),
+)
+
+
+def _field(key, offset, size=1, bit=None, bias=0, factor=1):
+    return Field(READING[key], offset, size, bit, bias, factor)
+
+
+def _block(function, frames, width, *fields):
+    rows = tuple([field.row for field in fields])
+    is_urgent = len([row for row in rows if is_immediate(row)]) > 0
+    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent)
+
+
+# The first one is the fast poll group: see schedule.py.
+BLOCKS = (
+    # 30000 is 0 A and more is discharging (captures of two packs); with us positive is charging, hence factor -1.
+    # Bytes 2 and 3, the "gather voltage", are 0 in every capture.
+    _block(0x90, 1, 8, _field("pack_voltage", 0, 2), _field("current", 4, 2, None, 30000, -1), _field("soc", 6, 2)),
+    _block(0x93, 1, 8, _field("mode", 0), _field("charge_mosfet", 1), _field("discharge_mosfet", 2), _field("heartbeat", 3),
+           _field("remaining_capacity", 4, 4)),
+    _block(0x98, 1, 8, _field("alarm_bits_{}", 0, 7), _field("fault_code", 7)),
+    # Bytes 2 and 3: 0 in all captures, also under load. Byte 7 is a leftover on most boards and a temperature on some.
+    _block(0x94, 1, 8, _field("cell_count", 0), _field("temperature_count", 1), _field("charger_connected", 2),
+           _field("load_connected", 3), _field("digital_input_{}", 4, 1, 0), _field("digital_output_{}", 4, 1, 4),
+           _field("cycle_count", 5, 2)),
+    _block(0x91, 1, 8, _field("max_cell_voltage", 0, 2), _field("max_voltage_cell", 2), _field("min_cell_voltage", 3, 2),
+           _field("min_voltage_cell", 5)),
+    _block(0x92, 1, 8, _field("max_temperature", 0, 1, None, 40), _field("max_temperature_sensor", 1),
+           _field("min_temperature", 2, 1, None, 40), _field("min_temperature_sensor", 3)),
+    _block(0x95, 16, 6, _field("cell_{}_voltage", 0, 2)),
+    _block(0x96, 3, 7, _field("temperature_{}", 0, 1, None, 40)),
+    _block(0x97, 1, 8, _field("cell_{}_balancing", 0, 1, 0)),
+    _block(0x50, 1, 8, _field("rated_capacity", 0, 4), _field("nominal_cell_voltage", 4, 4)),
+    # FFFF is how Daly's tools write "never", which is no number of seconds
+    _block(0x53, 1, 8, _field("production_date", 2, 3), _field("chemistry", 0), _field("sleep_time", 5, 2)),
+    _block(0x57, 5, 7, _field("battery_code", 0, 35)),
+    _block(0x62, 2, 7, _field("software_version", 0, 14)),
+    _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
+)  # fmt: skip
+
+# Alarm bits, by byte of 0x98: from bit 0 on, (level, bit of that bit field in battery/alarms.py). Vendor PDF V1.2; bits 4 and 5
+# of byte 6: CAN document and vendor xlsx, which also calls the first two of byte 4 warnings.
+# Bytes 0 to 3 are pairs of warning and protection: 4 alarms each, only 2 in the last one.
+_PAIRED_BYTES = 4
+_PAIRED_ALARMS = 14
+_SINGLE_ALARM_BITS = (
+    tuple([(WARNING, 14), (WARNING, 15)] + [(FAULT, bit) for bit in range(6)]),
+    tuple([(FAULT, bit) for bit in range(6, 14)]),
+    tuple([(FAULT, bit) for bit in range(14, 20)]),
+)
+
+# Writes, sniffed from the vendor's PC tool (docs/PROTOCOL.md).
+WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
+
+# What a byte completes, see A5.feed
+NOTHING = 0
+FRAME = 1  # a frame of the response; more are expected
+RESPONSE = 2  # the response is over
+ECHO = 3  # our own request
+UNEXPECTED = 4  # a good frame that is no response to the open request
+DAMAGED = 5  # as long as a frame and begun like one, but its checksum is wrong
+
+# What a response amounts to, see A5.store
+ACCEPTED = 0
+UNCONFIRMED = 1  # something must be confirmed by the next one
+EMPTY = 2  # no answer: all zero, all FF, or impossible
+
+# An all-zero response is right when nothing balances or no alarm is active, and is what a confused board sends to every
+# request. Where it would change something it must come so often in a row.
+ZERO_RESPONSES = 4
+
+# Frames of a response follow each other without a pause in all captures; USB adapters deliver them in lumps of 16 ms.
+# So a response that has begun is over when the line is quiet for so long; longer for a board that was seen to pause longer.
+PAUSE_MS = 25
+LONGEST_PAUSE_MS = 200
+FRAME_MS = 14  # a frame lasts 13.5 ms
+TRAILING_MS = 16  # how long trailing frames are waited for, until it is known whether this board sends any
+TRUNCATED_BYTES = 9  # bytes of no good frame that are a response, damaged (Louisvdw#165: cut off after 9), not noise before it
+DAMAGED_PAUSE_MS = 5  # a response of one frame that has come, but damaged, is over when the line is quiet for so long
+LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
+_SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
+
+
+class FrameReader:
+    """Finds whole, checked frames in whatever bytes arrive, in whatever pieces; never raises.
+
+    After `feed` returned True, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
+    """
+
+    def __init__(self):
+        self._bytes = bytearray(LENGTH)
+        self.payload = memoryview(self._bytes)[4:12]
+        self.frame = memoryview(self._bytes)  # all 13 bytes of the last whole frame
+        self.damaged = bytearray(LENGTH)  # the last run with a wrong checksum
+        self._count = 0
+        self.checksum_errors = 0  # runs that looked like a frame (start byte, length byte) with a wrong checksum
+        self.discarded = 0  # bytes that belonged to no frame
+
+    @property
+    def address(self):
+        """The address of the last whole frame: board 1..16, or a host's (see FIRST_HOST_ADDRESS)."""
+        return self._bytes[1]
+
+    @property
+    def function(self):
+        """The function of the last whole frame, 0..255."""
+        return self._bytes[2]
+
+    def feed(self, byte):
+        """Take one byte; True when it completed a frame with a right checksum."""
+        if self._count == LENGTH:
+            self._count = 0
+        self._bytes[self._count] = byte
+        self._count += 1
+        if self._count == LENGTH:
+            if self._is_checksum_right():
+                return True
+            self.checksum_errors += 1
+            self.damaged[:] = self._bytes
+            self._restart()
+        elif not self._is_frame_so_far(0):
+            self._restart()
+        return False
+
+    def partial(self):
+        """How many bytes of an unfinished frame are held."""
+        return 0 if self._count == LENGTH else self._count
+
+    def reset(self):
+        """Forget an unfinished frame: what comes next does not belong to it."""
+        self.discarded += self.partial()
+        self._count = 0
+
+    def _is_checksum_right(self):
+        total = 0
+        for i in range(LENGTH - 1):
+            total += self._bytes[i]
+        return total & 0xFF == self._bytes[LENGTH - 1]
+
+    def _is_frame_so_far(self, begin):
+        """Whether the bytes from `begin` on can be the beginning of a frame."""
+        size = self._count - begin
+        return size == 0 or (self._bytes[begin] == START and (size < 4 or self._bytes[begin + 3] == PAYLOAD_LENGTH))
+
+    def _restart(self):
+        """Drop bytes until the rest can be the beginning of a frame: a start byte inside garbage costs no real frame."""
+        begin = 1
+        while not self._is_frame_so_far(begin):
+            begin += 1
+        for i in range(begin, self._count):
+            self._bytes[i - begin] = self._bytes[i]
+        self._count -= begin
+        self.discarded += begin
+
+
+def build_frame(frame, address, function, payload=None, filler=0):
+    """Fill `frame` (13 bytes) in place and return it; without `payload` (8 bytes) the reserved bytes are the filler."""
+    frame[0] = START
+    frame[1] = address
+    frame[2] = function
+    frame[3] = PAYLOAD_LENGTH
+    total = START + address + function + PAYLOAD_LENGTH
+    for i in range(PAYLOAD_LENGTH):
+        byte = filler if payload is None else payload[i]
+        frame[4 + i] = byte
+        total += byte
+    frame[LENGTH - 1] = total & 0xFF
+    return frame
+
+
+class MultiFrame:
+    """Puts the frames of one response together: cells, temperatures and texts come in up to 16 numbered frames.
+
+    `seen`: bit n is set when frame number n is there. `pause_ms`: this board's longest pause between two frames. What is
+    learned of a board is kept: whether it counts frames from 0 or 1, how many trailing frames it sends, how long it pauses.
+    Allocates nothing.
+    """
+
+    def __init__(self):
+        self.seen = 0
+        self.pause_ms = PAUSE_MS
+        self._block = 0  # index of the block whose response this is
+        self._wanted = 1  # frames it must have
+        self._clean_start = False
+        self._staged = memoryview(bytearray((LAST_FRAME + 1) * 7))
+        self._from_first = {block.width: self._staged[block.width :] for block in BLOCKS}
+        self._first_frame: list = [None] * len(BLOCKS)  # 0 or 1, as this board counts
+        self._trailing: list = [None] * len(BLOCKS)  # frames this board sends after those we want; None: not known
+        self._trailing_of = None  # index of the block whose response may have more frames coming
+        self._trailing_seen = 0
+        self._trailing_end = 0
+        self._truncated = None  # index of the block whose response has just been taken for over before it was whole
+
+    def begin(self, block, wanted):
+        """The block with this index has been requested; `wanted`: how many frames its response must have."""
+        self._block = block
+        self._wanted = wanted
+        self.seen = 0
+
+    def take_single(self, payload):
+        """The one frame of a response without frame numbers."""
+        self._stage(0, payload, 0, PAYLOAD_LENGTH)
+        self.seen = 1
+
+    def take(self, payload, clean):
+        """One numbered frame; False when it is none. `clean`: nothing was damaged since the request."""
+        number = payload[0]
+        if number > LAST_FRAME or _is_filled(payload, 0, PAYLOAD_LENGTH, 0):  # all zero is no frame number 0
+            return False
+        width = BLOCKS[self._block].width
+        if not self.seen:
+            self._clean_start = number == 1 and clean
+        self._stage(number * width, payload, 1, width)
+        # frames count up: what has this number or a higher one is left over from an older response (mpp-solar#516)
+        self.seen = self.seen & ((1 << number) - 1) | 1 << number
+        self._learn_first_frame()
+        return True
+
+    @property
+    def first(self):
+        """The number of the first frame as this board counts, 0 or 1; None while not sure."""
+        first = self._first_frame[self._block]
+        return first if first != _SUSPECTED else None
+
+    @property
+    def whole(self):
+        """Whether all frames that are wanted are there."""
+        return self.first is not None and self._has_frames(self.first)
+
+    def is_over(self, number):
+        """Whether no wanted frame follows this one; a last frame alone is left over from an older response."""
+        if self.first is None:
+            return False
+        is_last = number == self.first + self._wanted - 1 and self.seen != 1 << number  # mpp-solar#516
+        return is_last or self._has_frames(self.first)
+
+    @property
+    def payload(self):
+        """What the frames carry, one after the other; a missing frame's place holds anything."""
+        return self._from_first[BLOCKS[self._block].width] if self.first else self._staged
+
+    @property
+    def frames(self):
+        """As `seen`, counted from 0."""
+        return self.seen >> (self.first or 0)
+
+    def _stage(self, at, payload, begin, size):
+        """Copy a piece of the payload; byte by byte, because slices are objects on the heap."""
+        for i in range(size):
+            self._staged[at + i] = payload[begin + i]
+
+    def _learn_first_frame(self):
+        """See whether this board numbers its frames from 0 or from 1.
+
+        A frame 0 may have been lost, and frames 1 to n of a response from 0 would then be taken for the first n. So numbering
+        from 1 is accepted when nothing was damaged before frame 1, or when frame 0 was missing a second time. A frame 16 shows
+        the same, though frames before it are missing: some boards never send all of them whole (gh43199278718).
+        """
+        first = self._first_frame[self._block]
+        if first == 1 and self.seen & 1:
+            first = None
+        if first is None or first == _SUSPECTED:
+            if self._has_frames(0):
+                first = 0
+            elif (self._has_frames(1) or self.seen >> LAST_FRAME) and not self.seen & 1:
+                first = 1 if first == _SUSPECTED or (self._clean_start and self._has_frames(1)) else _SUSPECTED
+        self._first_frame[self._block] = first
+
+    def _has_frames(self, first):
+        wanted = ((1 << self._wanted) - 1) << first
+        return self.seen & wanted == wanted
+
+    # trailing frames
+
+    def expect_trailing(self, now):
+        """The response is over, but this board may send more frames."""
+        trailing = self._trailing[self._block]
+        if trailing != 0:
+            self._trailing_of = self._block
+            self._trailing_seen = 0
+            self._trailing_end = ticks_add(now, TRAILING_MS if trailing is None else self.pause_ms + FRAME_MS)
+
+    def awaits_trailing(self, now):
+        """Whether more frames are still waited for; when not, it is known how many there are."""
+        if self._trailing_of is None:
+            return False
+        if ticks_diff(now, self._trailing_end) < 0:
+            return True
+        self._trailing[self._trailing_of] = self._trailing_seen
+        self._trailing_of = None
+        return False
+
+    def stop_trailing(self):
+        """Whatever still comes is not waited for."""
+        self._trailing_of = None
+
+    def take_trailing(self, block, now):
+        """An unexpected frame that belongs to the block with this index; False when it is no trailing frame."""
+        trailing = self._trailing_of
+        if trailing is None or block != trailing:
+            self._learn_from_unexpected(block)
+            return False
+        self._trailing_seen += 1
+        if self._trailing_seen == self._trailing[trailing]:
+            self._trailing_of = None
+        else:
+            self._trailing_end = ticks_add(now, self.pause_ms + FRAME_MS)
+        return True
+
+    def note_truncated(self):
+        """The response has been taken for over before it was whole, which a late frame of it would show to be wrong."""
+        self._truncated = self._block
+
+    def forget_truncated(self):
+        """Another response has come in the meantime."""
+        self._truncated = None
+
+    def _learn_from_unexpected(self, block):
+        """This board may send more frames than was thought, or pause longer between them."""
+        if block >= 0 and BLOCKS[block].frames > 1:
+            self._trailing[block] = None
+            if self._truncated == block:
+                self.pause_ms = min(LONGEST_PAUSE_MS, 2 * self.pause_ms)
+        self._truncated = None
+
+
+class A5:
+    """The protocol of one board: builds requests, recognises responses and hands their values to `pack`.
+
+    `host_address`: the address we send from; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery:
+    helps weak UARTs). `pending`: index of the block whose response is waited for, -1: none.
+    """
+
+    blocks = BLOCKS
+
+    def __init__(self, pack, host_address, board_number=1, filler=0):
+        self.host_address = host_address
+        self.pending = -1
+        self.reader = FrameReader()
+        self._pack = pack
+        self._board_number = board_number
+        self._filler = filler
+        self._request = bytearray(LENGTH)
+        self._multi = MultiFrame()
+        self._alarm_bits = [0] * BITFIELDS
+        self._damage_before = 0  # discarded bytes at the time of the request
+        # all-zero responses
+        self._sends_zeros: bool | None = None  # the last response that cannot be all zero was; None: there was none yet
+        self._zeros = 0  # all-zero responses in a row to the block `_zero_block`
+        self._zero_block = -1
+
+    # requests
+
+    def frames_expected(self, index):
+        """How many frames the response to a block must have; 0 while the number of cells or sensors is not known."""
+        block = BLOCKS[index]
+        if block.frames == 1:
+            return 1
+        field = block.fields[0]
+        return (self._pack.count(field.row) * field.size + block.width - 1) // block.width
+
+    def request(self, index):
+        """The request for a block, 13 bytes that are valid until the next one. Its response is waited for from now on."""
+        self.pending = index
+        self._multi.begin(index, self.frames_expected(index))
+        self.reader.reset()
+        self._damage_before = self.reader.discarded
+        return build_frame(self._request, self.host_address, BLOCKS[index].function, None, self._filler)
+
+    def write(self, function, payload):
+        """The frame of a write: a value of WRITES, with 8 bytes of payload."""
+        return build_frame(self._request, self.host_address, function, payload)
+
+    def close(self):
+        """The response is not waited for any more."""
+        self.pending = -1
+
+    def forget(self):
+        """The BMS is gone. A board that wakes may send zeros at first, and would end alarms that are active."""
+        self._sends_zeros = True
+
+    # responses
+
+    def feed(self, byte, now):
+        """Take one byte; what it completes: NOTHING or one of the others."""
+        reader = self.reader
+        errors = reader.checksum_errors
+        if not reader.feed(byte):
+            return NOTHING if reader.checksum_errors == errors else DAMAGED
+        block = BLOCKS[self.pending] if self.pending >= 0 else None
+        is_pending = block is not None and reader.function == block.function
+        if reader.address >= FIRST_HOST_ADDRESS:
+            return ECHO if is_pending and reader.address == self.host_address else UNEXPECTED
+        if not is_pending or reader.address != self._board_number:
+            return UNEXPECTED
+        if block.frames == 1:
+            self._multi.take_single(reader.payload)
+            return RESPONSE
+        if not self._multi.take(reader.payload, not self.is_damaged(False)):
+            return UNEXPECTED
+        if not self._multi.is_over(reader.payload[0]):
+            return FRAME
+        self._multi.expect_trailing(now)
+        return RESPONSE
+
+    @property
+    def frame_block(self):
+        """Index of the block that an unexpected frame of our board belongs to; -1: to none, or to the open request."""
+        if self.reader.address == self._board_number:
+            for index in range(len(BLOCKS)):
+                if BLOCKS[index].function == self.reader.function:
+                    return -1 if index == self.pending else index
+        return -1
+
+    @property
+    def is_whole(self):
+        """Whether all frames of the response are there."""
+        return BLOCKS[self.pending].frames == 1 or self._multi.whole
+
+    def is_damaged(self, with_partial=True):
+        """Whether bytes that belong to no frame came since the request."""
+        return self.reader.discarded + (self.reader.partial() if with_partial else 0) != self._damage_before
+
+    def is_truncated(self, quiet_ms):
+        """Whether a response has begun, is not whole, and, as the line has been quiet for so long, is over."""
+        if self.pending < 0:
+            return False
+        damage = self.reader.discarded + self.reader.partial() - self._damage_before
+        is_single = damage >= LENGTH and BLOCKS[self.pending].frames == 1
+        if quiet_ms < (DAMAGED_PAUSE_MS if is_single else self._multi.pause_ms):
+            return False
+        return self._multi.seen != 0 or damage >= TRUNCATED_BYTES
+
+    @property
+    def has_frames(self):
+        """Whether frames of an unfinished response can be used."""
+        return self._multi.seen != 0 and self._multi.first is not None
+
+    def note_truncated(self):
+        """The response was taken for over before it was whole."""
+        self._multi.note_truncated()
+
+    def awaits_trailing(self, now):
+        """Whether the board may still send frames of the last response."""
+        return self._multi.awaits_trailing(now)
+
+    def stop_trailing(self):
+        """Trailing frames are not waited for any more."""
+        self._multi.stop_trailing()
+
+    def take_trailing(self, now):
+        """Whether the last frame, an unexpected one of our board, is a trailing one."""
+        return self._multi.take_trailing(self.frame_block, now)
+
+    def note_answered(self):
+        """The pending request has been answered, whatever its content is worth."""
+        self._multi.forget_truncated()
+
+    # values
+
+    def store(self, now, doubtful):
+        """Hand the values of the response to the pack: ACCEPTED, UNCONFIRMED or EMPTY.
+
+        A measurement that stands first vouches for what stands beside it: 0 V, -3000 A must not leave its 0 % behind, nor a
+        sensor that is not there its number.
+        """
+        block = BLOCKS[self.pending]
+        payload = self._multi.payload
+        frames = self._multi.frames
+        is_answer = self._is_answer(block, payload) if block.frames == 1 else self._has_content(block, payload, frames)
+        if not is_answer:
+            self._pack.reject()
+            return EMPTY
+        accepted = True
+        for field in block.fields:
+            accepted = self._store_field(block, field, payload, frames, now, doubtful) and accepted
+        self._pack.finish(now)
+        return ACCEPTED if accepted else UNCONFIRMED
+
+    def _store_field(self, block, field, payload, frames, now, doubtful):
+        if field.row.kind == BITFIELD:
+            return self._pack.accept_together(field.row, alarm_bits(payload, self._alarm_bits), now, doubtful)
+        accepted = True
+        for index in range(self._pack.count(field.row)):
+            if _is_there(block, field, index, frames):
+                raw = read_value(field, payload, index)
+                accepted = self._pack.accept(field.row, index, raw, now, doubtful) and accepted
+        return accepted
+
+    def _is_answer(self, block, payload):
+        """Whether a response of one frame can be one at all, judged by its first field and by being all zero."""
+        first = block.fields[0]
+        row = first.row
+        if not _is_filled(payload, 0, PAYLOAD_LENGTH, 0):
+            if self._zero_block == self.pending:
+                self._zeros = 0
+            possible = row.kind == BITFIELD or is_plausible(row, read_value(first, payload, 0))
+            if possible and not _may_be_zero(row):
+                self._sends_zeros = False
+            # only FF is empty memory, not every alarm at once
+            return possible if is_measured(row) else not _is_filled(payload, 0, PAYLOAD_LENGTH, 0xFF)
+        if GROUPS[block.group].period_ms is None:
+            return False
+        if not _may_be_zero(row):
+            self._sends_zeros = True
+            return False
+        if row.kind == ENUM and self._sends_zeros is None:
+            return False  # idle, empty and off, before any voltage came: rather a board that sends zeros to every request
+        return not self._sends_zeros and (self._is_zero(block) or self._is_repeated_zero())
+
+    def _is_zero(self, block):
+        """Whether everything known of a block is zero already, or nothing is known."""
+        for row in block.rows:
+            if not self._pack.is_zero(row):
+                return False
+        return True
+
+    def _is_repeated_zero(self):
+        """Whether an all-zero response that changes something has come often enough in a row."""
+        if self._zero_block != self.pending:
+            self._zero_block = self.pending
+            self._zeros = 0
+        self._zeros += 1
+        return self._zeros >= ZERO_RESPONSES
+
+    def _has_content(self, block, payload, frames):
+        """Whether a response of several frames has a text or one possible value: a confused board may number its zeros.
+
+        Zeros beside what is not zero are readings: a dead cell has 0 V.
+        """
+        field = block.fields[0]
+        if field.row.kind == TEXT:
+            return True
+        for index in range(self._pack.count(field.row)):
+            at = field.offset + index * field.size
+            is_sent = _is_there(block, field, index, frames) and not _is_filled(payload, at, field.size, 0)
+            if is_sent and is_plausible(field.row, read_value(field, payload, index)):
+                return True
+        return False
+
+
+def read_value(field, payload, index=0):
+    """The raw value of a field's reading number `index` (from 0) in a payload; None for a text that is none."""
+    if field.row.kind == TEXT:
+        return _ascii(payload, field.size)
+    if field.bit is not None:
+        bit = field.bit + index
+        return payload[field.offset + bit // 8] >> (bit % 8) & 1
+    at = field.offset + index * field.size
+    number = 0
+    for i in range(at, at + field.size):
+        number = number << 8 | payload[i]
+    return field.factor * (number - field.bias)
+
+
+def alarm_bits(payload, bits):
+    """Fill `bits`, a list, with warnings, protections and faults as battery/alarms.py numbers them, and return it."""
+    for index in range(BITFIELDS):
+        bits[index] = 0
+    for byte in range(_PAIRED_BYTES):
+        for alarm in range(4):
+            pair = payload[byte] >> 2 * alarm & 3
+            if pair and 4 * byte + alarm < _PAIRED_ALARMS:
+                bits[WARNING - 1] |= (pair & 1) << 4 * byte + alarm
+                bits[PROTECTION - 1] |= (pair >> 1) << 4 * byte + alarm
+    for byte in range(len(_SINGLE_ALARM_BITS)):
+        value = payload[_PAIRED_BYTES + byte]
+        if value:
+            for position, (level, bit) in enumerate(_SINGLE_ALARM_BITS[byte]):
+                bits[level - 1] |= (value >> position & 1) << bit
+    return bits
+
+
+def _may_be_zero(row):
+    """Whether a response that begins with this reading may be all zero: no alarm, nothing balancing; idle, empty and off."""
+    return row.kind != NUMBER and row.kind != DATE
+
+
+def _is_filled(payload, begin, count, byte):
+    """Whether so many bytes are all the same."""
+    for i in range(begin, begin + count):
+        if payload[i] != byte:
+            return False
+    return True
+
+
+def _is_there(block, field, index, frames):
+    """Whether the frame that carries this value (all frames, for a text) has arrived."""
+    if block.frames == 1:
+        return True
+    if field.row.kind == TEXT:
+        wanted = (1 << block.frames) - 1
+        return frames & wanted == wanted
+    return frames >> ((field.offset + index * field.size) // block.width) & 1
+
+
+def _ascii(payload, size):
+    """The printable ASCII before the first zero or 0xFF byte; None when there is none or something else stands there."""
+    end = 0
+    while end < size and payload[end] not in (0, 0xFF):
+        if not 0x20 <= payload[end] < 0x7F:
+            return None
+        end += 1
+    return str(payload[:end], "ascii").strip() or None
