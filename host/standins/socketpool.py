@@ -12,8 +12,8 @@ import os as _os
 import select as _select
 import socket as _socket
 import ssl as _ssl
-import time as _time
 
+from host import chip as _chip
 from host import trouble as _trouble
 
 _NAME_SERVER_S = 7.0  # lwIP asks four times, 1 to 3 s apart
@@ -118,7 +118,7 @@ class Socket:
 
     def recv_into(self, buffer, bufsize=0) -> int:
         """Bytes received; 0 when the peer closed. OSError(ETIMEDOUT) when none came in time, EAGAIN when not to wait."""
-        end_at = None if self._timeout is None else _time.monotonic() + self._timeout
+        end_at = None if self._timeout is None else _chip.clock.monotonic() + self._timeout
         while True:
             if not self._is_alive():
                 self._wait_in_vain(end_at)
@@ -168,7 +168,7 @@ class Socket:
     def _wait(self, end_at) -> None:
         if self._timeout == 0:
             raise _error(_errno.EAGAIN)
-        left = None if end_at is None else end_at - _time.monotonic()
+        left = None if end_at is None else end_at - _chip.clock.monotonic()
         if (left is not None and left <= 0) or not _select.select([self._inner], [], [], left)[0]:
             raise _error(_errno.ETIMEDOUT)
 
@@ -178,9 +178,9 @@ def _error(number: int) -> OSError:
 
 
 def _pause(end_at) -> None:
-    if end_at is not None and _time.monotonic() >= end_at:
+    if end_at is not None and _chip.clock.monotonic() >= end_at:
         raise _error(_errno.ETIMEDOUT)
-    _time.sleep(0.01)
+    _chip.clock.sleep(0.01)
 
 
 def _is_networked() -> bool:
@@ -190,7 +190,7 @@ def _is_networked() -> bool:
 def _resolve(host, port, family=0, type=0, proto=0, flags=0):
     is_name = not host.replace(".", "").isdigit()
     if is_name and (_trouble.of("dns") or not _is_networked()):
-        _time.sleep(_NAME_SERVER_S if _trouble.of("dns") == "silent" else 0)
+        _chip.clock.sleep(_NAME_SERVER_S if _trouble.of("dns") == "silent" else 0)
         raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known")
     try:
         return _socket.getaddrinfo(host, port, family or _socket.AF_INET, type, proto, flags)  # lwIP too has IPv4 first

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress as _ipaddress
 import socket as _socket
-import time as _time
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -66,11 +65,11 @@ class Radio:
             return
         _fail_to_join(_trouble.of("wifi"))
         if _trouble.channel != _trouble.of("channel"):
-            _time.sleep(_SCAN_S)
+            _chip.clock.sleep(_SCAN_S)
             _trouble.channel = _trouble.of("channel")
         self._connected = True
         while _trouble.of("dhcp") == "gone":
-            _time.sleep(0.05)
+            _chip.clock.sleep(0.05)
 
     @property
     def connected(self) -> bool:
@@ -96,10 +95,10 @@ class Radio:
 
 def _fail_to_join(trouble: str) -> None:
     if trouble == "off":
-        _time.sleep(_SCAN_S)
+        _chip.clock.sleep(_SCAN_S)
         raise ConnectionError("No network with that ssid")
     if trouble == "password":
-        _time.sleep(_HANDSHAKE_S)
+        _chip.clock.sleep(_HANDSHAKE_S)
         raise ConnectionError("Authentication failure")
 
 
