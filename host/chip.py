@@ -10,12 +10,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from host.clock import PcClock, SimulatedClock
+from host.network import PcNetwork
 
 VARIABLE = "DALY_HOST_STATE"
 
 clock: PcClock | SimulatedClock = PcClock()  # the only time the stand-ins know
+network: Any = PcNetwork()  # what the radio leads to
+open_uart: Callable | None = None  # makes the device that a UART is wired to; None: the serial device at uart_path
 uart_path: str = ""  # the serial device every UART of the chip is wired to
 nvm_path: str = ""  # the file behind microcontroller.nvm
 identity: bytes = b""  # the end of the chip's number; empty: that of the stand-in

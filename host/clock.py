@@ -1,6 +1,6 @@
 """The time of the stand-in chip: the PC's own, or a simulated one in which sixty days pass in minutes.
 
-The stand-ins ask `host.chip.clock` and nothing else: what time it is, to sleep, and to be called when the watchdog's time is up.
+The stand-ins use `host.chip.clock` only: for the time, to sleep, and for the alarm of the watchdog.
 """
 
 from __future__ import annotations

@@ -45,6 +45,11 @@ def of(key: str) -> str:
     return _kept.get(key, "")
 
 
+def is_networked() -> bool:
+    """Whether packets come through: access point, address and channel are right."""
+    return not of("wifi") and not of("dhcp") and of("channel") == channel
+
+
 def begin(**troubles: str) -> None:
     """What goes wrong from now on, by kind; "" ends it. For a firmware in this very process."""
     _kept.update(troubles)

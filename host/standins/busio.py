@@ -164,7 +164,7 @@ class UART:
             return
         begun = _chip.clock.monotonic()
         try:
-            if _select.select([self._device.fileno()], [], [], wait_s)[0]:
+            if self._device.wait(wait_s):
                 data = self._device.read(4096)
                 self._received += data[: self._capacity - len(self._received)]  # the rest is lost, silently
         except (OSError, _serial.SerialException) as error:
@@ -179,7 +179,7 @@ class UART:
 
     def _open(self) -> None:
         try:
-            self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format)
+            self._device = (_chip.open_uart or _SerialDevice)(**self._format)
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
 
@@ -188,9 +188,7 @@ class UART:
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_S
             try:
-                self._device = _serial.Serial(
-                    _chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format
-                )
+                self._device = (_chip.open_uart or _SerialDevice)(**self._format)
                 _chip.say(f"the serial device {_chip.uart_path} is back")
                 return True
             except (OSError, _serial.SerialException):
@@ -210,6 +208,17 @@ class UART:
             except OSError:
                 pass
         self._device = None
+
+
+class _SerialDevice(_serial.Serial):
+    """The serial device of the PC."""
+
+    def __init__(self, **format) -> None:
+        super().__init__(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **format)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to read within so many seconds."""
+        return bool(_select.select([self.fileno()], [], [], seconds)[0])
 
 
 def _parity(parity) -> str:

@@ -8,7 +8,6 @@ ever, until an exception is pending.
 from __future__ import annotations
 
 import ipaddress as _ipaddress
-import socket as _socket
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -80,7 +79,7 @@ class Radio:
     def ipv4_address(self) -> _ipaddress.IPv4Address | None:
         if not self.connected or _trouble.of("dhcp"):
             return None
-        return _ipaddress.IPv4Address(_trouble.of("address") or _own_address())
+        return _ipaddress.IPv4Address(_trouble.of("address") or _chip.network.own_address())
 
     @property
     def ap_info(self) -> Network | None:
@@ -100,16 +99,6 @@ def _fail_to_join(trouble: str) -> None:
     if trouble == "password":
         _chip.clock.sleep(_HANDSHAKE_S)
         raise ConnectionError("Authentication failure")
-
-
-def _own_address() -> str:
-    """The address other machines reach this one by; connecting a datagram socket sends nothing."""
-    with _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 1))
-        except OSError:
-            return "127.0.0.1"
-        return probe.getsockname()[0]
 
 
 radio = Radio()
