@@ -275,8 +275,9 @@ class Pack:
     def readings(self, now_us: float) -> Readings:
         o = self._options
         current, soc = self._current(now_us), self._soc(now_us)
+        mean = _interpolate(OPEN_CIRCUIT[o.chemistry], soc) + current * 140 / o.capacity  # half a milliohm for 280 Ah
         return Readings(
-            cells=[o.cell_mv.get(n + 1, self._cell(n, soc, current, now_us)) for n in range(o.cells)],
+            cells=[o.cell_mv[n + 1] if n + 1 in o.cell_mv else self._cell(n, mean, now_us) for n in range(o.cells)],
             temperatures=[o.sensor_raw.get(n + 1, self._sensor(n, now_us)) for n in range(o.temperatures)],
             current=round(10 * current),
             soc=round(10 * soc),
@@ -307,19 +308,18 @@ class Pack:
     def _clock(self, now_us: float) -> datetime:
         return self._options.clock + timedelta(seconds=self._elapsed(now_us))
 
-    def _cell(self, n: int, soc: float, current: float, now_us: float) -> int:
-        """Rest voltage, the drop over half a milliohm for 280 Ah, the cell's own offset and its wandering."""
-        o = self._options
-        drop = current * 140 / o.capacity
-        rest = _interpolate(OPEN_CIRCUIT[o.chemistry], soc) + drop + o.spread * self._offset[n + 1]
-        return max(0, min(65535, round(rest + 1.5 * self._wander(n + 1, now_us, 60))))
+    def _cell(self, n: int, mean: float, now_us: float) -> int:
+        """The cell's own offset from the mean, and its drift."""
+        own = mean + self._options.spread * self._offset[n + 1]
+        return max(0, min(65535, round(own + 1.5 * self._wander(n + 1, now_us, 60))))
 
     def _sensor(self, n: int, now_us: float) -> int:
         degrees = self._options.temperature + 4 * self._offset[n + 50] + 1.5 * self._wander(n + 50, now_us, 600)
         return max(0, min(255, round(degrees + 40)))
 
     def _wander(self, index: int, now_us: float, period_s: float) -> float:
-        return self._options.drift * self._wave_of[index](now_us / 1e6 / period_s)
+        drift = self._options.drift
+        return drift and drift * self._wave_of[index](now_us / 1e6 / period_s)
 
 
 def _wave(random: Random) -> Callable[[float], float]:
