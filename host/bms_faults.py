@@ -66,6 +66,13 @@ def _ram_garbage(frames: list[bytes], request: bytes, random: Random) -> list[by
     return [*frames[:11], random.randbytes(3 * FRAME_LENGTH), *frames[14:]]  # gh43199278718, gh16434418890
 
 
+def _swapped(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
+    if len(frames) < 2:
+        return frames
+    at = random.randrange(len(frames) - 1)
+    return [*frames[:at], frames[at + 1], frames[at], *frames[at + 2 :]]
+
+
 FAULTS = (
     # of a frame, in the order in which they are applied to it
     Fault("implausible", "one data byte is wrong, the sum is right", frame=_implausible),
@@ -106,6 +113,7 @@ FAULTS = (
         host=0x80,
         response=_ram_garbage,
     ),
+    Fault("swap_frames", "two frames of a response change places", 5, "5 % with two frames swapped", response=_swapped),
     # of the line
     Fault("second_master", "another master asks this or the next board; both are received", 10, "second master"),
 )

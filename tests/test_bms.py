@@ -491,6 +491,14 @@ def test_memory_in_place_of_frames_at_host_0x80():
     assert [is_whole(frame) for frame in frames] == [True] * 11 + [False] * 3 + [True] * 2
 
 
+def test_two_frames_of_a_response_change_places():
+    whole = frames_in(answers("", 0x95, 1)[0])
+    swapped = [frames_in(heard) for heard in answers("swap_frames=100", 0x95, 20)]
+    assert all(sorted(frames) == sorted(whole) and sum(map(bytes.__ne__, frames, whole)) == 2 for frames in swapped)
+    assert len({tuple(frames) for frames in swapped}) > 2
+    assert answers("swap_frames=100", 0x90, 1) == [GOOD]
+
+
 def test_another_master_is_heard_asking_this_board_and_the_next():
     master = Master("second_master=100,drift=0")
     heard = b"".join(master.say(request(0x90)) for _ in range(40))
