@@ -473,6 +473,9 @@ READS = {
     0x63: _text("hardware", 2),
     0xD8: _wake_source,
 }
+MEASURED = tuple(function for function in READS if 0x90 <= function <= 0x98)
+STATIC = (0x50, 0x53, 0x57, 0x62, 0x63)  # what does not change, as far as a reader asks for it
+MULTI_FRAME = (0x95, 0x96, 0x57, 0x62, 0x63)  # responses whose frames are numbered
 RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE = 0x00, 0x21, 0xD9, 0xDA
 WRITES = (RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daly.registers import CHOICE, DATE, FLAG, NUMBER, REGISTERS, TEXT
-from host.bms import BYTE_US, frame
+from host.bms import BYTE_US, MULTI_FRAME, frame
 from host.line import Line, say_ready, wake_in_time
 from mqtt.payload import key_of
 
@@ -26,7 +26,6 @@ LENGTH = 13
 THINK_MS = 20  # where the recording has no times
 SESSION_S = 30  # a file of several sessions, which are several packs, shows each for so long
 OPEN_MS = 400  # a request younger than this when the bundle was made may still have been answered
-NUMBERED = (0x95, 0x96, 0x57, 0x62, 0x63)  # commands whose answers are bursts of numbered frames
 FIRST_HOST_ADDRESS = 0x20
 
 _TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
@@ -211,7 +210,7 @@ def _session(name: str, parts: list) -> Session:
     for data in parts:
         known = data[0] == 0xA5 and len(data) > 4
         if known or occurrence is None:  # else a damaged frame, in the midst of whatever it was
-            number = data[4] if known and data[2] in NUMBERED else -1
+            number = data[4] if known and data[2] in MULTI_FRAME else -1
             if occurrence is None or data[2:3] != command or number <= last:
                 command = data[2:3]
                 occurrence = session.begin(command[0] if command else 0)

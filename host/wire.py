@@ -9,6 +9,7 @@ from host.bms import BYTE_US, Bms
 if TYPE_CHECKING:
     from host.clock import SimulatedClock
 
+FRAME_US = 13 * BYTE_US  # of A5
 TICKS = 1 << 29  # the chip's milliseconds wrap here
 
 
