@@ -214,6 +214,7 @@ class Soak:
         self._events = tuple(events)  # kept to the end: what is given back would look like a leak the other way
         self._next_event = 0
         self._random = random.Random(seed)
+        random.seed(seed)  # the firmware's own dice, which vary its pauses
         self._running: Event | None = None
         self._ends_at = self._fine_until = self._current_at = 0.0
         self._step_s = FINE_S
