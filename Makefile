@@ -13,7 +13,7 @@ help:
 	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
 	@echo "make powercuts    the firmware killed sixty times, most in the middle of a write to its memory (ten minutes)"
 	@echo "make steady  how long a pass of the loop takes while nothing is wrong (an hour)"
-	@echo "make soak    60 days with outages in compressed time (a quarter of an hour)"
+	@echo "make soak    60 days with outages in compressed time (half an hour)"
 	@echo "make fuzz    a million messages from a hostile broker (a quarter of an hour); make test sends some thousands"
 	@echo "make bench   this firmware beside two readers from PyPI on one simulated line: docs/BENCHMARK.md (ten minutes)"
 	@echo "make size    what the board's files take on the drive and in memory"

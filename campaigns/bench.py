@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from campaigns import size
-from simulator.bms import BYTE_US, Bms
+from simulator.bms import BYTE_US, MEASURED, STATIC, Bms
 
 ROOT = Path(__file__).resolve().parent.parent
 if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
@@ -42,7 +42,6 @@ CURVE = (4, 8, 16, 24, 32, 40, 48)
 THINK_S = 0.005
 BYTE_S = BYTE_US / 1e6
 FRAME_S = 13 * BYTE_S
-MEASUREMENTS = range(0x90, 0x99)
 WARM_UP_S = 5  # until then the program starts, the pace settles, and what never changes is asked
 HELD_S = 5  # a number is right when the BMS held it within this time before it was handed over
 GIVE_UP_US = 100000  # of the plain asker that tries overlapping
@@ -174,7 +173,7 @@ def figures(run):
     requests = len(late) - 1
     limit = limit_of(requests, sum(len(event["answer"]) // 2 for event in heard))
     cells = [event["t"] for event in late if command_of(event["request"]) == 0x95]
-    own = sorted({command for command in map(command_of, (event["request"] for event in asked)) if command in MEASUREMENTS})
+    own = sorted({command for command in map(command_of, (event["request"] for event in asked)) if command in MEASURED})
     count = asked[0]["truth"]["cell_count"]
     first = asked[0]["t"] - FRAME_S  # when it began
     handed = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
@@ -183,7 +182,7 @@ def figures(run):
     good = sum(command_of(event["answer"]) == 0x95 and not event["faults"] for event in heard)
     return Row(
         ratio=(end - begin) / limit,
-        refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASUREMENTS, count),
+        refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASURED, count),
         fast=sum(command_of(event["request"]) == 0x90 for event in late) / (end - begin),
         read=(first_answered(own, said) - first) / round_limit(own, count),
         handed=(handed - first) / round_limit(own, count) if handed else float("nan"),
@@ -329,7 +328,7 @@ def costs():
 def answers(options):
     """What a BMS says to every question: lines of request and answer in hex."""
     bms, us, lines = Bms(options), 0.0, []
-    for command in (*MEASUREMENTS, 0x50, 0x53, 0x57, 0x62, 0x63):
+    for command in (*MEASURED, *STATIC):
         head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
         request = head + bytes([sum(head) & 0xFF])
         bms.receive(request, us)
@@ -345,7 +344,7 @@ def cost_table(clean):
         cost = costs().get(cells)
         row = clean.get((OURS, cells))
         rows.append((
-            cells, f"{round_limit(MEASUREMENTS, cells) / round_limit(MEASUREMENTS, 4):.2f}",
+            cells, f"{round_limit(MEASURED, cells) / round_limit(MEASURED, 4):.2f}",
             f"{row.ratio:.3f}" if row else "", *((cost.frame_heap, cost.garbage, cost.state) if cost else ("", "", "")),
             f"{cost.state_us / costs()[4].state_us:.2f}" if cost else "",
         ))  # fmt: skip
@@ -464,7 +463,7 @@ def ask_in_turn(ahead, options, seconds=60):
         open_ones = [one for one in open_ones if us <= one[2]]
         is_last_frame = len(open_ones) == 1 and open_ones[0][1] == 1 and reader.partial()
         if not open_ones or (ahead and is_last_frame):
-            command = MEASUREMENTS[asked % len(MEASUREMENTS)]
+            command = MEASURED[asked % len(MEASURED)]
             asked += 1
             bms.receive(bytes(build_frame(request, 0x40, command)), us)
             us += 1e6 * FRAME_S
@@ -509,16 +508,16 @@ def plot(names, clean):
         '<line x1="380" y1="240" x2="700" y2="240" stroke="black"/>',
         '<line x1="380" y1="34" x2="380" y2="240" stroke="black"/>',
     ]
-    curves = {"limit of a round": ("#868e96", {c: round_limit(MEASUREMENTS, c) for c in CURVE})}
+    curves = {"limit of a round": ("#868e96", {c: round_limit(MEASURED, c) for c in CURVE})}
     curves["round, measured"] = (
         "#0b7285",
-        {c: clean[OURS, c].ratio * round_limit(MEASUREMENTS, c) for c in CELLS if (OURS, c) in clean},
+        {c: clean[OURS, c].ratio * round_limit(MEASURED, c) for c in CELLS if (OURS, c) in clean},
     )
     curves["garbage a publish"] = ("#e8590c", {c: cost.garbage for c, cost in costs().items()})
     curves["bytes a publish"] = ("#5f3dc4", {c: cost.state for c, cost in costs().items()})
     for number, (name, (colour, values)) in enumerate(curves.items()):
         if 4 in values:
-            scale = values[4] if name != "round, measured" else round_limit(MEASUREMENTS, 4)
+            scale = values[4] if name != "round, measured" else round_limit(MEASURED, 4)
             points = " ".join(f"{380 + 6.4 * c:.0f},{240 - 50 * value / scale:.1f}" for c, value in values.items())
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
             parts.append(f'<text x="390" y="{44 + 16 * number}" fill="{colour}">{name}</text>')

@@ -1,6 +1,6 @@
 """The fault matrix: `make chaos` runs the unmodified firmware as a process and takes its network, broker and power away.
 
-A real mosquitto, the real MiniMQTT, campaigns/proxy.py between them, host/trouble.py around the chip, and the simulated BMS
+A real mosquitto, the real MiniMQTT, host/proxy.py between them, host/trouble.py around the chip, and the simulated BMS
 with a log of what it was asked. Prints a table and writes it into docs/RELIABILITY.md, which says how to read it.
 """
 
@@ -26,8 +26,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
-from campaigns.proxy import Proxy
 from host import trouble
+from host.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "RELIABILITY.md"

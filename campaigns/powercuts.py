@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaigns.chaos import BASE, BMS, MOSQUITTO, SETTINGS, Bench, wait_until, write
+from simulator.bms import CHARGE
 
 ORDERS = 'ALLOW_CONTROL = "charge_mosfet"\n'
-CHARGE = 0xDA
 SLOTS, RECORD = (0, 256), 131  # app/nvm_store.py: where its two records begin, and how long they are without their CRC
 LOST_EVERY = 10  # so often the cut takes the whole memory: the ESP32 rewrites all of it at each write
 WRITE_S = 0.3  # host/trouble.py, nvm=slow

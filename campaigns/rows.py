@@ -29,8 +29,8 @@ from daly.poller import Poller  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from mqtt.publisher import Publisher  # noqa: E402
 from simulator.bms import Bms  # noqa: E402
+from simulator.wire import Wire  # noqa: E402
 
-REQUEST_US = 13 * 10 * 1_000_000 // 9600
 LONGEST_STEP_US = 5000
 DAY_S = 86400
 # hour at which it begins, amperes (positive charging), how far they wander, seconds between two changes
@@ -77,53 +77,41 @@ class Day:
     def __init__(self, cells: int, settings, begin: float):
         self.ours: Counter = Counter()
         self.naive: Counter = Counter()
-        self._bms = Bms(f"cells={cells},soc=60,current=0")
         self._dice = Random(1)
         self._pack = Pack()
         self._pack.energy.load([0, 0, 0, 0])
-        self._poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
+        poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
+        self._wire = Wire(Bms(f"cells={cells},soc=60,current=0"), poller)
         discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, self._pack, "0")
         fast, slow = 1000 * settings.PUBLISH_INTERVAL, 1000 * settings.CELLS_INTERVAL
-        band, poller = settings.DEAD_BAND_PERCENT, self._poller
+        band = settings.DEAD_BAND_PERCENT
         self._publisher = Publisher("x", discovery, self._pack, poller, lambda now: (), fast, slow, band)
         self._writer = Writer()
         self._enabled: set = set()
         self._shown: dict = {}
         self._read: dict = {}
-        self._us = 0
         self._begin = begin
 
     def run(self, seconds: int) -> None:
         next_second = next_change = 0.0
-        while self._us < seconds * 1e6:
-            if self._us >= next_change:
-                next_change = self._us + 1e6 * self._change_current()
-            if self._us >= next_second:
+        while self._wire.us < seconds * 1e6:
+            if self._wire.us >= next_change:
+                next_change = self._wire.us + 1e6 * self._change_current()
+            if self._wire.us >= next_second:
                 next_second += 1e6
                 self._tell_naively()
             self._publish()
-            self._talk()
-
-    def _talk(self) -> None:
-        """What has arrived is read, a request is written, and time goes on until the next byte."""
-        now = self._us // 1000 % (1 << 29)
-        arrived = self._bms.transmit(self._us)
-        if arrived:
-            self._poller.receive(arrived, len(arrived), now)
-        request = self._poller.poll(now)
-        if request is not None:
-            self._bms.receive(bytes(request), self._us)
-            self._us += REQUEST_US
-        self._us += LONGEST_STEP_US
+            self._wire.exchange()
+            self._wire.us += LONGEST_STEP_US
 
     def _change_current(self) -> float:
-        hour = (self._begin + self._us / 3.6e9) % 24
+        hour = (self._begin + self._wire.us / 3.6e9) % 24
         _, amperes, reach, pause = [part for part in PART_OF_DAY if part[0] <= hour][-1]
-        self._bms.set("current", f"{amperes + self._dice.uniform(-reach, reach):.1f}", self._us)
+        self._wire.bms.set("current", f"{amperes + self._dice.uniform(-reach, reach):.1f}", self._wire.us)
         return pause * self._dice.uniform(0.3, 1.7)
 
     def _publish(self) -> None:
-        message = self._publisher.poll(self._us // 1000 % (1 << 29))
+        message = self._publisher.poll(self._wire.now)
         if message is None:
             return
         topic, payload, _, _ = message

@@ -1,22 +1,21 @@
 """The long run: `make soak` drives the real firmware, code.py's own main, through 60 days of outages in compressed time.
 
-Everything of the board's code runs as it is, guard and wiring included; simulated are the chip's clock, radio and sockets with
-a broker at their far end, its memory, and a BMS that answers at once. A pass of the loop takes a second while all is well, a
-tenth while something happens. Power is cut in the second half only, so that the first is one life. Seeded: one seed, one
-result. It ends with a table, which docs/RELIABILITY.md shows, and with status 1 if something was not as it must be.
+Everything of the board's code runs as it is, crash handler and wiring included, on the emulator's stand-in chip. The clock is
+host/clock.py's simulated one, the network host/simulated_network.py, the broker host/broker.py, the BMS simulator/bms.py at the
+line of simulator/wire.py. A pass of the loop takes a second while all is well, a tenth while something happens. Power is cut in the
+second half only, so that the first is one life. Seeded: one seed, one result. It ends with a table, which docs/RELIABILITY.md
+shows, and with status 1 if something was not as it must be.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import gc
 import io
 import json
 import os
 import random
-import struct
 import sys
 import tempfile
 import time
@@ -24,411 +23,55 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
-
-import displayio
 
 from campaigns.chaos import write
+from host import chip, keyboard, trouble
+from host.broker import Broker
+from host.clock import SimulatedClock
+from host.simulated_network import SimulatedNetwork
+from simulator.bms import Bms
+from simulator.wire import SimulatedUart
 
 ROOT = Path(__file__).resolve().parent.parent
-STEP_MS = 1000  # voltage and current are asked in every second pass; the energy meter joins readings up to 5 s apart
-FINE_MS = 100  # so long is a pass from the beginning of an outage on, and until everything is back
+STANDINS = ROOT / "host" / "standins"
+STEP_S = 1.0  # voltage and current are asked in every second pass; the energy meter joins readings up to 5 s apart
+FINE_S = 0.1  # so long is a pass from the beginning of an outage on, and until everything is back
 FINE_FOR_S = 60
-TICKS = 1 << 29
-FIRST_TICK = 0x1FFF0000  # the chip's clock wraps for the first time 65.5 s after power-on
+WRAP_MS = 1 << 29
 HOUR_S, DAY_S = 3600, 86400
+BMS = "cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0"
+CURRENTS = (-40, -20, -5, 0, 12, 30)  # A
 FULL_W = 2112
-BAND_WH = 20  # battery/readings.py: a counter is told when it has moved by so much
+BAND_WH = 20  # battery/readings.py: a counter is published when it has moved by so much
 HEARTBEAT_S = 10  # mqtt/publisher.py: how often the last state is repeated
 MEMORY_BLOCKS = 500  # by so many the blocks in use may differ: the inbox, a refused packet
-BACK_S = 62 + 10 + 8  # the longest pause between two tries, the recall, and what follows
-GC_SHARE = 360  # of so many sweeps one is done: on a PC each takes as long as a hundred passes, and frees nothing but cycles
+BACK_S = 62 + 10 + 8  # the longest pause between two tries, restoring the counters, and what follows
+GC_SHARE = 360  # one of so many collections is done: on a PC each takes as long as a hundred passes, and frees only cycles
 SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "192.168.1.10"
 MQTT_BASE_TOPIC = "t"
 OLED = false
 STALE_PERIODS = 10
-"""  # in passes of a second a round of all registers takes longer than their three periods
+"""  # in passes of a second a cycle of all registers takes longer than their three periods
+# loaded anew with each power-on, as all that is in the memory of a chip
+BOARD_PACKAGES = ("app", "battery", "daly", "mqtt", "adafruit_ticks", "adafruit_minimqtt", "adafruit_connection_manager")
 
 
-class Day(BaseException):
+class Interruption(BaseException):
     """Control comes back from the firmware; not an Exception, so that it does not catch it."""
 
 
-class PowerCut(Day):
+class PowerCut(Interruption):
     """The supply is gone."""
 
 
-class Reset(Day):
+class Reset(Interruption):
     """The chip has restarted itself."""
 
 
-# the battery
-
-
-class Battery:
-    """A pack of constant voltage whose current changes now and then; answers with as little work as possible."""
-
-    VOLTAGE = 528  # 0.1 V
-    CELLS = 4
-
-    def __init__(self):
-        self.silent = False
-        self._current = -200  # 0.1 A
-        self._answers: dict[int, bytes] = {}
-        self._waiting = b""
-        self._joined_at = 0.0
-        self.watt_seconds = [0.0, 0.0]  # charged, discharged: what the firmware could have counted
-        self.set_current(self._current)
-
-    def set_current(self, tenths: int):
-        self._current = tenths
-        cell = self.VOLTAGE * 100 // self.CELLS
-        data = {
-            0x90: struct.pack(">HHHH", self.VOLTAGE, 0, 30000 - tenths, 500),
-            0x91: struct.pack(">HBHBH", cell, 1, cell, 1, 0),
-            0x92: bytes([62, 1, 62, 1, 0, 0, 0, 0]),
-            0x93: struct.pack(">BBBBI", (tenths > 0) + 2 * (tenths < 0), 1, 1, 7, 140000),
-            0x94: bytes([self.CELLS, 1, 0, 0, 2, 0, 42, 0]),
-            0x96: bytes([1, 62, 0, 0, 0, 0, 0, 0]),
-            0x97: bytes(8),
-            0x98: bytes(8),
-            0x50: struct.pack(">II", 280000, 3200),
-            0x53: bytes([0, 0, 23, 5, 17, 14, 16, 0]),
-        }
-        self._answers = {command: _frame(1, command, payload) for command, payload in data.items()}
-        cells = [struct.pack(">BHHHB", n + 1, cell, cell, cell, 0) for n in range(2)]
-        self._answers[0x95] = b"".join(_frame(1, 0x95, payload) for payload in cells)
-
-    def flow(self, seconds: float):
-        """Time in which the firmware had power and a battery that answers."""
-        power = self.VOLTAGE * self._current / 100
-        self.watt_seconds[power < 0] += abs(power) * seconds
-
-    # as a UART
-
-    def write(self, request: bytes) -> int:
-        if not self.silent:
-            self._waiting = self._answers.get(request[2], b"")
-        return len(request)
-
-    def readinto(self, buffer: Any) -> int | None:
-        part, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part) or None
-
-
-def _frame(address: int, command: int, data: bytes) -> bytes:
-    head = bytes([0xA5, address, command, 8]) + data
-    return head + bytes([sum(head) & 0xFF])
-
-
-# the network
-
-
-class Broker:
-    """An MQTT broker in memory: one client, retained messages, the will. `said(topic, payload)` hears what is published."""
-
-    def __init__(self, said: Callable[[str, bytes], None]):
-        self.retained: dict[str, bytes] = {}
-        self._said = said
-
-    def forget(self):
-        self.retained.clear()
-
-    def publish(self, topic: str, payload: bytes, retain: bool):
-        if retain and payload:
-            self.retained[topic] = payload
-        elif retain:
-            self.retained.pop(topic, None)
-        self._said(topic, payload)
-
-
-class Conversation:
-    """What the broker knows of one connection: bytes in, bytes out."""
-
-    def __init__(self, broker: Broker):
-        self.out = bytearray()
-        self.topics: set[str] = set()
-        self._broker = broker
-        self._in = bytearray()
-        self._will: tuple[str, bytes] | None = None
-
-    def take(self, data: bytes):
-        self._in += data
-        while True:
-            length, at = 0, 1
-            while at < len(self._in):
-                length |= (self._in[at] & 0x7F) << 7 * (at - 1)
-                at += 1
-                if not self._in[at - 1] & 0x80:
-                    break
-            else:
-                return
-            if len(self._in) < at + length:
-                return
-            first, body = self._in[0], bytes(self._in[at : at + length])
-            del self._in[: at + length]
-            self._obey(first, body)
-
-    def drop(self):
-        """The connection is gone: the will."""
-        if self._will is not None:
-            self._broker.publish(*self._will, True)
-            self._will = None
-
-    def deliver(self, topic: str, payload: bytes, retained: bool):
-        body = struct.pack(">H", len(topic)) + topic.encode() + payload
-        self.out += bytes([0x30 | retained]) + _length(len(body)) + body
-
-    def _obey(self, first: int, body: bytes):
-        kind = first & 0xF0
-        if kind == 0x10:
-            size = struct.unpack(">H", body[10:12])[0]
-            topic, rest = _text(body[12 + size :])
-            self._will = (topic, _text(rest)[0].encode())
-            self.out += b"\x20\x02\x00\x00"
-        elif kind == 0x30:
-            topic, payload = _text(body)
-            if first & 0x06:
-                self.out += b"\x40\x02" + payload[:2]
-                payload = payload[2:]
-            self._broker.publish(topic, payload, bool(first & 1))
-        elif kind == 0x80:
-            topics = list(_topics(body[2:], 1))
-            self.topics.update(topics)
-            self.out += bytes([0x90, 2 + len(topics)]) + body[:2] + bytes(len(topics))
-            for topic in topics:
-                if topic in self._broker.retained:
-                    self.deliver(topic, self._broker.retained[topic], True)
-        elif kind == 0xA0:
-            self.topics.difference_update(_topics(body[2:], 0))
-            self.out += b"\xb0\x02" + body[:2]
-        elif kind == 0xC0:
-            self.out += b"\xd0\x00"
-
-
-def _length(size: int) -> bytes:
-    digits = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        digits.append(digit | 0x80 * bool(size))
-        if not size:
-            return bytes(digits)
-
-
-def _text(data: bytes) -> tuple[str, Any]:
-    size = struct.unpack(">H", data[:2])[0]
-    return data[2 : 2 + size].decode(), data[2 + size :]
-
-
-def _topics(data: bytes, extra: int):
-    while data:
-        topic, data = _text(data)
-        data = data[extra:]
-        yield topic
-
-
-class Network:
-    """Radio, pool and sockets in one: what fails is in `fault`."""
-
-    SOCK_STREAM, TCP_NODELAY, IPPROTO_TCP = 1, 1, 6
-
-    def __init__(self, broker: Broker, clock: Clock):
-        self.fault = ""  # wifi, dhcp, refuse, silent (accepts, says nothing), half_open, garbage, huge
-        self.broker = broker
-        self.clock = clock
-        self.sockets: list[Socket] = []
-        self.enabled = True
-        self._joined = True
-        self.random = random.Random(1)
-
-    # the radio
-
-    @property
-    def connected(self) -> bool:
-        self._joined = self._joined and self.fault != "wifi"
-        return self._joined
-
-    @property
-    def ipv4_address(self) -> str | None:
-        return "192.168.1.77" if self.connected and self.fault != "dhcp" else None
-
-    @property
-    def ap_info(self) -> Any:
-        return SimpleNamespace(rssi=-60)
-
-    def connect(self, _ssid, _password, *, timeout):
-        self.clock.nap(2.4)
-        if self.fault == "wifi":
-            raise ConnectionError("No network with that ssid")
-        while self.fault == "dhcp":
-            self.clock.nap(0.1)  # until the watchdog's exception: the chip would wait for ever
-        self._joined = True
-
-    # the pool
-
-    def getaddrinfo(self, host, port, *_rest):
-        return [(2, 1, 0, "", (host, port))]
-
-    def socket(self, *_arguments) -> Socket:
-        self.sockets.append(Socket(self))
-        return self.sockets[-1]
-
-    def hang_up(self):
-        """Every connection ends; the broker publishes the wills."""
-        for socket in list(self.sockets):
-            socket.end()
-
-
-class Socket:
-    """One connection of the chip's kind; see host/standins/socketpool.py for its manners."""
-
-    def __init__(self, network: Network):
-        self._network = network
-        self._conversation = Conversation(network.broker)
-        self._is_dead = False  # nothing comes or goes, and nobody says so
-        self._is_over = False
-        self._kept = 0
-
-    def settimeout(self, _seconds):
-        pass
-
-    def setsockopt(self, *_arguments):
-        pass
-
-    def connect(self, _address):
-        if self._network.fault in ("wifi", "dhcp"):
-            raise OSError(errno.EHOSTUNREACH, "")
-        if self._network.fault == "refuse":
-            raise OSError(errno.ECONNREFUSED, "")
-        if self._network.fault == "drop":
-            self._network.clock.nap(2)
-            raise OSError(errno.ETIMEDOUT, "")
-
-    def send(self, data: Any) -> int:
-        self._look()
-        if self._is_over:
-            raise OSError(errno.ECONNRESET, "")
-        if self._is_dead or self._network.fault == "silent":
-            self._kept += len(data)
-            if self._kept > 5760:
-                raise OSError(errno.EAGAIN, "")
-            return len(data)
-        self._conversation.take(bytes(data))
-        return len(data)
-
-    def recv_into(self, buffer: Any, size: int) -> int:
-        self._look()
-        if self._is_over:
-            raise OSError(errno.ENOTCONN, "")
-        out = self._conversation.out
-        if self._network.fault == "garbage":
-            out += self._network.random.randbytes(40)
-        if self._network.fault == "huge" and not out:
-            out += b"\x30\xff\xff\xff\x5f" + bytes(1000)
-        if self._is_dead or not out or self._network.fault == "silent":
-            raise OSError(errno.EAGAIN, "")
-        part = bytes(out[:size])
-        del out[:size]
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self):
-        if self in self._network.sockets:
-            self._network.sockets.remove(self)
-            self._conversation.drop()
-
-    def end(self):
-        self._is_over = True
-        self._conversation.drop()
-
-    def _look(self):
-        if self._network.fault in ("wifi", "dhcp", "half_open"):
-            self._is_dead = True
-
-
-# the chip
-
-
-class Clock:
-    """Time passes by sleeping: a pass of the loop ends with a short sleep, and is made to take `step_ms`."""
-
-    def __init__(self):
-        self.ms = 0
-        self.powered_ms = 0
-        self.step_ms = FINE_MS
-        self.on_step: Callable[[int], None] = lambda ms: None
-
-    def ticks_ms(self) -> int:
-        return (self.ms - self.powered_ms + FIRST_TICK) % TICKS
-
-    def sleep(self, _seconds: float):
-        self._pass(self.step_ms)
-
-    def nap(self, seconds: float):
-        """Waiting within a pass."""
-        self._pass(max(1, int(1000 * seconds)))
-
-    def _pass(self, ms: int):
-        self.ms += ms
-        self.on_step(ms)
-
-
-class Nvm:
-    """The chip's memory; `writes` counts."""
-
-    def __init__(self):
-        self.data = bytearray(8192)
-        self.writes = 0
-
-    def __getitem__(self, index):
-        return bytearray(self.data[index])
-
-    def __setitem__(self, index, value):
-        self.writes += 1
-        self.data[index] = value
-
-
-class Watchdog:
-    """Bites when it was not fed for its time; setting a mode starts it."""
-
-    def __init__(self, clock: Clock):
-        self._mode: Any = None
-        self.timeout = 0.0
-        self.longest_s = 0.0  # between two feedings
-        self._clock = clock
-        self._fed_ms = 0
-
-    @property
-    def mode(self) -> Any:
-        return self._mode
-
-    @mode.setter
-    def mode(self, mode: Any):
-        self._mode = mode
-        self.feed()
-
-    def feed(self):
-        self.longest_s = max(self.longest_s, (self._clock.ms - self._fed_ms) / 1000)
-        self._fed_ms = self._clock.ms
-
-    def power_on(self):
-        self._mode, self._fed_ms = None, self._clock.ms
-
-    def look(self):
-        from watchdog import WatchDogMode, WatchDogTimeout
-
-        if self.mode is not None and self._clock.ms - self._fed_ms > 1000 * self.timeout:
-            if self.mode == WatchDogMode.RESET:
-                raise Reset
-            self.mode = None
-            raise WatchDogTimeout
-
-
-def reset():
-    raise Reset
+def reset(reset_reason: str, **_left):
+    raise Reset(reset_reason)
 
 
 # the plan
@@ -443,47 +86,47 @@ class Event:
     end: Callable[[Soak], None]
 
 
-def _fault(name: str) -> tuple:
-    return (lambda soak: setattr(soak.network, "fault", name)), (lambda soak: setattr(soak.network, "fault", ""))
+def _trouble(**troubles: str) -> tuple:
+    """Around the chip, see host/trouble.py. An access point that comes back may be on another channel: joining scans for it."""
+
+    def end(soak: Soak):
+        channel = str(1 + soak.found.events % 13) if "wifi" in troubles else trouble.of("channel")
+        trouble.begin(**dict.fromkeys(troubles, ""), channel=channel)
+
+    return (lambda soak: trouble.begin(**troubles)), end
 
 
-def _broker_dies(soak: Soak):
-    soak.network.fault = "refuse"
-    soak.network.hang_up()
+def _network(mode: str) -> tuple:
+    """Between the chip and the broker, see host/proxy.py."""
+    return (lambda soak: soak.network.set(mode)), (lambda soak: soak.network.set("pass"))
 
 
 def _broker_dies_and_forgets(soak: Soak):
-    _broker_dies(soak)
-    soak.broker.forget()
+    soak.network.set("refuse")
+    soak.broker.retained.clear()
 
 
 def _cut_power(soak: Soak):
     raise PowerCut
 
 
-def _back(soak: Soak):
-    soak.network.fault = ""
+def _set_silent(silent: int) -> Callable[[Soak], None]:
+    return lambda soak: soak.bms.set("silent", silent, soak.clock.us)
 
 
-HAPPENINGS = (  # name, share of all, seconds, what happens, how it ends
-    ("access point off", 3, (30, 600), *_fault("wifi")),
-    ("access point off for an hour", 1, (3600, 3600), *_fault("wifi")),
-    ("DHCP gone", 1, (60, 900), *_fault("dhcp")),
-    ("broker off", 3, (10, 900), _broker_dies, _back),
-    ("broker restarted without its memory", 1, (10, 60), _broker_dies_and_forgets, _back),
-    ("connections dropped", 1, (30, 300), *_fault("drop")),
-    ("broker hangs", 1, (30, 300), *_fault("silent")),
-    ("half-open", 1, (1, 1), *_fault("half_open")),
-    ("garbage", 1, (5, 60), *_fault("garbage")),
-    ("a huge message", 1, (5, 60), *_fault("huge")),
-    ("connection lost", 2, (1, 1), lambda soak: soak.network.hang_up(), lambda soak: None),
-    (
-        "BMS silent",
-        2,
-        (20, 600),
-        lambda soak: setattr(soak.battery, "silent", True),
-        lambda soak: setattr(soak.battery, "silent", False),
-    ),
+OUTAGES = (  # name, share of all, seconds, what happens, how it ends
+    ("access point off", 3, (30, 600), *_trouble(wifi="off")),
+    ("access point off for an hour", 1, (3600, 3600), *_trouble(wifi="off")),
+    ("DHCP gone", 1, (60, 900), *_trouble(dhcp="gone")),
+    ("broker off", 3, (10, 900), *_network("refuse")),
+    ("broker restarted without its memory", 1, (10, 60), _broker_dies_and_forgets, _network("refuse")[1]),
+    ("connections dropped", 1, (30, 300), *_network("drop")),
+    ("broker hangs", 1, (30, 300), *_network("hang")),
+    ("half-open", 1, (1, 1), *_network("half_open")),
+    ("garbage", 1, (5, 60), *_network("garbage")),
+    ("a huge message", 1, (5, 60), *_network("huge")),
+    ("connection lost", 2, (1, 1), *_network("close")),
+    ("BMS silent", 2, (20, 600), _set_silent(1), _set_silent(0)),
     ("power cut", 1, (5, 60), _cut_power, lambda soak: None),
 )
 
@@ -495,7 +138,7 @@ def plan(days: float, seed: int, per_day: int) -> list[Event]:
     at = 300
     while True:
         at += 200 + int(rng.expovariate(per_day / DAY_S))
-        possible = HAPPENINGS if at > days * DAY_S / 2 else HAPPENINGS[:-1]
+        possible = OUTAGES if at > days * DAY_S / 2 else OUTAGES[:-1]
         name, _, (least, most), begin, end = rng.choices(possible, [share for _, share, *_ in possible])[0]
         seconds = rng.randint(least, most)
         if at + seconds > days * DAY_S - 1200:
@@ -509,10 +152,10 @@ ROUND_S = 1700
 
 def rounds(number: int) -> list[Event]:
     """So many times everything that may happen, one after the other and a minute long at most; at last a power cut."""
-    *others, power_cut = [(name, min(least, 60), begin, end) for name, _, (least, _), begin, end in HAPPENINGS]
+    *others, power_cut = [(name, min(least, 60), begin, end) for name, _, (least, _), begin, end in OUTAGES]
     events = []
     for begin_s in range(0, number * ROUND_S, ROUND_S):
-        at = begin_s + 90  # behind the first wrap of the ticks
+        at = begin_s + 90  # after the first wrap of the ticks
         for name, seconds, begin, end in others:
             events.append(Event(at, name, seconds, begin, end))
             at += seconds + 80
@@ -556,165 +199,163 @@ class Found:
 
 
 class Soak:
-    """The firmware and its world."""
+    """The firmware and what is around it."""
 
     def __init__(self, seconds: int, seed: int, events: list[Event], period_s: int = DAY_S):
-        self.clock = Clock()
-        self.battery = Battery()
-        self.broker = Broker(self._hear)
-        self.network = Network(self.broker, self.clock)
-        self.nvm = Nvm()
-        self.watchdog = Watchdog(self.clock)
+        self.clock = SimulatedClock(self._on_step)
+        self.bms = Bms(BMS)
+        self.broker = Broker(self._on_publish)
+        self.network = SimulatedNetwork(self.broker, self.clock)
         self.found = Found(seconds / DAY_S)
-        self._end_ms = 1000 * seconds
+        self._end_s = seconds
         self._period_s = period_s  # the memory in use is noted at the end of each
         self._events = tuple(events)  # kept to the end: what is given back would look like a leak the other way
         self._next_event = 0
         self._random = random.Random(seed)
+        random.seed(seed)  # the firmware's own dice, which vary its pauses
         self._running: Event | None = None
-        self._ends_at = self._fine_until = 0
-        self._current_at = 0
+        self._ends_at = self._fine_until = self._current_at = 0.0
+        self._step_s = FINE_S
+        self._ticks = 0
+        self._watts = 0.0  # what the BMS measures
+        self._joules = 0.0  # that flowed while the firmware could have counted them
         self._next_period = 1
         self._state_at: float | None = None  # when the last state was published
-        self._clear_from: float | None = 0.0  # since when nothing has been wrong in the world
+        self._clear_from: float | None = 0.0  # since when nothing has been wrong
         self._back_from: float | None = None
         self._published = [0, 0]
         self._log = io.StringIO()
-        self.clock.on_step = self._step
 
     def run(self) -> Found:
         """Live through all of it."""
-        main = self._arrange()
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(self._log):
-            settings = Path(folder, "settings.toml")
-            settings.write_text(SETTINGS)
-            drive = _files(folder)
+            drive = Path(folder, "drive")
+            drive.mkdir()
+            (drive / "settings.toml").write_text(SETTINGS)
+            before = _files(drive)
+            self._wire(folder)
             home = os.getcwd()
-            os.chdir(folder)
+            os.chdir(drive)
             try:
-                while self.clock.ms < self._end_ms:
-                    self._power_on(main)
+                while self.clock.monotonic() < self._end_s:
+                    self._power_on()
             finally:
                 os.chdir(home)
-            if _files(folder) != drive:
+            if _files(drive) != before:
                 self.found.wrong.append("the drive was written to")
         return self._sum_up()
 
-    def _arrange(self) -> Callable[[Callable], None]:
-        """Put the simulated chip's parts where the firmware looks for them; returns its guard."""
-        sys.path.append(str(ROOT / "host" / "standins"))
-        import supervisor
+    def _wire(self, folder: str):
+        """Connect the stand-in chip to the simulated parts."""
+        chip.clock, chip.network, chip.restart = self.clock, self.network, reset
+        chip.open_uart = lambda **options: SimulatedUart(self.bms, self.clock)
+        chip.nvm_path = str(Path(folder, "nvm"))
+        keyboard.console = keyboard.Console(-1)  # nobody types
+        if str(STANDINS) not in sys.path:
+            sys.path.append(str(STANDINS))
+        self._standins = {path.stem for path in STANDINS.glob("*.py")}
 
-        supervisor.ticks_ms = self.clock.ticks_ms
-        supervisor.runtime = SimpleNamespace(serial_bytes_available=0)
-        born_with_a_clock = ("app", "mqtt", "daly", "adafruit_ticks", "adafruit_minimqtt")
-        for name in [name for name in sys.modules if name.split(".")[0] in born_with_a_clock]:
+    def _load(self) -> Callable[[], None]:
+        """The firmware as after power-on: its modules and the chip's are loaded anew. Returns what code.py calls."""
+        for name in [name for name in sys.modules if name in self._standins or name.split(".")[0] in BOARD_PACKAGES]:
             del sys.modules[name]
-        displayio._stop_background()
-        import busio
-        import microcontroller
-        import socketpool
-        import wifi
+        from app import crash, loop, watchdog
+        from app.main import main
+        from mqtt import transport
 
-        microcontroller.nvm, microcontroller.reset = self.nvm, reset
-        microcontroller.watchdog = self.watchdog
-        wifi.radio = self.network
-        socketpool.SocketPool = lambda radio: self.network
-        busio.UART = lambda *arguments, **options: self.battery
-        from app import crash as guard
-        from app import loop
-        from app import watchdog as watch
-        from mqtt import transport as wire
+        sys.modules["displayio"]._stop_background()
+        for module in (crash, watchdog, transport):
+            module.time = SimpleNamespace(sleep=self.clock.sleep)
+        loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(self._step_s))
+        loop.gc = SimpleNamespace(collect=self._collect)
+        return lambda: crash.guard(main)
 
-        for module in (guard, watch):
-            module.time = SimpleNamespace(sleep=self.clock.nap)
-        loop.time = SimpleNamespace(sleep=self.clock.sleep)
-        loop.gc = SimpleNamespace(collect=self._sweep)
-        wire.time = SimpleNamespace(sleep=self.clock.nap)
-        return guard.guard
-
-    def _sweep(self):
+    def _collect(self):
         self.found.sweeps += 1
         if self.found.sweeps % GC_SHARE == 0:
             gc.collect()
 
-    def _power_on(self, guard: Callable[[Callable], None]):
-        from adafruit_connection_manager import _global_connection_managers
-
-        from app.main import main
-
-        _global_connection_managers.clear()  # one for each socket pool; on a board they are gone with the power
+    def _power_on(self):
+        code = self._load()
         self.found.boots += 1
-        self.clock.powered_ms = self.clock.ms
-        self.watchdog.power_on()
-        self._back_from = self.clock.ms / 1000 + 15 if self._running is None else None
+        chip.power_on_s = self.clock.monotonic()
+        trouble.power_on()
+        self._ticks = 0
+        self._back_from = chip.power_on_s + 15 if self._running is None else None
         try:
-            guard(main)
+            code()
         except PowerCut:
-            self.network.hang_up()
-            self.network.sockets.clear()
+            self.network.cut_power()
             self.found.uncounted_s += 16  # from the last state published to the cut, and from power-on to the first reading
             self.found.uncounted_wh += BAND_WH
             self._wait_without_power()
         except Reset:
-            self.found.wrong.append(f"it restarted at {self.clock.ms / 1000:.0f} s: {self._log.getvalue()[-300:]}")
-        except Day:
+            self.found.wrong.append(f"it restarted at {self.clock.monotonic():.0f} s: {self._log.getvalue()[-300:]}")
+            self.network.cut_power()
+        except Interruption:
             pass
+        self.clock.set_alarm(0, lambda: None)
         gc.collect()
 
     def _wait_without_power(self):
-        self.clock.ms += 1000 * self._running.seconds
+        for _ in range(self._running.seconds):
+            self.clock.us += 1_000_000
+            self.broker.check_keep_alive(self.clock.monotonic())
         self._end_event()
-        self._back_from = self.clock.ms / 1000 + 15
 
     # time
 
-    def _step(self, ms: int):
-        now = self.clock.ms
-        self.found.wraps += self.clock.ticks_ms() < ms and now > ms
-        if not self.battery.silent:
-            self.battery.flow(ms / 1000)
-        self.watchdog.look()
-        self.found.most_sockets = max(self.found.most_sockets, len(self.network.sockets))
+    def _on_step(self, seconds: float):
+        now = self.clock.monotonic()
+        ticks = int(1000 * (now - chip.power_on_s) + 0x1FFF0000) % WRAP_MS
+        self.found.wraps += ticks < self._ticks
+        self._ticks = ticks
+        if not self.bms.options.silent:
+            self._joules += abs(self._watts) * seconds
+        self.broker.check_keep_alive(now)
         if now >= self._current_at:
-            self._current_at = now + 1000 * self._random.randint(600, 7200)
-            self.battery.set_current(self._random.choice((-400, -200, -50, 0, 120, 300)))
-            self.found.uncounted_s += 4.5  # a change between two readings is smeared over them
-        self._look_at_the_link(now / 1000)
+            self._change_current(now)
+        self._judge_link(now)
         if self._running is not None and now >= self._ends_at:
             self._end_event()
         elif self._running is None and now >= self._next_at():
-            self._begin_event()
+            self._begin_event(now)
         if now >= self._fine_until and self._back_from is None:
-            self.clock.step_ms = STEP_MS
-        if now >= self._next_period * self._period_s * 1000:
+            self._step_s = STEP_S
+        if now >= self._next_period * self._period_s:
             self._end_period()
-        if now >= self._end_ms:
-            raise Day
+        if now >= self._end_s:
+            raise Interruption
+
+    def _change_current(self, now: float):
+        self._current_at = now + self._random.randint(600, 7200)
+        self.bms.set("current", self._random.choice(CURRENTS), self.clock.us)
+        self._watts = self.bms.truth(self.clock.us)["power"]
+        self.found.uncounted_s += 4.5  # a change between two readings is smeared over them
 
     def _next_at(self) -> float:
-        return 1000 * self._events[self._next_event].at_s if self._next_event < len(self._events) else float("inf")
+        return self._events[self._next_event].at_s if self._next_event < len(self._events) else float("inf")
 
-    def _begin_event(self):
+    def _begin_event(self, now: float):
         self._running = self._events[self._next_event]
         self._next_event += 1
-        self._ends_at = self.clock.ms + 1000 * self._running.seconds
+        self._ends_at = now + self._running.seconds
         self._clear_from = self._back_from = None
         self.found.events += 1
         if self._running.name == "BMS silent":
             self.found.uncounted_s += 8  # the silence begins and ends between two readings
-        self._look_closely()
+        self._use_fine_steps()
         self._running.begin(self)
 
     def _end_event(self):
-        self._look_closely()
+        self._use_fine_steps()
         self._running.end(self)
         self._running = None
-        self._back_from = self.clock.ms / 1000
+        self._back_from = self.clock.monotonic()
 
-    def _look_closely(self):
-        self.clock.step_ms = FINE_MS
-        self._fine_until = self.clock.ms + 1000 * FINE_FOR_S
+    def _use_fine_steps(self):
+        self._step_s = FINE_S
+        self._fine_until = self.clock.monotonic() + FINE_FOR_S
 
     def _end_period(self):
         self._next_period += 1
@@ -725,26 +366,26 @@ class Soak:
 
     # what is published
 
-    def _hear(self, topic: str, payload: bytes):
+    def _on_publish(self, topic: str, payload: bytes):
         if topic == "t/bms1/state" and b'"pack_voltage":null' not in payload:
-            self._hear_state(self.clock.ms / 1000, json.loads(payload))
+            self._judge_state(self.clock.monotonic(), json.loads(payload))
         elif topic == "t/bms1/energy":
-            self._hear_energy(json.loads(payload))
+            self._judge_energy(json.loads(payload))
         elif topic == "t/status" and payload == b"online":
             self.found.sessions += 1
 
-    def _hear_state(self, now: float, state: dict):
+    def _judge_state(self, now: float, state: dict):
         self.found.states += 1
         if self._clear_from is not None and self._state_at is not None:
             self.found.longest_gap_s = max(self.found.longest_gap_s, now - self._state_at)
         if self._back_from is not None and self._running is None:
             self.found.latest_back_s = max(self.found.latest_back_s, now - self._back_from)
             self._back_from, self._clear_from = None, now
-            self._look_closely()  # one message a pass, and a dozen to say
+            self._use_fine_steps()  # one message a pass, and a dozen to publish
         self._state_at = now
-        self._hear_energy(state)
+        self._judge_energy(state)
 
-    def _hear_energy(self, state: dict):
+    def _judge_energy(self, state: dict):
         for index, key in enumerate(("energy_charged", "energy_discharged")):
             if state[key] is not None:
                 counted = round(1000 * state[key])
@@ -752,7 +393,7 @@ class Soak:
                     self.found.wrong.append(f"{key} fell from {self._published[index]} to {counted} Wh")
                 self._published[index] = counted
 
-    def _look_at_the_link(self, now: float):
+    def _judge_link(self, now: float):
         if self._back_from is not None and now - self._back_from > BACK_S:
             self.found.wrong.append(f"not back at {now:.0f} s")
             self._back_from = now + DAY_S
@@ -765,9 +406,10 @@ class Soak:
     def _sum_up(self) -> Found:
         found = self.found
         found.counted = sum(self._published)
-        found.possible = sum(self.battery.watt_seconds) / 3600
-        found.longest_feed_s = self.watchdog.longest_s
-        found.writes = self.nvm.writes
+        found.possible = self._joules / 3600
+        found.longest_feed_s = trouble.seen["longest_gap"]
+        found.writes = trouble.seen["nvm_writes"]
+        found.most_sockets = self.network.most_sockets
         found.writes_allowed = int(48 * found.days) + 13
         self._judge()
         return found
@@ -782,14 +424,14 @@ class Soak:
             found.wrong.append(f"{found.writes} writes to the memory")
         if found.most_sockets > 1:
             found.wrong.append(f"{found.most_sockets} sockets at once")
-        if found.longest_gap_s > HEARTBEAT_S + 2 * STEP_MS / 1000:
+        if found.longest_gap_s > HEARTBEAT_S + 2 * STEP_S:
             found.wrong.append(f"a state came {found.longest_gap_s:.1f} s after the one before")
         if max(found.settled) - min(found.settled) > MEMORY_BLOCKS:
             found.wrong.append(f"the memory is not flat: {found.memory}")
 
 
-def _files(folder: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def table(found: Found) -> str:

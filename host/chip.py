@@ -9,16 +9,23 @@ import enum
 import json
 import os
 import sys
-import time
+from collections.abc import Callable
+from typing import Any
+
+from host.clock import PcClock, SimulatedClock
+from host.network import PcNetwork
 
 VARIABLE = "DALY_HOST_STATE"
 
+clock: PcClock | SimulatedClock = PcClock()  # the only time the stand-ins know
+network: Any = PcNetwork()  # what the radio leads to
+open_uart: Callable | None = None  # makes the device that a UART is wired to; None: the serial device at uart_path
 uart_path: str = ""  # the serial device every UART of the chip is wired to
 nvm_path: str = ""  # the file behind microcontroller.nvm
 identity: bytes = b""  # the end of the chip's number; empty: that of the stand-in
 devices: dict = {}  # I2C address -> model with write(data) and read(count)
 screen = None  # the one of them to look at
-power_on_s: float = time.monotonic()  # when the chip was last reset: its clocks count from here
+power_on_s: float = clock.monotonic()  # when the chip was last reset: its clocks count from here
 reset_reason: str = "POWER_ON"
 run_reason: str = "STARTUP"
 state: dict = {}  # for the next run: children, deadline, drive
@@ -73,17 +80,22 @@ def resume() -> bool:
 def reset(reason: str) -> None:
     """Restart the chip: everything in RAM is gone, clocks begin again."""
     say(f"the chip resets ({reason})")
-    _again(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
+    restart(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
 
 
 def reload() -> None:
     """Restart only code.py: the clocks go on counting."""
     say("code.py is reloaded")
-    _again(reset_reason=reset_reason, run_reason="SUPERVISOR_RELOAD", power_on_s=power_on_s)
+    restart(reset_reason=reset_reason, run_reason="SUPERVISOR_RELOAD", power_on_s=power_on_s)
 
 
-def _again(**left) -> None:
+def _start_process_anew(**left) -> None:
     os.environ[VARIABLE] = json.dumps({"state": state, **left})
     close_view()
     os.chdir(home)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+restart: Callable[..., None] = (
+    _start_process_anew  # how the chip starts anew; where it is simulated within a process, otherwise
+)

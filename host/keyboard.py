@@ -50,7 +50,8 @@ class Console(io.TextIOBase):
     def _collect(self, wait_s: float) -> None:
         """Take what has been typed; at most `wait_s` is waited for it."""
         if self._ended or not self._is_ours():
-            time.sleep(wait_s)
+            if wait_s:  # sleeping for no time at all lets other programs go first
+                time.sleep(wait_s)
         elif len(self._received) < KEPT and select.select([self._descriptor], [], [], wait_s)[0]:
             try:
                 data = os.read(self._descriptor, KEPT - len(self._received))

@@ -1,7 +1,8 @@
 """What goes wrong around the chip, and what was seen of it: the stand-ins look here. For `make chaos` and tests.
 
 The environment's DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, looked at again and again; what the firmware does in
-the meantime is counted, as JSON, in the same name with `.seen` behind it. Without the variable nothing ever goes wrong.
+the meantime is counted, as JSON, in the same name with `.seen` behind it. Without the variable `begin` says what goes wrong, to
+a firmware in the same process.
 
 wifi=off        the access point is gone; wifi=password: it has another password now
 channel=N       the access point is on another channel now: who was connected is not any more, and must search
@@ -17,8 +18,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
+
+from host import chip
 
 VARIABLE = "DALY_HOST_TROUBLE"
 LOOK_S = 0.02
@@ -37,19 +39,31 @@ seen: dict = {"mark": "", "feeds": 0, "longest_gap": 0.0, "longest_own": 0.0, "s
 def of(key: str) -> str:
     """The trouble of that kind at the moment; "" for none."""
     global _kept, _look_at
-    if _path is None:
-        return ""
-    now = time.monotonic()
-    if now >= _look_at:
+    if _path is not None and (now := chip.clock.monotonic()) >= _look_at:
         _look_at = now + LOOK_S
         _kept = dict(line.split("=", 1) for line in _read().split() if "=" in line)
     return _kept.get(key, "")
 
 
+def is_networked() -> bool:
+    """Whether packets come through: access point, address and channel are right."""
+    return not of("wifi") and not of("dhcp") and of("channel") == channel
+
+
+def begin(**troubles: str) -> None:
+    """What goes wrong from now on, by kind; "" ends it. For a firmware in this very process."""
+    _kept.update(troubles)
+
+
+def power_on() -> None:
+    """The chip has been without power: nothing has fed its watchdog yet, and it joins whichever channel there is."""
+    global _fed_at, channel
+    _fed_at, channel = None, of("channel")
+
+
 def count(key: str, by: int = 1) -> None:
     """Something was done once more."""
-    if _path is not None:
-        seen[key] += by
+    seen[key] += by
 
 
 def excuse(seconds: float) -> None:
@@ -60,24 +74,28 @@ def excuse(seconds: float) -> None:
 
 def fed() -> None:
     """The watchdog was fed: the loop has made a pass. `longest_own` leaves out what the PC took for itself and others."""
-    global _fed_at, _note_at, _excused, _starved
-    if _path is None:
-        return
-    now = time.monotonic()
-    if seen["mark"] != of("mark"):
-        seen.update(mark=of("mark"), longest_gap=0.0, longest_own=0.0)
+    global _fed_at, _excused, _starved
+    now = chip.clock.monotonic()
     seen["feeds"] += 1
+    if _path is not None and seen["mark"] != of("mark"):
+        seen.update(mark=of("mark"), longest_gap=0.0, longest_own=0.0)
     if _fed_at is not None:
-        starved = _waited_for_processor()
         seen["longest_gap"] = max(seen["longest_gap"], now - _fed_at)
-        seen["longest_own"] = max(seen["longest_own"], now - _fed_at - (starved - _starved) - _excused)
-        _starved, _excused = starved, 0.0
+        if _path is not None:
+            starved = _waited_for_processor()
+            seen["longest_own"] = max(seen["longest_own"], now - _fed_at - (starved - _starved) - _excused)
+            _starved, _excused = starved, 0.0
     _fed_at = now
-    if now >= _note_at:
-        _note_at = now + NOTE_S
-        part = Path(_path + ".part")
-        part.write_text(json.dumps(seen))
-        part.rename(_path + ".seen")
+    if _path is not None and now >= _note_at:
+        _write(now)
+
+
+def _write(now: float) -> None:
+    global _note_at
+    _note_at = now + NOTE_S
+    part = Path(_path + ".part")
+    part.write_text(json.dumps(seen))
+    part.rename(_path + ".seen")
 
 
 def _waited_for_processor() -> float:

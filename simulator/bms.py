@@ -20,6 +20,8 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from simulator.faults import FAULTS
+
 BYTE_US = 10 * 1e6 / 9600  # start bit, eight data bits, stop bit
 CHEMISTRIES = ("lfp", "nmc", "lto")  # the codes 0, 1, 2 of 0x53
 MODES = ("idle", "charging", "discharging")  # the codes 0, 1, 2 of 0x93
@@ -174,24 +176,8 @@ OPTIONS = (
     Option("echo", "0", SWITCH, "the adapter hears its own transmission, as on RS485"),
     Option("noise", "0", _number(0, 960), "random bytes a second"),
     Option("mute", "", COMMANDS, "commands it never answers"),
-    # faults, in percent of answer frames
-    Option("implausible", "0", PERCENT, "one data byte is wrong, the sum is right"),
-    Option("zeros", "0", PERCENT, "all data zero, the sum is right: 0 V, -3000 A, -40 C"),
-    Option("corrupt", "0", PERCENT, "1-4 bytes changed"),
-    Option("corrupt1", "0", PERCENT, "one byte changed"),
-    Option("burst", "0", PERCENT, "every frame of the next 50-300 ms is corrupted"),
-    Option("drop_byte", "0", PERCENT, "one byte missing"),
-    Option("extra_byte", "0", PERCENT, "one byte too many"),
-    Option("truncate", "0", PERCENT, "stops after 9 bytes, the next frame follows at once"),
-    Option("duplicate", "0", PERCENT, "sent twice"),
-    Option("garbage", "0", PERCENT, "1-20 random bytes in front"),
-    Option("drop_frame", "0", PERCENT, "missing"),
-    Option("die_mid_frame", "0", PERCENT, "stops within the frame and is silent for two seconds"),
-    # faults, in percent of answers
-    Option("late", "0", PERCENT, "comes 300-900 ms late; meanwhile it answers others"),
-    Option("cells_zero", "0", PERCENT, "0x94 reports no cells"),
-    Option("ram_garbage", "0", PERCENT, "39 bytes of memory for frames 12-14 of 0x95 at host 0x80"),
-    Option("second_master", "0", PERCENT, "another master asks this or the next board; both are heard"),
+    # in percent of the frames sent, or of the responses
+    *(Option(fault.name, "0", PERCENT, fault.words) for fault in FAULTS),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -275,8 +261,9 @@ class Pack:
     def readings(self, now_us: float) -> Readings:
         o = self._options
         current, soc = self._current(now_us), self._soc(now_us)
+        mean = _interpolate(OPEN_CIRCUIT[o.chemistry], soc) + current * 140 / o.capacity  # half a milliohm for 280 Ah
         return Readings(
-            cells=[o.cell_mv.get(n + 1, self._cell(n, soc, current, now_us)) for n in range(o.cells)],
+            cells=[o.cell_mv[n + 1] if n + 1 in o.cell_mv else self._cell(n, mean, now_us) for n in range(o.cells)],
             temperatures=[o.sensor_raw.get(n + 1, self._sensor(n, now_us)) for n in range(o.temperatures)],
             current=round(10 * current),
             soc=round(10 * soc),
@@ -307,19 +294,18 @@ class Pack:
     def _clock(self, now_us: float) -> datetime:
         return self._options.clock + timedelta(seconds=self._elapsed(now_us))
 
-    def _cell(self, n: int, soc: float, current: float, now_us: float) -> int:
-        """Rest voltage, the drop over half a milliohm for 280 Ah, the cell's own offset and its wandering."""
-        o = self._options
-        drop = current * 140 / o.capacity
-        rest = _interpolate(OPEN_CIRCUIT[o.chemistry], soc) + drop + o.spread * self._offset[n + 1]
-        return max(0, min(65535, round(rest + 1.5 * self._wander(n + 1, now_us, 60))))
+    def _cell(self, n: int, mean: float, now_us: float) -> int:
+        """The cell's own offset from the mean, and its drift."""
+        own = mean + self._options.spread * self._offset[n + 1]
+        return max(0, min(65535, round(own + 1.5 * self._wander(n + 1, now_us, 60))))
 
     def _sensor(self, n: int, now_us: float) -> int:
         degrees = self._options.temperature + 4 * self._offset[n + 50] + 1.5 * self._wander(n + 50, now_us, 600)
         return max(0, min(255, round(degrees + 40)))
 
     def _wander(self, index: int, now_us: float, period_s: float) -> float:
-        return self._options.drift * self._wave_of[index](now_us / 1e6 / period_s)
+        drift = self._options.drift
+        return drift and drift * self._wave_of[index](now_us / 1e6 / period_s)
 
 
 def _wave(random: Random) -> Callable[[float], float]:
@@ -487,6 +473,9 @@ READS = {
     0x63: _text("hardware", 2),
     0xD8: _wake_source,
 }
+MEASURED = tuple(function for function in READS if 0x90 <= function <= 0x98)
+STATIC = (0x50, 0x53, 0x57, 0x62, 0x63)  # what does not change, as far as a reader asks for it
+MULTI_FRAME = (0x95, 0x96, 0x57, 0x62, 0x63)  # responses whose frames are numbered
 RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE = 0x00, 0x21, 0xD9, 0xDA
 WRITES = (RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE)
 
@@ -539,49 +528,6 @@ def _modbus_reply(r: Readings, request: bytes) -> bytes:
     address = 0xD2 if d2 else request[0] - 0x30  # P81 replies from 0x50 + board to a request at 0x80 + board
     reply = bytes([address, 3, 2 * count]) + struct.pack(f">{count}H", *words[start : start + count])
     return reply + crc16(reply)
-
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-
-def _changed(said: bytes, random: Random, count: int) -> bytes:
-    out = bytearray(said)
-    for at in random.sample(range(len(out)), min(count, len(out))):
-        out[at] ^= random.randrange(1, 256)
-    return bytes(out)
-
-
-def _resummed(said: bytes) -> bytes:
-    return said[:-1] + bytes([sum(said[:-1]) & 0xFF])
-
-
-def _implausible(said: bytes, random: Random) -> bytes:
-    return _resummed(said[:4] + _changed(said[4:12], random, 1) + said[12:])
-
-
-def _without_byte(said: bytes, random: Random) -> bytes:
-    at = random.randrange(len(said))
-    return said[:at] + said[at + 1 :]
-
-
-def _with_byte(said: bytes, random: Random) -> bytes:
-    at = random.randrange(len(said) + 1)
-    return said[:at] + random.randbytes(1) + said[at:]
-
-
-DAMAGE: dict[str, Callable[[bytes, Random], bytes]] = {  # in the order they are applied to one frame
-    "implausible": _implausible,
-    "zeros": lambda said, random: _resummed(said[:4] + bytes(len(said) - 5) + said[-1:]),
-    "corrupt": lambda said, random: _changed(said, random, random.randint(1, 4)),
-    "corrupt1": lambda said, random: _changed(said, random, 1),
-    "drop_byte": _without_byte,
-    "extra_byte": _with_byte,
-    "truncate": lambda said, random: said[:9],
-    "duplicate": lambda said, random: said + said,
-    "garbage": lambda said, random: random.randbytes(random.randint(1, 20)) + said,
-    "drop_frame": lambda said, random: b"",
-    "die_mid_frame": lambda said, random: said[: random.randint(1, 12)],
-}
 
 
 # --- the BMS on its line ---------------------------------------------------------------------------------------------
@@ -740,15 +686,14 @@ class Bms:
         if self.options.protocol != "a5":
             return [_modbus_reply(self._pack.readings(at), request)]
         host, command = request[1] & 0xC0, request[2]
-        parts = self._written(command, request[4:12], at) if command in WRITES else self._read(command, host, at)
+        parts = (
+            self._written(command, request[4:12], at) if command in WRITES else READS[command](self._pack.readings(at), host)
+        )
         frames = [frame(self.options.board, command, self._filled(part)) for part in parts]
-        if command == 0x95 and host == 0x80 and self._hit("ram_garbage"):
-            frames[11:14] = [self._random.randbytes(39)]  # gh43199278718, gh16434418890
+        for fault in FAULTS:
+            if fault.response is not None and self._hit(fault.name):
+                frames = fault.response(frames, request, self._random)
         return frames
-
-    def _read(self, command: int, host: int, at: float) -> list[bytes]:
-        parts = READS[command](self._pack.readings(at), host)
-        return [b"\0" + parts[0][1:]] if command == 0x94 and self._hit("cells_zero") else parts
 
     def _filled(self, part: bytes) -> bytes:
         rest = self._last_data[len(part) :] if self.options.stale else bytes(8 - len(part))
@@ -785,21 +730,27 @@ class Bms:
             said, faults = self._damaged(said, at)
             self._plan(said, at, "answer", faults)
             at += len(said) * BYTE_US + 1000 * self.options.gap
-            if "die_mid_frame" in faults:
-                self._dead_until = at + 2e6
+            silent_s = max((fault.silent_s for fault in FAULTS if fault.name in faults), default=0)
+            if silent_s:
+                self._dead_until = at + 1e6 * silent_s
                 break
         return at - 1000 * self.options.gap
 
     def _damaged(self, said: bytes, at: float) -> tuple[bytes, list[str]]:
         if self._hit("burst"):
             self._burst_until = at + 1000 * self._random.uniform(50, 300)
-        faults = [name for name in DAMAGE if self._hit(name) or (name == "corrupt" and at < self._burst_until)]
-        for name in faults:
-            said = DAMAGE[name](said, self._random)
+        faults = []
+        for fault in FAULTS:
+            if fault.frame is None:
+                continue
+            if self._hit(fault.name) or (fault.name == "corrupt" and at < self._burst_until):
+                said = fault.frame(said, self._random)
+                faults.append(fault.name)
         return said, faults
 
     def _hit(self, fault: str) -> bool:
-        return self._random.random() * 100 < getattr(self.options, fault)
+        percent = getattr(self.options, fault)
+        return percent and self._random.random() * 100 < percent  # a fault that is off leaves the others their seed
 
     def _overhear(self, at: float):
         """Another master asks this board, or the next one, which answers with other values from its own address."""

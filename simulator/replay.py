@@ -24,14 +24,13 @@ if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
 from battery.json import key_of  # noqa: E402
 from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
-from simulator.bms import BYTE_US, frame  # noqa: E402
+from simulator.bms import BYTE_US, MULTI_FRAME, frame  # noqa: E402
 from simulator.line import Line, say_ready, wake_in_time  # noqa: E402
 
 LENGTH = 13
 THINK_MS = 20  # where the recording has no times
 SESSION_S = 30  # a file of several sessions, which are several packs, shows each for so long
 OPEN_MS = 400  # a request younger than this when the bundle was made may still have been answered
-NUMBERED = tuple(block.function for block in BLOCKS if block.frames > 1)  # responses of numbered frames
 FIRST_HOST_ADDRESS = 0x20
 
 _TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
@@ -217,7 +216,7 @@ def _session(name: str, parts: list) -> Session:
     for data in parts:
         known = data[0] == 0xA5 and len(data) > 4
         if known or occurrence is None:  # else a damaged frame, in the midst of whatever it was
-            number = data[4] if known and data[2] in NUMBERED else -1
+            number = data[4] if known and data[2] in MULTI_FRAME else -1
             if occurrence is None or data[2:3] != command or number <= last:
                 command = data[2:3]
                 occurrence = session.begin(command[0] if command else 0)

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from simulator.bms import READS
+
 ROOT = Path(__file__).resolve().parent.parent
-READS = {*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63}
 
 
 class SimulatedBms:

@@ -1,30 +1,19 @@
 """A wire in memory: a Poller and a simulated BMS talking at 9600 baud in simulated time, no sleeping."""
 
-from adafruit_ticks import ticks_add
-
 from battery.pack import Pack
 from battery.polarity import Polarity
 from daly.poller import Poller
+from simulator import wire
 from simulator.bms import Bms
 
-REQUEST_US = 13 * 10 * 1_000_000 // 9600
 
-
-class Wire:
+class Wire(wire.Wire):
     """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock."""
 
     def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, **poller_options):
-        self.bms = Bms(options)
         self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
-        self.poller = Poller(self.pack, **poller_options)
-        self.us = 0.0
-        self._start = start
+        super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
         self.requests = []  # (ms, command)
-
-    @property
-    def now(self):
-        """The tick of the moment, wrapping as on the board."""
-        return ticks_add(self._start, int(self.us // 1000) % (1 << 28)) if self._start else int(self.us // 1000) % (1 << 29)
 
     def set(self, name, value):
         """Change an option of the BMS."""
@@ -41,14 +30,10 @@ class Wire:
 
     def step(self):
         """One pass of the board's loop: what has arrived is handed over, a request is written (13.5 ms)."""
-        arrived = self.bms.transmit(self.us)
-        if arrived:
-            self.poller.receive(arrived, len(arrived), self.now)
-        request = self.poller.poll(self.now)
+        begun = self.us
+        request = self.exchange()
         if request is not None:
-            self.requests.append((self.us / 1000, request[2]))
-            self.bms.receive(bytes(request), self.us)
-            self.us += REQUEST_US
+            self.requests.append((begun / 1000, request[2]))
         self.us += 1000
 
 

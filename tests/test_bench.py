@@ -11,7 +11,7 @@ def run_of(pause_ms, rounds, options="", published=()):
     log, us = [], 0.0
     bms = Bms("cells=16,temperatures=2,think=5,drift=0," + options, note=log.append)
     for _ in range(rounds):
-        for command in bench.MEASUREMENTS:
+        for command in bench.MEASURED:
             head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
             bms.receive(head + bytes([sum(head) & 0xFF]), us)
             us += 1e6 * bench.limit_of(1, 13 * (6 if command == 0x95 else 1))
@@ -23,14 +23,14 @@ def run_of(pause_ms, rounds, options="", published=()):
 @pytest.mark.parametrize("pause_ms", [0, 4])
 def test_the_ratio_is_time_over_the_limit_of_the_own_bytes(pause_ms):
     row = bench.figures(run_of(pause_ms, 10))
-    limit = bench.round_limit(bench.MEASUREMENTS, 16)
+    limit = bench.round_limit(bench.MEASURED, 16)
     assert row.ratio == pytest.approx((limit + 9 * pause_ms / 1000) / limit, abs=0.01)
     assert row.refresh == pytest.approx(row.ratio, abs=0.01)
     assert row.read == pytest.approx(row.ratio, abs=0.02)
 
 
 def test_one_round_of_sixteen_cells_is_299_bytes_and_nine_times_thinking():
-    assert bench.round_limit(bench.MEASUREMENTS, 16) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
+    assert bench.round_limit(bench.MEASURED, 16) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
 
 
 def test_a_number_the_bms_never_held_is_wrong_and_one_it_held_long_ago_too():

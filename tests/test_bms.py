@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.bms import BYTE_US, CHARGE, DISCHARGE, OPTIONS, SET_CLOCK_AND_SOC, Bms, crc16, parse
+from simulator.bms import BYTE_US, CHARGE, DISCHARGE, OPTIONS, SET_CLOCK_AND_SOC, Bms, crc16, options_help, parse
+from simulator.faults import FAULTS, Fault
 
 ROOT = Path(__file__).resolve().parent.parent
 BYTE_MS = BYTE_US / 1000
@@ -409,7 +410,7 @@ def share(heard: list[bytes], is_so) -> float:
 
 
 GOOD = answers("", count=1)[0]
-FAULTS = {  # name -> what a struck answer looks like
+STRUCK = {  # name -> what a struck answer looks like
     "corrupt": lambda heard: len(heard) == 13 and heard != GOOD,
     "corrupt1": lambda heard: sum(a != b for a, b in zip(heard, GOOD, strict=True)) == 1 and not is_whole(heard),
     "implausible": lambda heard: is_whole(heard) and sum(a != b for a, b in zip(heard, GOOD, strict=True)) == 2,
@@ -423,12 +424,28 @@ FAULTS = {  # name -> what a struck answer looks like
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", STRUCK)
 def test_a_fault_strikes_as_often_as_asked_and_only_so(fault):
-    assert share(answers(f"{fault}=100", count=50), FAULTS[fault]) == 1
+    assert share(answers(f"{fault}=100", count=50), STRUCK[fault]) == 1
     some = answers(f"{fault}=20")
-    assert 0.13 < share(some, FAULTS[fault]) < 0.27
-    assert share(some, lambda heard: heard == GOOD) == 1 - share(some, FAULTS[fault])
+    assert 0.13 < share(some, STRUCK[fault]) < 0.27
+    assert all(heard == GOOD or STRUCK[fault](heard) for heard in some)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_fault_of_the_table_is_an_option_that_is_off_by_default_and_has_a_test(fault):
+    assert getattr(Bms().options, fault.name) == 0
+    assert f"  {fault.name}=0 ".ljust(32) + fault.words in options_help()
+    assert fault.name in STRUCK or f"{fault.name}=" in Path(__file__).read_text()
+
+
+def test_a_fault_that_is_off_does_not_change_what_the_others_do(monkeypatch):
+    """Else a new fault would be another run for every seed there is."""
+    without = answers("corrupt=30,seed=4", count=50)
+    new = Fault("new", "anything", frame=lambda frame, random: b"")
+    monkeypatch.setattr("simulator.bms.FAULTS", (new, *FAULTS))
+    monkeypatch.setattr("simulator.bms.OPTIONS", (*OPTIONS, OPTIONS[-1]._replace(name="new")))
+    assert answers("corrupt=30,seed=4", count=50) == without
 
 
 def test_faults_repeat_with_their_seed():
@@ -472,6 +489,14 @@ def test_memory_in_place_of_frames_at_host_0x80():
     master = Master("ram_garbage=100,cells=16")
     frames = master.ask(0x95, 0x80)
     assert [is_whole(frame) for frame in frames] == [True] * 11 + [False] * 3 + [True] * 2
+
+
+def test_two_frames_of_a_response_change_places():
+    whole = frames_in(answers("", 0x95, 1)[0])
+    swapped = [frames_in(heard) for heard in answers("swap_frames=100", 0x95, 20)]
+    assert all(sorted(frames) == sorted(whole) and sum(map(bytes.__ne__, frames, whole)) == 2 for frames in swapped)
+    assert len({tuple(frames) for frames in swapped}) > 2
+    assert answers("swap_frames=100", 0x90, 1) == [GOOD]
 
 
 def test_another_master_is_heard_asking_this_board_and_the_next():

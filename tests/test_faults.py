@@ -11,7 +11,7 @@ from simulation import Wire, answer, ask
 
 import simulator.bms
 from battery.pack import Pack
-from battery.readings import READING, REGISTERS
+from battery.readings import READING
 from campaigns.faults.__main__ import quiet
 from campaigns.faults.cases import CASES, LIES, VARIANTS, campaign, jobs_of
 from campaigns.faults.judge import KINDS
@@ -19,7 +19,8 @@ from campaigns.faults.line import Job, Line, run
 from campaigns.faults.promises import PROMISES, promise_of
 from campaigns.faults.subscriber import Subscriber
 from campaigns.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
-from daly.timing import Pacing
+from daly.a5 import alarm_bits
+from daly.timing import Timing
 from mqtt.publisher import Publisher
 
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
@@ -35,24 +36,24 @@ def framed(text):
 
 @pytest.mark.parametrize("lost", [0.01, 0.05, 0.08])
 def test_lost_frames_are_not_blamed_on_the_gap(lost):
-    pacing, random = Pacing(), Random(1)
+    timing, random = Timing(), Random(1)
     gaps = []
     for _ in range(20000):
-        gaps.append(pacing.gap_ms)
-        pacing.ignored() if random.random() < lost else pacing.answered(30)
+        gaps.append(timing.gap_ms)
+        timing.ignored() if random.random() < lost else timing.answered(30)
     assert sum(gaps) / len(gaps) < 2 and max(gaps) < 20
 
 
 @pytest.mark.parametrize("needed", [0, 4, 20, 60, 100, 250])
 def test_a_board_that_needs_a_pause_gets_it_and_hardly_more(needed):
-    pacing = Pacing()
+    timing = Timing()
     lost = []
     for number in range(20000):
-        if pacing.gap_ms < needed:
-            pacing.ignored()
+        if timing.gap_ms < needed:
+            timing.ignored()
             lost.append(number)
-        pacing.answered(30)  # the next request comes after the time-out, late enough
-    assert needed <= pacing.gap_ms <= needed + 1
+        timing.answered(30)  # the next request comes after the time-out, late enough
+    assert needed <= timing.gap_ms <= needed + 1
     assert len([number for number in lost if number < 500]) <= 30 and len(lost) <= 60
 
 
@@ -210,10 +211,6 @@ def test_silence_of_the_board_is_not_blamed_on_the_gap():
 # believing
 
 
-def register_of(key):
-    return next(register for register in REGISTERS if READING[key] in register.readings)
-
-
 class Voltages:
     """A pack that is told pack voltages, in 0.1 V, and nothing else that matters."""
 
@@ -227,8 +224,7 @@ class Voltages:
         known = []
         for raw in volts:
             self.now += 200
-            payload = raw.to_bytes(2, "big") + bytes.fromhex("0000753001f4")
-            self.pack.take(register_of("pack_voltage"), payload, 1, self.now, self.noisy)
+            self.pack.accept(READING["pack_voltage"], 0, raw, self.now, self.noisy)
             known.append(self.pack.raw("pack_voltage"))
         return known
 
@@ -784,15 +780,15 @@ def test_legitimate_extremes_are_shown_as_they_are(pool, damage):
 def test_on_a_noisy_line_the_alarms_known_are_a_set_that_was_said():
     """Each alarm byte was believed by itself, so that an alarm that had gone stood beside one that had come."""
     dice = Random(1)
-    register = register_of("fault_code")
+    row = READING["alarm_bits_{}"]
     sets = [(1, 0, 0, 2), (0, 4, 0, 2), (0, 0, 8, 0)]
     for _ in range(200):
         pack, known = Pack(), set()
         for step in range(12):
             payload = bytes((*dice.choice(sets), 0, 0, 0, 0))
-            pack.take(register, payload, 1, 300 * step, True)
-            known.add(tuple(pack.raw("alarm_byte_{}", number + 1) for number in range(4)))
-        assert known <= {(None,) * 4, *sets}
+            pack.accept_together(row, alarm_bits(payload, [0, 0, 0]), 300 * step, True)
+            known.add(tuple(pack.raw("alarm_bits_{}", number + 1) for number in range(3)))
+        assert known <= {(None,) * 3, (1, 1 << 12, 0), (1 << 5, 1 << 12, 0), (0, 1 << 9, 0)}
     for step in range(12, 15):
-        pack.take(register, bytes((*sets[1], 0, 0, 0, 0)), 1, 300 * step, True)
-    assert tuple(pack.raw("alarm_byte_{}", number + 1) for number in range(4)) == sets[1]
+        pack.accept_together(row, alarm_bits(bytes((*sets[1], 0, 0, 0, 0)), [0, 0, 0]), 300 * step, True)
+    assert tuple(pack.raw("alarm_bits_{}", number + 1) for number in range(3)) == (1 << 5, 1 << 12, 0)

@@ -14,6 +14,7 @@ from battery.pack import Pack
 from battery.readings import GROUPS, READING, READINGS
 from daly.a5 import BLOCKS
 from daly.poller import Poller
+from simulator.faults import FAULTS
 
 MEASURED = [block.function for block in BLOCKS if GROUPS[block.group].period_ms is not None]
 ASKED_ONCE = [block.function for block in BLOCKS if GROUPS[block.group].period_ms is None]
@@ -337,12 +338,12 @@ def test_with_every_command_muted_but_one_that_one_is_still_read():
 
 
 SAID_ONCE = {row.key for row in READINGS if row.group == "static"}
-FAULTS = "corrupt1 drop_byte extra_byte truncate duplicate garbage drop_frame late second_master noise"
+BAD_LINES = [f"{fault.name}={min(20, 4 * fault.worst):g}" for fault in FAULTS if fault.worst] + ["noise=100"]
 
 
-@pytest.mark.parametrize(("cells", "fault"), [(4, "corrupt1"), (4, "drop_byte"), *((48, fault) for fault in FAULTS.split())])
+@pytest.mark.parametrize(("cells", "fault"), [(4, "corrupt1=20"), (4, "drop_byte=20"), *((48, fault) for fault in BAD_LINES)])
 def test_a_bad_line_costs_readings_but_never_makes_one_up(cells, fault):
-    wire = Wire(f"cells={cells},drift=0,{fault}={100 if fault == 'noise' else 20}")
+    wire = Wire(f"cells={cells},drift=0,{fault}")
     wire.run(20, Watch())
     assert wire.poller.online
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from campaigns.proxy import MODES, Proxy
+from host.proxy import MODES, Proxy
 
 WORDS = b"hello, is somebody there? " * 4
 

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from random import Random
 
+from simulator.faults import FAULTS
+
 from .judge import KINDS
 from .line import Job, Tally, run
 
@@ -38,34 +40,27 @@ def _case(name: str, faults: str = "", share: float = 0.02, board: str = "", out
     return Case(name, faults, share, board, outage, tuple(job.items()))
 
 
+AT_HOST_0X80 = {"poller": (("host_address", 0x80),)}
 CASES = (
     _case("nothing damaged", share=0.04),
     _case("0.1 % corrupted", "corrupt=0.1"),
     _case("1 % corrupted", "corrupt=1", 0.1),
     _case("5 % corrupted", FIVE, 1),
     _case("5 % mixed", MIXED, 0.2),
-    _case("5 % one byte changed", "corrupt1=5"),
     _case("20 % corrupted", "corrupt=20"),
     _case("5 %, slow board", FIVE, board=SLOW),
     _case("5 %, loop stalls for 100 ms", FIVE, stalls=True),
     _case("5 %, own echo heard", FIVE, board="echo=1"),
     _case("5 %, second master", FIVE + ",second_master=10"),
-    _case("bursts of 50-300 ms", "burst=1"),
-    _case("5 % lose a byte", "drop_byte=5"),
-    _case("5 % gain a byte", "extra_byte=5"),
-    _case("5 % cut short", "truncate=5"),
-    _case("5 % missing", "drop_frame=5"),
+    # each fault alone, as often as it can be
+    *(
+        _case(fault.case, f"{fault.name}={fault.worst:g}", **({} if fault.host == 0x40 else AT_HOST_0X80))
+        for fault in FAULTS
+        if fault.worst and fault.name != "corrupt"
+    ),
     _case("20 % missing", "drop_frame=20"),
-    _case("5 % twice", "duplicate=5"),
-    _case("5 % behind garbage", "garbage=5"),
-    _case("5 % of answers late", "late=5"),
-    _case("5 % all zero", "zeros=5"),
-    _case("20 % without cells", "cells_zero=20"),
     _case("own echo heard", board="echo=1"),
-    _case("second master", "second_master=10"),
     _case("noise, 20 bytes a second", "noise=20"),
-    _case("memory garbage, host 0x80", "ram_garbage=20", poller=(("host_address", 0x80),)),
-    _case("dies mid-frame for 2 s", "die_mid_frame=0.3"),
     _case("silent for 5-20 s, 5 %", FIVE, outage="silent"),
     _case("asleep for 5-20 s, 5 %", FIVE, outage="asleep"),
     _case("mixtures of 3 to 6 faults", share=0.05),  # drawn by seed
@@ -108,16 +103,13 @@ LIES = (  # the sum is right: only what it says tells a lie from the truth
     _case("5 % lies", "implausible=5", 0.03),
     _case("1 % lies, 1 % corrupted", "implausible=1,corrupt=1", 0.03),
 )
-MIXTURE = (
-    "corrupt=5 corrupt1=5 burst=1 drop_byte=5 extra_byte=5 truncate=5 duplicate=5 garbage=5 drop_frame=5 die_mid_frame=0.3 "
-    "late=5 zeros=5 cells_zero=20 second_master=10 noise=20 echo=1"
-)
+MIXTURE = [f"{fault.name}={fault.worst:g}" for fault in FAULTS if fault.worst and fault.host == 0x40] + ["noise=20", "echo=1"]
 WAYS = "think=20 think_jitter=30 gap=10 stale=0 zero_based=1 temperature_frames=2 absent=255"
 
 
 def mixture(random: Random) -> str:
     """Three to six faults at once, each up to its worst, and two ways of being a board."""
-    worst = [item.split("=") for item in random.sample(MIXTURE.split(), random.randint(3, 6))]
+    worst = [item.split("=") for item in random.sample(MIXTURE, random.randint(3, 6))]
     faults = [f"{name}={1 if name == 'echo' else random.uniform(0.1, 1) * float(most)}" for name, most in worst]
     return ",".join([*faults, *random.sample(WAYS.split(), 2)])
 

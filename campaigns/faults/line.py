@@ -14,7 +14,7 @@ from battery.readings import READING
 from daly.poller import Poller
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
-from simulator.bms import BYTE_US
+from simulator.wire import TICKS, Wire
 
 from .held import Flow, Held, WitnessedBms
 from .judge import Finding, Judge
@@ -22,8 +22,6 @@ from .life import Life
 from .promises import PROMISES, Settings
 from .subscriber import Subscriber
 
-REQUEST_US = 13 * BYTE_US
-TICKS = 1 << 29
 LOOK_S = 0.5  # how often what is shown is judged, besides after each message
 HEADLINES = ("pack_voltage", "current", "soc")
 BASE = "daly/c0ffee"
@@ -112,7 +110,7 @@ class WatchedPack(Pack):
         return True
 
 
-class Line:
+class Line(Wire):
     """The real Poller, Pack, Publisher and Discovery between a living BMS and a subscriber who is watched by the judge.
 
     `publisher`: another class in the place of the firmware's, to try the judge.
@@ -124,21 +122,19 @@ class Line:
         self.held = Held()
         self.flow = Flow()
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
-        self.bms = WitnessedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
+        bms = WitnessedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
         self.pack = WatchedPack(self._taken)
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)
         if job.periods:
             options["periods"] = {f"POLL_{lane.upper()}_MS": ms for lane, ms in job.periods}
-        self.poller = Poller(self.pack, **options)
+        super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS))
         self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods})
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
-        self.us = 0.0
         self.requests = 0
         self.pass_us: float | None = None  # how long a pass of the loop lasts; None: 1 to 6 ms, as on a board
         self.life = Life(self, Random(job.seed))
-        self._start = Random(job.seed).randrange(TICKS)
         discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", self.pack, "0")
         intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.band_percent, job.each_value)
         self.publisher = publisher(BASE, discovery, self.pack, self.poller, self._bridge_state, *intervals)
@@ -155,23 +151,12 @@ class Line:
     def s(self) -> float:
         return self.us / 1e6
 
-    @property
-    def now(self) -> int:
-        return (self._start + int(self.us // 1000)) % TICKS
-
     def _bridge_state(self, now):
         return (("uptime", int(self.s)),)
 
     def step(self):
         """One pass of the board's loop. Nothing to read and nothing to say: a few ms pass, sometimes many."""
-        arrived = self.bms.transmit(self.us)
-        if arrived:
-            self.poller.receive(arrived, len(arrived), self.now)
-        request = self.poller.poll(self.now)
-        if request is not None:
-            self.requests += 1
-            self.bms.receive(bytes(request), self.us)
-            self.us += len(request) * BYTE_US
+        self.requests += self.exchange() is not None
         self._publish()
         if self.s >= self._look_at:
             self._look_at = self.s + LOOK_S

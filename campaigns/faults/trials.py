@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from random import Random
 
+from simulator.wire import FRAME_US
+
 from .cases import CELLS
 from .held import listed, said
 from .judge import contradictions
-from .line import REQUEST_US, Job, Line
+from .line import Job, Line
 
 # --- the blind round -------------------------------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ def pace(think_ms: int, pause_ms: float) -> tuple[float, int, int]:
     requests, frames, timeouts, begun = line.requests, line.bms.frames, line.poller.timeouts, line.s
     _let(line, 30, "")
     requests, frames = line.requests - requests, line.bms.frames - frames
-    limit = (requests + frames) * REQUEST_US / 1e6 + requests * (think_ms + pause_ms) / 1000
+    limit = (requests + frames) * FRAME_US / 1e6 + requests * (think_ms + pause_ms) / 1000
     return (line.s - begun) / limit, line.poller.timing.gap_ms, line.poller.timeouts - timeouts
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno as _errno
 import select as _select
 import sys
-import time as _time
 
 import serial as _serial
 from microcontroller import _claim, _free
@@ -112,7 +111,7 @@ class UART:
     def write(self, buf):
         """Returns when the last bit is out; on a pseudo-terminal, which takes no time itself, by sleeping."""
         self._check()
-        done_at = _time.monotonic() + len(buf) * self._bits / self.baudrate
+        done_at = _chip.clock.monotonic() + len(buf) * self._bits / self.baudrate
         try:
             if self._device is not None:
                 self._device.write(buf)
@@ -121,7 +120,7 @@ class UART:
             self._device.reset_output_buffer()  # nobody takes it: lost, as on a wire
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
-        _time.sleep(max(0.0, done_at - _time.monotonic()))
+        _chip.clock.sleep(max(0.0, done_at - _chip.clock.monotonic()))
         return len(buf)
 
     def reset_input_buffer(self) -> None:
@@ -143,11 +142,11 @@ class UART:
 
     def _take(self, limit: int) -> bytes:
         """One call of the board's driver: until `limit` bytes are there or none came for the timeout."""
-        quiet_at = _time.monotonic() + self._timeout
+        quiet_at = _chip.clock.monotonic() + self._timeout
         while True:
             before = len(self._received)
-            self._collect(0 if before >= limit else max(0.0, quiet_at - _time.monotonic()))
-            now = _time.monotonic()
+            self._collect(0 if before >= limit else max(0.0, quiet_at - _chip.clock.monotonic()))
+            now = _chip.clock.monotonic()
             if len(self._received) > before:
                 quiet_at = now + self._timeout
             if len(self._received) >= limit or now >= quiet_at:
@@ -160,17 +159,17 @@ class UART:
         """Move what the device has into the receive buffer, waiting at most `wait_s` for the first byte."""
         self._check()
         while _trouble.of("uart") == "hang":
-            _time.sleep(0.05)
+            _chip.clock.sleep(0.05)
         if self._device is None and not self._reopen(wait_s):
             return
-        begun = _time.monotonic()
+        begun = _chip.clock.monotonic()
         try:
-            if _select.select([self._device.fileno()], [], [], wait_s)[0]:
+            if self._device.wait(wait_s):
                 data = self._device.read(4096)
                 self._received += data[: self._capacity - len(self._received)]  # the rest is lost, silently
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
-        _trouble.excuse(_time.monotonic() - begun - wait_s)  # Linux waits for a kernel thread here: long, when it is busy
+        _trouble.excuse(_chip.clock.monotonic() - begun - wait_s)  # Linux waits for a kernel thread here: long, when it is busy
 
     def _check(self) -> None:
         if self._pins is None:
@@ -180,29 +179,27 @@ class UART:
 
     def _open(self) -> None:
         try:
-            self._device = _serial.Serial(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format)
+            self._device = (_chip.open_uart or _SerialDevice)(**self._format)
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
 
     def _reopen(self, wait_s: float) -> bool:
-        now = _time.monotonic()
+        now = _chip.clock.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_S
             try:
-                self._device = _serial.Serial(
-                    _chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **self._format
-                )
+                self._device = (_chip.open_uart or _SerialDevice)(**self._format)
                 _chip.say(f"the serial device {_chip.uart_path} is back")
                 return True
             except (OSError, _serial.SerialException):
                 pass
-        _time.sleep(wait_s)
+        _chip.clock.sleep(wait_s)
         return False
 
     def _lose(self, error) -> None:
         _chip.say(f"the serial device {_chip.uart_path} does not answer: silence until it is back ({error})")
         self._close()
-        self._retry_at = _time.monotonic() + _RETRY_S
+        self._retry_at = _chip.clock.monotonic() + _RETRY_S
 
     def _close(self) -> None:
         if self._device is not None:
@@ -211,6 +208,17 @@ class UART:
             except OSError:
                 pass
         self._device = None
+
+
+class _SerialDevice(_serial.Serial):
+    """The serial device of the PC."""
+
+    def __init__(self, **format) -> None:
+        super().__init__(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **format)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to read within so many seconds."""
+        return bool(_select.select([self.fileno()], [], [], seconds)[0])
 
 
 def _parity(parity) -> str:

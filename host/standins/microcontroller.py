@@ -80,6 +80,4 @@ def reset() -> None:
 
 
 def delay_us(delay: int) -> None:
-    import time
-
-    time.sleep(delay / 1_000_000)
+    _chip.clock.sleep(delay / 1_000_000)

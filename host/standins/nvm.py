@@ -4,7 +4,6 @@ Fresh memory reads as zeros, as CircuitPython's ports/espressif gives an NVS blo
 """
 
 import os as _os
-import time as _time
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -31,7 +30,7 @@ class ByteArray:
             if _trouble.of("nvm") == "slow":
                 for byte in data:
                     file.write(bytes((byte,)))
-                    _time.sleep(0.3 / len(data))
+                    _chip.clock.sleep(0.3 / len(data))
             else:
                 file.write(data)  # one system call: a killed process leaves the old bytes or the new ones
 

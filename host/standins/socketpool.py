@@ -12,8 +12,8 @@ import os as _os
 import select as _select
 import socket as _socket
 import ssl as _ssl
-import time as _time
 
+from host import chip as _chip
 from host import trouble as _trouble
 
 _NAME_SERVER_S = 7.0  # lwIP asks four times, 1 to 3 s apart
@@ -42,7 +42,7 @@ class SocketPool:
 
     def socket(self, family=AF_INET, type=SOCK_STREAM, proto=IPPROTO_IP) -> Socket:
         _trouble.count("sockets")
-        return Socket(_socket.socket(family, type, proto))
+        return Socket(_chip.network.socket(family, type, proto))
 
     def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
         return _resolve(host, port, family, type, proto, flags)
@@ -81,7 +81,7 @@ class Socket:
 
     def connect(self, address) -> None:
         inner = self._open()
-        if not _is_networked():
+        if not _trouble.is_networked():
             raise _error(_errno.EHOSTUNREACH)
         address = _resolve(*address, inner.family, inner.type)[0][4]
         inner.settimeout(self._timeout)
@@ -118,7 +118,7 @@ class Socket:
 
     def recv_into(self, buffer, bufsize=0) -> int:
         """Bytes received; 0 when the peer closed. OSError(ETIMEDOUT) when none came in time, EAGAIN when not to wait."""
-        end_at = None if self._timeout is None else _time.monotonic() + self._timeout
+        end_at = None if self._timeout is None else _chip.clock.monotonic() + self._timeout
         while True:
             if not self._is_alive():
                 self._wait_in_vain(end_at)
@@ -141,7 +141,7 @@ class Socket:
         self._inner = None
 
     def _is_alive(self) -> bool:
-        return _is_networked() and _trouble.of("address") == self._address
+        return _trouble.is_networked() and _trouble.of("address") == self._address
 
     def _keep(self, data) -> int:
         """What TCP does without a network: it keeps what fits for later. A connection from another address is dead."""
@@ -168,8 +168,8 @@ class Socket:
     def _wait(self, end_at) -> None:
         if self._timeout == 0:
             raise _error(_errno.EAGAIN)
-        left = None if end_at is None else end_at - _time.monotonic()
-        if (left is not None and left <= 0) or not _select.select([self._inner], [], [], left)[0]:
+        left = None if end_at is None else end_at - _chip.clock.monotonic()
+        if (left is not None and left <= 0) or not _chip.network.wait(self._inner, left):
             raise _error(_errno.ETIMEDOUT)
 
 
@@ -178,22 +178,18 @@ def _error(number: int) -> OSError:
 
 
 def _pause(end_at) -> None:
-    if end_at is not None and _time.monotonic() >= end_at:
+    if end_at is not None and _chip.clock.monotonic() >= end_at:
         raise _error(_errno.ETIMEDOUT)
-    _time.sleep(0.01)
-
-
-def _is_networked() -> bool:
-    return not _trouble.of("wifi") and not _trouble.of("dhcp") and _trouble.of("channel") == _trouble.channel
+    _chip.clock.sleep(0.01)
 
 
 def _resolve(host, port, family=0, type=0, proto=0, flags=0):
     is_name = not host.replace(".", "").isdigit()
-    if is_name and (_trouble.of("dns") or not _is_networked()):
-        _time.sleep(_NAME_SERVER_S if _trouble.of("dns") == "silent" else 0)
+    if is_name and (_trouble.of("dns") or not _trouble.is_networked()):
+        _chip.clock.sleep(_NAME_SERVER_S if _trouble.of("dns") == "silent" else 0)
         raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known")
     try:
-        return _socket.getaddrinfo(host, port, family or _socket.AF_INET, type, proto, flags)  # lwIP too has IPv4 first
+        return _chip.network.getaddrinfo(host, port, family or _socket.AF_INET, type, proto, flags)  # lwIP too has IPv4 first
     except _socket.gaierror:
         raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known") from None
 

@@ -1,14 +1,12 @@
 """Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, the console, and reload()."""
 
-import time as _time
-
 from host import chip as _chip
 from host.keyboard import console as _console
 
 
 def ticks_ms() -> int:
     """As on the board: starts 65,535 ms before its end, so that forgetting the wrap shows after 65 s."""
-    return (int((_time.monotonic() - _chip.power_on_s) * 1000) + 0x1FFF0000) & 0x1FFFFFFF
+    return (int((_chip.clock.monotonic() - _chip.power_on_s) * 1000) + 0x1FFF0000) & 0x1FFFFFFF
 
 
 def reload() -> None:

@@ -1,9 +1,8 @@
-"""Stand-in for CircuitPython's watchdog: bites by SIGALRM, which also interrupts a hanging system call."""
+"""Stand-in for CircuitPython's watchdog: bites by the alarm of host.chip.clock."""
 
 from __future__ import annotations
 
 import errno as _errno
-import signal as _signal
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -45,7 +44,6 @@ class WatchDogTimer:
         if mode is not None and mode is not self._mode:
             self._refuse_if_running()
         self._mode = mode
-        _signal.signal(_signal.SIGALRM, self._bite)
         self._arm()
 
     def feed(self) -> None:
@@ -60,9 +58,9 @@ class WatchDogTimer:
             raise OSError(_errno.EINVAL, "Invalid argument")
 
     def _arm(self) -> None:
-        _signal.setitimer(_signal.ITIMER_REAL, 0 if self._mode is None else self._timeout)
+        _chip.clock.set_alarm(0 if self._mode is None else self._timeout, self._bite)
 
-    def _bite(self, _number, _frame) -> None:
+    def _bite(self) -> None:
         mode, self._mode = self._mode, None
         if mode is WatchDogMode.RESET:
             _chip.reset("WATCHDOG")

@@ -8,8 +8,6 @@ ever, until an exception is pending.
 from __future__ import annotations
 
 import ipaddress as _ipaddress
-import socket as _socket
-import time as _time
 
 from host import chip as _chip
 from host import trouble as _trouble
@@ -66,11 +64,11 @@ class Radio:
             return
         _fail_to_join(_trouble.of("wifi"))
         if _trouble.channel != _trouble.of("channel"):
-            _time.sleep(_SCAN_S)
+            _chip.clock.sleep(_SCAN_S)
             _trouble.channel = _trouble.of("channel")
         self._connected = True
         while _trouble.of("dhcp") == "gone":
-            _time.sleep(0.05)
+            _chip.clock.sleep(0.05)
 
     @property
     def connected(self) -> bool:
@@ -81,7 +79,7 @@ class Radio:
     def ipv4_address(self) -> _ipaddress.IPv4Address | None:
         if not self.connected or _trouble.of("dhcp"):
             return None
-        return _ipaddress.IPv4Address(_trouble.of("address") or _own_address())
+        return _ipaddress.IPv4Address(_trouble.of("address") or _chip.network.own_address())
 
     @property
     def ap_info(self) -> Network | None:
@@ -96,21 +94,11 @@ class Radio:
 
 def _fail_to_join(trouble: str) -> None:
     if trouble == "off":
-        _time.sleep(_SCAN_S)
+        _chip.clock.sleep(_SCAN_S)
         raise ConnectionError("No network with that ssid")
     if trouble == "password":
-        _time.sleep(_HANDSHAKE_S)
+        _chip.clock.sleep(_HANDSHAKE_S)
         raise ConnectionError("Authentication failure")
-
-
-def _own_address() -> str:
-    """The address other machines reach this one by; connecting a datagram socket sends nothing."""
-    with _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 1))
-        except OSError:
-            return "127.0.0.1"
-        return probe.getsockname()[0]
 
 
 radio = Radio()

@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on request, for a broker: `python -m campaigns.proxy 1884 127.0.0.1:1883`, modes on standard input.
+"""A TCP proxy that fails on request, for a broker: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
 
 What a network does to a connection in a year, one mode at a time; see MODES. In a program, `Proxy(target).set(mode)` does it
 from any thread.
@@ -222,7 +222,7 @@ class Proxy:
 def main():
     modes = "\n".join(f"  {name:10} {meaning}" for name, meaning in MODES.items())
     description = f"{__doc__}\nmodes, a line each, as in `delay 0.3`:\n{modes}"
-    parser = argparse.ArgumentParser("campaigns.proxy", None, description, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser("host.proxy", None, description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("port", type=int, help="port to listen on; 0: any")
     parser.add_argument("target", help="HOST:PORT of the broker")
     arguments = parser.parse_args()

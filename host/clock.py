@@ -1,0 +1,49 @@
+"""The time of the stand-in chip: the PC's own, or a simulated one in which sixty days pass in minutes.
+
+The stand-ins use `host.chip.clock` only: for the time, to sleep, and for the alarm of the watchdog.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+
+class PcClock:
+    """The PC's time. The alarm is SIGALRM, which also interrupts a system call that hangs."""
+
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+    _ring: Callable[[], None] | None = None
+
+    def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
+        """Call `ring` after so many seconds unless set anew before; 0: never."""
+        if ring != self._ring:
+            self._ring = ring
+            signal.signal(signal.SIGALRM, lambda number, frame: ring())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+class SimulatedClock:
+    """Time passes by sleeping only. `on_step(seconds)` is called after each step, before the alarm."""
+
+    def __init__(self, on_step: Callable[[float], None] = lambda seconds: None):
+        self.us = 0
+        self.on_step = on_step
+        self._alarm_us: float = float("inf")
+        self._ring: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.us / 1e6
+
+    def sleep(self, seconds: float) -> None:
+        self.us += max(1, round(1e6 * seconds))
+        self.on_step(seconds)
+        if self.us > self._alarm_us:
+            self._alarm_us = float("inf")
+            self._ring()
+
+    def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._alarm_us = self.us + 1e6 * seconds if seconds else float("inf")
+        self._ring = ring

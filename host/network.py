@@ -1,0 +1,33 @@
+"""What the stand-in chip's sockets lead to: the PC's own network. The simulated one is in host/simulated_network.py.
+
+host/standins/socketpool.py gives either the manners of the chip; an inner socket of these has those of Python's own
+non-blocking ones.
+"""
+
+from __future__ import annotations
+
+import select
+import socket as pc_socket
+
+
+class PcNetwork:
+    """The PC's sockets and addresses."""
+
+    def socket(self, family: int, kind: int, protocol: int) -> pc_socket.socket:
+        return pc_socket.socket(family, kind, protocol)
+
+    def getaddrinfo(self, *arguments) -> list:
+        return pc_socket.getaddrinfo(*arguments)
+
+    def wait(self, inner, seconds: float | None) -> bool:
+        """Whether something arrives within so many seconds; None: for ever."""
+        return bool(select.select([inner], [], [], seconds)[0])
+
+    def own_address(self) -> str:
+        """The address other machines reach this one by; connecting a datagram socket sends nothing."""
+        with pc_socket.socket(pc_socket.AF_INET, pc_socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("10.255.255.255", 1))
+            except OSError:
+                return "127.0.0.1"
+            return probe.getsockname()[0]

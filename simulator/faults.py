@@ -1,0 +1,119 @@
+"""The faults of the simulated BMS: one table, which its options, their help, the campaign and the tests are read off.
+
+A new fault is a row here, with its function, and its test in tests/test_bms.py. A fault is an option of the BMS, in percent:
+`python -m host --bms corrupt=5`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+FRAME_LENGTH = 13
+CELL_COUNT, CELL_VOLTAGES = 0x94, 0x95
+
+
+class Fault(NamedTuple):
+    name: str
+    words: str  # for people
+    worst: float = 0  # percent that the campaign goes up to; 0: it does not, since no receiver can tell
+    case: str = ""  # what the campaign calls the line on which it occurs alone
+    host: int = 0x40  # the only host address at which it occurs, unless it is 0x40
+    frame: Callable[[bytes, Random], bytes] | None = None  # what becomes of one frame
+    response: Callable[[list[bytes], bytes, Random], list[bytes]] | None = None  # of all frames of a response to a request
+    silent_s: float = 0  # the BMS is silent for so long afterwards
+
+
+def _changed(frame: bytes, random: Random, count: int) -> bytes:
+    out = bytearray(frame)
+    for at in random.sample(range(len(out)), min(count, len(out))):
+        out[at] ^= random.randrange(1, 256)
+    return bytes(out)
+
+
+def _with_right_sum(frame: bytes) -> bytes:
+    return frame[:-1] + bytes([sum(frame[:-1]) & 0xFF])
+
+
+def _implausible(frame: bytes, random: Random) -> bytes:
+    return _with_right_sum(frame[:4] + _changed(frame[4:12], random, 1) + frame[12:])
+
+
+def _zeros(frame: bytes, random: Random) -> bytes:
+    return _with_right_sum(frame[:4] + bytes(len(frame) - 5) + frame[-1:])
+
+
+def _without_byte(frame: bytes, random: Random) -> bytes:
+    at = random.randrange(len(frame))
+    return frame[:at] + frame[at + 1 :]
+
+
+def _with_byte(frame: bytes, random: Random) -> bytes:
+    at = random.randrange(len(frame) + 1)
+    return frame[:at] + random.randbytes(1) + frame[at:]
+
+
+def _cells_zero(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
+    if request[2] != CELL_COUNT:
+        return frames
+    return [_with_right_sum(frame[:4] + b"\0" + frame[5:]) for frame in frames]
+
+
+def _ram_garbage(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
+    if request[1:3] != bytes((0x80, CELL_VOLTAGES)):
+        return frames
+    return [*frames[:11], random.randbytes(3 * FRAME_LENGTH), *frames[14:]]  # gh43199278718, gh16434418890
+
+
+def _swapped(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
+    if len(frames) < 2:
+        return frames
+    at = random.randrange(len(frames) - 1)
+    return [*frames[:at], frames[at + 1], frames[at], *frames[at + 2 :]]
+
+
+FAULTS = (
+    # of a frame, in the order in which they are applied to it
+    Fault("implausible", "one data byte is wrong, the sum is right", frame=_implausible),
+    Fault("zeros", "all data zero, the sum is right: 0 V, -3000 A, -40 C", 5, "5 % all zero", frame=_zeros),
+    Fault(
+        "corrupt", "1-4 bytes changed", 5, "5 % corrupted", frame=lambda f, random: _changed(f, random, random.randint(1, 4))
+    ),
+    Fault("corrupt1", "one byte changed", 5, "5 % one byte changed", frame=lambda f, random: _changed(f, random, 1)),
+    Fault("burst", "every frame of the next 50-300 ms is corrupted", 1, "bursts of 50-300 ms"),
+    Fault("drop_byte", "one byte missing", 5, "5 % lose a byte", frame=_without_byte),
+    Fault("extra_byte", "one byte too many", 5, "5 % gain a byte", frame=_with_byte),
+    Fault("truncate", "ends after 9 bytes, the next frame follows at once", 5, "5 % cut short", frame=lambda f, _: f[:9]),
+    Fault("duplicate", "sent twice", 5, "5 % twice", frame=lambda f, _: f + f),
+    Fault(
+        "garbage",
+        "1-20 random bytes in front",
+        5,
+        "5 % behind garbage",
+        frame=lambda f, random: random.randbytes(random.randint(1, 20)) + f,
+    ),
+    Fault("drop_frame", "missing", 5, "5 % missing", frame=lambda f, _: b""),
+    Fault(
+        "die_mid_frame",
+        "ends within the frame, and the BMS is silent for two seconds",
+        0.3,
+        "dies mid-frame for 2 s",
+        frame=lambda f, random: f[: random.randint(1, 12)],
+        silent_s=2,
+    ),
+    # of a response
+    Fault("late", "comes 300-900 ms late; meanwhile the BMS answers others", 5, "5 % of answers late"),
+    Fault("cells_zero", "0x94 reports no cells", 20, "20 % without cells", response=_cells_zero),
+    Fault(
+        "ram_garbage",
+        "39 bytes of memory for frames 12-14 of 0x95 at host 0x80",
+        20,
+        "memory garbage, host 0x80",
+        host=0x80,
+        response=_ram_garbage,
+    ),
+    Fault("swap_frames", "two frames of a response change places", 5, "5 % with two frames swapped", response=_swapped),
+    # of the line
+    Fault("second_master", "another master asks this or the next board; both are received", 10, "second master"),
+)

@@ -1,0 +1,78 @@
+"""A 9600 baud line in simulated time with a simulated BMS at its end: for a Poller alone, and for the firmware's whole UART."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simulator.bms import BYTE_US, Bms
+
+if TYPE_CHECKING:
+    from host.clock import SimulatedClock
+
+FRAME_US = 13 * BYTE_US  # of A5
+TICKS = 1 << 29  # the chip's milliseconds wrap here
+
+
+class Wire:
+    """A Poller at one end, a Bms at the other. `us` is the time, which passes of the loop add to; `start`: its first tick."""
+
+    def __init__(self, bms: Bms, poller: Any, start: int = 0):
+        self.bms = bms
+        self.poller = poller
+        self.us = 0.0
+        self._start = start
+
+    @property
+    def now(self) -> int:
+        """The tick of the moment, wrapping as on the board."""
+        return (self._start + int(self.us // 1000)) % TICKS
+
+    def exchange(self) -> bytes | None:
+        """What has arrived is handed over, and a request is written, which takes its time on the line; returns it."""
+        arrived = self.bms.transmit(self.us)
+        if arrived:
+            self.poller.receive(arrived, len(arrived), self.now)
+        request = self.poller.poll(self.now)
+        if request is None:
+            return None
+        written = bytes(request)
+        self.bms.receive(written, self.us)
+        self.us += len(written) * BYTE_US
+        return written
+
+
+class SimulatedUart:
+    """The serial device of host/standins/busio.py with a Bms in place of a port: `chip.open_uart` may make one."""
+
+    def __init__(self, bms: Bms, clock: SimulatedClock):
+        self._bms = bms
+        self._clock = clock
+        self._received = bytearray()
+
+    def write(self, data: Any) -> int:
+        self._bms.receive(bytes(data), self._clock.us)
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        self._received += self._bms.transmit(self._clock.us)
+        part = bytes(self._received[:size])
+        del self._received[:size]
+        return part
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to read within so many seconds."""
+        end = self._clock.us + 1e6 * seconds
+        while not self._received and self._clock.us < end:
+            due = self._bms.next_us()
+            self._clock.sleep((min(end, end if due is None else max(due, self._clock.us)) - self._clock.us) / 1e6)
+            self._received += self._bms.transmit(self._clock.us)
+        return bool(self._received) or not seconds
+
+    def flush(self) -> None:
+        """All that was written is on its way."""
+
+    def reset_output_buffer(self) -> None:
+        """Nothing waits to be written."""
+
+    def close(self) -> None:
+        """The line stays."""
