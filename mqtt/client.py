@@ -436,11 +436,11 @@ def _rejected(error, cause, was_open):
 
 
 def _forget_words():
-    """Give the memory of words.py back; at the next fault they are loaded anew."""
-    name = __name__.replace("session", "words")
-    if name in sys.modules:
-        del sys.modules[name]
-        delattr(sys.modules[name.split(".")[0]], "words")
+    """Free the memory of trouble.py; it is loaded again at the next failure."""
+    package = __name__.split(".")[0]
+    if package + ".trouble" in sys.modules:
+        del sys.modules[package + ".trouble"]
+        delattr(sys.modules[package], "trouble")
 
 
 def _cause(error):
