@@ -86,12 +86,7 @@ def main():
     parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
     session = Session(settings, wifi.radio, socket_pool, *parts)
     health.session = session
-    if not settings.MQTT_BROKER:
-        session.trouble = "MQTT_BROKER missing"
-    elif settings.MQTT_TLS and ssl_context is None:
-        session.trouble = "MQTT_TLS not possible"
-    else:
-        jobs.append(("mqtt", session.tick))
+    jobs.append(("mqtt", session.tick))
     if screen is not None:
         screen.watch(poller, session, wifi.radio)
         jobs.append(("screen", screen.tick))

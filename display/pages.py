@@ -66,31 +66,25 @@ def alarm(pack, fault, which, rows=SHORT):
     return Page(_fitted(lines, rows), "!", None, b"")
 
 
+# The codes of mqtt/trouble.py for which the sentence is too long; {} is the network's name.
+_WIFI_WORDS = {
+    "wifi_password": "No Wi-Fi: wrong password?",
+    "wifi_not_found": 'No Wi-Fi "{}" not found: name right? 2.4 GHz? near enough?',
+}
+
+
+def is_waiting(trouble):
+    """Whether the MQTT client is still busy with its first step, which is no trouble yet."""
+    return trouble[0] in ("connecting", "joining")
+
+
 def network_words(trouble, joined):
-    """What the session says of the network, as it is said on the screen; "" for nothing wrong. `joined`: there is Wi-Fi."""
-    if not trouble:
-        return ""
-    if trouble in ("connecting", "No Wi-Fi"):  # the session says so before it tries; what has no outcome ends in "..."
+    """The MQTT client's trouble (code, details) in short words; None: use its sentence. `joined`: there is Wi-Fi."""
+    code, details = trouble
+    if is_waiting(trouble):
         return "Calling broker ..." if joined else "Joining Wi-Fi ..."
-    for said, meant in _WIFI_WORDS:
-        if said in trouble:
-            return meant.replace("{}", trouble.split('": ')[0] + '"')
-    return trouble
-
-
-# What the session says of it, or CircuitPython's radio.
-# 15, 202 and 204 are ESP-IDF's reasons "4-way handshake timeout", "authentication failed" and
-# "handshake timeout": all three are met with a wrong password (circuitpython#3712, #8059).
-_WIFI_WORDS = (
-    ("wrong password? Correct", "No Wi-Fi: wrong password?"),
-    ('": not found. Is', "{} not found: name right? 2.4 GHz? near enough?"),
-    ("uthentication failure", "No Wi-Fi: wrong password?"),
-    ("nknown failure 15", "No Wi-Fi: wrong password?"),
-    ("nknown failure 202", "No Wi-Fi: wrong password?"),
-    ("nknown failure 204", "No Wi-Fi: wrong password?"),
-    ("No network with that ssid", "{} not found: name right? 2.4 GHz? near enough?"),
-    ("nknown failure", "{}: joining failed; near enough?"),
-)
+    words = _WIFI_WORDS.get(code)
+    return words and words.format(*details)
 
 
 # The battery

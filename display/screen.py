@@ -113,9 +113,9 @@ class Screen:
     def _page(self):
         pack = self._poller.pack
         link = self._poller.link.short
-        trouble = pages.network_words(self._session.trouble, self._radio.connected)
+        trouble = self._network_words()
         found = active(pack) or []
-        self._note((found, link[:1], trouble == "", pack.raw("mode")))
+        self._note((found, link[:1], self._session.trouble is None, pack.raw("mode")))
         grave = [fault for fault in found if fault[1] >= PROTECTION]
         self._is_alarm = len(grave) > 0
         if grave:
@@ -127,6 +127,13 @@ class Screen:
         if which < len(reasons):
             return reasons[which]
         return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
+
+    def _network_words(self):
+        """What is wrong with the network, or waited for; "" while connected."""
+        trouble = self._session.trouble
+        if trouble is None:
+            return ""
+        return pages.network_words(trouble, self._radio.connected) or self._session.trouble_text
 
     def _note(self, news):
         """What is new turns the page to the first, and lights the screen up."""
@@ -147,7 +154,7 @@ class Screen:
         reasons = []
         if link:
             reasons.append(pages.no_bms(link, self._version, trouble, self._rows))
-        if trouble and not trouble.endswith("..."):  # that is what is waited for, and no trouble yet
+        if trouble and not pages.is_waiting(self._session.trouble):
             reasons += self._message(trouble)
         problems = self._settings.problems
         for problem in problems[:MOST_PROBLEMS]:

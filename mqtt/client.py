@@ -43,13 +43,16 @@ FAULTS = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueErro
 class Session:
     """Keeps the link up, says what the publisher has to say and hands what arrives to `commands`.
 
-    `trouble` is None or why there is no link, in words. `join` is like the radio's `connect`, and ends.
+    `trouble` is None while connected, else why not: a code of trouble.py and its details.
+    `join` is like the radio's `connect`, and ends.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, keeper, client_id, ssl_context=None, join=None):
         self.connected = False
         self.connects = 0
-        self.trouble = "connecting"
+        self.trouble = _obstacle(settings, ssl_context)
+        self._is_possible = self.trouble[0] == "connecting"
+        self._trouble_text = None  # the sentence for `trouble`, once it was asked for
         self._settings = settings
         self._radio = radio
         self._publisher = publisher
@@ -120,6 +123,8 @@ class Session:
 
     def tick(self, now):
         """At most one bounded piece of network work."""
+        if not self._is_possible:
+            return
         if self._inbox:
             self._hand_over(now)
         if self.connected:
@@ -184,14 +189,14 @@ class Session:
             self._next_ping = ticks_add(now, PING_MS)
             link.ping()
         if ticks_diff(now, link.heard) > DEAF_MS:
-            raise OSError(errno.ETIMEDOUT, "deaf")
+            raise OSError(errno.ETIMEDOUT, "no_answer")
 
     def _connect(self):
         if not self._radio.connected or self._radio_stuck:
             self._join()
             return  # the others come between joining and connecting
         if not self._radio.ipv4_address:
-            raise OSError(errno.EHOSTUNREACH, "no address from the router (DHCP)")
+            raise OSError(errno.EHOSTUNREACH, "no_address")
         self._client = self._make_client()
         self._retained_said = self._step = 0
         self._client.connect()
@@ -260,7 +265,7 @@ class Session:
             self._client.unsubscribe(self._recalled)
             self._begin(ticks_ms())
         elif ticks_diff(now, link.heard) > DEAF_MS:
-            raise OSError(errno.ETIMEDOUT, "deaf")
+            raise OSError(errno.ETIMEDOUT, "no_answer")
 
     def _begin(self, now):
         self._recalling = False
@@ -271,12 +276,12 @@ class Session:
         self._publisher.begin(now)
         self.connected = True
         self.connects += 1
-        self.trouble = None
+        self._set_trouble(None)
         print("MQTT: connected to " + self._place())
 
     def _join(self):
         """Join the Wi-Fi: the one thing that may wait longer, see `join` in app/watchdog.py."""
-        self.trouble = "No Wi-Fi"
+        self._set_trouble(("joining", ()))
         if self._radio_stuck:
             self._radio_stuck = False
             self._radio.enabled = False
@@ -343,18 +348,18 @@ class Session:
         # The socket is closed without a DISCONNECT, so that the broker publishes the will at once.
         self._pool.close()
         connection_manager_close_all(self._pool)  # type: ignore[arg-type]
-        from . import trouble as words  # 5 KB on a board that only a fault needs
+        from . import trouble as judge  # 5 KB on a board that only a failure needs
 
         cause = _cause(error)
-        closed = self._radio.connected and words.is_closing(cause)
+        closed = self._radio.connected and judge.is_closing(cause)
         self._weigh_retain(was_open, closed)
         self._next_try = ticks_add(ticks_ms(), self._next_pause(was_open))
         self._count_silence(cause)
-        trouble = self._explain(words, error, cause, was_open, closed)
-        _forget_words()
+        trouble = self._explain(judge, error, cause, was_open, closed)
         if trouble != self.trouble:
-            self.trouble = trouble
-            print("MQTT: " + trouble)
+            self._set_trouble(trouble)
+            print("MQTT: " + self.trouble_text)
+        _unload_trouble()
 
     def _next_pause(self, was_open):
         """A session that has lived is followed by a new one at once. Jittered: two with one id must not keep step."""
@@ -415,16 +420,30 @@ class Session:
     def _place(self):
         return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
 
-    def _explain(self, words, error, cause, was_open, closed):
+    @property
+    def trouble_text(self):
+        """`trouble` as a sentence with its remedy; "" while connected."""
+        if self._trouble_text is None:
+            from . import trouble as words
+
+            self._trouble_text = "" if self.trouble is None else words.sentence(*self.trouble)
+            _unload_trouble()
+        return self._trouble_text
+
+    def _set_trouble(self, trouble):
+        self.trouble = trouble
+        self._trouble_text = None
+
+    def _explain(self, judge, error, cause, was_open, closed):
         if not self._radio.connected:
-            return words.no_wifi(self._settings.CIRCUITPY_WIFI_SSID, cause)
+            return judge.wifi_trouble(self._settings.CIRCUITPY_WIFI_SSID, cause)
         topic = self._last_topic
         if was_open and closed and self._short > 1:
             is_suspect = topic == self._suspect
             self._suspect = topic
-            return words.keeps_ending(self._place(), self._short, topic, self._last_size, is_suspect, self._client_id)
+            return judge.short_sessions_trouble(self._place(), self._short, topic, self._last_size, is_suspect, self._client_id)
         self._suspect = topic if was_open else self._suspect
-        return words.no_broker(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
+        return judge.broker_trouble(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
 
 
 def _rejected(error, cause, was_open):
@@ -435,7 +454,16 @@ def _rejected(error, cause, was_open):
     return cause.args[0] if isinstance(cause, KeyError) and cause.args else code
 
 
-def _forget_words():
+def _obstacle(settings, ssl_context):
+    """The first trouble: what the settings make impossible, or nothing yet."""
+    if not settings.MQTT_BROKER:
+        return "broker_not_set", ()
+    if settings.MQTT_TLS and ssl_context is None:
+        return "tls_not_possible", ()
+    return "connecting", ()
+
+
+def _unload_trouble():
     """Free the memory of trouble.py; it is loaded again at the next failure."""
     package = __name__.split(".")[0]
     if package + ".trouble" in sys.modules:

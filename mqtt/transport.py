@@ -24,14 +24,9 @@ _PINGREQ = b"\xc0\x00"
 # First bytes of what a broker sends to a client that subscribes with QoS 0; anything else is not MQTT: CONNACK, PUBLISH,
 # the same retained, PUBACK, SUBACK, UNSUBACK, PINGRESP
 _KNOWN = b"\x20\x30\x31\x40\x90\xb0\xd0"
-NOT_MQTT = "what answers there does not speak MQTT; is MQTT_PORT right?"
-# the first byte of who else may answer: a TLS alert or handshake, HTTP, SSH
-_STRANGERS = {
-    0x15: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
-    0x16: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
-    ord("H"): "a web server answers there; is MQTT_PORT right?",
-    ord("S"): "an SSH server answers there; is MQTT_PORT right?",
-}
+# The first byte of other servers: a TLS alert or handshake, HTTP, SSH. The second argument of an OSError raised here is a code
+# of trouble.py.
+_OTHER_SERVERS = {0x15: "speaks_tls", 0x16: "speaks_tls", ord("H"): "web_server", ord("S"): "ssh_server"}
 
 
 class Pool:
@@ -142,7 +137,7 @@ class Link:
                 if error.errno != errno.EAGAIN:
                     raise
                 if self._is_late():
-                    raise OSError(errno.ETIMEDOUT, "the broker takes nothing") from error
+                    raise OSError(errno.ETIMEDOUT, "send_blocked") from error
                 time.sleep(0.005)
         return sent
 
@@ -152,7 +147,7 @@ class Link:
             return 0
         if not self._given and self._is_late():
             # not ETIMEDOUT, on which MiniMQTT goes on waiting, with some answers for ever
-            raise OSError(errno.EHOSTUNREACH, "no answer")
+            raise OSError(errno.EHOSTUNREACH, "no_answer")
         if not self._packet and not self._next_packet():
             time.sleep(0.001)
             raise OSError(errno.EAGAIN, "nothing there")  # with one argument CPython sets no errno
@@ -223,11 +218,11 @@ class Link:
     def _find_packet(self):
         """Set `_packet` from the remaining length at the front; True when the packet is whole."""
         if self._filled and self._buffer[0] not in _KNOWN:
-            raise OSError(errno.EBADF, _STRANGERS.get(self._buffer[0], NOT_MQTT))
+            raise OSError(errno.EBADF, _OTHER_SERVERS.get(self._buffer[0], "not_mqtt"))
         length = 0
         for i in range(1, self._filled):
             if i == 5:
-                raise OSError(errno.EBADF, NOT_MQTT)  # a length of more than four bytes: this is not MQTT
+                raise OSError(errno.EBADF, "not_mqtt")  # a length of more than four bytes: this is not MQTT
             length |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
             if not self._buffer[i] & 0x80:
                 return self._measure(i + 1 + length)

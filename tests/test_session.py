@@ -5,6 +5,7 @@ What the publisher would say is a short list here, and commands are only written
 
 import socket
 import struct
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -19,7 +20,7 @@ from app.settings import Settings
 from mqtt import client as session_module
 from mqtt import transport as wire
 from mqtt.client import Session
-from mqtt.trouble import no_broker, no_wifi
+from mqtt.trouble import broker_trouble, sentence, wifi_trouble
 
 LONGEST_TICK_S = 3.0
 USER = ("bridge", "hunter2-secret")
@@ -192,7 +193,7 @@ def test_a_broker_that_was_killed_is_found_again_and_told_everything(broker, lis
     assert bridge.run(lambda: listener.latest("t/event"))
     broker.kill()
     assert bridge.run(bridge.is_not_connected, 5)
-    assert f"127.0.0.1:{broker.port}" in bridge.session.trouble
+    assert bridge.session.trouble[0] in ("closed", "refused") and f"127.0.0.1:{broker.port}" in bridge.session.trouble_text
     bridge.run(lambda: False, 1.5)
     listener.heard.clear()
     broker.start()
@@ -262,9 +263,10 @@ def test_an_empty_message_does_not_end_the_session(broker, listener):
 def test_a_wrong_password_is_told_in_a_sentence_without_the_password(tmp_path, username, password):
     broker = Mosquitto(tmp_path, USER)
     bridge = Bridge(broker.port, username=username, password=password)
-    told = bridge.run(lambda: "MQTT_PASSWORD" in bridge.session.trouble, 2)
+    told = bridge.run(lambda: bridge.session.trouble[0] == ("login_wrong" if username else "login_missing"), 2)
     broker.kill()
-    assert told and "MQTT_USERNAME" in bridge.session.trouble and "secret" not in bridge.session.trouble
+    sentence = bridge.session.trouble_text
+    assert told and "MQTT_USERNAME" in sentence and "MQTT_PASSWORD" in sentence and "secret" not in sentence
     assert bridge.longest_s < LONGEST_TICK_S
 
 
@@ -286,7 +288,7 @@ def test_a_broker_that_hangs_is_noticed_within_three_keep_alives(broker, listene
     assert not bridge.run(bridge.is_not_connected, 3.5)  # more than two keep-alives with nothing to say: connected
     broker.freeze()
     assert bridge.run(bridge.is_not_connected, 3 * session_module.KEEP_ALIVE_S / 10)
-    assert bridge.run(lambda: "no answer" in bridge.session.trouble.lower(), 5)
+    assert bridge.run(lambda: bridge.session.trouble[0] == "no_answer", 5)
     broker.thaw()
     assert bridge.run(bridge.is_connected, 15)
     assert bridge.longest_s < LONGEST_TICK_S
@@ -316,17 +318,27 @@ def test_a_broker_that_is_not_there_is_asked_less_and_less_often_but_for_ever(mo
     pauses = [after - before for before, after in pairwise(tries)]
     assert pauses[0] <= 2 and pauses == sorted(pauses)
     assert 30 <= pauses[-1] <= 120 and tries[-1] >= (now / 1000) - 120
-    assert "connection refused" in bridge.session.trouble
+    assert bridge.session.trouble[0] == "refused"
 
 
-@pytest.mark.parametrize("manners", ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "", None])
-def test_something_else_on_that_port_is_an_outage_in_words(manners):
-    """What answers in another language, hangs up at once ("") or says nothing at all (None)."""
+@pytest.mark.parametrize(
+    ("manners", "code"),
+    [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "web_server"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "ssh_server"),
+        ("\x15\x03\x01\0\2\2\x46", "speaks_tls"),
+        ("220 mail.example ESMTP\r\n", "not_mqtt"),
+        ("", "closed_no_login"),
+        (None, "no_answer"),
+    ],
+)
+def test_another_server_on_that_port_is_an_outage(manners, code):
+    """Another protocol, a connection that is closed at once ("") or nothing at all (None)."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server, manners), daemon=True).start()
         bridge = Bridge(server.getsockname()[1])
-        assert bridge.run(lambda: bridge.session.trouble not in (None, "connecting"))
-        assert not bridge.session.connected and "No broker 127.0.0.1" in bridge.session.trouble
+        assert bridge.run(lambda: bridge.session.trouble not in (None, ("connecting", ())))
+        assert not bridge.session.connected and bridge.session.trouble[0] == code
         assert bridge.longest_s < LONGEST_TICK_S
 
 
@@ -344,8 +356,8 @@ def serve(server, manners):
 
 def test_a_name_that_cannot_be_found_is_an_outage_in_words():
     bridge = Bridge(1883, host="no-such-broker.invalid")
-    assert bridge.run(lambda: bridge.session.trouble != "connecting")
-    assert "no-such-broker.invalid" in bridge.session.trouble and "name not found" in bridge.session.trouble
+    assert bridge.run(lambda: bridge.session.trouble != ("connecting", ()))
+    assert bridge.session.trouble == ("name_not_found", ("no-such-broker.invalid:1883", False))
 
 
 class Radio:
@@ -370,8 +382,8 @@ class Radio:
 def test_without_wifi_the_networks_name_is_told_and_it_joins_when_it_comes(broker):
     radio = Radio()
     bridge = Bridge(broker.port, radio=radio)
-    assert bridge.run(lambda: "not found. Is the name right" in bridge.session.trouble)
-    assert "shed" in bridge.session.trouble and not bridge.sockets.made
+    assert bridge.run(lambda: bridge.session.trouble == ("wifi_not_found", ("shed",)))
+    assert bridge.session.trouble_text.startswith('No Wi-Fi "shed": not found. Is the name right') and not bridge.sockets.made
     radio.in_reach = True
     assert bridge.run(bridge.is_connected)
 
@@ -568,17 +580,17 @@ def test_two_with_one_client_id_slow_down_and_say_so(broker, monkeypatch):
     monkeypatch.setattr(session_module, "ticks_ms", clock)
     monkeypatch.setattr(wire, "ticks_ms", clock)
     twins = [Bridge(broker.port, clock=clock, name="daly-twin") for _ in range(2)]
-    words = []
+    troubles = []
 
     def both():
         for twin in twins:
             twin.tick()
-            words.append(twin.session.trouble or "")
+            troubles.append(twin.session.trouble)
         return False
 
     wait_until(both, 3)  # 30 s
     assert sum(len(twin.sockets.made) for twin in twins) <= 12
-    assert any("daly-twin" in text and "client id" in text and "BRIDGE_ID" in text for text in words)
+    assert any(trouble and trouble[0].startswith("short_sessions") and "daly-twin" in trouble[1] for trouble in troubles)
 
 
 def test_a_broker_that_ends_the_connection_for_one_message_is_asked_less_often_in_words(fake, monkeypatch):
@@ -593,17 +605,18 @@ def test_a_broker_that_ends_the_connection_for_one_message_is_asked_less_often_i
     monkeypatch.setattr(session_module, "ticks_ms", clock)
     monkeypatch.setattr(wire, "ticks_ms", clock)
     bridge = Bridge(broker.port, clock=clock)
-    words = set()
+    troubles = set()
 
     def tick():
         bridge.tick()
-        words.add(bridge.session.trouble or "")
+        troubles.add(bridge.session.trouble)
         if bridge.session.connected and not bridge.speaker.more:
             bridge.speaker.more = [("t/config", 2345 * b"x", True, 1)]
 
     wait_until(tick, 3)
     assert 2 <= len(broker.connects) <= 8
-    assert any("2345 bytes on t/config" in text and "refuse" in text for text in words), words
+    found = [details for code, details in troubles - {None} if code == "short_sessions_same_message"]
+    assert any(details[2:4] == (2345, "t/config") for details in found), troubles
 
 
 def test_a_session_that_has_lived_is_followed_within_seconds_and_a_short_one_is_not_for_ever(fake, monkeypatch):
@@ -684,51 +697,110 @@ class GaierrorFake(OSError):
 
 GaierrorFake.__name__ = "gaierror"
 LOOKUP = GaierrorFake(-2, "Name or service not known")
-FAILURES = [  # what is raised, settings, whether a session was open -> what the words must have
-    (LOOKUP, 'MQTT_BROKER = "fd12:3456:789a::10"', False, ["IPv4"]),
-    (OSError(118, "x"), 'MQTT_BROKER = "[fd12::10]"', False, ["IPv4"]),
-    (LOOKUP, 'MQTT_BROKER = "homeassistant.local"', False, ["name not found", ".local", "IP address"]),
-    (LOOKUP, 'MQTT_BROKER = "nas"', False, ["name not found", "IP address"]),
-    (OSError(104, "closed"), "MQTT_PORT = 8883", False, ["TLS", "1883"]),
-    (OSError(104, "closed"), "", False, ["connection closed", "MQTT_USERNAME", "TLS", "retained", "QoS"]),
-    (OSError(128), "", False, ["connection closed"]),
-    (OSError(116), "", False, ["no answer"]),
-    (OSError(118), "", False, ["not reachable"]),
-    (OSError(111), "", False, ["connection refused"]),
-    (AssertionError(), "", False, ["MQTT 5", "MQTT_PORT"]),
-    (KeyError(132), "", False, ["MQTT 5"]),
-    (KeyError(133), "", False, ["client id daly-x", "BRIDGE_ID"]),
-    (KeyError(134), 'MQTT_USERNAME = "a"', False, ["refuses MQTT_USERNAME or MQTT_PASSWORD"]),
-    (KeyError(77), "", False, ["MQTT 5"]),
-    (RuntimeError("Out of sockets"), "", False, ["socket"]),
-    (MemoryError("memory allocation failed, allocating 4096 bytes"), "", False, ["memory"]),
-    (OSError(-0x7780, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"), "MQTT_TLS = true", False, ["TLS", "MQTT_PORT"]),
-    (OSError(4711), "", False, ["failed"]),
-    (IndexError("bytearray index out of range"), "", True, ["failed"]),
+FAILURES = [  # what is raised, settings, whether the connection was open -> the code, and what its sentence must have
+    (LOOKUP, 'MQTT_BROKER = "fd12:3456:789a::10"', False, "name_ipv6", ["IPv4"]),
+    (OSError(118, "x"), 'MQTT_BROKER = "[fd12::10]"', False, "name_ipv6", ["IPv4"]),
+    (LOOKUP, 'MQTT_BROKER = "homeassistant.local"', False, "name_local", ["name not found", ".local", "IP address"]),
+    (LOOKUP, 'MQTT_BROKER = "nas"', False, "name_short", ["name not found", "IP address"]),
+    (OSError(104, "closed"), "MQTT_PORT = 8883", False, "closed_tls_port", ["TLS", "1883"]),
+    (OSError(104, "x"), "", False, "closed_no_login", ["connection closed", "MQTT_USERNAME", "TLS", "retained", "QoS"]),
+    (OSError(104, "x"), 'MQTT_USERNAME = "a"', False, "closed_login", ["connection closed", "MQTT_USERNAME", "TLS"]),
+    (OSError(128), "", False, "closed_no_login", ["connection closed"]),
+    (OSError(128), "", True, "closed", ["connection closed"]),
+    (OSError(116), "", False, "no_answer", ["no answer"]),
+    (OSError(11, "no_answer"), "", True, "no_answer", ["no answer"]),
+    (OSError(113, "no_address"), "", False, "no_address", ["DHCP"]),
+    (OSError(110, "send_blocked"), "", True, "send_blocked", ["takes nothing"]),
+    (OSError(9, "speaks_tls"), "", False, "speaks_tls", ["MQTT_TLS = true"]),
+    (OSError(9, "web_server"), "", False, "web_server", ["MQTT_PORT"]),
+    (OSError(118), "", False, "unreachable", ["not reachable"]),
+    (OSError(111), "", False, "refused", ["connection refused"]),
+    (AssertionError(), "", False, "not_mqtt_3_1_1", ["MQTT 5", "MQTT_PORT"]),
+    (KeyError(132), "", False, "rejected_protocol", ["MQTT 5"]),
+    (KeyError(133), "", False, "rejected_client_id", ["client id daly-x", "BRIDGE_ID"]),
+    (KeyError(3), "", False, "rejected_not_ready", ["asked again"]),
+    (KeyError(134), 'MQTT_USERNAME = "a"', False, "login_wrong", ["refuses MQTT_USERNAME or MQTT_PASSWORD"]),
+    (KeyError(5), "", False, "login_missing", ["MQTT_USERNAME", "not set"]),
+    (KeyError(77), "", False, "rejected_unknown", ["MQTT 5"]),
+    (RuntimeError("Out of sockets"), "", False, "no_memory", ["socket"]),
+    (MemoryError("memory allocation failed, allocating 4096 bytes"), "", False, "no_memory", ["memory"]),
+    (OSError(-0x7780, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"), "MQTT_TLS = true", False, "tls_failed", ["TLS", "MQTT_PORT"]),
+    (
+        OSError(-0x2700, "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED"),
+        "MQTT_TLS = true",
+        False,
+        "certificate_unknown",
+        ["MQTT_CA_FILE"],
+    ),
+    (OSError(4711), "", False, "failed", ["failed"]),
+    (IndexError("bytearray index out of range"), "", True, "failed", ["failed"]),
 ]
 
 
-@pytest.mark.parametrize(("error", "settings", "was_open", "words"), FAILURES)
-def test_every_failure_is_told_in_words_of_ours(error, settings, was_open, words):
+@pytest.mark.parametrize(("error", "settings", "was_open", "code", "words"), FAILURES)
+def test_every_failure_has_a_code_and_a_sentence_of_ours(error, settings, was_open, code, words):
     broker = "" if "MQTT_BROKER" in settings else 'MQTT_BROKER = "10.0.0.9"\n'
     parsed = Settings(broker + settings)
     parsed.MQTT_BROKER = settings.split('"')[1] if "MQTT_BROKER" in settings else "10.0.0.9"
     rejected = error.args[0] if isinstance(error, KeyError) else None
-    text = no_broker(parsed, error, was_open, rejected, "daly-x")
+    found, details = broker_trouble(parsed, error, was_open, rejected, "daly-x")
+    assert found == code
+    text = sentence(found, details)
     assert [word for word in words if word not in text] == []
+    assert f"{parsed.MQTT_BROKER}:{parsed.MQTT_PORT}" in text
     assert "Error" not in text and "errno" not in text.lower() and "MBEDTLS" not in text
     for number in ("104", "111", "116", "118", "128", "132", "133", "134", "4711", "4096", "77"):
         assert number not in text
 
 
+RADIO = [
+    ("Authentication failure", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
+    ("No network with that ssid", "wifi_not_found", "2.4 GHz"),
+    ("Unknown failure 15", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
+    ("Unknown failure 204", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
+    ("Unknown failure 201", "wifi_not_found", "2.4 GHz"),
+    ("Unknown failure 3", "wifi_rejected", "turns the board away"),
+    ("Unknown failure 200", "wifi_weak", "nearer"),
+    ("Unknown failure 210", "wifi_security", "WPA2"),
+    ("Unknown failure 1", "wifi_failed", "joining failed"),
+    ("WiFi password length must be 8-63", "wifi_length", "CIRCUITPY_WIFI_SSID"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "words"), RADIO)
+def test_each_of_the_radios_failures_has_a_code_and_a_sentence(text, code, words):
+    trouble = wifi_trouble("cellar", ConnectionError(text))
+    assert trouble == (code, ("cellar",)) and words in sentence(*trouble)
+
+
 @pytest.mark.parametrize("number", [*range(1, 35), 53, *range(200, 213), 255])
-def test_the_radios_numbers_are_told_in_words(number):
-    text = no_wifi("cellar", ConnectionError(f"Unknown failure {number}"))
+def test_no_number_of_the_radio_is_in_the_sentence(number):
+    text = sentence(*wifi_trouble("cellar", ConnectionError(f"Unknown failure {number}")))
     assert text.startswith('No Wi-Fi "cellar": ') and len(text) > 40
     assert str(number) not in text.replace("WPA2", "").replace("2.4", "") and "failure" not in text
 
 
-def test_the_radios_words_are_ours():
-    assert "CIRCUITPY_WIFI_PASSWORD" in no_wifi("x", ConnectionError("Authentication failure"))
-    assert "2.4 GHz" in no_wifi("x", ConnectionError("No network with that ssid"))
-    assert "no answer" in no_wifi("x", OSError(110, "no answer"))
+def test_a_join_that_times_out_is_no_answer():
+    assert wifi_trouble("x", OSError(110, "no answer")) == ("wifi_no_answer", ("x",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [("", "broker_not_set"), ('MQTT_BROKER = "10.0.0.9"\nMQTT_TLS = true', "tls_not_possible")],
+)
+def test_settings_with_which_no_connection_is_possible_are_a_trouble_from_the_start(settings, code):
+    parsed = Settings(settings)
+    parsed.base_topic = "t"
+    sockets = Sockets()
+    session = Session(parsed, wifi.radio, sockets, Speaker(), Ears(), Books(), "x")
+    for _ in range(5):
+        session.tick(ticks_ms())
+    assert session.trouble == (code, ()) and "MQTT_" in session.trouble_text and not sockets.made
+
+
+def test_the_sentences_do_not_stay_in_memory():
+    import mqtt
+
+    bridge = Bridge(free_port())
+    assert bridge.run(lambda: bridge.session.trouble[0] == "refused") and "refused" in bridge.session.trouble_text
+    assert "mqtt.trouble" not in sys.modules and not hasattr(mqtt, "trouble")
