@@ -71,7 +71,7 @@ class Session:
         # what must not be found retained, since a number that stays on the broker outlives its moment
         self._stale: tuple = ()
         if not getattr(settings, "MQTT_RETAIN_STATE", True):
-            self._stale = (base + "/bms1/status", base + "/bms1/state", base + "/bms1/link")
+            self._stale = (base + "/bms1/status", base + "/bms1/state", base + "/bms1/connection")
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) of what arrived and is not handed over yet
         self._dropped = 0

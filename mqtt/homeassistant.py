@@ -172,11 +172,11 @@ class Discovery:
 
     def _write_extras(self):
         """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
-        self._write_words("link", "BMS link", "/bms1/link", "mdi:serial-port")
+        self._write_words("connection", "BMS connection", "/bms1/connection", "mdi:serial-port")
         if len(self._allowed):
-            self._write_words("last_order", "Last order", "/bms1/control", "mdi:message-text-outline")
+            self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
         else:
-            self._write_removal("last_order", "sensor")
+            self._write_removal("last_command", "sensor")
         for control in CONTROLS[:-1]:
             self._write_control(control, self._battery)
 

@@ -146,7 +146,7 @@ class Publisher:
             self._correction(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
-            or self._last_order()
+            or self._last_command()
             or self._battery(now)
             or self._link(now)
             or self._counters()
@@ -332,11 +332,11 @@ class Publisher:
         said = self._status(topic)
         return None if said is None else (topic, said, retain, 1)
 
-    def _last_order(self):
+    def _last_command(self):
         if self._report is None or not self._report_due:
             return None
         self._report_due = False
-        return self._base + "/bms1/control", self._report, True, 1
+        return self._base + "/bms1/command_result", self._report, True, 1
 
     def _link(self, now):
         """Why there is data or not, in words, whenever that changes."""
@@ -349,7 +349,7 @@ class Publisher:
             return None
         self._link_said = text
         self._link_again = False
-        return self._base + "/bms1/link", bounded(text), self._retain, 1 if is_new else 0
+        return self._base + "/bms1/connection", bounded(text), self._retain, 1 if is_new else 0
 
     # states
 

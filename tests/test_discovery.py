@@ -244,7 +244,7 @@ def test_the_time_to_full_or_empty_is_unavailable_rather_than_unknown():
         if key in ("remaining_time", "time_to_full", "time_to_empty"):
             assert entity["avty"][:2] == message["avty"]
             assert entity["avty"][2]["t"] == message["stat_t"] and f"value_json.{key} is number" in entity["avty"][2]["val_tpl"]
-        elif key not in ("link", "last_order"):
+        elif key not in ("connection", "last_command"):
             assert "avty" not in entity
 
 
@@ -262,7 +262,7 @@ def test_a_switch_takes_the_place_of_the_reading_in_the_main_block():
         found = {key: entity for key, entity, _ in entities(messages(4, allowed=allowed))}
         assert ("ent_cat" in found["charge_mosfet"]) == bool(allowed)
         assert "ent_cat" not in found["discharge_mosfet"]
-        assert ("last_order" in found) == bool(allowed)
+        assert ("last_command" in found) == bool(allowed)
 
 
 def test_the_bridge_has_a_button_for_the_support_bundle():

@@ -95,7 +95,7 @@ def test_a_new_session_says_its_numbers_first_and_again_when_home_assistant_can_
     first = topics.index("homeassistant/device/daly_c0ffee/config")
     assert topics.index(STATE) < topics.index("daly/x/status") < first
     last = max(ms for ms, topic, _, _, _ in broker.heard if topic.endswith("/config"))
-    for topic in (STATE, STATUS, "daly/x/bms1/link", "daly/x/state"):
+    for topic in (STATE, STATUS, "daly/x/bms1/connection", "daly/x/state"):
         assert any(last + 2000 < ms < last + 4000 for ms, where, _, _, _ in broker.heard if where == topic), topic
 
 
@@ -138,8 +138,8 @@ def test_without_a_battery_the_bridge_says_so():
 def test_the_words_on_the_link_have_an_entity_before_the_bms_was_ever_heard():
     broker = connected("silent=1", 20)
     message = json.loads(broker.texts(WORDS)[-1])
-    link = message["cmps"]["link"]
-    assert link["stat_t"] == "daly/x/bms1/link" and [place["t"] for place in link["avty"]] == ["daly/x/status"]
+    link = message["cmps"]["connection"]
+    assert link["stat_t"] == "daly/x/bms1/connection" and [place["t"] for place in link["avty"]] == ["daly/x/status"]
     assert message["dev"]["ids"] == ["daly_c0ffee_bms1"] and message["dev"]["via_device"] == "daly_c0ffee"
     assert "mdl" not in message["dev"]  # nobody knows, and Home Assistant may: from before a restart
     silent = broker.wire.us / 1000
@@ -147,7 +147,7 @@ def test_the_words_on_the_link_have_an_entity_before_the_bms_was_ever_heard():
     broker.run(40)
     again = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(silent) if topic == WORDS]
     assert again[-1][1]["dev"]["mdl"] == "Smart BMS 16S"
-    moved = [t for _, t, text, _, _ in broker.heard if t.endswith("/config") and t != WORDS and '"link":' in text]
+    moved = [t for _, t, text, _, _ in broker.heard if t.endswith("/config") and t != WORDS and '"connection":' in text]
     assert moved == []  # an entity that moves to another message is refused until Home Assistant restarts
 
 
@@ -177,8 +177,14 @@ def test_a_battery_whose_layout_never_changes_is_announced(counted, mute):
 
 # what is retained
 
-MEASURED = ("bms1/state", "bms1/status", "bms1/link", "bms1/soc")
-KEPT = ("/config", "x/status", "x/state", "/energy", "/control")  # the bridge's own state is vouched for by its last will
+MEASURED = ("bms1/state", "bms1/status", "bms1/connection", "bms1/soc")
+KEPT = (
+    "/config",
+    "x/status",
+    "x/state",
+    "/energy",
+    "/command_result",
+)  # the bridge's own state is vouched for by its last will
 
 
 def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one():
@@ -191,7 +197,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
             continue
         assert retain == topic.endswith(KEPT), topic
         if topic not in told:
-            assert qos == (1 if topic.endswith(("config", "status", "link", "control")) else 0), topic
+            assert qos == (1 if topic.endswith(("config", "status", "connection", "command_result")) else 0), topic
         told.add(topic)
     assert all(any(topic.endswith(end) for topic in told) for end in MEASURED)
 
@@ -199,7 +205,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
 def test_everything_is_retained_for_who_wants_it():
     broker = connected("drift=0", 30, each_value=True, retain=True)
     assert all(retain for _, _, _, retain, _ in broker.heard)
-    for topic in (STATUS, "daly/x/bms1/link"):
+    for topic in (STATUS, "daly/x/bms1/connection"):
         assert all(after != before for before, after in pairwise(broker.texts(topic)))  # no need to repeat them
     assert all(any(topic.endswith(end) for _, topic, _, _, _ in broker.heard) for end in MEASURED)
 
@@ -213,7 +219,7 @@ def test_who_comes_later_soon_hears_what_is_not_retained(options):
     assert {STATE, STATUS, "daly/x/state"} <= heard
     assert len(broker.since(came)) < 12
     broker.run(50)
-    assert "daly/x/bms1/link" in {topic for _, topic, _, _, _ in broker.since(came)}
+    assert "daly/x/bms1/connection" in {topic for _, topic, _, _, _ in broker.since(came)}
 
 
 def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood():
@@ -221,7 +227,7 @@ def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood()
     came = broker.wire.us / 1000
     broker.run(62)
     values = [(ms, topic) for ms, topic, _, _, _ in broker.since(came) if topic.startswith("daly/x/bms1/")]
-    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "link"))]
+    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "connection"))]
     state = json.loads(broker.texts(STATE)[-1])
     assert {topic.rpartition("/")[2] for _, topic in values} == state.keys() - {"seq", "time"}
     assert max(len([ms for ms, _ in values if at <= ms < at + 1000]) for at in range(int(came), int(came) + 60000, 500)) <= 5
@@ -250,11 +256,11 @@ def test_after_home_assistants_start_everything_comes_again_in_order():
     broker.run(8)
     told = broker.since(birth)
     announced = [ms for ms, topic, _, _, _ in told if topic.endswith("/config")]
-    statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/link")]
+    statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/connection")]
     assert 1900 < announced[0] - birth < 2300
     assert min(statuses) - announced[-1] > 1000 and max(statuses) - birth < 6000  # they wait until they can be heard
     assert [ms for ms, state in states(broker, birth) if abs(ms - min(statuses)) < 500]
-    assert {topic for _, topic, _, _, _ in told} >= {STATUS, "daly/x/status", "daly/x/bms1/link", "daly/x/state"}
+    assert {topic for _, topic, _, _, _ in told} >= {STATUS, "daly/x/status", "daly/x/bms1/connection", "daly/x/state"}
 
 
 # what must not silence the bridge
@@ -373,7 +379,7 @@ def test_numbers_have_the_decimals_of_the_table():
 def test_everything_is_valid_json_or_a_short_word(start):
     broker = connected("", 20, start=start)
     for _, topic, text, _, _ in broker.heard:
-        if topic.endswith(("/status", "/link")):
+        if topic.endswith(("/status", "/connection")):
             assert 0 < len(text) <= 255
         elif text or not topic.endswith("/config"):  # an empty announcement removes
             json.loads(text)
@@ -763,10 +769,17 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
                     said = topics[entity.get("stat_t", message["stat_t"])]
                     shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
     texts = {key: text for key, text in shown.items() if isinstance(text, str)}
-    assert {key for _, key in texts} >= {"link", "last_order", "problems", "battery_code", "settings_problems", "last_failure"}
+    assert {key for _, key in texts} >= {
+        "connection",
+        "last_command",
+        "problems",
+        "battery_code",
+        "settings_problems",
+        "last_failure",
+    }
     assert {key for _, key in texts} >= {"restart_reason", "current_sign", "ip_address", "software_version", "hardware_version"}
     assert {key: len(text) for key, text in texts.items() if len(text) > 255} == {}
-    assert len(texts["daly_c0ffee_bms1", "link"]) > 200
+    assert len(texts["daly_c0ffee_bms1", "connection"]) > 200
 
 
 # single values

@@ -557,7 +557,7 @@ def test_what_stands_on_our_own_status_topics_is_handed_to_whoever_says_it(broke
 @needs_mosquitto
 @pytest.mark.parametrize("retain_state", [False, True])
 def test_states_that_an_older_version_left_retained_are_cleared_once(broker, listener, retain_state):
-    left = ["t/bms1/state", "t/bms1/status", "t/bms1/link"]
+    left = ["t/bms1/state", "t/bms1/status", "t/bms1/connection"]
     for topic in left:
         listener.say(topic, 1100 * "x" if topic == "t/bms1/state" else "old", retain=True)
     listener.say("t/bms1/energy", "{}", retain=True)
