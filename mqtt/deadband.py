@@ -91,6 +91,7 @@ class Said:
         self._layout_changes = pack.layout_changes
         self._waits_since = None
         self._turning_since = None
+        self._turning_changes = None
         self._late = None  # (fast, slow, exact) of the turn that cells and temperatures have missed
         self.begin(0)
 
@@ -118,12 +119,12 @@ class Said:
         # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
         if self._is_turning(now):
-            return is_other
+            return self._take_urgent(now, True) or is_other
         waits = (fast or slow or self._late is not None) and self._waits_for_cells(now)
         if self._late is not None and not waits:
             is_other = self._take_late(now) or is_other
         if not (fast or slow):
-            return self._take_urgent(now) or is_other
+            return self._take_urgent(now, False) or is_other
         return self._take_due(now, fast, slow, waits) or is_other
 
     def _is_turning(self, now):
@@ -132,13 +133,16 @@ class Said:
         Boards on which they do so for ever are waited for once.
         """
         pack = self._pack
-        current = pack.at(_CURRENT)
-        mode = pack.at(_MODE)
-        if current is None or mode is None or _fits(current, mode):
-            self._turning_since = None
-            return False
+        if self._turning_changes != pack.changes:
+            self._turning_changes = pack.changes
+            current = pack.at(_CURRENT)
+            mode = pack.at(_MODE)
+            if current is None or mode is None or _fits(current, mode):
+                self._turning_since = None
+            elif self._turning_since is None:
+                self._turning_since = now
         if self._turning_since is None:
-            self._turning_since = now
+            return False
         elapsed = ticks_diff(now, self._turning_since)
         if 0 <= elapsed < TURN_MS:
             return True
@@ -199,19 +203,21 @@ class Said:
         for spread in SPREADS:
             self._take_spread(spread, now, True, True, True)
 
-    def _take_urgent(self, now):
-        """Alarms, MOSFETs and mode do not wait, nor does what becomes unknown or known."""
+    def _take_urgent(self, now, is_turning):
+        """Alarms, MOSFETs and mode do not wait, nor does what becomes unknown or known. `is_turning`: all but the mode."""
         pack = self._pack
         if self._urgent_changes == pack.changes:
             return False
-        self._urgent_changes = pack.changes
+        self._urgent_changes = None if is_turning else pack.changes  # the mode is due when it has turned
         no_gaps = self._gaps == pack.gaps
         self._gaps = pack.gaps
-        return self._take_parties(URGENT if no_gaps else PARTIES, now, False, False, False, not no_gaps)
+        return self._take_parties(URGENT if no_gaps else PARTIES, now, False, False, False, not no_gaps, is_turning)
 
-    def _take_parties(self, parties, now, fast, slow, exact, spreads):
+    def _take_parties(self, parties, now, fast, slow, exact, spreads, is_turning=False):
         changed = False
         for party in parties:
+            if is_turning and _MODE in party:
+                continue
             if exact or self._is_party_worth(party, fast, slow):
                 changed = self._take_party(party, now) or changed
         for spread in SPREADS if spreads else ():

@@ -857,6 +857,59 @@ def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
     assert tuple(ours.readings.raw(key) for key in keys) == (3310, 3, 400, 2)
 
 
+def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
+    """While a load ends, mode and current are read one after the other and wait for each other, but nothing else waits."""
+    pack = Pack(1)
+    ours = said.Said(pack, 2000, 2000, 100)
+    known = {"pack_voltage": 520, "current": -300, "mode": 2, "discharge_mosfet": 1, "alarm_byte_{}": 0}
+    for key, raw in known.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    pack.put(READING["mode"], 0, 0, 100)  # idle, and the current is still the one of the load
+    assert not ours.take(100)
+    pack.put(READING["alarm_byte_{}"], 0, 2, 110)
+    assert ours.take(110)
+    pack.put(READING["discharge_mosfet"], 0, 0, 120)
+    assert ours.take(120)
+    now = {key: ours.readings.raw(key) for key in known}
+    assert now == {**known, "alarm_byte_{}": 2, "discharge_mosfet": 0}
+    pack.put(READING["current"], 0, 0, 150)
+    assert ours.take(150) and (ours.readings.raw("mode"), ours.readings.raw("current")) == (0, 0)
+
+
+def test_current_and_mode_that_never_agree_are_published_half_a_second_later():
+    pack = Pack(1)
+    ours = said.Said(pack, 60000, 60000, 100)
+    for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    pack.put(READING["mode"], 0, 0, 100)
+    taken = [now for now in range(100, 1000, 10) if ours.take(now)]
+    assert taken == [600] and ours.readings.raw("mode") == 0
+
+
+class Asked(Pack):
+    """Counts how often a reading is asked for."""
+
+    asked = 0
+
+    def at(self, row, index=0):
+        self.asked += 1
+        return super().at(row, index)
+
+
+def test_a_pass_in_which_nothing_changed_asks_for_no_reading():
+    pack = Asked(4)
+    ours = said.Said(pack, 2000, 2000, 100)
+    for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    before = pack.asked
+    for now in range(5, 1900, 5):
+        assert not ours.take(now)
+    assert pack.asked == before
+
+
 # what somebody else says in our name
 
 
