@@ -295,10 +295,9 @@ class Session:
         self._sort(topic, payload, self._pool.link.retained)
 
     def _take_large(self):
-        link = self._pool.link
-        if link.large is not None:
-            topic, payload, retained = link.large
-            link.large = None
+        large = self._pool.link.take_large()
+        if large is not None:
+            topic, payload, retained = large
             try:
                 self._sort(str(topic, "utf-8"), payload, retained)
             except UnicodeError:  # nobody's topic

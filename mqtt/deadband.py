@@ -76,14 +76,37 @@ class Mean:
     mean_current = 0
 
 
+class PublishedValues(Pack):
+    """The readings as last published: a Pack with the topology of the live one, and a mean current of its own."""
+
+    def __init__(self, pack):
+        super().__init__()
+        self.layout = pack.layout
+        self._mean = Mean()
+        self.energy = self._mean  # type: ignore[assignment]
+
+    def set_inverted(self, is_inverted):
+        """Whether the current counts the other way round, which the names of the alarms depend on."""
+        if self.inverted != is_inverted:
+            self.inverted = is_inverted
+            self.changes += 1
+
+    def set_mean_current(self, milliamperes):
+        """Take over the mean current; True when another remaining time is published with it."""
+        if milliamperes == self._mean.mean_current:
+            return False
+        before = self.at(_REMAINING_TIME)
+        self._mean.mean_current = milliamperes
+        is_other = self.at(_REMAINING_TIME) != before
+        self.changes += is_other
+        return is_other
+
+
 class Said:
     """`readings` is a Pack to be written as JSON. `pack` is the live one; intervals in ms; `band_percent` scales the bands."""
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
-        self.readings = Pack()
-        self.readings.layout = pack.layout
-        self._mean = Mean()
-        self.readings.energy = self._mean  # type: ignore[assignment]
+        self.readings = PublishedValues(pack)
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
@@ -108,9 +131,7 @@ class Said:
     def take(self, now):
         """Take over what is worth telling now; True when that is anything."""
         pack = self._pack
-        if self.readings.inverted != pack.inverted:
-            self.readings.inverted = pack.inverted
-            self.readings.changes += 1
+        self.readings.set_inverted(pack.inverted)
         is_other = self._layout_changes != pack.layout_changes
         if is_other:
             self._layout_changes = pack.layout_changes
@@ -179,7 +200,7 @@ class Said:
             self._fast_due = ticks_add(now, self._fast_ms)
             changed = self._fast_changes != pack.changes
             self._fast_changes = pack.changes
-            is_other_time = self._note_mean()
+            is_other_time = self.readings.set_mean_current(self._pack.energy.mean_current)
         if slow:
             self._slow_due = ticks_add(now, self._slow_ms)
             changed = changed or self._slow_changes != pack.changes
@@ -237,7 +258,7 @@ class Said:
         changed = False
         for row in party:
             if row is _CURRENT:
-                self._note_mean()
+                self.readings.set_mean_current(self._pack.energy.mean_current)
             if row.derive is None:
                 for index in range(self._pack.count(row)):
                     changed = self._copy(row, index, self._pack.at(row, index), now) or changed
@@ -248,17 +269,6 @@ class Said:
             return False
         self.readings.put(row, index, raw, now)
         return True
-
-    def _note_mean(self):
-        """Take the mean current of now; True when another remaining time is told with it."""
-        mean = self._pack.energy.mean_current
-        if mean == self._mean.mean_current:
-            return False
-        before = self.readings.at(_REMAINING_TIME)
-        self._mean.mean_current = mean
-        is_other = self.readings.at(_REMAINING_TIME) != before
-        self.readings.changes += is_other
-        return is_other
 
     def _is_worth(self, row, raw, said, due, far):
         """Whether a change is to be told now. `due`: the row has its turn; `far`: else, one of many bands does not wait."""

@@ -80,8 +80,7 @@ class Publisher:
         self._heartbeat_due = now
         self._bridge_due = now
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
-        self._status_said = None  # the battery's, in this session
-        self._status_due = False  # it is to be repeated
+        self._status_due = False  # the battery's status is to be repeated
         self._wrong: list = []  # topics where something else stands than we said last
         self._is_cleared = False  # what may be retained where the first of them stands
         self._correct_due = now
@@ -183,7 +182,7 @@ class Publisher:
     def _repeat(self, now):
         """Status and words again, for who comes later: they are not retained."""
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
-        self._status_due = self._status_said is not None
+        self._status_due = True
         if ticks_diff(now, self._link_repeat_due) >= 0:
             self._link_repeat_due = ticks_add(now, LINK_REPEAT_MS)
             self._link_again = True
@@ -306,16 +305,21 @@ class Publisher:
         self._online_said = True
         return self._base + "/status", "online", True, 1
 
-    def _battery_status(self, word, qos=1):
-        self._status_said = word
+    def _battery_status(self, qos=1):
         self._status_due = False
-        return self._base + "/bms1/status", word, self._retain, qos
+        return self._base + "/bms1/status", self._battery_word(), self._retain, qos
+
+    def _battery_word(self):
+        """The battery's status as published last in this session; None: not yet, or it is about to change."""
+        if self._phase == _ONLINE:
+            return "online"
+        return "offline" if self._phase == _SAY_UNKNOWN or self._phase == _OFFLINE else None
 
     def _status(self, topic):
         """What we said last on one of our status topics; None: nothing in this session."""
         if topic == self._base + "/status":
             return "online" if self._online_said else None
-        return self._status_said if topic == self._base + "/bms1/status" else None
+        return self._battery_word() if topic == self._base + "/bms1/status" else None
 
     def _correction(self, now):
         if not self._wrong or ticks_diff(now, self._correct_due) < 0:
@@ -359,7 +363,7 @@ class Publisher:
             phase = _OFFLINE
         if phase == _SAY_OFFLINE or (phase >= _SAY_ONLINE and not self._poller.online):
             self._phase = _SAY_UNKNOWN
-            return self._battery_status("offline")
+            return self._battery_status()
         if phase == _SAY_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
             self._said.take_all(now)
             message = self._battery_state(now)
@@ -367,11 +371,11 @@ class Publisher:
             return message
         if phase == _SAY_ONLINE:
             self._phase = _ONLINE
-            return self._battery_status("online")
+            return self._battery_status()
         if (phase == _ONLINE and self._said.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
             return self._battery_state(now)
         if self._status_due:
-            return self._battery_status(self._status_said, 0)  # to be repeated again if it is lost
+            return self._battery_status(0)  # to be repeated again if it is lost
         return None
 
     def _counters(self):

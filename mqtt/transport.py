@@ -92,7 +92,7 @@ class Link:
         self._skip = 0  # bytes of an oversized packet still to be thrown away
         self._end = None  # the OSError that ended the connection; what came before it is still handed over
         self.refused = 0  # oversized packets
-        self.large = None  # (topic, beginning of the payload, retained) of the last oversized message; the reader clears it
+        self._large = None  # (topic, beginning of the payload, retained) of the last oversized message
         self.retained = False  # RETAIN flag of the packet that MiniMQTT reads or read last
         self.heard = ticks_ms()  # when the last packet was complete: bytes alone are no life
         self.pongs = 0  # answers to our pings
@@ -170,6 +170,12 @@ class Link:
             self._drop_packet()
         return False
 
+    def take_large(self):
+        """(topic, beginning of the payload, retained) of the last oversized message, once; None: there was none."""
+        large = self._large
+        self._large = None
+        return large
+
     def ping(self):
         """Ask for a sign of life; the answer moves `heard` and `pongs`. Raises OSError."""
         self.send(_PINGREQ)
@@ -245,7 +251,7 @@ class Link:
         payload = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
         if self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
             topic = bytes(self._buffer[at + 2 : payload])
-            self.large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
+            self._large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
         self._skip = total - self._filled
         self._filled = 0
 
