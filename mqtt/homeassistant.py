@@ -207,7 +207,7 @@ class Discovery:
         key = key_of(row, index)
         name = row.name.replace("{}", str(index + 1))
         self._begin_entity(_platform(row), self._battery, key, key, name, row.device_class)
-        self._write_template(key)
+        self._write_template(key, "d" if row.kind == FLAG else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_role(DIAGNOSTIC if row.key in self._allowed and row.kind == FLAG else row.role)
         self._write_unit(row.unit, row.state_class)
@@ -224,7 +224,7 @@ class Discovery:
     def _write_availability_of(self, key):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
         self.writer.put(",")
-        template = ',"val_tpl":"{{iif(value_json.' + key + " is number,'online','offline')}}\""
+        template = ',"val_tpl":"{{iif((value_json|d).' + key + " is number,'online','offline')}}\""
         self._write_availability(("/status", "/bms1/status", "/bms1/state"), template)
 
     # pieces
@@ -264,8 +264,10 @@ class Discovery:
         self._begin_component(key, platform)
         self.writer.put("}")
 
-    def _write_template(self, key):
-        self._field("val_tpl", "{{value_json." + key + "}}")
+    def _write_template(self, key, default="d(None)"):
+        # Without the defaults an empty message, which clears what was retained, is an error in Home Assistant's log for every
+        # entity ('value_json' is undefined), and a missing key a warning. None is "unknown" on every platform.
+        self._field("val_tpl", "{{(value_json|d)." + key + "|" + default + "}}")
 
     def _write_role(self, role):
         if role != MAIN:
