@@ -13,7 +13,7 @@ from battery.pack import Pack
 from daly.bus import Port
 from daly.commands import Control
 from daly.poller import Poller
-from mqtt.client import Session
+from mqtt.client import MqttClient
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -82,9 +82,9 @@ def main():
     ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
     if screen is not None:
-        join = screen.covering(join)
+        join = screen.before_blocking(join)
     parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
-    session = Session(settings, wifi.radio, socket_pool, *parts)
+    session = MqttClient(settings, wifi.radio, socket_pool, *parts)
     health.session = session
     jobs.append(("mqtt", session.tick))
     if screen is not None:

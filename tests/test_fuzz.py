@@ -22,9 +22,9 @@ from simulation import Wire
 from app.commands import make_commands
 from app.settings import CONTROLS, Settings
 from daly.commands import Control
-from mqtt import client as session_module
+from mqtt import client as client_module
 from mqtt import transport as wire_module
-from mqtt.client import INBOX_SIZE, Session
+from mqtt.client import INBOX_SIZE, MqttClient
 from mqtt.commands import Commands
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "4000"))
@@ -111,7 +111,7 @@ class Bridge:
         self.written, self.reports = [], 0
         hear = self.wire.bms.receive
         self.wire.bms.receive = lambda data, us: (self._note(data), hear(data, us))[1]
-        publisher = SimpleNamespace(report=self._report, announce_again=lambda now, delay: None, say=lambda *message: None)
+        publisher = SimpleNamespace(report=self._report, rediscover=lambda now, delay: None, publish=lambda *message: None)
         self.control = Control(self.wire.poller, self._report)
         support = SimpleNamespace(request=lambda publish, now: None)
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
@@ -149,7 +149,7 @@ def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allow
             topic, payload, retained = message(dice)
             order = wanted(topic, payload, retained, allowed)
             reports = bridge.reports
-            bridge.commands.take(topic, payload, retained, bridge.wire.now)
+            bridge.commands.execute(topic, payload, retained, bridge.wire.now)
             restarts += (topic, payload, retained) == ("t/restart/set", b"PRESS", False) and "restart_bridge" in allowed
             if order is not None or number % 1000 == 999:
                 bridge.run(dice.choice([0.3, 1, 3]))
@@ -268,7 +268,7 @@ class Clock:
 
 
 class Link:
-    """A real Session with the real MiniMQTT on a Broker; `done` is what was carried out."""
+    """A real MqttClient with the real MiniMQTT on a Broker; `done` is what was carried out."""
 
     def __init__(self, clock):
         self.done = []
@@ -280,9 +280,9 @@ class Link:
         parsed = Settings('MQTT_BROKER = "10.0.0.1"')
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
-        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, contradicted=lambda *_: None)
+        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, status_received=lambda *_: None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
-        self.session = Session(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
+        self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0
         self.connect()
 
@@ -302,7 +302,7 @@ class Link:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    for module in (session_module, wire_module):
+    for module in (client_module, wire_module):
         monkeypatch.setattr(module, "ticks_ms", clock.ticks_ms)
     monkeypatch.setattr(wire_module, "time", SimpleNamespace(sleep=clock.sleep))
     return clock

@@ -11,7 +11,7 @@ from simulation import Wire
 from battery.energy import COUNTERS
 from battery.pack import Pack
 from battery.readings import BITS, READING, READINGS, TEXT
-from mqtt import deadband as said
+from mqtt import deadband
 from mqtt.homeassistant import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
 
@@ -252,7 +252,7 @@ def test_a_state_is_numbered_and_has_the_time_of_the_reading_where_that_is_known
 def test_after_home_assistants_start_everything_comes_again_in_order():
     broker = connected("drift=0", 30)
     birth = broker.wire.us / 1000
-    broker.publisher.announce_again(broker.wire.now, 2000)
+    broker.publisher.rediscover(broker.wire.now, 2000)
     broker.run(8)
     told = broker.since(birth)
     announced = [ms for ms, topic, _, _, _ in told if topic.endswith("/config")]
@@ -325,7 +325,7 @@ def test_an_announcement_that_ends_the_connection_again_and_again_is_passed_over
 def test_who_contradicts_our_status_is_set_right_at_once(topic, payload):
     broker = connected("drift=0", 33)
     said = broker.wire.us / 1000
-    assert broker.publisher.contradicted(topic, payload, broker.wire.now) is None
+    assert broker.publisher.status_received(topic, payload, broker.wire.now) is None
     broker.run(0.1)
     # an empty one only clears what may be retained
     assert [(where, text) for _, where, text, _, _ in broker.since(said) if where == topic and text] == [(topic, "online")]
@@ -335,16 +335,16 @@ def test_our_own_words_that_come_back_are_no_contradiction():
     broker = connected("drift=0", 33)
     said = broker.wire.us / 1000
     for topic in ("daly/x/status", STATUS, "daly/y/status"):
-        broker.publisher.contradicted(topic, b"online", broker.wire.now)
-    broker.publisher.contradicted("daly/y/status", b"offline", broker.wire.now)
+        broker.publisher.status_received(topic, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/y/status", b"offline", broker.wire.now)
     broker.run(2)
     assert not [topic for _, topic, _, _, _ in broker.since(said) if topic.endswith("/status")]
 
 
 def test_a_status_that_was_not_said_yet_is_not_contradicted():
     broker = Broker("silent=1").connect()
-    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"online", broker.wire.now)
     broker.run(1)
     topics = [topic for _, topic, _, _, _ in broker.heard]
     assert topics.index(STATE) < topics.index("daly/x/status")
@@ -436,7 +436,7 @@ def test_what_has_gone_far_does_not_wait_for_the_slow_interval():
 
 
 def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly(monkeypatch):
-    monkeypatch.setattr(said, "EXACT_MS", 60000)
+    monkeypatch.setattr(deadband, "EXACT_MS", 60000)
     broker = connected("drift=0", 12)
     broker.wire.set("cell_mv", "1:3301")  # 2 mV: a database row worth nothing
     broker.run(40)
@@ -787,12 +787,12 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
 
 def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
     looks = []
-    look = said.PublishedValues.at
-    monkeypatch.setattr(said.PublishedValues, "at", lambda *parts: looks.append(1) or look(*parts))
+    look = deadband.PublishedValues.at
+    monkeypatch.setattr(deadband.PublishedValues, "at", lambda *parts: looks.append(1) or look(*parts))
     broker = connected("drift=0", 60, each_value=True)
     looks.clear()
     for _ in range(400):
-        broker.publisher._each_value(broker.wire.now)
+        broker.publisher._single_value(broker.wire.now)
     assert len(looks) <= 100, "every pass looks at every reading"
     broker.wire.set("soc", 44)
     broker.run(8)
@@ -814,7 +814,7 @@ def test_single_values_say_what_the_state_says():
 
 def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
     pack = Pack(4, 3)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     many = READING["temperature_{}"]
     for now, temperatures, named in (
         (0, (20, None, 5), (20, 1, 5, 3)),
@@ -831,26 +831,26 @@ def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
             pack.put(READING[key], 0, raw, now)  # of some seconds ago
         ours.take(now)
         keys = ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor")
-        assert tuple(ours.readings.raw(key) for key in keys) == named
-        assert [ours.readings.at(many, index) for index in range(3)] == list(temperatures)
+        assert tuple(ours.published.raw(key) for key in keys) == named
+        assert [ours.published.at(many, index) for index in range(3)] == list(temperatures)
 
 
 def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
     pack = Pack(3)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     for number, millivolts in ((1, 3300), (3, 3310)):
         pack.put(READING["cell_{}_voltage"], number - 1, millivolts, 0)
     keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell")
     for key, raw in zip(keys, (3350, 3, 400, 2), strict=True):
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)  # cell 3 is known now, and its word is of some seconds ago
-    assert tuple(ours.readings.raw(key) for key in keys) == (3310, 3, 400, 2)
+    assert tuple(ours.published.raw(key) for key in keys) == (3310, 3, 400, 2)
 
 
 def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
     """While a load ends, mode and current are read one after the other and wait for each other, but nothing else waits."""
     pack = Pack(1)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     known = {"pack_voltage": 520, "current": -300, "mode": 2, "discharge_mosfet": 1, "alarm_byte_{}": 0}
     for key, raw in known.items():
         pack.put(READING[key], 0, raw, 0)
@@ -861,21 +861,21 @@ def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
     assert ours.take(110)
     pack.put(READING["discharge_mosfet"], 0, 0, 120)
     assert ours.take(120)
-    now = {key: ours.readings.raw(key) for key in known}
+    now = {key: ours.published.raw(key) for key in known}
     assert now == {**known, "alarm_byte_{}": 2, "discharge_mosfet": 0}
     pack.put(READING["current"], 0, 0, 150)
-    assert ours.take(150) and (ours.readings.raw("mode"), ours.readings.raw("current")) == (0, 0)
+    assert ours.take(150) and (ours.published.raw("mode"), ours.published.raw("current")) == (0, 0)
 
 
 def test_current_and_mode_that_never_agree_are_published_half_a_second_later():
     pack = Pack(1)
-    ours = said.Said(pack, 60000, 60000, 100)
+    ours = deadband.Deadband(pack, 60000, 60000, 100)
     for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)
     pack.put(READING["mode"], 0, 0, 100)
     taken = [now for now in range(100, 1000, 10) if ours.take(now)]
-    assert taken == [600] and ours.readings.raw("mode") == 0
+    assert taken == [600] and ours.published.raw("mode") == 0
 
 
 class Asked(Pack):
@@ -890,7 +890,7 @@ class Asked(Pack):
 
 def test_a_pass_in_which_nothing_changed_asks_for_no_reading():
     pack = Asked(4)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)
@@ -907,7 +907,7 @@ def test_a_pass_in_which_nothing_changed_asks_for_no_reading():
 def test_a_status_that_is_not_what_we_said_last_is_corrected_at_once(topic, wrong):
     broker = connected()
     begin = broker.wire.us / 1000
-    broker.publisher.contradicted(topic, wrong, broker.wire.now)
+    broker.publisher.status_received(topic, wrong, broker.wire.now)
     broker.run(1)
     said = [(ms, text, retain) for ms, where, text, retain, _ in broker.since(begin) if where == topic]
     assert said[-1][1] == "online" and said[-1][0] - begin < 100
@@ -928,12 +928,12 @@ def test_what_an_earlier_version_left_on_the_topics_of_single_values_is_cleared_
 
 def test_our_own_echo_is_not_answered_and_nothing_is_corrected_before_we_have_said_it():
     broker = Broker().connect()
-    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"offline", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"offline", broker.wire.now)
     broker.run(10)
     count = len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")])
-    broker.publisher.contradicted("daly/x/status", b"online", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"online", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"online", broker.wire.now)
     broker.run(3)
     assert len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")]) == count
 
@@ -942,7 +942,7 @@ def test_who_insists_is_answered_but_not_in_a_storm():
     broker = connected()
     begin = broker.wire.us / 1000
     for _ in range(600):  # a minute
-        broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+        broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
         broker.run(0.1)
     said = [ms for ms, where, _, _, _ in broker.since(begin) if where == "daly/x/status"]
     assert 3 <= len(said) <= 10 and all(after - before >= 1000 for before, after in pairwise(said))

@@ -224,7 +224,7 @@ def test_while_nothing_runs_but_the_wifi_join_no_numbers_stand_there_that_grow_o
     rig = Rig(options=f"drift=0,alarms={alarms}" if alarms != "none" else "drift=0")
     rig.run(2)
     during = []
-    join = rig.screen.covering(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
+    join = rig.screen.before_blocking(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
     assert join("ssid", "password", timeout=4) == "joined"
     shown = "Daly MQTT 1.2.3 Joining Wi-Fi ..." if alarms == "none" else "! Cell voltage high 57% 52.7V -12.4A"
     assert during == [(("ssid", "password"), shown)]  # an alarm stays

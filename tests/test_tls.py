@@ -24,7 +24,7 @@ from test_session import Books, Ears, Speaker
 
 from app.hardware import TLS_MEMORY, make_ssl_context
 from app.settings import Settings
-from mqtt.client import Session
+from mqtt.client import MqttClient
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENSSL = shutil.which("openssl")
@@ -122,7 +122,7 @@ class Bridge:
         context = make_ssl_context(settings, self.problems)
         self.speaker, self.ears = Speaker(), Ears()
         parts = (self.speaker, self.ears, Books(), f"bridge-{port}", context)
-        self.session = Session(settings, wifi.radio, SocketPool(wifi.radio), *parts)
+        self.session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), *parts)
         self.longest_ms = 0
 
     def run(self, until, seconds=10):
