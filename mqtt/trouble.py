@@ -11,13 +11,13 @@ import errno
 # Wi-Fi: details are the network's name.
 _WIFI = {
     "wifi_password": "wrong password? Correct CIRCUITPY_WIFI_PASSWORD",
-    "wifi_not_found": "not found. Is the name right, is it 2.4 GHz, is it near enough?",
-    "wifi_weak": "the signal is too weak or disturbed; move the board or the access point nearer",
-    "wifi_security": "the access point wants another kind of security; set it to WPA2, and correct CIRCUITPY_WIFI_PASSWORD",
-    "wifi_rejected": "the access point turns the board away. Too many devices, a filter, a wrong password?",
-    "wifi_length": "name or password has a wrong length; correct CIRCUITPY_WIFI_SSID and CIRCUITPY_WIFI_PASSWORD",
+    "wifi_not_found": "not found. Is the name correct, is it 2.4 GHz, is it close enough?",
+    "wifi_weak": "the signal is too weak or disturbed; move the board and the access point closer together",
+    "wifi_security": "the access point requires another security mode; set it to WPA2, and correct CIRCUITPY_WIFI_PASSWORD",
+    "wifi_rejected": "the access point rejects the board. Too many devices, a filter, a wrong password?",
+    "wifi_length": "the name or the password has the wrong length; correct CIRCUITPY_WIFI_SSID and CIRCUITPY_WIFI_PASSWORD",
     "wifi_no_answer": "no answer",
-    "wifi_failed": "joining failed. Is the access point near enough? Restart it if this stays",
+    "wifi_failed": "joining failed. Is the access point close enough? Restart it if this persists",
 }
 # CircuitPython's radio raises two texts, else "Unknown failure" and ESP-IDF's wifi_err_reason_t. 15, 202 and 204 are "4-way
 # handshake timeout", "authentication failed" and "handshake timeout": a wrong password (circuitpython#3712, #8059).
@@ -32,28 +32,28 @@ _WIFI_REASONS = (
 # What prevented or ended a connection to the broker: details are its host:port, and whether TLS was asked for in vain.
 # transport.py and client.py raise their own OSErrors with one of these codes as the second argument.
 _CAUSES = {
-    "name_ipv6": "an IPv6 address does not do here; write the broker's IPv4 address, as 192.168.1.10",
+    "name_ipv6": "IPv6 is not supported; write the broker's IPv4 address, such as 192.168.1.10",
     "name_local": "name not found: the board cannot look up names that end in .local; write the IP address",
-    "name_short": "name not found. Is it right? Does your router know it? An IP address is surest",
-    "name_not_found": "name not found, is it right? An IP address is surest",
+    "name_short": "name not found. Is it correct? Does your router know it? An IP address is safest",
+    "name_not_found": "name not found. Is it correct? An IP address is safest",
     "closed": "connection closed",
     "refused": "connection refused",
     "no_answer": "no answer",
     "no_address": "no address from the router (DHCP)",
     "unreachable": "not reachable from this network",
-    "send_blocked": "the broker takes nothing",
-    "no_memory": "no memory or no socket is free; it is tried again",
-    "not_mqtt": "what answers there does not speak MQTT; is MQTT_PORT right?",
-    "speaks_tls": "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
-    "web_server": "a web server answers there; is MQTT_PORT right?",
-    "ssh_server": "an SSH server answers there; is MQTT_PORT right?",
-    "not_mqtt_3_1_1": "its answer is not that of MQTT 3.1.1. Does it speak only MQTT 5? Is MQTT_PORT right?",
-    "closed_tls_port": "connection closed. That port is for TLS: set MQTT_TLS = true, or MQTT_PORT = 1883",
-    "closed_login": "connection closed. MQTT_USERNAME or MQTT_PASSWORD wrong? Is MQTT_PORT one for TLS? Does it allow a "
+    "send_blocked": "the broker does not read",
+    "no_memory": "no memory or no socket is free; the next attempt follows",
+    "not_mqtt": "that port does not use MQTT; is MQTT_PORT correct?",
+    "speaks_tls": "that port uses TLS; set MQTT_TLS = true, or another MQTT_PORT",
+    "web_server": "that port is a web server; is MQTT_PORT correct?",
+    "ssh_server": "that port is an SSH server; is MQTT_PORT correct?",
+    "not_mqtt_3_1_1": "its response is not MQTT 3.1.1. Does it support only MQTT 5? Is MQTT_PORT correct?",
+    "closed_tls_port": "connection closed. That is a TLS port: set MQTT_TLS = true, or MQTT_PORT = 1883",
+    "closed_login": "connection closed. MQTT_USERNAME or MQTT_PASSWORD wrong? Is MQTT_PORT a TLS port? Does it allow a "
     "retained last will, and QoS 1?",
-    "closed_no_login": "connection closed. MQTT_USERNAME and MQTT_PASSWORD wanted? Is MQTT_PORT one for TLS? Does it allow a "
+    "closed_no_login": "connection closed. MQTT_USERNAME and MQTT_PASSWORD required? Is MQTT_PORT a TLS port? Does it allow a "
     "retained last will, and QoS 1?",
-    "tls_failed": "no understanding on TLS",
+    "tls_failed": "the TLS handshake failed",
     "failed": "the connection failed",
 }
 
@@ -64,7 +64,7 @@ _CERTIFICATE = {
     "certificate_address": "the certificate is for another IP address (IP address mismatch)",
     "certificate_expired": "its certificate has expired",
     "certificate_self_signed": "its certificate is self-signed",
-    "certificate_unknown": "its certificate is signed by nobody we know, or for another name",
+    "certificate_unknown": "its certificate is signed by an unknown authority, or for another name",
 }
 _CERTIFICATE_TEXTS = (
     ("hostname mismatch", "certificate_host"),
@@ -78,16 +78,16 @@ _CERTIFICATE_TEXTS = (
 _SENTENCES = {
     "joining": "Joining the Wi-Fi",
     "connecting": "Connecting to the broker",
-    "broker_not_set": "MQTT_BROKER missing",
-    "tls_not_possible": "MQTT_TLS not possible",
+    "broker_not_set": "MQTT_BROKER is not set",
+    "tls_not_possible": "MQTT_TLS is not possible",
     "login_wrong": "Broker {} refuses MQTT_USERNAME or MQTT_PASSWORD",
-    "login_missing": "Broker {} refuses: it wants MQTT_USERNAME and MQTT_PASSWORD, which are not set",
-    "rejected_protocol": "Broker {} refuses: it does not speak MQTT 3.1.1, perhaps only MQTT 5; allow that there, or correct "
+    "login_missing": "Broker {} requires MQTT_USERNAME and MQTT_PASSWORD, which are not set",
+    "rejected_protocol": "Broker {} refuses MQTT 3.1.1, perhaps it supports only MQTT 5; enable 3.1.1 there, or correct "
     "MQTT_PORT",
-    "rejected_client_id": "Broker {} refuses: it does not like the client id {}; set another BRIDGE_ID",
-    "rejected_not_ready": "Broker {} refuses: it is not ready; it is asked again",
-    "rejected_unknown": "Broker {} refuses: it gives a reason that MQTT 3.1.1 does not know. Does it speak only MQTT 5? Is "
-    "MQTT_PORT right?",
+    "rejected_client_id": "Broker {} refuses the client id {}; set another BRIDGE_ID",
+    "rejected_not_ready": "Broker {} refuses: it is not available; the next attempt follows",
+    "rejected_unknown": "Broker {} refuses with a code that MQTT 3.1.1 does not define. Does it support only MQTT 5? Is "
+    "MQTT_PORT correct?",
     "short_sessions": "Broker {} ends every connection, {} in a row: the last message was {} bytes on {}. Is there a second "
     "bridge with the client id {}? Give one of them another BRIDGE_ID",
     "short_sessions_same_message": "Broker {} ends every connection, {} in a row: the last message was {} bytes on {}, as "
@@ -108,11 +108,12 @@ def sentence(code, details):
     if code in _WIFI:
         return f'No Wi-Fi "{details[0]}": {_WIFI[code]}'
     if code in _CERTIFICATE:
-        return f"Broker {details[0]} is not trusted: {_CERTIFICATE[code]}; check MQTT_CA_FILE, MQTT_BROKER's name and its clock"
+        remedy = "check MQTT_CA_FILE, the name in MQTT_BROKER and the broker's clock"
+        return f"Broker {details[0]} is not trusted: {_CERTIFICATE[code]}; {remedy}"
     if code in _CAUSES:
         place, with_tls = details
         if with_tls:
-            return f"No broker {place} that speaks TLS: {_CAUSES[code]}; is MQTT_PORT its port for TLS?"
+            return f"No broker {place} with TLS: {_CAUSES[code]}; is MQTT_PORT its TLS port?"
         return f"No broker {place}: {_CAUSES[code]}"
     return _SENTENCES[code].format(*details)
 
@@ -220,7 +221,7 @@ def _cause(error, number):
 
 
 def _is_certificate(error, number):
-    """Whether the TLS library refused the other side. mbedtls: -0x2700 is X509_CERT_VERIFY_FAILED; on a PC OpenSSL says so."""
+    """Whether the TLS library refused the other side. mbedtls: -0x2700 is X509_CERT_VERIFY_FAILED; OpenSSL has a text."""
     return number in (-0x2700, 0x2700) or "certificate" in str(error).lower()
 
 

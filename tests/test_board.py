@@ -354,7 +354,7 @@ class Keeper:
         pass
 
 
-class Speaker:
+class FakePublisher:
     def __init__(self, publisher):
         self.publisher = publisher
         self.begin = publisher.begin
@@ -373,7 +373,7 @@ settings = Settings('MQTT_BROKER = "10.0.0.1"')
 settings.base_topic = "daly/x"
 poller = Poller(Pack())
 discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", poller.pack, "1.2.3")
-speaker = Speaker(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
+speaker = FakePublisher(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
 commands = Commands()
 commands.add("daly/x/do", ("ON",), None)
 broker = Broker()

@@ -92,7 +92,7 @@ def message(dice):
     return topic, word, dice.random() < 0.3
 
 
-class Paper(io.TextIOBase):
+class CapturedOutput(io.TextIOBase):
     """What is printed: short, printable lines, whatever arrives; nothing is kept."""
 
     lines = 0
@@ -141,10 +141,10 @@ class Bridge:
 def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allowed, share):
     resets = []
     monkeypatch.setattr(microcontroller, "reset", lambda: resets.append(1))
-    bridge, dice, paper = Bridge(allowed), random.Random(f"{allowed}"), Paper()
+    bridge, dice, output = Bridge(allowed), random.Random(f"{allowed}"), CapturedOutput()
     count = int(MESSAGES * share)
     restarts = orders = blocks = 0
-    with contextlib.redirect_stdout(paper):
+    with contextlib.redirect_stdout(output):
         for number in range(count):
             topic, payload, retained = message(dice)
             order = wanted(topic, payload, retained, allowed)
@@ -165,7 +165,7 @@ def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allow
                 blocks = sys.getallocatedblocks()
     gc.collect()
     assert sys.getallocatedblocks() - blocks < 1000
-    assert paper.lines > count / 2
+    assert output.lines > count / 2
     assert (orders > 5 and restarts) if allowed == CONTROLS else (allowed or not orders)
     print(f"{count} messages, {orders} orders written, {restarts} restarts")
 
@@ -313,7 +313,7 @@ def clock(monkeypatch):
 @pytest.mark.timeout(7200)
 def test_whatever_comes_over_the_wire_only_whole_exact_messages_are_carried_out(clock, pieces):
     link = Link(clock)
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for data, _ in pieces:
             link.broker.arriving += data
         for _ in range(60 + sum(len(data) for data, _ in pieces) // 1000):
@@ -334,7 +334,7 @@ def test_a_flood_of_large_packets_takes_no_memory(clock):
     one = publish("t/restart/set", b"x" * 100_000)
     gc.collect()
     tracemalloc.start()
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for _ in range(20):
             link.broker.arriving = one  # counted as the broker's, not ours
             begun = tracemalloc.get_traced_memory()[0]

@@ -1,6 +1,6 @@
-"""The link to the broker with the real MiniMQTT and a real mosquitto: outages, refusals and half-dead connections.
+"""The MQTT client with the real MiniMQTT and a real mosquitto: outages, refusals and half-open connections.
 
-What the publisher would say is a short list here, and commands are only written down; the socket pool is the host's stand-in.
+The publisher has a short fixed list of messages, commands are only recorded; the socket pool is the host's stand-in.
 """
 
 import socket
@@ -18,7 +18,7 @@ from socketpool import SocketPool
 
 from app.settings import Settings
 from mqtt import client as client_module
-from mqtt import transport as wire
+from mqtt import transport
 from mqtt.client import MqttClient
 from mqtt.trouble import broker_trouble, sentence, wifi_trouble
 
@@ -27,8 +27,8 @@ USER = ("bridge", "hunter2-secret")
 INTRODUCTION = [("t/status", "online", True, 1), ("t/state", b'{"a":1}', True, 0), ("t/event", "now", False, 0)]
 
 
-class Speaker:
-    """A publisher that says INTRODUCTION in every session and then what is put into `more`."""
+class FakePublisher:
+    """Publishes INTRODUCTION in every connection and then the messages in `more`."""
 
     def __init__(self):
         self.sessions = 0
@@ -46,8 +46,8 @@ class Speaker:
         self.echoes.append((topic, bytes(payload)))
 
 
-class Ears:
-    """Commands that are only written down as (topic, payload, retained)."""
+class FakeCommands:
+    """Records commands as (topic, payload, retained)."""
 
     def __init__(self):
         self.heard = []
@@ -66,8 +66,8 @@ class Ears:
         self.refused.append((topic, reason))
 
 
-class Books:
-    """A keeper of counters that were loaded long ago, or still have to be heard."""
+class FakeStore:
+    """An energy store whose counters are loaded, or still have to be restored."""
 
     def __init__(self, loaded=True):
         self.loaded = loaded
@@ -100,7 +100,7 @@ class Sockets(SocketPool):
 
 
 class Bridge:
-    """A MqttClient with all it needs. `longest_s` is the longest a tick has taken."""
+    """An MqttClient with all it needs. `longest_s`: the longest tick."""
 
     def __init__(
         self,
@@ -119,8 +119,10 @@ class Bridge:
         settings = Settings("\n".join(lines))
         settings.base_topic = "t"
         settings.MQTT_RETAIN_STATE = keep
-        self.speaker, self.ears, self.books, self.sockets = Speaker(), Ears(), Books(loaded), Sockets()
-        self.session = MqttClient(settings, radio, self.sockets, self.speaker, self.ears, self.books, name or f"bridge-{port}")
+        self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
+        self.client = MqttClient(
+            settings, radio, self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}"
+        )
         self.longest_s = 0
         self._clock = clock
 
@@ -130,14 +132,14 @@ class Bridge:
 
     def tick(self):
         begun = time.monotonic()
-        self.session.tick(self._clock())
+        self.client.tick(self._clock())
         self.longest_s = max(self.longest_s, time.monotonic() - begun)
 
     def is_connected(self):
-        return self.session.connected
+        return self.client.connected
 
     def is_not_connected(self):
-        return not self.session.connected
+        return not self.client.connected
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_it_connects_and_says_what_there_is_to_say(broker, listener):
     assert [said[:2] for said in listener.heard if said[1]] == [
         (t, text if t != "t/state" else '{"a":1}') for t, text, *_ in INTRODUCTION
     ]
-    assert bridge.session.trouble is None and bridge.session.connects == 1
+    assert bridge.client.trouble is None and bridge.client.connects == 1
     late = Listener(broker.port)
     assert wait_until(lambda: len(late.heard) >= 2)
     assert sorted(late.heard) == [("t/state", '{"a":1}', True), ("t/status", "online", True)]  # what was retained
@@ -172,7 +174,7 @@ def test_it_connects_and_says_what_there_is_to_say(broker, listener):
 def test_a_message_of_four_kilobytes_goes_through_whole(broker, listener):
     bridge = Bridge(broker.port)
     assert bridge.run(bridge.is_connected)
-    bridge.speaker.more.append(("t/config", 4096 * b"x", True, 1))
+    bridge.publisher.more.append(("t/config", 4096 * b"x", True, 1))
     assert bridge.run(lambda: listener.latest("t/config") == 4096 * "x")
 
 
@@ -193,15 +195,15 @@ def test_a_broker_that_was_killed_is_found_again_and_told_everything(broker, lis
     assert bridge.run(lambda: listener.latest("t/event"))
     broker.kill()
     assert bridge.run(bridge.is_not_connected, 5)
-    assert bridge.session.trouble[0] in ("closed", "refused") and f"127.0.0.1:{broker.port}" in bridge.session.trouble_text
+    assert bridge.client.trouble[0] in ("closed", "refused") and f"127.0.0.1:{broker.port}" in bridge.client.trouble_text
     bridge.run(lambda: False, 1.5)
     listener.heard.clear()
     broker.start()
     assert bridge.run(lambda: listener.latest("t/event"))
-    assert listener.texts("t/status") == ["online"] and bridge.session.trouble is None
-    assert (bridge.speaker.sessions, bridge.session.connects) == (2, 2)
+    assert listener.texts("t/status") == ["online"] and bridge.client.trouble is None
+    assert (bridge.publisher.sessions, bridge.client.connects) == (2, 2)
     listener.say("t/do", "it")  # subscriptions are forgotten by broker and library: they must have been renewed
-    assert bridge.run(lambda: bridge.ears.heard == [("t/do", b"it", False)])
+    assert bridge.run(lambda: bridge.commands.heard == [("t/do", b"it", False)])
     assert bridge.longest_s < LONGEST_TICK_S
 
 
@@ -214,10 +216,10 @@ def test_commands_are_heard_and_a_retained_one_is_cleared_not_obeyed(broker, lis
     listener.say("t/do", "new")
     listener.say("t/ask", "hello")
     listener.say("t/else", "not for us")
-    assert bridge.run(lambda: len(bridge.ears.heard) >= 3)
-    assert ("t/do", b"old", True) not in bridge.ears.heard
-    assert [h for h in bridge.ears.heard if not h[2]] == [("t/do", b"new", False), ("t/ask", b"hello", False)]
-    assert ("t/ask", b"theirs", True) in bridge.ears.heard  # with its flag, so that it can be left alone
+    assert bridge.run(lambda: len(bridge.commands.heard) >= 3)
+    assert ("t/do", b"old", True) not in bridge.commands.heard
+    assert [h for h in bridge.commands.heard if not h[2]] == [("t/do", b"new", False), ("t/ask", b"hello", False)]
+    assert ("t/ask", b"theirs", True) in bridge.commands.heard  # with its flag, so that it can be left alone
     late = Listener(broker.port)
     assert wait_until(lambda: late.latest("t/ask") == "theirs")
     assert late.latest("t/do") is None
@@ -230,10 +232,10 @@ def test_after_a_restart_the_counters_are_recalled_before_anything_is_said(broke
     for topic, text in left.items():
         listener.say(topic, text, retain=True)
     bridge = Bridge(broker.port, loaded=False)
-    assert bridge.run(lambda: bridge.books.heard_all or bridge.is_connected(), 20)
-    assert {topic: len(state) for topic, state in bridge.books.heard}.keys() == left.keys()
-    assert all(left[topic].startswith(state.decode()) and state for topic, state in bridge.books.heard)
-    assert bridge.run(lambda: listener.latest("t/event")) and bridge.books.finished == 1
+    assert bridge.run(lambda: bridge.store.heard_all or bridge.is_connected(), 20)
+    assert {topic: len(state) for topic, state in bridge.store.heard}.keys() == left.keys()
+    assert all(left[topic].startswith(state.decode()) and state for topic, state in bridge.store.heard)
+    assert bridge.run(lambda: listener.latest("t/event")) and bridge.store.finished == 1
 
 
 @needs_mosquitto
@@ -242,8 +244,8 @@ def test_messages_larger_than_memory_do_not_end_the_session(broker, listener):
     assert bridge.run(bridge.is_connected)
     listener.say("t/do", 100_000 * "x")
     listener.say("t/do", "after")
-    assert bridge.run(lambda: ("t/do", b"after", False) in bridge.ears.heard)
-    assert bridge.session.connects == 1
+    assert bridge.run(lambda: ("t/do", b"after", False) in bridge.commands.heard)
+    assert bridge.client.connects == 1
 
 
 @needs_mosquitto
@@ -252,10 +254,10 @@ def test_an_empty_message_does_not_end_the_session(broker, listener):
     bridge = Bridge(broker.port)
     assert bridge.run(bridge.is_connected)
     listener.say("t/do", "")
-    assert bridge.run(lambda: ("t/do", b"", False) in bridge.ears.heard)  # nothing stands behind it
+    assert bridge.run(lambda: ("t/do", b"", False) in bridge.commands.heard)  # nothing stands behind it
     listener.say("t/do", "after")
-    assert bridge.run(lambda: ("t/do", b"after", False) in bridge.ears.heard)
-    assert bridge.session.connects == 1
+    assert bridge.run(lambda: ("t/do", b"after", False) in bridge.commands.heard)
+    assert bridge.client.connects == 1
 
 
 @needs_mosquitto
@@ -263,9 +265,9 @@ def test_an_empty_message_does_not_end_the_session(broker, listener):
 def test_a_wrong_password_is_told_in_a_sentence_without_the_password(tmp_path, username, password):
     broker = Mosquitto(tmp_path, USER)
     bridge = Bridge(broker.port, username=username, password=password)
-    told = bridge.run(lambda: bridge.session.trouble[0] == ("login_wrong" if username else "login_missing"), 2)
+    told = bridge.run(lambda: bridge.client.trouble[0] == ("login_wrong" if username else "login_missing"), 2)
     broker.kill()
-    sentence = bridge.session.trouble_text
+    sentence = bridge.client.trouble_text
     assert told and "MQTT_USERNAME" in sentence and "MQTT_PASSWORD" in sentence and "secret" not in sentence
     assert bridge.longest_s < LONGEST_TICK_S
 
@@ -282,13 +284,13 @@ def test_the_right_password_connects(tmp_path):
 def test_a_broker_that_hangs_is_noticed_within_three_keep_alives(broker, listener, monkeypatch):
     clock = Hurry(10)
     monkeypatch.setattr(client_module, "ticks_ms", clock)
-    monkeypatch.setattr(wire, "ticks_ms", clock)
+    monkeypatch.setattr(transport, "ticks_ms", clock)
     bridge = Bridge(broker.port, clock=clock)
     assert bridge.run(bridge.is_connected)
     assert not bridge.run(bridge.is_not_connected, 3.5)  # more than two keep-alives with nothing to say: connected
     broker.freeze()
     assert bridge.run(bridge.is_not_connected, 3 * client_module.KEEP_ALIVE_S / 10)
-    assert bridge.run(lambda: bridge.session.trouble[0] == "no_answer", 5)
+    assert bridge.run(lambda: bridge.client.trouble[0] == "no_answer", 5)
     broker.thaw()
     assert bridge.run(bridge.is_connected, 15)
     assert bridge.longest_s < LONGEST_TICK_S
@@ -318,7 +320,7 @@ def test_a_broker_that_is_not_there_is_asked_less_and_less_often_but_for_ever(mo
     pauses = [after - before for before, after in pairwise(tries)]
     assert pauses[0] <= 2 and pauses == sorted(pauses)
     assert 30 <= pauses[-1] <= 120 and tries[-1] >= (now / 1000) - 120
-    assert bridge.session.trouble[0] == "refused"
+    assert bridge.client.trouble[0] == "refused"
 
 
 @pytest.mark.parametrize(
@@ -337,8 +339,8 @@ def test_another_server_on_that_port_is_an_outage(manners, code):
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server, manners), daemon=True).start()
         bridge = Bridge(server.getsockname()[1])
-        assert bridge.run(lambda: bridge.session.trouble not in (None, ("connecting", ())))
-        assert not bridge.session.connected and bridge.session.trouble[0] == code
+        assert bridge.run(lambda: bridge.client.trouble not in (None, ("connecting", ())))
+        assert not bridge.client.connected and bridge.client.trouble[0] == code
         assert bridge.longest_s < LONGEST_TICK_S
 
 
@@ -367,8 +369,8 @@ def serve(server, manners):
 
 def test_a_name_that_cannot_be_found_is_an_outage_in_words():
     bridge = Bridge(1883, host="no-such-broker.invalid")
-    assert bridge.run(lambda: bridge.session.trouble != ("connecting", ()))
-    assert bridge.session.trouble == ("name_not_found", ("no-such-broker.invalid:1883", False))
+    assert bridge.run(lambda: bridge.client.trouble != ("connecting", ()))
+    assert bridge.client.trouble == ("name_not_found", ("no-such-broker.invalid:1883", False))
 
 
 class Radio:
@@ -393,8 +395,8 @@ class Radio:
 def test_without_wifi_the_networks_name_is_told_and_it_joins_when_it_comes(broker):
     radio = Radio()
     bridge = Bridge(broker.port, radio=radio)
-    assert bridge.run(lambda: bridge.session.trouble == ("wifi_not_found", ("shed",)))
-    assert bridge.session.trouble_text.startswith('No Wi-Fi "shed": not found. Is the name right') and not bridge.sockets.made
+    assert bridge.run(lambda: bridge.client.trouble == ("wifi_not_found", ("shed",)))
+    assert bridge.client.trouble_text.startswith('No Wi-Fi "shed": not found. Is the name correct') and not bridge.sockets.made
     radio.in_reach = True
     assert bridge.run(bridge.is_connected)
 
@@ -417,11 +419,11 @@ def test_whoever_talks_all_the_time_still_hears_and_is_heard(broker, listener, m
     monkeypatch.setattr(client_module, "READ_INTERVAL_MS", 0)
     monkeypatch.setattr(client_module, "PING_INTERVAL_MS", 50)
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: bridge.session.connected)
-    bridge.speaker.more = [("t/event", "again", False, 0)] * 100000
+    assert bridge.run(lambda: bridge.client.connected)
+    bridge.publisher.more = [("t/event", "again", False, 0)] * 100000
     listener.say("t/do", "PRESS")
-    assert bridge.run(lambda: bridge.ears.heard and bridge.session._pool.last.ping_responses > 2)
-    assert bridge.speaker.more
+    assert bridge.run(lambda: bridge.commands.heard and bridge.client._pool.last.ping_responses > 2)
+    assert bridge.publisher.more
 
 
 # brokers with manners of their own
@@ -538,8 +540,8 @@ def test_what_was_said_before_the_restart_is_heard_in_whatever_order_it_comes(fa
 
     bridge = Bridge(fake(manners).port, loaded=False)
     assert bridge.run(bridge.is_connected)
-    assert sorted(bridge.books.heard) == [("t/energy", b"7"), ("t/state", b"7")]
-    assert not bridge.ears.heard
+    assert sorted(bridge.store.heard) == [("t/energy", b"7"), ("t/state", b"7")]
+    assert not bridge.commands.heard
 
 
 def test_who_may_not_listen_to_his_own_status_is_connected_all_the_same(fake):
@@ -550,19 +552,19 @@ def test_who_may_not_listen_to_his_own_status_is_connected_all_the_same(fake):
         return False
 
     bridge = Bridge(fake(manners).port)
-    assert bridge.run(lambda: bridge.session.connected and not bridge.speaker.more)
-    assert bridge.session.connects == 1
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more)
+    assert bridge.client.connects == 1
 
 
 @needs_mosquitto
 def test_what_stands_on_our_own_status_topics_is_handed_to_whoever_says_it(broker, listener):
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: ("t/status", b"online") in bridge.speaker.echoes)  # our own
+    assert bridge.run(lambda: ("t/status", b"online") in bridge.publisher.echoes)  # our own
     listener.say("t/status", "offline", retain=True)
     listener.say("t/bms1/status", "x")
-    assert bridge.run(lambda: len(bridge.speaker.echoes) >= 3)
-    assert sorted(bridge.speaker.echoes[-2:]) == [("t/bms1/status", b"x"), ("t/status", b"offline")]
-    assert not bridge.ears.heard
+    assert bridge.run(lambda: len(bridge.publisher.echoes) >= 3)
+    assert sorted(bridge.publisher.echoes[-2:]) == [("t/bms1/status", b"x"), ("t/status", b"offline")]
+    assert not bridge.commands.heard
 
 
 @needs_mosquitto
@@ -573,9 +575,9 @@ def test_states_that_an_older_version_left_retained_are_cleared_once(broker, lis
         listener.say(topic, 1100 * "x" if topic == "t/bms1/state" else "old", retain=True)
     listener.say("t/bms1/energy", "{}", retain=True)
     bridge = Bridge(broker.port, loaded=False, keep=retain_state)
-    bridge.books.topics = ("t/bms1/energy", "t/bms1/state")
+    bridge.store.topics = ("t/bms1/energy", "t/bms1/state")
     listener.heard.clear()
-    assert bridge.run(lambda: bridge.session.connected and not bridge.speaker.more and listener.latest("t/event"))
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and listener.latest("t/event"))
     late = Listener(broker.port)
     assert wait_until(lambda: late.latest("t/bms1/energy"))
     time.sleep(0.2)
@@ -589,14 +591,14 @@ def test_states_that_an_older_version_left_retained_are_cleared_once(broker, lis
 def test_two_with_one_client_id_slow_down_and_say_so(broker, monkeypatch):
     clock = Hurry(10)
     monkeypatch.setattr(client_module, "ticks_ms", clock)
-    monkeypatch.setattr(wire, "ticks_ms", clock)
+    monkeypatch.setattr(transport, "ticks_ms", clock)
     twins = [Bridge(broker.port, clock=clock, name="daly-twin") for _ in range(2)]
     troubles = []
 
     def both():
         for twin in twins:
             twin.tick()
-            troubles.append(twin.session.trouble)
+            troubles.append(twin.client.trouble)
         return False
 
     wait_until(both, 3)  # 30 s
@@ -614,15 +616,15 @@ def test_a_broker_that_ends_the_connection_for_one_message_is_asked_less_often_i
     broker = fake(manners)
     clock = Hurry(10)
     monkeypatch.setattr(client_module, "ticks_ms", clock)
-    monkeypatch.setattr(wire, "ticks_ms", clock)
+    monkeypatch.setattr(transport, "ticks_ms", clock)
     bridge = Bridge(broker.port, clock=clock)
     troubles = set()
 
     def tick():
         bridge.tick()
-        troubles.add(bridge.session.trouble)
-        if bridge.session.connected and not bridge.speaker.more:
-            bridge.speaker.more = [("t/config", 2345 * b"x", True, 1)]
+        troubles.add(bridge.client.trouble)
+        if bridge.client.connected and not bridge.publisher.more:
+            bridge.publisher.more = [("t/config", 2345 * b"x", True, 1)]
 
     wait_until(tick, 3)
     assert 2 <= len(broker.connects) <= 8
@@ -634,7 +636,7 @@ def test_a_session_that_has_lived_is_followed_within_seconds_and_a_short_one_is_
     clock = Hurry(50)
     kept = []
     monkeypatch.setattr(client_module, "ticks_ms", clock)
-    monkeypatch.setattr(wire, "ticks_ms", clock)
+    monkeypatch.setattr(transport, "ticks_ms", clock)
 
     def manners(_fake, connection, kind, _body):
         if kind & 0xF0 == 0x10:
@@ -667,9 +669,9 @@ def test_a_broker_without_retained_messages_is_got_on_with(tmp_path):
     listener = Listener(broker.port)
     assert bridge.run(lambda: listener.latest("t/event"), 20)
     listener.heard.clear()
-    bridge.speaker.more = list(INTRODUCTION)
+    bridge.publisher.more = list(INTRODUCTION)
     assert bridge.run(lambda: listener.latest("t/event"), 20) and listener.latest("t/status") == "online"
-    assert bridge.session.connects == 1
+    assert bridge.client.connects == 1
     listener.stop()
     broker.kill()
 
@@ -681,10 +683,10 @@ def test_a_broker_that_only_hangs_up_for_a_while_is_not_taken_for_one_without_re
     with socket.create_server(("127.0.0.1", broker.port)) as server:
         threading.Thread(target=serve, args=(server, ""), daemon=True).start()
         bridge = Bridge(broker.port)
-        assert bridge.run(lambda: len(bridge.sockets.made) == 2 and bridge.session._pool.last._socket is None, 12)
+        assert bridge.run(lambda: len(bridge.sockets.made) == 2 and bridge.client._pool.last._socket is None, 12)
         server.shutdown(socket.SHUT_RDWR)
     broker.start()
-    assert bridge.run(bridge.is_connected, 20) and bridge.run(lambda: not bridge.speaker.more)
+    assert bridge.run(bridge.is_connected, 20) and bridge.run(lambda: not bridge.publisher.more)
     late = Listener(broker.port)
     assert wait_until(lambda: ("t/status", "online", True) in late.heard)
     late.stop()
@@ -694,9 +696,9 @@ def test_a_broker_that_only_hangs_up_for_a_while_is_not_taken_for_one_without_re
 def test_a_command_that_the_end_of_the_link_overtakes_is_answered(fake):
     bridge = Bridge(fake(lambda *_: False).port)
     assert bridge.run(bridge.is_connected)
-    bridge.session._inbox.append(("t/do", b"PRESS", False))
-    bridge.session._fail(OSError(104, "closed"))
-    assert [topic for topic, _ in bridge.ears.refused] == ["t/do"] and not bridge.ears.heard
+    bridge.client._inbox.append(("t/do", b"PRESS", False))
+    bridge.client._fail(OSError(104, "closed"))
+    assert [topic for topic, _ in bridge.commands.refused] == ["t/do"] and not bridge.commands.heard
 
 
 # words
@@ -721,7 +723,7 @@ FAILURES = [  # what is raised, settings, whether the connection was open -> the
     (OSError(116), "", False, "no_answer", ["no answer"]),
     (OSError(11, "no_answer"), "", True, "no_answer", ["no answer"]),
     (OSError(113, "no_address"), "", False, "no_address", ["DHCP"]),
-    (OSError(110, "send_blocked"), "", True, "send_blocked", ["takes nothing"]),
+    (OSError(110, "send_blocked"), "", True, "send_blocked", ["does not read"]),
     (OSError(9, "speaks_tls"), "", False, "speaks_tls", ["MQTT_TLS = true"]),
     (OSError(9, "web_server"), "", False, "web_server", ["MQTT_PORT"]),
     (OSError(118), "", False, "unreachable", ["not reachable"]),
@@ -729,7 +731,7 @@ FAILURES = [  # what is raised, settings, whether the connection was open -> the
     (AssertionError(), "", False, "not_mqtt_3_1_1", ["MQTT 5", "MQTT_PORT"]),
     (KeyError(132), "", False, "rejected_protocol", ["MQTT 5"]),
     (KeyError(133), "", False, "rejected_client_id", ["client id daly-x", "BRIDGE_ID"]),
-    (KeyError(3), "", False, "rejected_not_ready", ["asked again"]),
+    (KeyError(3), "", False, "rejected_not_ready", ["not available"]),
     (KeyError(134), 'MQTT_USERNAME = "a"', False, "login_wrong", ["refuses MQTT_USERNAME or MQTT_PASSWORD"]),
     (KeyError(5), "", False, "login_missing", ["MQTT_USERNAME", "not set"]),
     (KeyError(77), "", False, "rejected_unknown", ["MQTT 5"]),
@@ -770,7 +772,7 @@ RADIO = [
     ("Unknown failure 15", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
     ("Unknown failure 204", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
     ("Unknown failure 201", "wifi_not_found", "2.4 GHz"),
-    ("Unknown failure 3", "wifi_rejected", "turns the board away"),
+    ("Unknown failure 3", "wifi_rejected", "rejects the board"),
     ("Unknown failure 200", "wifi_weak", "nearer"),
     ("Unknown failure 210", "wifi_security", "WPA2"),
     ("Unknown failure 1", "wifi_failed", "joining failed"),
@@ -803,15 +805,15 @@ def test_settings_with_which_no_connection_is_possible_are_a_trouble_from_the_st
     parsed = Settings(settings)
     parsed.base_topic = "t"
     sockets = Sockets()
-    session = MqttClient(parsed, wifi.radio, sockets, Speaker(), Ears(), Books(), "x")
+    client = MqttClient(parsed, wifi.radio, sockets, FakePublisher(), FakeCommands(), FakeStore(), "x")
     for _ in range(5):
-        session.tick(ticks_ms())
-    assert session.trouble == (code, ()) and "MQTT_" in session.trouble_text and not sockets.made
+        client.tick(ticks_ms())
+    assert client.trouble == (code, ()) and "MQTT_" in client.trouble_text and not sockets.made
 
 
 def test_the_sentences_do_not_stay_in_memory():
     import mqtt
 
     bridge = Bridge(free_port())
-    assert bridge.run(lambda: bridge.session.trouble[0] == "refused") and "refused" in bridge.session.trouble_text
+    assert bridge.run(lambda: bridge.client.trouble[0] == "refused") and "refused" in bridge.client.trouble_text
     assert "mqtt.trouble" not in sys.modules and not hasattr(mqtt, "trouble")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt import transport as wire
+from mqtt import transport
 from mqtt.transport import MAX_PACKET, PacketSocket, PacketSocketPool
 
 
@@ -62,8 +62,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(wire, "ticks_ms", clock.ticks_ms)
-    monkeypatch.setattr(wire, "time", SimpleNamespace(sleep=clock.sleep))
+    monkeypatch.setattr(transport, "ticks_ms", clock.ticks_ms)
+    monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=clock.sleep))
     return clock
 
 
@@ -326,7 +326,7 @@ def test_a_name_is_looked_up_once_until_its_address_leads_nowhere():
 
     pool = PacketSocketPool(SimpleNamespace(SOCK_STREAM=1, getaddrinfo=getaddrinfo))
     assert pool.getaddrinfo("h", 1) == pool.getaddrinfo("h", 1) == [1]
-    for _ in range(wire.LOOKUP_AFTER_FAILURES - 1):
+    for _ in range(transport.LOOKUP_AFTER_FAILURES - 1):
         pool.connect_failed()
         assert pool.getaddrinfo("h", 1) == [1]
     pool.connect_failed()
