@@ -20,7 +20,7 @@ import wifi
 from adafruit_ticks import ticks_ms
 from mosquitto import PROGRAM, free_port, needs_mosquitto, wait_until
 from socketpool import SocketPool
-from test_session import FakeCommands, FakePublisher, FakeStore
+from test_client import FakeCommands, FakePublisher, FakeStore
 
 from app.hardware import TLS_MEMORY, make_ssl_context
 from app.settings import Settings
