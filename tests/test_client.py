@@ -773,7 +773,7 @@ RADIO = [
     ("Unknown failure 204", "wifi_password", "CIRCUITPY_WIFI_PASSWORD"),
     ("Unknown failure 201", "wifi_not_found", "2.4 GHz"),
     ("Unknown failure 3", "wifi_rejected", "rejects the board"),
-    ("Unknown failure 200", "wifi_weak", "nearer"),
+    ("Unknown failure 200", "wifi_weak", "closer together"),
     ("Unknown failure 210", "wifi_security", "WPA2"),
     ("Unknown failure 1", "wifi_failed", "joining failed"),
     ("WiFi password length must be 8-63", "wifi_length", "CIRCUITPY_WIFI_SSID"),
