@@ -20,11 +20,11 @@ def make_commands(settings, publisher, support, control, clock, keeper):
         publisher.report("none")
 
     def send_support(_word, now):
-        return support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now)
+        return support.request(lambda bundle: publisher.publish("/support", bundle, qos=0), now)
 
     def birth(word, now):
         if word == "online":  # after a random while, so that a house full of devices does not talk at once
-            publisher.announce_again(now, random.randrange(1000, 5000))
+            publisher.rediscover(now, random.randrange(1000, 5000))
 
     def charge(word, now):
         return control.switch("charge_mosfet", word == "ON", now)

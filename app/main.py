@@ -15,7 +15,7 @@ from battery.readings import GROUPS
 from daly.bus import Bus
 from daly.commands import Control
 from daly.poller import Poller
-from mqtt.client import Session
+from mqtt.client import MqttClient
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -83,16 +83,11 @@ def main():
     ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
     if screen is not None:
-        join = screen.covering(join)
+        join = screen.before_blocking(join)
     parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
-    session = Session(settings, wifi.radio, socket_pool, *parts)
+    session = MqttClient(settings, wifi.radio, socket_pool, *parts)
     health.session = session
-    if not settings.MQTT_BROKER:
-        session.trouble = "MQTT_BROKER missing"
-    elif settings.MQTT_TLS and ssl_context is None:
-        session.trouble = "MQTT_TLS not possible"
-    else:
-        jobs.append(("mqtt", session.tick))
+    jobs.append(("mqtt", session.tick))
     if screen is not None:
         screen.watch(poller, session, wifi.radio)
         jobs.append(("screen", screen.tick))

@@ -2,9 +2,9 @@
 
 Everything of the board's code runs as it is, crash handler and wiring included, on the emulator's stand-in chip. The clock is
 host/clock.py's simulated one, the network host/simulated_network.py, the broker host/broker.py, the BMS simulator/bms.py at the
-line of simulator/wire.py. A pass of the loop takes a second while all is well, a tenth while something happens. Power is cut in the
-second half only, so that the first is one life. Seeded: one seed, one result. It ends with a table, which docs/RELIABILITY.md
-shows, and with status 1 if something was not as it must be.
+line of simulator/wire.py. A pass of the loop takes a second while all is well, a tenth while something happens. Power is cut
+in the second half only, so that the first is one life. Seeded: one seed, one result. It ends with a table, which
+docs/RELIABILITY.md shows, and with status 1 if something was not as it must be.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What stands on the screen: pure functions of the readings to a Page. Numbers that are not known are not shown.
+"""The contents of the screen: pure functions that return a Page. A number that is not known is not shown.
 
-A screen has 3 lines of 21 characters (128x32 dots) or 6 (128x64); `rows` says which. Only what the board's font has is
-shown: printable ASCII. The words here are explained in the README's troubleshooting.
+A screen has 3 lines of 21 characters (128x32 pixels) or 6 (128x64): `rows`. The board's font has printable ASCII only. The
+README's troubleshooting explains the texts.
 """
 
 from collections import namedtuple
@@ -10,21 +10,21 @@ from battery.alarms import LEVEL_NAMES
 from battery.readings import READING
 from battery.text import decimal_text
 
-COLUMNS = 21  # the board's font is 6 dots wide
-SHORT = 3  # lines of a screen with 32 rows of dots
+COLUMNS = 21  # the board's font is 6 pixels wide
+SHORT = 3  # lines of a screen with 32 rows of pixels
 TALL = 6  # and of one with 64
 UNKNOWN = "--"
 FULL = 1000  # `bar` of a full battery: 100.0 %
 BIG = 4  # large characters
 BESIDE_BIG = " " * 8  # they are as wide as eight small ones
-LEAST_RANGE = 60  # mV that the cells' bars span at least: with less a healthy pack would look like mountains
-BAR_HEIGHTS = {SHORT: 11, TALL: 18}  # dots
+LEAST_RANGE = 60  # mV that the cell bars span at least: with less a balanced pack would look unbalanced
+BAR_HEIGHTS = {SHORT: 11, TALL: 18}  # pixels
 
 Page = namedtuple(
     "Page",
     (
         "lines",  # SHORT or TALL texts of at most COLUMNS characters
-        "big",  # at most BIG characters, twice as large, left in the first two lines
+        "big",  # at most BIG characters of double size, at the left of the first two lines
         "bar",  # a battery in the third line, filled from 0 to FULL; None: none is drawn
         "cells",  # bytes: the height of one bar a cell, 0 for not known; b"": none is drawn
     ),
@@ -34,12 +34,12 @@ Page = namedtuple(
 
 
 def starting(version, waiting_for, rows=SHORT):
-    """The first page: who this is and what is waited for."""
+    """The first page: name, version and what is waited for."""
     return _text_page(["Daly MQTT " + version] + wrap(waiting_for)[: rows - 1], rows)
 
 
 def no_bms(link, version, trouble, rows=SHORT):
-    """Why there is no data: `link` is the reason in two lines, `trouble` the network's; "" for none."""
+    """Why there is no data: `link` is the reason in two lines, `trouble` that of the network; "": none."""
     lines = [link[0], link[1]] if link[1] else ["Daly MQTT " + version, link[0]]
     return _text_page(lines + [""] * (rows - SHORT) + [first_words(trouble)], rows)
 
@@ -51,7 +51,7 @@ def message(text, rows=SHORT):
 
 
 def alarm(pack, fault, which, rows=SHORT):
-    """An active protection or fault takes the screen: its name, and what the battery does now.
+    """An active protection or fault: its name, and charge, voltage and current.
 
     `fault` is (name, level), `which` is "1/2" when there are several, else "".
     """
@@ -66,38 +66,32 @@ def alarm(pack, fault, which, rows=SHORT):
     return Page(_fitted(lines, rows), "!", None, b"")
 
 
+# The codes of mqtt/trouble.py for which the sentence is too long; {} is the network's name.
+_WIFI_WORDS = {
+    "wifi_password": "No Wi-Fi: wrong password?",
+    "wifi_not_found": 'No Wi-Fi "{}" not found: name right? 2.4 GHz? near enough?',
+}
+
+
+def is_waiting(trouble):
+    """Whether the MQTT client is still busy with its first step, which is no trouble yet."""
+    return trouble[0] in ("connecting", "joining")
+
+
 def network_words(trouble, joined):
-    """What the session says of the network, as it is said on the screen; "" for nothing wrong. `joined`: there is Wi-Fi."""
-    if not trouble:
-        return ""
-    if trouble in ("connecting", "No Wi-Fi"):  # the session says so before it tries; what has no outcome ends in "..."
+    """The MQTT client's trouble (code, details) in short words; None: use its sentence. `joined`: there is Wi-Fi."""
+    code, details = trouble
+    if is_waiting(trouble):
         return "Calling broker ..." if joined else "Joining Wi-Fi ..."
-    for said, meant in _WIFI_WORDS:
-        if said in trouble:
-            return meant.replace("{}", trouble.split('": ')[0] + '"')
-    return trouble
-
-
-# What the session says of it, or CircuitPython's radio.
-# 15, 202 and 204 are ESP-IDF's reasons "4-way handshake timeout", "authentication failed" and
-# "handshake timeout": all three are met with a wrong password (circuitpython#3712, #8059).
-_WIFI_WORDS = (
-    ("wrong password? Correct", "No Wi-Fi: wrong password?"),
-    ('": not found. Is', "{} not found: name right? 2.4 GHz? near enough?"),
-    ("uthentication failure", "No Wi-Fi: wrong password?"),
-    ("nknown failure 15", "No Wi-Fi: wrong password?"),
-    ("nknown failure 202", "No Wi-Fi: wrong password?"),
-    ("nknown failure 204", "No Wi-Fi: wrong password?"),
-    ("No network with that ssid", "{} not found: name right? 2.4 GHz? near enough?"),
-    ("nknown failure", "{}: joining failed; near enough?"),
-)
+    words = _WIFI_WORDS.get(code)
+    return words and words.format(*details)
 
 
 # The battery
 
 
 def overview(pack, rows=SHORT, notice=""):
-    """State of charge, voltage, current, power, and how full the battery is. `notice` takes the last line."""
+    """State of charge as number and bar, voltage, current, power. `notice` replaces the last line."""
     lines = [
         _between(BESIDE_BIG + _short(pack, "pack_voltage"), _short(pack, "current")),
         _between(BESIDE_BIG, _watts(pack)),
@@ -114,10 +108,10 @@ def overview(pack, rows=SHORT, notice=""):
 
 
 def cells(pack, rows=SHORT, notice=""):
-    """Highest and lowest cell, their spread, and a bar for each."""
+    """Highest and lowest cell, the cell voltage delta, and a bar for each cell."""
     lines = [_extreme(pack, "max"), _extreme(pack, "min")]
     if rows == TALL:
-        lines += [_between("spread", _delta(pack)), "", "", notice]
+        lines += [_between("delta", _delta(pack)), "", "", notice]
     else:
         lines.append(notice or _between("", _narrow_delta(pack)))  # in five characters: the rest is for the bars
     bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
@@ -125,7 +119,7 @@ def cells(pack, rows=SHORT, notice=""):
 
 
 def energy(pack, rows=SHORT, notice=""):
-    """What went in and out, and how long until full or empty."""
+    """Energy charged and discharged, and the time to full or empty."""
     lines = [
         _between("in", _with_unit(pack, "energy_charged", 1)),
         _between("out", _with_unit(pack, "energy_discharged", 1)),
@@ -155,7 +149,7 @@ def network(address, signal, broker, version, rows=SHORT, notice=""):
 
 
 def warning(found):
-    """The last line's text for warnings; `found`: those active as (name, level), gravest first. "" when there are none."""
+    """The text for the last line; `found`: active alarms as (name, level), most severe first. "" when there are none."""
     if not found:
         return ""
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
@@ -163,7 +157,7 @@ def warning(found):
 
 
 def cell_bars(pack, height):
-    """A byte for each cell: the highest is `height`, and `height` dots stand for the spread or for LEAST_RANGE."""
+    """A byte for each cell: the highest is `height`; `height` pixels are the cell voltage delta, at least LEAST_RANGE."""
     row = READING["cell_{}_voltage"]
     count = pack.count(row)
     known = [raw for raw in [pack.at(row, index) for index in range(count)] if raw is not None]
@@ -198,7 +192,7 @@ def wrap(text, width=COLUMNS):
 
 
 def first_words(text):
-    """What one line holds of a sentence: all before the first colon, or whole words."""
+    """The beginning of a sentence in one line: all before the first colon, or as many words as fit."""
     text = _plain(text.split(":")[0])
     return text if len(text) <= COLUMNS else wrap(text)[0]
 
@@ -215,7 +209,7 @@ def _fitted(lines, rows):
 
 
 def _plain(text):
-    """The board's font has printable ASCII only; what is named by people may have more."""
+    """Printable ASCII only, as in the board's font; names from the settings may have other characters."""
     return "".join([char if " " <= char <= "~" else "?" for char in text])
 
 
@@ -236,7 +230,7 @@ def _with_unit(pack, key, decimals):
 
 
 def _short(pack, key):
-    """A reading with its unit behind it at once; of four figures the last is left out."""
+    """A reading followed directly by its unit; the decimal is left out from 1000 (raw) on."""
     raw = pack.raw(key)
     if raw is None:
         return UNKNOWN

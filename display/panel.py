@@ -1,9 +1,9 @@
 """The OLED: a Page as dots, through displayio, on an SSD1306 or SH1106 of 128x32 or 128x64.
 
-Everything drawn is tiles. A line of text is a TileGrid over the sheet of letters that the board's font is; bars of cells and
-the battery are TileGrids over small sheets made here. So a number that changes costs its own letters on the bus and nothing
-on the heap, where a Label makes a new bitmap (795 bytes for three lines, 1568 bytes of garbage each). `step` draws one line
-and returns: the loop is never kept for longer than a line takes, 6 ms at 400 kHz.
+Everything is drawn as tiles. A line of text is a TileGrid over the bitmap of the board's font; cell bars and the battery are
+TileGrids over small bitmaps made here. So a changed number sends only its own characters and allocates nothing, where a Label
+makes a new bitmap (795 bytes for three lines, 1568 bytes of garbage each). `step` draws one line and returns: it blocks the
+loop no longer than 6 ms at 400 kHz.
 """
 
 import bitmaptools
@@ -14,31 +14,31 @@ import terminalio
 from .pages import BAR_HEIGHTS, BIG, COLUMNS, FULL, SHORT, TALL
 
 WIDTH = 128
-# Tops of the lines. Letters are 12 dots high with air above and below, so lines may overlap by two; and none of these touches
-# more than two of the controller's pages of eight rows.
+# Tops of the lines. Characters are 12 pixels high with space above and below, so lines may overlap by two; none of these
+# touches more than two of the controller's pages of eight rows.
 LINES_Y = (0, 10, 20, 32, 42, 52)
 BIG_Y = -2
 BAR_Y = LINES_Y[2]
 CELLS_Y = {SHORT: 21, TALL: 33}
-CELLS_WIDTH = {SHORT: 96, TALL: 126}  # beside it, in the short form, stands the spread
+CELLS_WIDTH = {SHORT: 96, TALL: 126}  # on 32 rows the cell voltage delta is beside it
 WIDEST_CELL = 12
-BATTERY = 122  # dots from pole to pole; the pole is three more
-# Where everything stands moves on by these steps, so that no dot is lit for years (x, y); more than 2 would cut letters off.
+BATTERY = 122  # pixels without the terminal, which is three more
+# Everything is moved by these steps (x, y) against burn-in; more than 2 would cut characters off.
 SHIFTS = ((0, 0), (1, 0), (2, 0), (2, -1), (1, -1), (0, -1))
-_PAGE = 8  # rows of dots in one byte of the controller
+_PAGE = 8  # rows of pixels in one byte of the controller
 
-# What the drivers send when they start, but for display off and the pauses: said again now and then, because a module whose
-# supply failed for a moment, or that was pulled off and put back, has forgotten it. A test compares with the drivers.
+# The drivers' initialization without display off and pauses. It is repeated from time to time: a module whose supply failed for
+# a moment, or that was unplugged and plugged in again, has lost it. A test compares it with the drivers.
 _SSD1306 = b"\xa4\xa6\x20\x00\x40\xa1\xc8\xd3\x00\xd5\x80\xd9\xf1\xdb\x40\x8d\x14"
 _SH1106 = b"\xa4\xa6\x40\xa1\xc8\xd3\x00\xd5\x80\xd9\x1f\xdb\x40\xad\x8b\x33"
 _HEIGHT = {32: b"\xa8\x1f\xda\x02", 64: b"\xa8\x3f\xda\x12"}
 
 
 class Panel:
-    """The screen. Raises ValueError when nobody answers at `address`, else shows black until `show` and `step`.
+    """The OLED panel, black until `show` and `step`. Raises ValueError when no device responds at `address`.
 
-    `i2c` is a busio.I2C and belongs to the panel from now on, whatever happens. `kind`: "SSD1306" or "SH1106"; `height`: 32 or
-    64 dots; `rotation`: 0 or 180.
+    `i2c` is a busio.I2C which the panel owns from now on and deinitializes, also when it raises. `kind`: "SSD1306" or "SH1106";
+    `height`: 32 or 64 pixels; `rotation`: 0 or 180 degrees.
     """
 
     def __init__(self, i2c, kind="SSD1306", address=0x3C, height=32, rotation=0):
@@ -48,21 +48,21 @@ class Panel:
         try:
             self._bus = i2cdisplaybus.I2CDisplayBus(i2c, device_address=address)
         except ValueError:
-            i2c.deinit()  # else its pins stay taken, and no later try could succeed
+            i2c.deinit()  # else its pins stay in use, and no later attempt could succeed
             raise
         self._display = _display(kind, self._bus, height, rotation)
         self._commands = (_SH1106 if kind == "SH1106" else _SSD1306) + _HEIGHT[height]
-        self._brightness = 100  # as the drivers leave it
-        self._level = None  # what the battery in the third line shows
+        self._brightness = 100  # percent, as the drivers set it
+        self._level = None  # of the battery in the third line, 0 to FULL; None: not shown
         self._shift = 0
         self._rows = rows
         self._palette = displayio.Palette(2)
         self._palette[1] = 0xFFFFFF
         self._palette.make_transparent(0)
-        self._ground = _ground(height)
-        self._stale = 0  # how many strips of the ground are still to be sent again
+        self._background = _background(height)
+        self._strips_to_send = 0  # strips of the background still to be sent again
         self._group = displayio.Group()
-        self._group.append(self._ground)
+        self._group.append(self._background)
         letters = terminalio.FONT.bitmap
         self._big = _Tiles(letters, self._palette, BIG, 6, 0, BIG_Y, True, 2)
         self._bar = _Tiles(_battery_sheet(), self._palette, BATTERY + 4, 1, 0, BAR_Y)
@@ -73,7 +73,7 @@ class Panel:
         self._display.root_group = self._group
 
     def show(self, page):
-        """What shall be on the screen from now on; `step` draws it."""
+        """Set the Page to be shown; `step` draws it."""
         for index in range(self._rows):
             self._lines[index].wanted = page.lines[index]
         self._big.wanted = page.big
@@ -86,25 +86,25 @@ class Panel:
             self._cells.wanted = page.cells
 
     def step(self):
-        """Draw the first thing that is not as wanted; False when there is none. One refresh, one line's worth of bytes."""
+        """Draw the first part that has changed; False when none has. One refresh, no more bytes than one line has."""
         x, y = SHIFTS[self._shift]
         for tiles in self._everything():
             if tiles.update(x, y):
                 self._display.refresh()
                 return True
-        if self._stale:
-            self._stale -= 1
-            self._ground[self._stale] = 0  # setting it, even to what it is, marks it as to be sent
+        if self._strips_to_send:
+            self._strips_to_send -= 1
+            self._background[self._strips_to_send] = 0  # setting a tile, even to the same value, marks it to be sent
             self._display.refresh()
             return True
         return False
 
     def is_there(self):
-        """Whether the controller answers; drawing would not tell, the board ignores what I2C says then."""
+        """Whether the controller responds; drawing does not show it, the board ignores I2C errors there."""
         if not self._i2c.try_lock():
             return True
         try:
-            self._i2c.writeto(self._address, b"\x00")  # announces commands, and none follows
+            self._i2c.writeto(self._address, b"\x00")  # a control byte without a command
             return True
         except OSError:
             return False
@@ -112,16 +112,16 @@ class Panel:
             self._i2c.unlock()
 
     def renew(self):
-        """Say to the controller again how it must be set, have everything sent again, and move all by a dot."""
+        """Initialize the controller again, send everything again, and move it all by a pixel."""
         self._send(self._commands)
         brightness = self._brightness
         self._brightness = None
         self.set_brightness(brightness)
-        self._stale = self._ground.height
+        self._strips_to_send = self._background.height
         self._shift = (self._shift + 1) % len(SHIFTS)
 
     def set_brightness(self, percent):
-        """1 to 100; 0 turns the screen off, its contents stay."""
+        """Percent, 1 to 100; 0 turns the display off and keeps its contents."""
         if percent == self._brightness:
             return
         self._brightness = percent
@@ -130,12 +130,12 @@ class Panel:
         self._send(b"\xaf" if percent else b"\xae")
 
     def close(self):
-        """Give the pins back."""
+        """Release the display and the pins."""
         displayio.release_displays()
         self._i2c.deinit()
 
     def _send(self, commands):
-        """Byte by byte, as Adafruit's driver for framebuf does: Blinka garbles what follows the first."""
+        """Byte by byte, as Adafruit's framebuf driver does: Blinka corrupts all after the first."""
         for byte in commands:
             self._bus.send(byte, b"")
 
@@ -169,7 +169,7 @@ class _Tiles:
         self.layer.append(self._grid)
 
     def update(self, x, y):
-        """Set the tiles that are not as wanted, and the place they stand at, moved by x and y; True when something changed."""
+        """Set the changed tiles and the position, moved by x and y; True when something has changed."""
         if not self.wanted and not self._shown:
             return False
         x += self._x
@@ -187,7 +187,7 @@ class _Tiles:
         return True
 
     def _numbers(self):
-        """The tiles' numbers; in a font's sheet the letters stand in ASCII's order, from the space on."""
+        """The tile numbers; the font's characters are in ASCII order, beginning with the space."""
         if not self._letters:
             return self.wanted
         return bytes([code - 32 for code in self.wanted.encode()])  # type: ignore[union-attr]
@@ -198,22 +198,22 @@ def _display(kind, bus, height, rotation):
     if kind == "SH1106":
         from adafruit_displayio_sh1106 import SH1106
 
-        # 132 columns of memory, of which 128 from the third on are wired to the glass on the modules one can buy
+        # 132 columns of memory; on common modules the 128 from the third on are connected
         return SH1106(bus, width=WIDTH, height=height, rotation=rotation, colstart=2, auto_refresh=False)
     from adafruit_displayio_ssd1306 import SSD1306
 
     return SSD1306(bus, width=WIDTH, height=height, rotation=rotation, auto_refresh=False)
 
 
-def _ground(height):
-    """Black behind everything, in strips of one controller page, each of which can be marked as to be sent again."""
+def _background(height):
+    """A black background in strips of one controller page, each of which can be marked to be sent again."""
     black = displayio.Palette(1)
     strip = displayio.Bitmap(WIDTH, _PAGE, 1)
     return displayio.TileGrid(strip, pixel_shader=black, height=height // _PAGE, tile_width=WIDTH, tile_height=_PAGE)
 
 
 def _battery_sheet():
-    """Columns of a battery lying on its side: nothing, empty, filled, pole."""
+    """Columns of a horizontal battery: nothing, empty, filled, terminal."""
     sheet = displayio.Bitmap(4, 12, 2)
     sheet[1, 2] = sheet[1, 10] = 1
     bitmaptools.fill_region(sheet, 2, 2, 3, 11, 1)
@@ -229,7 +229,7 @@ def _battery(level):
 
 
 def _cells_sheet(width, height):
-    """Bars of 0 to `height` dots, side by side, each with a gap on its right."""
+    """Bars of 0 to `height` pixels, side by side, each with a gap on its right."""
     sheet = displayio.Bitmap(width * (height + 1), height, 2)
     for bar in range(1, height + 1):
         bitmaptools.fill_region(sheet, bar * width, height - bar, bar * width + width - 1, height, 1)

@@ -1,7 +1,7 @@
-"""Which page is on the screen, and when it is drawn; looks after the panel for years.
+"""Which page is shown, when it is drawn, and when the panel is dimmed, refreshed or looked for again.
 
-Trouble comes first: an active protection or fault has the screen for itself, without a BMS there are only reasons, and what is
-wrong with the network or the settings takes its turn before the readings do.
+Problems come first: an active protection or fault has the screen for itself, without a BMS only the reasons are shown, and
+trouble with the network or mistakes in the settings come before the readings.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -11,17 +11,17 @@ from battery.alarms import PROTECTION, active
 from . import pages
 
 REDRAW_MS = 500
-RETRY_REDRAWS = 60  # half a minute between two looks for a screen that is not there
-RENEW_REDRAWS = 120  # a minute between two renewals of all that the controller knows
-MESSAGE_REDRAWS = 8  # how long a page of trouble stays where pages are not turned
-MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console has them all
-MOST_PAGES = 4  # of one sentence, which holds all but the names of a board's pins
+RETRY_REDRAWS = 60  # half a minute between two attempts to find a missing panel
+RENEW_REDRAWS = 120  # a minute between two initializations of the controller
+MESSAGE_REDRAWS = 8  # how long a page of trouble is shown where pages are not turned
+MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console lists all
+MOST_PAGES = 4  # of one sentence: enough for all but the list of a board's pins
 READINGS = 4  # pages of the battery
 _PER_SECOND = 1000 // REDRAW_MS
 
 
 class Screen:
-    """Draws the page of the moment on what `open_panel()` gives: a Panel, or None as long as there is none.
+    """Draws the current page on the Panel that `open_panel()` returns; None: there is none now.
 
     `settings` are the OLED_* ones, the broker's place, and `problems`, the mistakes in them.
     """
@@ -31,31 +31,31 @@ class Screen:
         self._settings = settings
         self._version = version
         self._rows = pages.TALL if settings.OLED_HEIGHT == 64 else pages.SHORT
-        self._turn_redraws = settings.OLED_PAGE_SECONDS * _PER_SECOND or MESSAGE_REDRAWS
+        self._page_redraws = settings.OLED_PAGE_SECONDS * _PER_SECOND or MESSAGE_REDRAWS
         self._dim_redraws = settings.OLED_DIM_AFTER_MINUTES * 60 * _PER_SECOND
         self._panel = None
-        self._poller = self._session = self._radio = None
-        self._next = None  # when the page is made anew
+        self._poller = self._client = self._radio = None
+        self._next = None  # tick at which the page is made again
         self._drawing = False
         self._is_alarm = False
         self._redraws = 0
-        self._turn = 0  # counts the pages turned
-        self._turned_at = 0
-        self._news = None  # what a person should see soon
-        self._news_at = 0
+        self._page_index = 0  # counts the pages turned
+        self._page_turned_at = 0
+        self._activity = None  # what was new last: alarms, BMS and network state, mode
+        self._activity_at = 0
         self._messages: dict = {}  # sentence -> its pages
         self._find_panel()
         self._draw_at_once(pages.starting(version, "starting ...", self._rows))
 
-    def watch(self, poller, session, radio):
-        """There is something to show now: the BMS's `poller`, the broker's `session`, the chip's `radio`."""
+    def watch(self, poller, client, radio):
+        """Show these from now on: the BMS's `poller`, the MqttClient, and wifi.radio."""
         self._poller = poller
-        self._session = session
+        self._client = client
         self._radio = radio
         self._draw_at_once(self._page())
 
     def tick(self, now):
-        """Draw one line of what has changed; twice a second, see what has."""
+        """Draw one line that has changed; twice a second, make the page again."""
         if self._drawing:
             self._drawing = self._panel.step()
         elif self._next is None or ticks_diff(now, self._next) >= 0:
@@ -63,15 +63,15 @@ class Screen:
             self._redraws += 1
             self._redraw()
 
-    def covering(self, wait):
-        """`wait`, a function beside which nothing runs, with a page before it that has no numbers which would grow old."""
+    def before_blocking(self, wait):
+        """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
 
-        def covered(*arguments, **named):
+        def shown_before(*arguments, **named):
             if not self._is_alarm:
                 self._draw_at_once(pages.starting(self._version, "Joining Wi-Fi ...", self._rows))
             return wait(*arguments, **named)
 
-        return covered
+        return shown_before
 
     # The panel
 
@@ -80,7 +80,7 @@ class Screen:
             if self._redraws % RETRY_REDRAWS == 0:
                 self._find_panel()
         elif not self._panel.is_there():
-            print("The OLED does not answer any more; going on without it, and looking for it.")
+            print("The OLED does not respond any more; continuing without it, and looking for it.")
             self._panel.close()
             self._panel = None
         else:
@@ -96,7 +96,7 @@ class Screen:
             self._panel.set_brightness(self._settings.OLED_BRIGHTNESS)
 
     def _draw_at_once(self, page):
-        """Draw a whole page: only while nothing else runs."""
+        """Draw a complete page; it blocks, so only at start and before a blocking call."""
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():
@@ -104,7 +104,7 @@ class Screen:
 
     def _brightness(self):
         bright = self._settings.OLED_BRIGHTNESS
-        if self._dim_redraws and self._redraws - self._news_at >= self._dim_redraws:
+        if self._dim_redraws and self._redraws - self._activity_at >= self._dim_redraws:
             return min(bright, self._settings.OLED_DIM_BRIGHTNESS)
         return bright
 
@@ -113,47 +113,54 @@ class Screen:
     def _page(self):
         pack = self._poller.pack
         link = self._poller.diagnosis.short
-        trouble = pages.network_words(self._session.trouble, self._radio.connected)
+        trouble = self._network_words()
         found = active(pack) or []
-        self._note((found, link[:1], trouble == "", pack.raw("mode")))
+        self._note_activity((found, link[:1], self._client.trouble is None, pack.raw("mode")))
         grave = [fault for fault in found if fault[1] >= PROTECTION]
         self._is_alarm = len(grave) > 0
         if grave:
-            which = self._turned(len(grave))
+            which = self._current_page(len(grave))
             return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)
         reasons = self._reasons(link, trouble)
         readings = 0 if link else READINGS if self._settings.OLED_PAGE_SECONDS else 1
-        which = self._turned(len(reasons) + readings)
+        which = self._current_page(len(reasons) + readings)
         if which < len(reasons):
             return reasons[which]
         return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
 
-    def _note(self, news):
-        """What is new turns the page to the first, and lights the screen up."""
-        if news != self._news:
-            self._news = news
-            self._news_at = self._turned_at = self._redraws
-            self._turn = 0
+    def _network_words(self):
+        """Trouble with the network, or what is waited for; "" while connected."""
+        trouble = self._client.trouble
+        if trouble is None:
+            return ""
+        return pages.network_words(trouble, self._radio.connected) or self._client.trouble_text
 
-    def _turned(self, count):
-        """Which of `count` pages it is the turn of."""
-        if self._redraws - self._turned_at >= self._turn_redraws:
-            self._turned_at = self._redraws
-            self._turn += 1
-        return self._turn % count
+    def _note_activity(self, activity):
+        """A change shows the first page and ends the dimming."""
+        if activity != self._activity:
+            self._activity = activity
+            self._activity_at = self._page_turned_at = self._redraws
+            self._page_index = 0
+
+    def _current_page(self, count):
+        """Index of the current one of `count` pages."""
+        if self._redraws - self._page_turned_at >= self._page_redraws:
+            self._page_turned_at = self._redraws
+            self._page_index += 1
+        return self._page_index % count
 
     def _reasons(self, link, trouble):
-        """Pages of what is wrong."""
+        """The pages on what is wrong."""
         reasons = []
         if link:
             reasons.append(pages.no_bms(link, self._version, trouble, self._rows))
-        if trouble and not trouble.endswith("..."):  # that is what is waited for, and no trouble yet
+        if trouble and not pages.is_waiting(self._client.trouble):
             reasons += self._message(trouble)
         problems = self._settings.problems
         for problem in problems[:MOST_PROBLEMS]:
             reasons += self._message(problem)
         if len(problems) > MOST_PROBLEMS:
-            reasons += self._message(f"and {len(problems) - MOST_PROBLEMS} more mistakes in settings.toml: see the console")
+            reasons += self._message(f"and {len(problems) - MOST_PROBLEMS} more mistakes in settings.toml, see the console")
         return reasons
 
     def _message(self, text):

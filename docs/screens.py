@@ -83,9 +83,9 @@ def all_pages(rows: int) -> dict:
     asleep.set("silent", 1)
     asleep.run(200)
     silent = Wire("silent=1").run(20)
-    wifi = pages.network_words('No Wi-Fi "Cellar": Authentication failure', False)
+    wifi = pages.network_words(("wifi_password", ("Cellar",)), False)
     found = {
-        "starting": pages.no_bms(Wire().poller.diagnosis.short, VERSION, pages.network_words("connecting", False), rows),
+        "starting": pages.no_bms(Wire().poller.diagnosis.short, VERSION, pages.network_words(("connecting", ()), False), rows),
         "overview": pages.overview(pack, rows),
         "cells": pages.cells(pack, rows),
         "cells-48": pages.cells(many, rows),

@@ -1,1 +1,1 @@
-"""The broker: what is said to it (publisher, discovery, payload) and the one link it is said over (session, wire)."""
+"""MQTT: the client and its transport, what is published when, commands received, and Home Assistant's discovery."""

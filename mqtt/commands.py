@@ -1,26 +1,26 @@
-"""What messages from the broker make the bridge do: a topic, the exact words it understands, the function that does it.
+"""The commands received over MQTT: for each topic the exact payloads it accepts and the function it calls.
 
-Performs no I/O but to print what it refuses. A retained message is never carried out: it would be somebody's old wish, repeated
-at every connect. Nothing is guessed: a word that differs by a single space is not the word.
+No I/O except for printing refusals. A retained message is never executed: it would be an old command, repeated at every
+connection. Payloads are compared exactly, with case and spaces.
 """
 
-MAX_PAYLOAD = 32  # longer than every word and number that anybody has to say here
+MAX_PAYLOAD = 32  # longer than every payload that is accepted
 _SHOWN = 40
 
 
 class Commands:
-    """The topics to listen to. `add` one for each thing that can be asked for; `tell(name, reason)` hears what is refused."""
+    """The command topics. `report(name, reason)` is called when a command with a name is refused; None: no command has one."""
 
-    def __init__(self, tell=None):
+    def __init__(self, report=None):
         self._entries = {}
-        self._tell = tell
+        self._report = report
 
     def add(self, topic, words, function, ours=True, name=None):
-        """Have `function(word, now)` called when a message on `topic` is exactly one of `words`.
+        """Call `function(payload, now)` when a message on `topic` is exactly one of `words`.
 
-        `words` a str, such as "a number": any printable ASCII up to MAX_PAYLOAD; the function judges whether it is that. It
-        returns None, or why it refuses, in words. `ours`: the topic is for us alone, so what somebody left there, retained, may
-        be cleared. `name`: what is asked for, in words; what is refused without a name is only printed.
+        `words` a str, such as "a number": any printable ASCII up to MAX_PAYLOAD, which the function checks. It returns None, or
+        the reason for a refusal. `ours`: no other program uses the topic, so a message retained there may be cleared. `name`:
+        the command's name in reports; without one a refusal is only printed.
         """
         self._entries[topic] = (words, function, ours, name)
 
@@ -29,54 +29,54 @@ class Commands:
         return list(self._entries)
 
     def own_topics(self):
-        """Those of them whose retained messages are to be cleared before."""
+        """Those whose retained messages are cleared before subscribing."""
         return [topic for topic in self._entries if self._entries[topic][2]]
 
-    def take(self, topic, payload, retained, now):
-        """Carry out one message, `payload` as bytes, or say why not."""
+    def execute(self, topic, payload, retained, now):
+        """Execute one message (`payload` as bytes), or refuse it with a reason."""
         entry = self._entries.get(topic)
         if entry is None:
-            print(f"Message on {shown(topic.encode())} ignored: it is no command of this bridge.")
+            print(f"Message on {printable(topic.encode())} ignored: not a command of this bridge.")
             return
         words, function, ours, _ = entry
         refusal = None
         if retained:
             if ours:
                 refusal = "it was retained, so it may be old; send it without the retain flag"
-        elif payload:  # an empty one is somebody clearing a retained one
+        elif payload:  # an empty one clears a retained one
             word = _word(payload)
             is_free = isinstance(words, str)
             if word is None or (not is_free and word not in words):
-                understood = words if is_free else " or ".join(words)
-                refusal = f'{understood} is understood, not "{shown(payload)}"'
+                accepted = words if is_free else " or ".join(words)
+                refusal = f'{accepted} is understood, not "{printable(payload)}"'
             else:
-                refusal = self._carry_out(topic, function, word, now)
+                refusal = self._call(topic, function, word, now)
         if refusal:
             self.refuse(topic, refusal)
 
-    def _carry_out(self, topic, function, word, now):
-        """What the function says. A bug in it is for the loop, but must not leave whoever asked without an answer."""
+    def _call(self, topic, function, word, now):
+        """The function's refusal or None. An exception goes on to the loop, but the sender gets an answer first."""
         answered = False
         try:
             refusal = function(word, now)
             answered = True
         finally:
             if not answered:
-                self.refuse(topic, "it failed inside the bridge; the console says more")
+                self.refuse(topic, "it failed inside the bridge; see the console")
         return refusal
 
     def refuse(self, topic, reason):
-        """Say why a message on one of our topics is not carried out."""
+        """Print and report why a message on one of the command topics is not executed."""
         if topic not in self._entries:
             return
         print(f"Message on {topic} ignored: {reason}.")
         name = self._entries[topic][3]
         if name is not None:
-            self._tell(name, reason)
+            self._report(name, reason)
 
 
-def shown(payload):
-    """The beginning of some bytes, safe to print."""
+def printable(payload):
+    """The beginning of `payload` as printable ASCII."""
     text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in payload[:_SHOWN])
     return text if len(payload) <= _SHOWN else text + "..."
 

@@ -1,11 +1,11 @@
-"""What the broker has been told of a battery: the readings as last published, and which new ones are worth telling.
+"""The values as last published, and which changes of the live ones are due to be published.
 
-Every change of every entity is a row in somebody's database. So a reading is told when it has left its dead band (the
-table's `band`), cells and rare ones less often than the pack, unless they have gone far; what becomes unknown, or known again,
-is told at once, and so are zero and the ends of a range whenever the reading has its turn.
+Each change of an entity is a row in Home Assistant's database. So a value is published when it has left its deadband (column
+`band` of the table), cells and diagnostic readings less often than the pack unless they have moved far. A value that becomes
+unknown or known again is published immediately, zero and the ends of a range whenever the reading is due.
 
-What belongs together is told from one moment and at the fastest pace of its parts: when one of a party is worth telling, all of
-it is. The highest and the lowest cell (temperature), with number and difference, are those of the cells that are told.
+Readings of one group come from one moment and follow the fastest of them: when one is due, all are published. The highest and
+the lowest cell (temperature), with number and delta, are those of the cells published.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -16,16 +16,16 @@ from battery.pack import Pack
 from battery.polarity import AsRead
 from battery.readings import BINARY, BITFIELD, MAIN, NUMBER, READING, READINGS, is_immediate
 
-EXACT_MS = 900000  # so often everything is told as it is, dead band or not
-FAR = 10  # a reading so many bands off does not wait for the slow interval: 30 mV of a cell, 20 °C
-REPEAT_MS = 50000  # within which each value on a topic of its own is said again, where nothing is retained
-TURN_MS = 500  # so long a change of current or mode waits for the other one to be read
-ONE_MOMENT_MS = 4000  # so long cells that are of different answers are waited for to be of one
-LOOK_AT = 8  # rows that are looked at for such a value in one pass
-_UNTOLD = "untold"  # no raw, and not None
-_UNCLEARED = "uncleared"  # nor told since our start: what an earlier version or setting left there may still be retained
+EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
+IMMEDIATE_BANDS = 10  # deadbands: a change by so many does not wait for the slow interval (30 mV of a cell, 20 °C)
+REPEAT_MS = 50000  # within which each single value is repeated where nothing is retained
+DISAGREEMENT_MS = 500  # a change of current or mode waits so long for the other one to be read
+ONE_RESPONSE_MS = 4000  # cells from different responses are postponed so long
+ROWS_PER_PASS = 8  # compared for single values in one tick
+_UNPUBLISHED = "unpublished"  # no raw value, and not None
+_UNCLEARED = "uncleared"  # nor since the start: a message of an earlier version or setting may still be retained
 
-# Rows that are told together; one that is derived from the others lends them its pace. All others are told alone.
+# Rows that are published together; a derived one lends the others its interval. All other rows are published alone.
 _TOGETHER = (
     ("pack_voltage", "current", "power", "mode"),
     ("soc", "remaining_capacity", "remaining_time"),
@@ -33,7 +33,7 @@ _TOGETHER = (
     ("cell_{}_balancing", "balancing"),
     ("alarm_bits_{}", "problem", "fault_code"),
 )
-# many of a kind, the highest of them and its number, the lowest and its number, their difference
+# cells or sensors, the highest of them and its number, the lowest and its number, their delta
 SPREADS = tuple(
     tuple(READING[key] if key else None for key in keys)
     for keys in (
@@ -50,50 +50,68 @@ SPREADS = tuple(
 )
 
 
-def _parties():
-    """Every reading that the BMS sends or we count, but those of SPREADS, as tuples of those told together."""
+def _groups():
+    """Every reading that the BMS sends or the bridge counts, except those of SPREADS, as tuples of those published together."""
     placed = [row.key for spread in SPREADS for row in spread if row]
-    parties = [tuple(READING[key] for key in keys) for keys in _TOGETHER]
+    groups = [tuple(READING[key] for key in keys) for keys in _TOGETHER]
     for keys in _TOGETHER:
         placed.extend(keys)
-    return tuple(parties + [(row,) for row in READINGS if row.derive is None and row.key not in placed])
+    return tuple(groups + [(row,) for row in READINGS if row.derive is None and row.key not in placed])
 
 
-PARTIES = _parties()
-URGENT = tuple(party for party in PARTIES if [row for row in party if row.derive is None and is_immediate(row)])
+TOGETHER = _groups()
+IMMEDIATE = tuple(group for group in TOGETHER if [row for row in group if row.derive is None and is_immediate(row)])
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
 _REMAINING_TIME = READING["remaining_time"]
 
 
 class Mean:
-    """The mean current of the moment that is published, in place of the Pack's meter: for the time to full and empty."""
+    """The published mean current in mA, from which the times to full and empty follow; in place of the Pack's meter."""
 
     mean_current = 0
 
 
-class Said:
-    """`readings` is a Pack to be written as JSON. `pack` is the live one; intervals in ms; `band_percent` scales the bands."""
+class PublishedValues(Pack):
+    """The readings as last published: a Pack that shares the live one's topology and has its own mean current."""
+
+    def __init__(self, pack):
+        super().__init__(polarity=AsRead())
+        self.topology = pack.topology
+        self._mean = Mean()
+        self.energy = self._mean  # type: ignore[assignment]
+
+    def set_mean_current(self, milliamperes):
+        """Take over the mean current; True when the remaining time changes with it."""
+        if milliamperes == self._mean.mean_current:
+            return False
+        before = self.at(_REMAINING_TIME)
+        self._mean.mean_current = milliamperes
+        is_other = self.at(_REMAINING_TIME) != before
+        self.changes += is_other
+        return is_other
+
+
+class Deadband:
+    """`published` is a Pack to be written as JSON; `pack` the live one; intervals in ms; `band_percent` scales deadbands."""
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
-        self.readings = Pack(polarity=AsRead())
-        self.readings.topology = pack.topology
-        self._mean = Mean()
-        self.readings.energy = self._mean  # type: ignore[assignment]
+        self.published = PublishedValues(pack)
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
-        self._layout_changes = pack.topology_changes
-        self._waits_since = None
-        self._turning_since = None
-        self._late = None  # (fast, slow, exact) of the turn that cells and temperatures have missed
+        self._topology_changes = pack.topology_changes
+        self._incomplete_since = None
+        self._disagreeing_since = None
+        self._checked_changes = None
+        self._postponed = None  # (fast, slow, exact) for which cells and temperatures are due and postponed
         self.begin(0)
 
     def begin(self, now):
-        """Everything is to be told again."""
+        """Everything is due again: a new connection."""
         self._fast_due = self._slow_due = self._exact_due = now
-        self._fast_changes = self._slow_changes = self._urgent_changes = self._gaps = None
+        self._fast_changes = self._slow_changes = self._immediate_changes = self._gaps = None
 
     def take_all(self, now):
         """Take every reading as it is now."""
@@ -101,89 +119,92 @@ class Said:
         self.take(now)
 
     def take(self, now):
-        """Take over what is worth telling now; True when that is anything."""
+        """Take over the values that are due; True when one has changed."""
         pack = self._pack
-        is_other = self._layout_changes != pack.topology_changes
+        is_other = self._topology_changes != pack.topology_changes
         if is_other:
-            self._layout_changes = pack.topology_changes
-            self._lay_out(now)
+            self._topology_changes = pack.topology_changes
+            self._take_topology(now)
         fast = ticks_diff(now, self._fast_due) >= 0
-        # cells wait for the tick of the others, so that they share a message; unless they are to be told more often
+        # cells share a message with the others, unless their interval is shorter
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if self._is_turning(now):
-            return is_other
-        waits = (fast or slow or self._late is not None) and self._waits_for_cells(now)
-        if self._late is not None and not waits:
-            is_other = self._take_late(now) or is_other
+        if self._is_disagreeing(now):
+            return self._take_immediate(now, True) or is_other
+        is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
+        if self._postponed is not None and not is_incomplete:
+            is_other = self._take_postponed(now) or is_other
         if not (fast or slow):
-            return self._take_urgent(now) or is_other
-        return self._take_due(now, fast, slow, waits) or is_other
+            return self._take_immediate(now, False) or is_other
+        return self._take_due(now, fast, slow, is_incomplete) or is_other
 
-    def _is_turning(self, now):
-        """Whether current and mode contradict each other, as they do until both have been read after one has changed.
+    def _is_disagreeing(self, now):
+        """Whether current and mode contradict each other, as they do until both have been read after a change.
 
-        Boards on which they do so for ever are waited for once.
+        On boards where they always do, this is waited for once.
         """
         pack = self._pack
-        current = pack.at(_CURRENT)
-        mode = pack.at(_MODE)
-        if current is None or mode is None or _fits(current, mode):
-            self._turning_since = None
+        if self._checked_changes != pack.changes:
+            self._checked_changes = pack.changes
+            current = pack.at(_CURRENT)
+            mode = pack.at(_MODE)
+            if current is None or mode is None or _fits(current, mode):
+                self._disagreeing_since = None
+            elif self._disagreeing_since is None:
+                self._disagreeing_since = now
+        if self._disagreeing_since is None:
             return False
-        if self._turning_since is None:
-            self._turning_since = now
-        elapsed = ticks_diff(now, self._turning_since)
-        if 0 <= elapsed < TURN_MS:
+        elapsed = ticks_diff(now, self._disagreeing_since)
+        if 0 <= elapsed < DISAGREEMENT_MS:
             return True
-        self._turning_since = ticks_add(now, -TURN_MS)  # ticks wrap
+        self._disagreeing_since = ticks_add(now, -DISAGREEMENT_MS)  # ticks wrap
         return False
 
-    def _waits_for_cells(self, now):
-        """Whether some cells are of another answer than the others: damaged in between, or a step that must be said again."""
+    def _is_incomplete(self, now):
+        """Whether some cells come from another response than the others: a damaged frame, or a step to be confirmed."""
         if self._pack.is_of_one_moment(SPREADS[0][0]) and self._pack.is_of_one_moment(SPREADS[1][0]):
-            self._waits_since = None
+            self._incomplete_since = None
             return False
-        if self._waits_since is None:
-            self._waits_since = now
-        return ticks_diff(now, self._waits_since) < ONE_MOMENT_MS
+        if self._incomplete_since is None:
+            self._incomplete_since = now
+        return ticks_diff(now, self._incomplete_since) < ONE_RESPONSE_MS
 
-    def _take_late(self, now):
-        """The cells and temperatures whose turn has come before they were of one moment."""
-        fast, slow, exact = self._late
-        self._late = None
+    def _take_postponed(self, now):
+        """Take over the cells and temperatures that were postponed."""
+        fast, slow, exact = self._postponed
+        self._postponed = None
         changed = False
         for spread in SPREADS:
             changed = self._take_spread(spread, now, fast, slow, exact) or changed
         return changed
 
-    def _take_due(self, now, fast, slow, waits):
+    def _take_due(self, now, fast, slow, is_incomplete):
         pack = self._pack
         exact = fast and ticks_diff(now, self._exact_due) >= 0
         if exact:
             self._exact_due = ticks_add(now, EXACT_MS)
-        # Whether anything has changed since rows of this pace had their turn: a change that came in between two slow turns
-        # has not been looked at by a fast one.
+        # Whether anything has changed since rows of this interval were compared: fast and slow ones are compared at different
+        # times.
         changed = is_other_time = False
         if fast:
             self._fast_due = ticks_add(now, self._fast_ms)
             changed = self._fast_changes != pack.changes
             self._fast_changes = pack.changes
-            is_other_time = self._note_mean()
+            is_other_time = self.published.set_mean_current(self._pack.energy.mean_current)
         if slow:
             self._slow_due = ticks_add(now, self._slow_ms)
             changed = changed or self._slow_changes != pack.changes
             self._slow_changes = pack.changes
         if not (changed or exact):
             return is_other_time
-        self._urgent_changes = pack.changes
+        self._immediate_changes = pack.changes
         self._gaps = pack.gaps
-        if waits:
-            before = self._late or (False, False, False)
-            self._late = (before[0] or fast, before[1] or slow or exact, before[2] or exact)
-        return self._take_parties(PARTIES, now, fast, slow or exact, exact, not waits) or is_other_time
+        if is_incomplete:
+            before = self._postponed or (False, False, False)
+            self._postponed = (before[0] or fast, before[1] or slow or exact, before[2] or exact)
+        return self._take_groups(TOGETHER, now, fast, slow or exact, exact, not is_incomplete) or is_other_time
 
-    def _lay_out(self, now):
-        """Another number of cells or sensors: those that are gone have no reading, also as long as their keys are published."""
+    def _take_topology(self, now):
+        """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
         for row in READINGS:
             if row.counted_by is not None:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
@@ -192,134 +213,128 @@ class Said:
         for spread in SPREADS:
             self._take_spread(spread, now, True, True, True)
 
-    def _take_urgent(self, now):
-        """Alarms, MOSFETs and mode do not wait, nor does what becomes unknown or known."""
+    def _take_immediate(self, now, is_disagreeing):
+        """Publish alarms, MOSFETs, mode and what becomes (un)known immediately; the mode not while `is_disagreeing`."""
         pack = self._pack
-        if self._urgent_changes == pack.changes:
+        if self._immediate_changes == pack.changes:
             return False
-        self._urgent_changes = pack.changes
+        self._immediate_changes = None if is_disagreeing else pack.changes  # the mode is due when they agree
         no_gaps = self._gaps == pack.gaps
         self._gaps = pack.gaps
-        return self._take_parties(URGENT if no_gaps else PARTIES, now, False, False, False, not no_gaps)
+        return self._take_groups(IMMEDIATE if no_gaps else TOGETHER, now, False, False, False, not no_gaps, is_disagreeing)
 
-    def _take_parties(self, parties, now, fast, slow, exact, spreads):
+    def _take_groups(self, groups, now, fast, slow, exact, spreads, is_disagreeing=False):
         changed = False
-        for party in parties:
-            if exact or self._is_party_worth(party, fast, slow):
-                changed = self._take_party(party, now) or changed
+        for group in groups:
+            if is_disagreeing and _MODE in group:
+                continue
+            if exact or self._is_group_due(group, fast, slow):
+                changed = self._take_group(group, now) or changed
         for spread in SPREADS if spreads else ():
             changed = self._take_spread(spread, now, fast, slow, exact) or changed
         return changed
 
-    def _is_party_worth(self, party, fast, slow):
-        due = slow or (fast and _is_fast(party))
-        for row in party:
+    def _is_group_due(self, group, fast, slow):
+        due = slow or (fast and _is_fast(group))
+        for row in group:
             if row.derive is None:
                 for index in range(self._pack.count(row)):
-                    if self._is_worth(row, self._pack.at(row, index), self.readings.at(row, index), due, fast):
+                    if self._is_due(row, self._pack.at(row, index), self.published.at(row, index), due, fast):
                         return True
         return False
 
-    def _take_party(self, party, now):
+    def _take_group(self, group, now):
         changed = False
-        for row in party:
+        for row in group:
             if row is _CURRENT:
-                self._note_mean()
+                self.published.set_mean_current(self._pack.energy.mean_current)
             if row.derive is None:
                 for index in range(self._pack.count(row)):
                     changed = self._copy(row, index, self._pack.at(row, index), now) or changed
         return changed
 
     def _copy(self, row, index, raw, now):
-        if raw == self.readings.at(row, index):
+        if raw == self.published.at(row, index):
             return False
-        self.readings.put(row, index, raw, now)
+        self.published.put(row, index, raw, now)
         return True
 
-    def _note_mean(self):
-        """Take the mean current of now; True when another remaining time is told with it."""
-        mean = self._pack.energy.mean_current
-        if mean == self._mean.mean_current:
+    def _is_due(self, row, raw, published, due, may_jump):
+        """Whether a change is published now. `due`: the row's interval is over; `may_jump`: else by many deadbands."""
+        if raw == published:
             return False
-        before = self.readings.at(_REMAINING_TIME)
-        self._mean.mean_current = mean
-        is_other = self.readings.at(_REMAINING_TIME) != before
-        self.readings.changes += is_other
-        return is_other
-
-    def _is_worth(self, row, raw, said, due, far):
-        """Whether a change is to be told now. `due`: the row has its turn; `far`: else, one of many bands does not wait."""
-        if raw == said:
-            return False
-        if raw is None or said is None or is_immediate(row):
+        if raw is None or published is None or is_immediate(row):
             return True
         if not due:
-            if row is _CURRENT and self._fits_mode(raw) and not self._fits_mode(said):
+            if row is _CURRENT and self._fits_mode(raw) and not self._fits_mode(published):
                 return True
-            return far and row.kind == NUMBER and self._has_left(row, raw, said, FAR)
-        if row.kind != NUMBER or not raw or raw == row.low or raw == row.high:  # zero and the ends of a range mean something
+            return may_jump and row.kind == NUMBER and self._has_left(row, raw, published, IMMEDIATE_BANDS)
+        # zero and the ends of a range are always published
+        if row.kind != NUMBER or not raw or raw == row.low or raw == row.high:
             return True
-        return self._has_left(row, raw, said, 1)
+        return self._has_left(row, raw, published, 1)
 
-    def _has_left(self, row, raw, said, bands):
-        if row.deadband == 1:  # it has no dead band that could be made wider
-            return abs(raw - said) >= bands
+    def _has_left(self, row, raw, published, bands):
+        if row.deadband == 1:  # it has no deadband that could be scaled
+            return abs(raw - published) >= bands
         band = row.deadband
         if row.deadband_share is not None:
-            band = max(band, abs(said) // row.deadband_share)
-        return 100 * abs(raw - said) >= bands * band * self._band_percent
+            band = max(band, abs(published) // row.deadband_share)
+        return 100 * abs(raw - published) >= bands * band * self._band_percent
 
     def _fits_mode(self, current):
-        """Whether a current is what the mode says that is told: the two are of one moment, but not of one answer."""
-        mode = self.readings.at(_MODE)
+        """Whether a current agrees with the published mode: both are of one moment, but of two responses."""
+        mode = self.published.at(_MODE)
         return mode is None or _fits(current, mode)
 
     # cells and temperatures
 
     def _take_spread(self, spread, now, fast, slow, exact):
-        """Cells or temperatures, their extremes and difference, of one moment.
+        """Take over cells or temperatures with their extremes and delta, all of one moment.
 
-        The extremes are told as they are; of the others those that have left their dead band, or would stand outside.
+        The extremes are published exactly; of the others those that have left their deadband or would lie outside the extremes.
         """
         many, highest, highest_at, lowest, lowest_at, _ = spread
         high, high_at = self._extreme(many, highest, highest_at, 1)
         low, low_at = self._extreme(many, lowest, lowest_at, -1)
-        if not (exact or self._is_spread_worth(spread, high, low, fast, slow)):
+        if not (exact or self._is_spread_due(spread, high, low, fast, slow)):
             return False
         changed = False
         for index in range(self._pack.count(many)):
             raw = self._pack.at(many, index)
-            said = self.readings.at(many, index)
-            if raw != said and (exact or self._is_worth(many, raw, said, True, True) or _is_edge(raw, said, high, low)):
+            published = self.published.at(many, index)
+            if raw != published and (
+                exact or self._is_due(many, raw, published, True, True) or _is_edge(raw, published, high, low)
+            ):
                 changed = self._copy(many, index, raw, now) or changed
         changed = self._copy(highest, 0, high, now) or changed
         changed = self._copy(highest_at, 0, high_at, now) or changed
         changed = self._copy(lowest, 0, low, now) or changed
         return self._copy(lowest_at, 0, low_at, now) or changed
 
-    def _is_spread_worth(self, spread, high, low, fast, slow):
+    def _is_spread_due(self, spread, high, low, fast, slow):
         many, highest, _, lowest, _, difference = spread
-        readings = self.readings
-        said_high = readings.at(highest)
-        said_low = readings.at(lowest)
-        if self._is_worth(highest, high, said_high, slow or (fast and highest.category == MAIN), fast):
+        readings = self.published
+        published_high = readings.at(highest)
+        published_low = readings.at(lowest)
+        if self._is_due(highest, high, published_high, slow or (fast and highest.category == MAIN), fast):
             return True
-        if self._is_worth(lowest, low, said_low, slow or (fast and lowest.category == MAIN), fast):
+        if self._is_due(lowest, low, published_low, slow or (fast and lowest.category == MAIN), fast):
             return True
         if fast and difference is not None and high is not None and low is not None:
-            wider = abs(high - low - said_high + said_low)  # what is told is known then, too
+            wider = abs(high - low - published_high + published_low)  # the published ones are known then, too
             if wider and self._has_left(difference, wider, 0, 1):
                 return True
         for index in range(self._pack.count(many)):
-            if self._is_worth(many, self._pack.at(many, index), readings.at(many, index), slow, fast):
+            if self._is_due(many, self._pack.at(many, index), readings.at(many, index), slow, fast):
                 return True
         return False
 
     def _extreme(self, many, row, row_at, sign):
-        """(value, number) of the highest (sign 1) or lowest (-1): of the cells themselves, while all of them are known.
+        """(value, number) of the highest (sign 1) or lowest (-1), from the cells themselves while all of them are known.
 
-        Else the BMS's own word helps (`row`, `row_at`), which is asked seldom and so may be of another moment: it counts for
-        those cells that are not known, and alone where none is.
+        Else also from what the BMS reports (`row`, `row_at`). That is requested less often and may be of another moment, so it
+        counts for the unknown cells only, and alone where no cell is known. None: not known.
         """
         pack = self._pack
         best = number = None
@@ -332,78 +347,80 @@ class Said:
                 best = raw
                 number = index + 1
         if unknown:
-            word = pack.at(row)
-            word_at = pack.at(row_at)
-            if word is None or best is None:
-                return word, word_at
-            is_known = word_at is not None and word_at <= pack.count(many) and pack.at(many, word_at - 1) is not None
-            if not is_known and sign * word > sign * best:
-                return word, word_at
+            reported = pack.at(row)
+            reported_at = pack.at(row_at)
+            if reported is None or best is None:
+                return reported, reported_at
+            is_known = (
+                reported_at is not None and reported_at <= pack.count(many) and pack.at(many, reported_at - 1) is not None
+            )
+            if not is_known and sign * reported > sign * best:
+                return reported, reported_at
         return best, number
 
 
 def _fits(current, mode):
-    """Whether a current flows the way a mode says, 0 A when it says idle."""
+    """Whether the sign of a current agrees with a mode; 0 A with idle."""
     return (current > 0) - (current < 0) == (0, 1, -1)[mode]
 
 
-def _is_fast(party):
-    for row in party:
+def _is_fast(group):
+    for row in group:
         if row.category == MAIN and row.slots == 1:
             return True
     return False
 
 
-def _is_edge(raw, said, high, low):
-    """Whether a cell, known before and now, is an extreme one, or would be one as it is told."""
-    if high is not None and (raw == high or said >= high):
+def _is_edge(raw, published, high, low):
+    """Whether a cell, known before and now, is an extreme or would be one with its published value."""
+    if high is not None and (raw == high or published >= high):
         return True
-    return low is not None and (raw == low or said <= low)
+    return low is not None and (raw == low or published <= low)
 
 
-class EachValue:
-    """Every reading on a topic of its own, for those who do not read JSON: what differs from what was told there last.
+class SingleValues:
+    """Each reading on a topic of its own, for programs that do not read JSON, when it differs from the one published last.
 
-    `repeats`: and each again within a minute, one by one, as nothing is retained for who comes later; and what may still be
-    retained there is cleared before the first time.
+    `repeats`: each is repeated within a minute, as nothing is retained for later subscribers, and a message that may still be
+    retained there is cleared first.
     """
 
     def __init__(self, readings, repeats):
         self._readings = readings
-        self._told = [_UNCLEARED if repeats else _UNTOLD] * sum(row.slots for row in READINGS)
+        self._published = [_UNCLEARED if repeats else _UNPUBLISHED] * sum(row.slots for row in READINGS)
         self._repeats = repeats
         self.begin(0)
 
     def begin(self, now):
-        """Everything is to be told again."""
-        for position in range(len(self._told)):
-            if self._told[position] is not _UNCLEARED:
-                self._told[position] = _UNTOLD
-        self._row = self._index = self._position = 0  # which one is looked at next; and of `_told`, the first of its row
-        self._left = 0  # rows to be looked at until all is told
+        """Everything is due again: a new connection."""
+        for position in range(len(self._published)):
+            if self._published[position] is not _UNCLEARED:
+                self._published[position] = _UNPUBLISHED
+        self._row = self._index = self._position = 0  # which one is compared next; and of `_published`, the first of its row
+        self._left = 0  # rows to compare until all are published
         self._changes = None
-        self._again_row = self._again_index = 0  # which one is said again next
-        self._again_due = now
-        self._again_ms = REPEAT_MS // len(self._told)
+        self._repeat_row = self._repeat_index = 0  # which one is repeated next
+        self._repeat_due = now
+        self._repeat_ms = REPEAT_MS // len(self._published)
 
     def poll(self, now):
-        """(key, text) of the next reading to be told; None when there is none now.
+        """(key, text) of the next reading to publish; None when there is none now.
 
-        The text is "" for one that is not known, and None where what is retained is to be cleared.
+        The text is "" for a reading that is not known, and None where a retained message is to be cleared.
         """
         if self._changes != self._readings.changes:
             self._changes = self._readings.changes
-            self._left = len(READINGS) + 1  # once round, and the rest of the row where we are
-        for _ in range(min(self._left, LOOK_AT)):
+            self._left = len(READINGS) + 1  # one round, and the rest of the current row
+        for _ in range(min(self._left, ROWS_PER_PASS)):
             row = READINGS[self._row]
             for index in range(self._index, self._count(row)):
                 raw = self._readings.at(row, index)
-                if self._told[self._position + index] is _UNCLEARED:
-                    self._told[self._position + index] = _UNTOLD
+                if self._published[self._position + index] is _UNCLEARED:
+                    self._published[self._position + index] = _UNPUBLISHED
                     self._index = index
                     return key_of(row, index), None
-                if raw != self._told[self._position + index]:
-                    self._told[self._position + index] = raw
+                if raw != self._published[self._position + index]:
+                    self._published[self._position + index] = raw
                     self._index = index + 1
                     return key_of(row, index), self._text(row, index, raw)
             self._left -= 1
@@ -412,23 +429,23 @@ class EachValue:
             self._position += row.slots
             if self._row == len(READINGS):
                 self._row = self._position = 0
-        return self._again(now) if self._repeats and not self._left else None
+        return self._repeat_next(now) if self._repeats and not self._left else None
 
-    def _again(self, now):
-        """The next one in turn, told before or not."""
-        if ticks_diff(now, self._again_due) < 0:
+    def _repeat_next(self, now):
+        """The next one in order, whether it has changed or not."""
+        if ticks_diff(now, self._repeat_due) < 0:
             return None
-        row = READINGS[self._again_row]
-        while self._again_index >= self._count(row):
-            self._again_index = 0
-            self._again_row += 1
-            if self._again_row == len(READINGS):
-                self._again_row = 0
-                self._again_ms = REPEAT_MS // sum([self._count(row) for row in READINGS])
-            row = READINGS[self._again_row]
-        self._again_due = ticks_add(now, self._again_ms)
-        index = self._again_index
-        self._again_index += 1
+        row = READINGS[self._repeat_row]
+        while self._repeat_index >= self._count(row):
+            self._repeat_index = 0
+            self._repeat_row += 1
+            if self._repeat_row == len(READINGS):
+                self._repeat_row = 0
+                self._repeat_ms = REPEAT_MS // sum([self._count(row) for row in READINGS])
+            row = READINGS[self._repeat_row]
+        self._repeat_due = ticks_add(now, self._repeat_ms)
+        index = self._repeat_index
+        self._repeat_index += 1
         return key_of(row, index), self._text(row, index, self._readings.at(row, index))
 
     def _count(self, row):

@@ -175,11 +175,11 @@ class Discovery:
 
     def _write_extras(self):
         """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
-        self._write_words("link", "BMS link", "/bms1/link", "mdi:serial-port")
+        self._write_words("connection", "BMS connection", "/bms1/connection", "mdi:serial-port")
         if len(self._allowed):
-            self._write_words("last_order", "Last order", "/bms1/control", "mdi:message-text-outline")
+            self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
         else:
-            self._write_removal("last_order", "sensor")
+            self._write_removal("last_command", "sensor")
         for control in CONTROLS[:-1]:
             self._write_control(control, self._battery)
 
@@ -212,7 +212,7 @@ class Discovery:
         device_class = row.device_class or _CLASSES.get(row.unit)
         icon = "mdi:" + row.icon if row.icon else None
         self._begin_entity(_platform(row), self._battery, key, key, name, device_class or icon)
-        self._write_template(key)
+        self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_category(DIAGNOSTIC if row.key in self._allowed and row.kind == BINARY else row.category)
         self._write_unit(row.unit, _state_class(row))
@@ -229,7 +229,7 @@ class Discovery:
     def _write_availability_of(self, key):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
         self.writer.put(",")
-        template = ',"val_tpl":"{{iif(value_json.' + key + " is number,'online','offline')}}\""
+        template = ',"val_tpl":"{{iif((value_json|d).' + key + " is number,'online','offline')}}\""
         self._write_availability(("/status", "/bms1/status", "/bms1/state"), template)
 
     # pieces
@@ -269,8 +269,10 @@ class Discovery:
         self._begin_component(key, platform)
         self.writer.put("}")
 
-    def _write_template(self, key):
-        self._field("val_tpl", "{{value_json." + key + "}}")
+    def _write_template(self, key, default="d(None)"):
+        # Without the defaults an empty message, which clears what was retained, is an error in Home Assistant's log for every
+        # entity ('value_json' is undefined), and a missing key a warning. None is "unknown" on every platform.
+        self._field("val_tpl", "{{(value_json|d)." + key + "|" + default + "}}")
 
     def _write_category(self, category):
         if category != MAIN:

@@ -1,9 +1,9 @@
-"""A socket pool for MiniMQTT that never waits long: whole packets in, bounded sends out.
+"""A socket pool for MiniMQTT with bounded waiting: it delivers complete packets only and limits every send.
 
-MiniMQTT reads a packet byte by byte and waits for each, spins on a closed or a full socket, drops the RETAIN flag and takes
-packets of any size, and some of its waits have no end at all (that for UNSUBACK restarts its own clock). So it is given this
-pool: bytes are collected here without waiting, and MiniMQTT sees them only once their packet is complete. What is too large
-is thrown away while it arrives; pings are sent and answered here. All waits of one tick share one allowance.
+MiniMQTT reads a packet byte by byte and waits for each, spins on a closed or a full socket, drops the RETAIN flag, accepts
+packets of any size, and some of its waits never end (the one for UNSUBACK restarts its own clock). So bytes are collected here
+without waiting, and MiniMQTT reads a packet once it is complete. Oversized packets are discarded while they arrive; pings are
+sent and their responses read here. All waits of one tick share one limit.
 """
 
 import errno
@@ -11,127 +11,126 @@ import time
 
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
-CONNECT_TIMEOUT_S = 2  # so that one lost packet costs no connection: lwIP repeats it after 1.5 s
-PATIENCE_MS = 2400  # all that sending and waiting for answers may take in one tick, connecting included
-MAX_PACKET = 1024  # the longest we need is a command of a few bytes; HA's birth message has 6
+CONNECT_TIMEOUT_S = 2  # survives one lost packet: lwIP retransmits after 1.5 s
+WAIT_LIMIT_MS = 2400  # for all sending and waiting in one tick, connecting included
+MAX_PACKET = 1024  # a command has a few bytes, Home Assistant's birth message 6
 
-MISSES = 4  # 15 s, as the session tries
+LOOKUP_AFTER_FAILURES = 4  # 15 s with the client's back-off
 
 _MAX_READS = 16  # of 128 bytes at a time: a flood must not hold the loop
 _PUBLISH = 0x30
 _PINGRESP = 0xD0
 _PINGREQ = b"\xc0\x00"
-# First bytes of what a broker sends to a client that subscribes with QoS 0; anything else is not MQTT: CONNACK, PUBLISH,
-# the same retained, PUBACK, SUBACK, UNSUBACK, PINGRESP
+# First bytes of what a broker sends to a client that subscribes with QoS 0: CONNACK, PUBLISH, the same retained, PUBACK,
+# SUBACK, UNSUBACK, PINGRESP. Anything else is not MQTT.
 _KNOWN = b"\x20\x30\x31\x40\x90\xb0\xd0"
-NOT_MQTT = "what answers there does not speak MQTT; is MQTT_PORT right?"
-# the first byte of who else may answer: a TLS alert or handshake, HTTP, SSH
-_STRANGERS = {
-    0x15: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
-    0x16: "what answers there speaks TLS; set MQTT_TLS = true, or another MQTT_PORT",
-    ord("H"): "a web server answers there; is MQTT_PORT right?",
-    ord("S"): "an SSH server answers there; is MQTT_PORT right?",
-}
+# The first byte of other servers: a TLS alert or handshake, HTTP, SSH. The second argument of an OSError raised here is a code
+# of trouble.py.
+_OTHER_SERVERS = {0x15: "speaks_tls", 0x16: "speaks_tls", ord("H"): "web_server", ord("S"): "ssh_server"}
 
 
-class Pool:
-    """Looks like the chip's socket pool to MiniMQTT; the last socket it made is `link`."""
+class PacketSocketPool:
+    """Wraps the chip's socket pool for MiniMQTT. `last` is the PacketSocket made last; None: none yet."""
 
     def __init__(self, pool):
         self._pool = pool
         self.SOCK_STREAM = pool.SOCK_STREAM
-        self.link = None
-        self._found = None  # what getaddrinfo found last
-        self._misses = 0
+        self.last = None
+        self._addresses = None  # the result of the last getaddrinfo
+        self._failures = 0
 
     def getaddrinfo(self, *arguments):
-        """As the chip's: raises OSError when the name cannot be found.
+        """As the chip's; raises OSError when the name is not found.
 
-        What was found is used until it has led nowhere a few times: the chip waits for a name server that is gone for 7 s and
-        more, and nothing can make it wait less.
+        The result is reused until connecting has failed a few times: without a name server the chip waits 7 s and more, which
+        cannot be shortened.
         """
-        if self._found is None:
-            self._found = self._pool.getaddrinfo(*arguments)
-        return self._found
+        if self._addresses is None:
+            self._addresses = self._pool.getaddrinfo(*arguments)
+        return self._addresses
 
-    def doubt(self):
-        """The address did not lead to a broker: every MISSES times the name is looked up again."""
-        self._misses += 1
-        if self._misses % MISSES == 0:
-            self._found = None
+    def connect_failed(self):
+        """No broker at that address: after LOOKUP_AFTER_FAILURES failures the name is looked up again."""
+        self._failures += 1
+        if self._failures % LOOKUP_AFTER_FAILURES == 0:
+            self._addresses = None
 
     def socket(self, *arguments):
         """A new socket, not connected yet."""
-        self.link = Link(self._pool.socket(*arguments), self._pool)
-        return self.link
+        self.last = PacketSocket(self._pool.socket(*arguments), self._pool)
+        return self.last
 
     def close(self):
-        """Close the last socket, without a word to the other side."""
-        if self.link is not None:
-            self.link.close()
+        """Close the last socket without a DISCONNECT."""
+        if self.last is not None:
+            self.last.close()
 
 
-class Encrypted:
-    """An SSL context for MiniMQTT that wraps the socket inside a Link, where the bounded waiting stays outside."""
+class TlsContext:
+    """An SSL context for MiniMQTT that encrypts inside the PacketSocket, so that its waiting stays bounded."""
 
     def __init__(self, context):
         self._context = context
 
-    def wrap_socket(self, link, server_hostname):
-        """The same Link, encrypted; the handshake comes with `connect`, certificate and host name are checked in it."""
-        link.encrypt(self._context, server_hostname)
-        return link
+    def wrap_socket(self, socket, server_hostname):
+        """The same PacketSocket, encrypted; `connect` does the handshake and checks certificate and host name."""
+        socket.encrypt(self._context, server_hostname)
+        return socket
 
 
-class Link:
-    """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the session the others."""
+class PacketSocket:
+    """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the MqttClient the others.
+
+    `received_at`: tick at which the last packet was complete; `oversized`: packets discarded; `retained`: RETAIN flag of the
+    packet that MiniMQTT reads or read last.
+    """
 
     def __init__(self, socket, pool):
         self._socket = socket
         self._pool = pool
         self._buffer = bytearray(MAX_PACKET)
         self._chunk = bytearray(128)
-        self._filled = 0
-        self._packet = 0  # length of the whole packet at the front of the buffer, 0 while there is none
-        self._given = 0  # bytes of it that MiniMQTT has read
-        self._skip = 0  # bytes of an oversized packet still to be thrown away
-        self._end = None  # the OSError that ended the connection; what came before it is still handed over
-        self.refused = 0  # oversized packets
-        self.large = None  # (topic, beginning of the payload, retained) of the last oversized message; the reader clears it
-        self.retained = False  # RETAIN flag of the packet that MiniMQTT reads or read last
-        self.heard = ticks_ms()  # when the last packet was complete: bytes alone are no life
-        self.pongs = 0  # answers to our pings
-        self.allow()
+        self._length = 0
+        self._packet_length = 0  # length of the complete packet at the front of the buffer; 0: there is none
+        self._handed_over = 0  # bytes of it that MiniMQTT has read already
+        self._to_discard = 0  # bytes of an oversized packet still to come
+        self._end = None  # the OSError that ended the connection; packets before it are still read
+        self.oversized = 0
+        self._large = None  # (topic, beginning of the payload, retained) of the last oversized message
+        self.retained = False
+        self.received_at = ticks_ms()  # bytes alone do not count
+        self.ping_responses = 0  # PINGRESPs received
+        self.start_tick()
 
-    def allow(self):
-        """A new tick: from now on PATIENCE_MS may be spent waiting."""
-        self._deadline = ticks_add(ticks_ms(), PATIENCE_MS)
+    def start_tick(self):
+        """Start a new tick: from now on WAIT_LIMIT_MS may be spent waiting."""
+        self._deadline = ticks_add(ticks_ms(), WAIT_LIMIT_MS)
 
     def settimeout(self, seconds):
-        """MiniMQTT's wish is not followed: waiting is bounded here."""
+        """Ignored: waiting is bounded here."""
 
     def encrypt(self, context, host):
-        """Speak TLS from `connect` on."""
+        """Use TLS from `connect` on."""
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
 
     def connect(self, address):
         """Connect within CONNECT_TIMEOUT_S, with TLS within twice that. Raises OSError."""
         self._socket.settimeout(CONNECT_TIMEOUT_S)
         self._socket.connect(address)
-        if hasattr(self._pool, "TCP_NODELAY"):  # else every publish waits 40 ms for the broker's delayed ACK
+        if hasattr(self._pool, "TCP_NODELAY"):  # else every publish waits 40 ms for the delayed ACK
             self._socket.setsockopt(self._pool.IPPROTO_TCP, self._pool.TCP_NODELAY, 1)
         self._socket.settimeout(0)
-        self.heard = ticks_ms()
+        self.received_at = ticks_ms()
 
     def close(self):
-        """Close the connection; closing twice does no harm."""
+        """Close the connection; closing again has no effect."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         self._end = OSError(errno.ENOTCONN, "closed")
 
     def send(self, data):
-        """Send all of `data`. Raises OSError: ETIMEDOUT when the other side takes nothing until the patience ends."""
+        """Send all of `data`; returns its length. Raises OSError, ETIMEDOUT when the broker does not read within the limit."""
         sent = 0
         while sent < len(data):
             if self._socket is None:
@@ -141,55 +140,61 @@ class Link:
             except OSError as error:
                 if error.errno != errno.EAGAIN:
                     raise
-                if self._is_late():
-                    raise OSError(errno.ETIMEDOUT, "the broker takes nothing") from error
+                if self._is_over():
+                    raise OSError(errno.ETIMEDOUT, "send_blocked") from error
                 time.sleep(0.005)
         return sent
 
     def recv_into(self, buffer, size):
-        """Give bytes of a packet that has arrived whole. Raises OSError: EAGAIN when there is none, else the link is dead."""
-        if not size:  # the payload of an empty message, as when somebody clears what is retained
+        """Read from a complete packet; returns the byte count. Raises OSError: EAGAIN without one, else it is dead."""
+        if not size:  # the payload of an empty message, which clears a retained one
             return 0
-        if not self._given and self._is_late():
-            # not ETIMEDOUT, on which MiniMQTT goes on waiting, with some answers for ever
-            raise OSError(errno.EHOSTUNREACH, "no answer")
-        if not self._packet and not self._next_packet():
+        if not self._handed_over and self._is_over():
+            # at ETIMEDOUT MiniMQTT would wait on, for some packets for ever
+            raise OSError(errno.EHOSTUNREACH, "no_answer")
+        if not self._packet_length and not self._next_packet():
             time.sleep(0.001)
             raise OSError(errno.EAGAIN, "nothing there")  # with one argument CPython sets no errno
-        if not self._given:
+        if not self._handed_over:
             self.retained = bool(self._buffer[0] & 1)
-        count = min(size, self._packet - self._given)
-        buffer[:count] = memoryview(self._buffer)[self._given : self._given + count]
-        self._given += count
-        if self._given == self._packet:
+        count = min(size, self._packet_length - self._handed_over)
+        buffer[:count] = memoryview(self._buffer)[self._handed_over : self._handed_over + count]
+        self._handed_over += count
+        if self._handed_over == self._packet_length:
             self._drop_packet()
         return count
 
     def has_message(self):
-        """Whether a whole PUBLISH is there to be read; other packets that nobody waits for are dropped. Raises OSError."""
+        """Whether a complete PUBLISH can be read; packets that are not waited for are dropped. Raises OSError."""
         for _ in range(_MAX_READS):
-            if not self._packet and not self._next_packet():
+            if not self._packet_length and not self._next_packet():
                 return False
             if self._buffer[0] & 0xF0 == _PUBLISH:
                 return True
             self._drop_packet()
         return False
 
+    def take_large(self):
+        """(topic, beginning of the payload, retained) of the last oversized message, once; None: there was none."""
+        large = self._large
+        self._large = None
+        return large
+
     def ping(self):
-        """Ask for a sign of life; the answer moves `heard` and `pongs`. Raises OSError."""
+        """Send a PINGREQ; the response changes `received_at` and `ping_responses`. Raises OSError."""
         self.send(_PINGREQ)
 
-    def _is_late(self):
+    def _is_over(self):
         return ticks_diff(ticks_ms(), self._deadline) > 0
 
     def _next_packet(self):
-        """Read what has arrived; True when a whole packet other than a PINGRESP is at the front."""
+        """Read what has arrived; True when a complete packet other than a PINGRESP is at the front."""
         if not self._find_packet():
             self._read()
         while self._find_packet():
             if self._buffer[0] & 0xF0 != _PINGRESP:
                 return True
-            self.pongs += 1
+            self.ping_responses += 1
             self._drop_packet()
         if self._end is not None:
             raise self._end
@@ -197,10 +202,10 @@ class Link:
 
     def _read(self):
         for _ in range(_MAX_READS):
-            if self._filled == MAX_PACKET or self._end is not None:
+            if self._length == MAX_PACKET or self._end is not None:
                 return
             try:
-                count = self._socket.recv_into(self._chunk, min(len(self._chunk), MAX_PACKET - self._filled))
+                count = self._socket.recv_into(self._chunk, min(len(self._chunk), MAX_PACKET - self._length))
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.ETIMEDOUT):
                     self._end = error
@@ -210,53 +215,53 @@ class Link:
             self._keep(count)
 
     def _keep(self, count):
-        skipped = min(self._skip, count)
+        skipped = min(self._to_discard, count)
         if skipped:
-            self._skip -= skipped
-            if not self._skip:
-                self.heard = ticks_ms()
+            self._to_discard -= skipped
+            if not self._to_discard:
+                self.received_at = ticks_ms()
         for i in range(skipped, count):
-            self._buffer[self._filled] = self._chunk[i]
-            self._filled += 1
+            self._buffer[self._length] = self._chunk[i]
+            self._length += 1
         self._find_packet()  # an oversized packet must make room before more is read
 
     def _find_packet(self):
-        """Set `_packet` from the remaining length at the front; True when the packet is whole."""
-        if self._filled and self._buffer[0] not in _KNOWN:
-            raise OSError(errno.EBADF, _STRANGERS.get(self._buffer[0], NOT_MQTT))
+        """Set `_packet_length` from the remaining length at the front; True when the packet is complete."""
+        if self._length and self._buffer[0] not in _KNOWN:
+            raise OSError(errno.EBADF, _OTHER_SERVERS.get(self._buffer[0], "not_mqtt"))
         length = 0
-        for i in range(1, self._filled):
+        for i in range(1, self._length):
             if i == 5:
-                raise OSError(errno.EBADF, NOT_MQTT)  # a length of more than four bytes: this is not MQTT
+                raise OSError(errno.EBADF, "not_mqtt")  # a length of more than four bytes: this is not MQTT
             length |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
             if not self._buffer[i] & 0x80:
                 return self._measure(i + 1 + length)
         return False
 
     def _measure(self, total):
-        if total > MAX_PACKET and self._filled == MAX_PACKET:
-            self._refuse(total)
-        self._packet = total if self._filled >= total else 0
-        if self._packet:
-            self.heard = ticks_ms()
-        return self._packet > 0
+        if total > MAX_PACKET and self._length == MAX_PACKET:
+            self._discard(total)
+        self._packet_length = total if self._length >= total else 0
+        if self._packet_length:
+            self.received_at = ticks_ms()
+        return self._packet_length > 0
 
-    def _refuse(self, total):
-        """Throw an oversized packet away; of a message the beginning is kept, as much as the buffer holds."""
-        self.refused += 1
+    def _discard(self, total):
+        """Discard an oversized packet; of a message the beginning is kept, as much as the buffer holds."""
+        self.oversized += 1
         at = 2
         while self._buffer[at - 1] & 0x80:
             at += 1
         payload = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
         if self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
             topic = bytes(self._buffer[at + 2 : payload])
-            self.large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
-        self._skip = total - self._filled
-        self._filled = 0
+            self._large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
+        self._to_discard = total - self._length
+        self._length = 0
 
     def _drop_packet(self):
-        rest = self._filled - self._packet
-        self._buffer[:rest] = self._buffer[self._packet : self._filled]
-        self._filled = rest
-        self._given = 0
-        self._packet = 0
+        rest = self._length - self._packet_length
+        self._buffer[:rest] = self._buffer[self._packet_length : self._length]
+        self._length = rest
+        self._handed_over = 0
+        self._packet_length = 0

@@ -42,10 +42,10 @@ def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
     try:
         assert wait_until(lambda: {t for t, *_ in home.heard} >= set(CONFIGS) and len(CONFIGS) > 20, 40), bridge.log
         assert wait_until(lambda: home.latest(BASE + "/bms1/status") == "online", 20)
-        for topic in ("/status", "/state", "/bms1/state", "/bms1/energy", "/bms1/link", "/bms1/control"):
+        for topic in ("/status", "/state", "/bms1/state", "/bms1/energy", "/bms1/connection", "/bms1/command_result"):
             assert wait_until(lambda: home.texts(BASE + topic), 20), topic  # noqa: B023
         home.say(BASE + "/bms1/charge_mosfet/set", "OFF")
-        assert wait_until(lambda: home.latest(BASE + "/bms1/control") == "Charge MOSFET off: done", 15)
+        assert wait_until(lambda: home.latest(BASE + "/bms1/command_result") == "Charge MOSFET off: done", 15)
         home.say(BASE + "/support/set", "PRESS")
         assert wait_until(lambda: home.texts(BASE + "/support"), 15)
         announced = len(home.texts(CONFIGS[0]))

@@ -96,7 +96,7 @@ for problem in settings.problems:
 commands = Commands()
 commands.add("t/do", ("ON", "OFF"), lambda word, now: print("do", word, now))
 for payload in (b"ON", b"on", b"x" * 50, b"\\xff\\x00"):
-    commands.take("t/do", payload, False, 5)
+    commands.execute("t/do", payload, False, 5)
 """
 
 # A life instead: two new sessions and a silence of the BMS in each period, the heap swept every 5 s as app/loop.py does.
@@ -287,7 +287,7 @@ from daly.poller import Poller
 from mqtt.commands import Commands
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
-from mqtt.client import Session
+from mqtt.client import MqttClient
 
 
 class Broker:
@@ -354,7 +354,7 @@ class Keeper:
         pass
 
 
-class Speaker:
+class FakePublisher:
     def __init__(self, publisher):
         self.publisher = publisher
         self.begin = publisher.begin
@@ -373,11 +373,11 @@ settings = Settings('MQTT_BROKER = "10.0.0.1"')
 settings.base_topic = "daly/x"
 poller = Poller(Pack())
 discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", poller.pack, "1.2.3")
-speaker = Speaker(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
+speaker = FakePublisher(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
 commands = Commands()
 commands.add("daly/x/do", ("ON",), None)
 broker = Broker()
-session = Session(settings, broker, broker, speaker, commands, Keeper(), "x")
+session = MqttClient(settings, broker, broker, speaker, commands, Keeper(), "x")
 
 
 def live(milliseconds, tell):

@@ -16,8 +16,8 @@ from socketpool import SocketPool
 from app import clock as clock_module
 from app.clock import Clock
 from app.settings import Settings
-from mqtt.client import Session
-from mqtt.commands import MAX_PAYLOAD, Commands, shown
+from mqtt.client import MqttClient
+from mqtt.commands import MAX_PAYLOAD, Commands, printable
 
 PRESS = "daly/x/support/set"
 LEVEL = "daly/x/soc/set"
@@ -36,7 +36,7 @@ class Desk:
         self.commands.add(BIRTH, ("online", "offline"), self._do, ours=False)
 
     def take(self, topic, payload, retained=False, now=5):
-        self.commands.take(topic, payload, retained, now)
+        self.commands.execute(topic, payload, retained, now)
         return self.done
 
     def _do(self, word, now):
@@ -72,8 +72,8 @@ def test_an_exact_word_is_carried_out(desk, capsys):
         (LEVEL, b"lots", "a number is understood"),
         (LEVEL, "१".encode(), "a number is understood"),
         (BIRTH, b"ONLINE", "online or offline"),
-        ("daly/x/elsewhere", b"PRESS", "no command"),
-        (PRESS + "\x1b[2J", b"PRESS", "no command"),
+        ("daly/x/elsewhere", b"PRESS", "not a command"),
+        (PRESS + "\x1b[2J", b"PRESS", "not a command"),
     ],
 )
 def test_anything_else_is_refused_in_a_sentence(desk, capsys, topic, payload, says):
@@ -134,7 +134,7 @@ def test_nothing_that_arrives_raises_and_nothing_but_the_words_is_done(messages)
 
 @given(st.binary(max_size=2000))
 def test_shown_is_short_and_printable(payload):
-    assert len(shown(payload)) <= 43 and shown(payload).isascii() and (not payload or shown(payload).isprintable())
+    assert len(printable(payload)) <= 43 and printable(payload).isascii() and (not payload or printable(payload).isprintable())
 
 
 def forbidding_broker(server, heard):
@@ -163,7 +163,7 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
         messages = [("x/state", "1", True, 0)]
         publisher = SimpleNamespace(begin=lambda now: None, poll=lambda now: messages.pop() if messages else None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
-        session = Session(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
+        session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
         assert wait_until(lambda: session.tick(ticks_ms()) or 0x31 in heard[3:], 5), heard
         assert heard[:4] == [0x10, 0x31, 0x31, 0x82]  # connect, two topics cleared, subscribe
         assert session.connected and "access rules" in capsys.readouterr().out
@@ -182,7 +182,7 @@ def test_a_command_that_fails_inside_is_answered_and_the_next_one_is_heard(capsy
     commands.add("t/fail", ("PRESS",), fail, name="It")
     for _ in range(2):  # the loop says what the bug is
         with pytest.raises(RuntimeError):
-            commands.take("t/fail", b"PRESS", False, 0)
+            commands.execute("t/fail", b"PRESS", False, 0)
     assert [name for name, _ in told] == ["It", "It"] and "failed inside" in told[0][1]
     commands.refuse("t/fail", "the link broke")
     commands.refuse("nobody's\x00 topic", "the link broke")

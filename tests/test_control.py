@@ -161,7 +161,7 @@ class World:
         return self.clock
 
     def take(self, topic, payload, retained=False):
-        self.commands.take(topic, payload, retained, self.rig.now)
+        self.commands.execute(topic, payload, retained, self.rig.now)
         return self
 
     def request(self, publish, now):

@@ -16,7 +16,7 @@ pytestmark = [needs_mosquitto, pytest.mark.timeout(300)]
 CHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0x21, 0x00
 NTP_TIME = 1935990489  # 2031-05-08 07:08:09 UTC
 ALL = 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\nPUBLISH_INTERVAL = 1\n'
-REPORT = "t/bms1/control"
+REPORT = "t/bms1/command_result"
 PAUSE_S = 2.3  # orders are not taken sooner
 
 
@@ -308,7 +308,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         assert wait_until(lambda: charged("t/bms1/state") == 1234.5, 30), bridge.log
         ear.say("t/bms1/energy/set", "reset")
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
-        assert ear.latest("t/bms1/control") == "Energy counters: done"
+        assert ear.latest("t/bms1/command_result") == "Energy counters: done"
         for _ in range(2):
             bridge.kill()
             ear.heard.clear()
@@ -319,7 +319,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         bridge.kill()
         ear.heard.clear()
         bridge.start()
-        assert wait_until(lambda: "not believed" in (ear.latest("t/bms1/control") or ""), 30)
+        assert wait_until(lambda: "not believed" in (ear.latest("t/bms1/command_result") or ""), 30)
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 20)
         assert not bms.writes()
     finally:

@@ -119,7 +119,7 @@ def test_who_comes_later_hears_what_is_alive_and_finds_nothing_that_only_looks_s
     place = places[16]
     assert wait_until(place.is_told_exactly, 20)
     late = Listener(place.broker.port)
-    wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state", "t/bms1/link"}
+    wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state", "t/bms1/connection"}
     assert wait_until(lambda: {topic for topic, _, _ in list(late.heard)} >= wanted, 15)
     late.stop()
     retained = {topic for topic, _, is_retained in late.heard if is_retained and not topic.endswith("/config")}
@@ -295,7 +295,7 @@ WORDS = {
         "line 3: PUBLISH_INTERVAL",
         "1 to 3600",
     ),
-    "pin": ("UART_TX", "no pin D99", "IO17", "TX", "/bms1/link No UART: correct UART_TX"),
+    "pin": ("UART_TX", "no pin D99", "IO17", "TX", "/bms1/connection No UART: correct UART_TX"),
     "screen": ("OLED_SDA", "no pin D99", "IO8"),
     "refused": ("No broker 127.0.0.1", "connection refused"),
     "mute": ("No broker 127.0.0.1", "no answer"),

@@ -453,7 +453,7 @@ class Broken(Publisher):
         if message is None:
             return None
         topic, payload, retain, qos = message
-        for end, change in (("/bms1/state", self.state), ("/bms1/energy", self.energy), ("/bms1/link", self.words)):
+        for end, change in (("/bms1/state", self.state), ("/bms1/energy", self.energy), ("/bms1/connection", self.words)):
             if topic.endswith(end):
                 text = payload if isinstance(payload, str) else bytes(payload).decode()
                 return topic, change(text), retain, qos

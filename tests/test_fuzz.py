@@ -22,9 +22,9 @@ from simulation import Wire
 from app.commands import make_commands
 from app.settings import CONTROLS, Settings
 from daly.commands import Control
-from mqtt import client as session_module
+from mqtt import client as client_module
 from mqtt import transport as wire_module
-from mqtt.client import INBOX_SIZE, Session
+from mqtt.client import INBOX_SIZE, MqttClient
 from mqtt.commands import Commands
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "4000"))
@@ -92,7 +92,7 @@ def message(dice):
     return topic, word, dice.random() < 0.3
 
 
-class Paper(io.TextIOBase):
+class CapturedOutput(io.TextIOBase):
     """What is printed: short, printable lines, whatever arrives; nothing is kept."""
 
     lines = 0
@@ -111,7 +111,7 @@ class Bridge:
         self.written, self.reports = [], 0
         hear = self.wire.bms.receive
         self.wire.bms.receive = lambda data, us: (self._note(data), hear(data, us))[1]
-        publisher = SimpleNamespace(report=self._report, announce_again=lambda now, delay: None, say=lambda *message: None)
+        publisher = SimpleNamespace(report=self._report, rediscover=lambda now, delay: None, publish=lambda *message: None)
         self.control = Control(self.wire.poller, self._report)
         support = SimpleNamespace(request=lambda publish, now: None)
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
@@ -141,15 +141,15 @@ class Bridge:
 def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allowed, share):
     resets = []
     monkeypatch.setattr(microcontroller, "reset", lambda: resets.append(1))
-    bridge, dice, paper = Bridge(allowed), random.Random(f"{allowed}"), Paper()
+    bridge, dice, output = Bridge(allowed), random.Random(f"{allowed}"), CapturedOutput()
     count = int(MESSAGES * share)
     restarts = orders = blocks = 0
-    with contextlib.redirect_stdout(paper):
+    with contextlib.redirect_stdout(output):
         for number in range(count):
             topic, payload, retained = message(dice)
             order = wanted(topic, payload, retained, allowed)
             reports = bridge.reports
-            bridge.commands.take(topic, payload, retained, bridge.wire.now)
+            bridge.commands.execute(topic, payload, retained, bridge.wire.now)
             restarts += (topic, payload, retained) == ("t/restart/set", b"PRESS", False) and "restart_bridge" in allowed
             if order is not None or number % 1000 == 999:
                 bridge.run(dice.choice([0.3, 1, 3]))
@@ -165,7 +165,7 @@ def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allow
                 blocks = sys.getallocatedblocks()
     gc.collect()
     assert sys.getallocatedblocks() - blocks < 1000
-    assert paper.lines > count / 2
+    assert output.lines > count / 2
     assert (orders > 5 and restarts) if allowed == CONTROLS else (allowed or not orders)
     print(f"{count} messages, {orders} orders written, {restarts} restarts")
 
@@ -268,7 +268,7 @@ class Clock:
 
 
 class Link:
-    """A real Session with the real MiniMQTT on a Broker; `done` is what was carried out."""
+    """A real MqttClient with the real MiniMQTT on a Broker; `done` is what was carried out."""
 
     def __init__(self, clock):
         self.done = []
@@ -280,9 +280,9 @@ class Link:
         parsed = Settings('MQTT_BROKER = "10.0.0.1"')
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
-        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, contradicted=lambda *_: None)
+        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, status_received=lambda *_: None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
-        self.session = Session(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
+        self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0
         self.connect()
 
@@ -302,7 +302,7 @@ class Link:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    for module in (session_module, wire_module):
+    for module in (client_module, wire_module):
         monkeypatch.setattr(module, "ticks_ms", clock.ticks_ms)
     monkeypatch.setattr(wire_module, "time", SimpleNamespace(sleep=clock.sleep))
     return clock
@@ -313,7 +313,7 @@ def clock(monkeypatch):
 @pytest.mark.timeout(7200)
 def test_whatever_comes_over_the_wire_only_whole_exact_messages_are_carried_out(clock, pieces):
     link = Link(clock)
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for data, _ in pieces:
             link.broker.arriving += data
         for _ in range(60 + sum(len(data) for data, _ in pieces) // 1000):
@@ -334,7 +334,7 @@ def test_a_flood_of_large_packets_takes_no_memory(clock):
     one = publish("t/restart/set", b"x" * 100_000)
     gc.collect()
     tracemalloc.start()
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for _ in range(20):
             link.broker.arriving = one  # counted as the broker's, not ours
             begun = tracemalloc.get_traced_memory()[0]

@@ -11,7 +11,7 @@ from simulation import Wire
 from battery.energy import COUNTERS
 from battery.pack import Pack
 from battery.readings import BITFIELD, READING, READINGS, TEXT
-from mqtt import deadband as said
+from mqtt import deadband
 from mqtt.homeassistant import BRIDGE_ENTITIES, Discovery
 from mqtt.publisher import Publisher
 
@@ -95,7 +95,7 @@ def test_a_new_session_says_its_numbers_first_and_again_when_home_assistant_can_
     first = topics.index("homeassistant/device/daly_c0ffee/config")
     assert topics.index(STATE) < topics.index("daly/x/status") < first
     last = max(ms for ms, topic, _, _, _ in broker.heard if topic.endswith("/config"))
-    for topic in (STATE, STATUS, "daly/x/bms1/link", "daly/x/state"):
+    for topic in (STATE, STATUS, "daly/x/bms1/connection", "daly/x/state"):
         assert any(last + 2000 < ms < last + 4000 for ms, where, _, _, _ in broker.heard if where == topic), topic
 
 
@@ -138,8 +138,8 @@ def test_without_a_battery_the_bridge_says_so():
 def test_the_words_on_the_link_have_an_entity_before_the_bms_was_ever_heard():
     broker = connected("silent=1", 20)
     message = json.loads(broker.texts(WORDS)[-1])
-    link = message["cmps"]["link"]
-    assert link["stat_t"] == "daly/x/bms1/link" and [place["t"] for place in link["avty"]] == ["daly/x/status"]
+    link = message["cmps"]["connection"]
+    assert link["stat_t"] == "daly/x/bms1/connection" and [place["t"] for place in link["avty"]] == ["daly/x/status"]
     assert message["dev"]["ids"] == ["daly_c0ffee_bms1"] and message["dev"]["via_device"] == "daly_c0ffee"
     assert "mdl" not in message["dev"]  # nobody knows, and Home Assistant may: from before a restart
     silent = broker.wire.us / 1000
@@ -147,7 +147,7 @@ def test_the_words_on_the_link_have_an_entity_before_the_bms_was_ever_heard():
     broker.run(40)
     again = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(silent) if topic == WORDS]
     assert again[-1][1]["dev"]["mdl"] == "Smart BMS 16S"
-    moved = [t for _, t, text, _, _ in broker.heard if t.endswith("/config") and t != WORDS and '"link":' in text]
+    moved = [t for _, t, text, _, _ in broker.heard if t.endswith("/config") and t != WORDS and '"connection":' in text]
     assert moved == []  # an entity that moves to another message is refused until Home Assistant restarts
 
 
@@ -177,8 +177,14 @@ def test_a_battery_whose_layout_never_changes_is_announced(counted, mute):
 
 # what is retained
 
-MEASURED = ("bms1/state", "bms1/status", "bms1/link", "bms1/soc")
-KEPT = ("/config", "x/status", "x/state", "/energy", "/control")  # the bridge's own state is vouched for by its last will
+MEASURED = ("bms1/state", "bms1/status", "bms1/connection", "bms1/soc")
+KEPT = (
+    "/config",
+    "x/status",
+    "x/state",
+    "/energy",
+    "/command_result",
+)  # the bridge's own state is vouched for by its last will
 
 
 def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one():
@@ -191,7 +197,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
             continue
         assert retain == topic.endswith(KEPT), topic
         if topic not in told:
-            assert qos == (1 if topic.endswith(("config", "status", "link", "control")) else 0), topic
+            assert qos == (1 if topic.endswith(("config", "status", "connection", "command_result")) else 0), topic
         told.add(topic)
     assert all(any(topic.endswith(end) for topic in told) for end in MEASURED)
 
@@ -199,7 +205,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
 def test_everything_is_retained_for_who_wants_it():
     broker = connected("drift=0", 30, each_value=True, retain=True)
     assert all(retain for _, _, _, retain, _ in broker.heard)
-    for topic in (STATUS, "daly/x/bms1/link"):
+    for topic in (STATUS, "daly/x/bms1/connection"):
         assert all(after != before for before, after in pairwise(broker.texts(topic)))  # no need to repeat them
     assert all(any(topic.endswith(end) for _, topic, _, _, _ in broker.heard) for end in MEASURED)
 
@@ -213,7 +219,7 @@ def test_who_comes_later_soon_hears_what_is_not_retained(options):
     assert {STATE, STATUS, "daly/x/state"} <= heard
     assert len(broker.since(came)) < 12
     broker.run(50)
-    assert "daly/x/bms1/link" in {topic for _, topic, _, _, _ in broker.since(came)}
+    assert "daly/x/bms1/connection" in {topic for _, topic, _, _, _ in broker.since(came)}
 
 
 def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood():
@@ -221,7 +227,7 @@ def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood()
     came = broker.wire.us / 1000
     broker.run(62)
     values = [(ms, topic) for ms, topic, _, _, _ in broker.since(came) if topic.startswith("daly/x/bms1/")]
-    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "link"))]
+    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "connection"))]
     state = json.loads(broker.texts(STATE)[-1])
     assert {topic.rpartition("/")[2] for _, topic in values} == state.keys() - {"seq", "time"}
     assert max(len([ms for ms, _ in values if at <= ms < at + 1000]) for at in range(int(came), int(came) + 60000, 500)) <= 5
@@ -246,15 +252,15 @@ def test_a_state_is_numbered_and_has_the_time_of_the_reading_where_that_is_known
 def test_after_home_assistants_start_everything_comes_again_in_order():
     broker = connected("drift=0", 30)
     birth = broker.wire.us / 1000
-    broker.publisher.announce_again(broker.wire.now, 2000)
+    broker.publisher.rediscover(broker.wire.now, 2000)
     broker.run(8)
     told = broker.since(birth)
     announced = [ms for ms, topic, _, _, _ in told if topic.endswith("/config")]
-    statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/link")]
+    statuses = [ms for ms, topic, _, _, _ in told if topic in (STATUS, "daly/x/status", "daly/x/bms1/connection")]
     assert 1900 < announced[0] - birth < 2300
     assert min(statuses) - announced[-1] > 1000 and max(statuses) - birth < 6000  # they wait until they can be heard
     assert [ms for ms, state in states(broker, birth) if abs(ms - min(statuses)) < 500]
-    assert {topic for _, topic, _, _, _ in told} >= {STATUS, "daly/x/status", "daly/x/bms1/link", "daly/x/state"}
+    assert {topic for _, topic, _, _, _ in told} >= {STATUS, "daly/x/status", "daly/x/bms1/connection", "daly/x/state"}
 
 
 # what must not silence the bridge
@@ -319,7 +325,7 @@ def test_an_announcement_that_ends_the_connection_again_and_again_is_passed_over
 def test_who_contradicts_our_status_is_set_right_at_once(topic, payload):
     broker = connected("drift=0", 33)
     said = broker.wire.us / 1000
-    assert broker.publisher.contradicted(topic, payload, broker.wire.now) is None
+    assert broker.publisher.status_received(topic, payload, broker.wire.now) is None
     broker.run(0.1)
     # an empty one only clears what may be retained
     assert [(where, text) for _, where, text, _, _ in broker.since(said) if where == topic and text] == [(topic, "online")]
@@ -329,16 +335,16 @@ def test_our_own_words_that_come_back_are_no_contradiction():
     broker = connected("drift=0", 33)
     said = broker.wire.us / 1000
     for topic in ("daly/x/status", STATUS, "daly/y/status"):
-        broker.publisher.contradicted(topic, b"online", broker.wire.now)
-    broker.publisher.contradicted("daly/y/status", b"offline", broker.wire.now)
+        broker.publisher.status_received(topic, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/y/status", b"offline", broker.wire.now)
     broker.run(2)
     assert not [topic for _, topic, _, _, _ in broker.since(said) if topic.endswith("/status")]
 
 
 def test_a_status_that_was_not_said_yet_is_not_contradicted():
     broker = Broker("silent=1").connect()
-    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"online", broker.wire.now)
     broker.run(1)
     topics = [topic for _, topic, _, _, _ in broker.heard]
     assert topics.index(STATE) < topics.index("daly/x/status")
@@ -373,7 +379,7 @@ def test_numbers_have_the_decimals_of_the_table():
 def test_everything_is_valid_json_or_a_short_word(start):
     broker = connected("", 20, start=start)
     for _, topic, text, _, _ in broker.heard:
-        if topic.endswith(("/status", "/link")):
+        if topic.endswith(("/status", "/connection")):
             assert 0 < len(text) <= 255
         elif text or not topic.endswith("/config"):  # an empty announcement removes
             json.loads(text)
@@ -430,7 +436,7 @@ def test_what_has_gone_far_does_not_wait_for_the_slow_interval():
 
 
 def test_small_changes_stay_inside_the_dead_band_until_all_is_said_exactly(monkeypatch):
-    monkeypatch.setattr(said, "EXACT_MS", 60000)
+    monkeypatch.setattr(deadband, "EXACT_MS", 60000)
     broker = connected("drift=0", 12)
     broker.wire.set("cell_mv", "1:3301")  # 2 mV: a database row worth nothing
     broker.run(40)
@@ -766,39 +772,30 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
                     shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
     texts = {key: text for key, text in shown.items() if isinstance(text, str)}
     assert {key for _, key in texts} >= {
-        "link",
-        "last_order",
+        "connection",
+        "last_command",
         "active_alarms",
         "battery_code",
         "settings_problems",
+        "last_failure",
     }
     assert {key for _, key in texts} >= {"restart_reason", "current_sign", "ip_address", "software_version", "hardware_version"}
     assert {key: len(text) for key, text in texts.items() if len(text) > 255} == {}
-    assert len(texts["daly_c0ffee_bms1", "link"]) > 200
+    assert len(texts["daly_c0ffee_bms1", "connection"]) > 200
 
 
 # single values
 
 
-class Watched(Pack):
-    """Counts how often it is looked at."""
-
-    looks = 0
-
-    def at(self, row, index=0):
-        Watched.looks += 1
-        return super().at(row, index)
-
-
 def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
-    monkeypatch.setattr(said, "Pack", Watched)
-    broker = connected("drift=0", 60, each_value=True)
     looks = []
+    look = deadband.PublishedValues.at
+    monkeypatch.setattr(deadband.PublishedValues, "at", lambda *parts: looks.append(1) or look(*parts))
+    broker = connected("drift=0", 60, each_value=True)
+    looks.clear()
     for _ in range(400):
-        before = Watched.looks
-        broker.publisher._each_value(broker.wire.now)
-        looks.append(Watched.looks - before)
-    assert sum(looks) <= 100, "every pass looks at every reading"
+        broker.publisher._single_value(broker.wire.now)
+    assert len(looks) <= 100, "every pass looks at every reading"
     broker.wire.set("soc", 44)
     broker.run(8)
     assert broker.texts("daly/x/bms1/soc")[-1] == "44.0"
@@ -819,7 +816,7 @@ def test_single_values_say_what_the_state_says():
 
 def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
     pack = Pack(4, 3)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     many = READING["temperature_{}"]
     for now, temperatures, named in (
         (0, (20, None, 5), (20, 1, 5, 3)),
@@ -836,20 +833,73 @@ def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
             pack.put(READING[key], 0, raw, now)  # of some seconds ago
         ours.take(now)
         keys = ("max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor")
-        assert tuple(ours.readings.raw(key) for key in keys) == named
-        assert [ours.readings.at(many, index) for index in range(3)] == list(temperatures)
+        assert tuple(ours.published.raw(key) for key in keys) == named
+        assert [ours.published.at(many, index) for index in range(3)] == list(temperatures)
 
 
 def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
     pack = Pack(3)
-    ours = said.Said(pack, 2000, 2000, 100)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
     for number, millivolts in ((1, 3300), (3, 3310)):
         pack.put(READING["cell_{}_voltage"], number - 1, millivolts, 0)
     keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell")
     for key, raw in zip(keys, (3350, 3, 400, 2), strict=True):
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)  # cell 3 is known now, and its word is of some seconds ago
-    assert tuple(ours.readings.raw(key) for key in keys) == (3310, 3, 400, 2)
+    assert tuple(ours.published.raw(key) for key in keys) == (3310, 3, 400, 2)
+
+
+def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
+    """While a load ends, mode and current are read one after the other and wait for each other, but nothing else waits."""
+    pack = Pack(1)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    known = {"pack_voltage": 520, "current": -300, "mode": 2, "discharge_mosfet": 1, "alarm_bits_{}": 0}
+    for key, raw in known.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    pack.put(READING["mode"], 0, 0, 100)  # idle, and the current is still the one of the load
+    assert not ours.take(100)
+    pack.put(READING["alarm_bits_{}"], 0, 2, 110)
+    assert ours.take(110)
+    pack.put(READING["discharge_mosfet"], 0, 0, 120)
+    assert ours.take(120)
+    now = {key: ours.published.raw(key) for key in known}
+    assert now == {**known, "alarm_bits_{}": 2, "discharge_mosfet": 0}
+    pack.put(READING["current"], 0, 0, 150)
+    assert ours.take(150) and (ours.published.raw("mode"), ours.published.raw("current")) == (0, 0)
+
+
+def test_current_and_mode_that_never_agree_are_published_half_a_second_later():
+    pack = Pack(1)
+    ours = deadband.Deadband(pack, 60000, 60000, 100)
+    for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    pack.put(READING["mode"], 0, 0, 100)
+    taken = [now for now in range(100, 1000, 10) if ours.take(now)]
+    assert taken == [600] and ours.published.raw("mode") == 0
+
+
+class Asked(Pack):
+    """Counts how often a reading is asked for."""
+
+    asked = 0
+
+    def at(self, row, index=0):
+        self.asked += 1
+        return super().at(row, index)
+
+
+def test_a_pass_in_which_nothing_changed_asks_for_no_reading():
+    pack = Asked(4)
+    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.take(0)
+    before = pack.asked
+    for now in range(5, 1900, 5):
+        assert not ours.take(now)
+    assert pack.asked == before
 
 
 # what somebody else says in our name
@@ -859,7 +909,7 @@ def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
 def test_a_status_that_is_not_what_we_said_last_is_corrected_at_once(topic, wrong):
     broker = connected()
     begin = broker.wire.us / 1000
-    broker.publisher.contradicted(topic, wrong, broker.wire.now)
+    broker.publisher.status_received(topic, wrong, broker.wire.now)
     broker.run(1)
     said = [(ms, text, retain) for ms, where, text, retain, _ in broker.since(begin) if where == topic]
     assert said[-1][1] == "online" and said[-1][0] - begin < 100
@@ -880,12 +930,12 @@ def test_what_an_earlier_version_left_on_the_topics_of_single_values_is_cleared_
 
 def test_our_own_echo_is_not_answered_and_nothing_is_corrected_before_we_have_said_it():
     broker = Broker().connect()
-    broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"offline", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"offline", broker.wire.now)
     broker.run(10)
     count = len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")])
-    broker.publisher.contradicted("daly/x/status", b"online", broker.wire.now)
-    broker.publisher.contradicted(STATUS, b"online", broker.wire.now)
+    broker.publisher.status_received("daly/x/status", b"online", broker.wire.now)
+    broker.publisher.status_received(STATUS, b"online", broker.wire.now)
     broker.run(3)
     assert len([1 for _, topic, _, _, _ in broker.heard if topic.endswith("/status")]) == count
 
@@ -894,7 +944,7 @@ def test_who_insists_is_answered_but_not_in_a_storm():
     broker = connected()
     begin = broker.wire.us / 1000
     for _ in range(600):  # a minute
-        broker.publisher.contradicted("daly/x/status", b"offline", broker.wire.now)
+        broker.publisher.status_received("daly/x/status", b"offline", broker.wire.now)
         broker.run(0.1)
     said = [ms for ms, where, _, _, _ in broker.since(begin) if where == "daly/x/status"]
     assert 3 <= len(said) <= 10 and all(after - before >= 1000 for before, after in pairwise(said))

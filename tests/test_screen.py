@@ -64,8 +64,8 @@ class Rig:
 
     def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True, **more):
         self.settings = Settings(GOOD + settings + WIFI)
-        self.wire = Wire(options, current_sign="normal", **more).run(seconds)
-        self.session = SimpleNamespace(trouble=None)
+        self.wire = Wire(options, current_sign="normal").run(seconds)
+        self.session = SimpleNamespace(trouble=None, trouble_text="")
         self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
         self.panels = []
         self.plugged = plugged
@@ -79,6 +79,10 @@ class Rig:
             return None
         self.panels.append(FakePanel())
         return self.panels[-1]
+
+    def fail(self, code, sentence=""):
+        self.session.trouble = (code, ("Cellar",))
+        self.session.trouble_text = sentence
 
     @property
     def panel(self):
@@ -134,7 +138,7 @@ def test_the_network_page_has_address_signal_broker_and_version():
 
 def test_a_protection_has_the_screen_for_itself():
     rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_1")
-    rig.session.trouble = "No broker 192.168.1.9:1883: no answer"
+    rig.fail("no_answer", "No broker 192.168.1.9:1883: no answer")
     assert {text(page) for page in rig.run(10)} == {"! Cell overvoltage 57% 52.7V -12.4A"}
 
 
@@ -152,7 +156,7 @@ def test_a_warning_keeps_a_line_on_every_page():
 
 def test_without_a_bms_there_are_only_reasons():
     rig = Rig("OLED_PAGE_SECONDS = 1", "silent=1", seconds=30)
-    rig.session.trouble = 'No Wi-Fi "Cellar": Authentication failure'
+    rig.fail("wifi_password")
     assert {text(page) for page in rig.run(10)} == {
         "No BMS: check power, plug, TX/RX No Wi-Fi",
         "No Wi-Fi: wrong password?",
@@ -172,7 +176,7 @@ def test_a_bms_that_falls_silent_takes_its_numbers_with_it_at_once():
 def test_trouble_with_the_network_takes_its_turn_before_the_readings():
     rig = Rig("OLED_PAGE_SECONDS = 2")
     rig.run(5)
-    rig.session.trouble = "No broker 192.168.1.9:1883: connection refused"
+    rig.fail("refused", "No broker 192.168.1.9:1883: connection refused")
     rig.run(1)
     assert text(rig.panel.page) == "No broker 192.168.1.9:1883: connection refused"
     rig.run(2)
@@ -181,7 +185,8 @@ def test_trouble_with_the_network_takes_its_turn_before_the_readings():
 
 def test_what_is_only_waited_for_is_no_trouble():
     rig = Rig("OLED_PAGE_SECONDS = 1")
-    rig.session.trouble, rig.radio.connected = "No Wi-Fi", False
+    rig.fail("joining")
+    rig.radio.connected = False
     seen = rig.run(5)[1:]
     assert len(seen) >= 4 and all("Joining Wi-Fi ..." in page.lines for page in seen)
 
@@ -218,7 +223,7 @@ def test_while_nothing_runs_but_the_wifi_join_no_numbers_stand_there_that_grow_o
     rig = Rig(options=f"drift=0,alarms={alarms}" if alarms != "none" else "drift=0")
     rig.run(2)
     during = []
-    join = rig.screen.covering(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
+    join = rig.screen.before_blocking(lambda *given, timeout: during.append((given, text(rig.panel.page))) or "joined")
     assert join("ssid", "password", timeout=4) == "joined"
     shown = "Daly MQTT 1.2.3 Joining Wi-Fi ..." if alarms == "none" else "! Cell overvoltage 57% 52.7V -12.4A"
     assert during == [(("ssid", "password"), shown)]  # an alarm stays
@@ -251,9 +256,9 @@ def test_trouble_that_tries_again_and_again_is_no_news():
     rig = Rig("OLED_DIM_AFTER_MINUTES = 1\n")
     rig.radio.connected = False
     for _ in range(8):
-        rig.session.trouble = "No Wi-Fi"
+        rig.fail("joining")
         rig.run(5)
-        rig.session.trouble = 'No Wi-Fi "Cellar": Unknown failure 15'
+        rig.fail("wifi_password")
         rig.run(5)
     assert rig.panel.brightness == 5
 

@@ -181,7 +181,7 @@ def test_tls_that_cannot_be_trusted_or_is_none(world, tmp_path, trusted):
     world.brokers.append(broker)
     port = broker.port if trusted == "theirs" else broker.plain_port
     world.start(port, f'MQTT_TLS = true\nMQTT_CA_FILE = "{tmp_path}/{trusted}.pem"\n', "localhost")
-    words = "is not trusted" if trusted == "theirs" else "that speaks TLS"
+    words = "is not trusted" if trusted == "theirs" else "with TLS"
     assert world.says(words) and world.shows(words)
     assert broker.heard == []
 

@@ -39,10 +39,10 @@ class Subscriber:
             self.state, self.state_at = json.loads(text), at
         elif part == "/bms1/energy":
             self.energy = json.loads(text)
-        elif part == "/bms1/link":
+        elif part == "/bms1/connection":
             self.links += self.link is not None and text != self.link
             self.link, self.link_at = text, at
-        elif part.startswith("/bms1/") and part != "/bms1/control":
+        elif part.startswith("/bms1/") and part != "/bms1/command_result":
             self.each[part[len("/bms1/") :]] = text
         return part
 

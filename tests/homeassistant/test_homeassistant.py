@@ -30,7 +30,7 @@ EXPECTED = {
     "binary_sensor.daly_bms_problem": "off",
     "sensor.daly_bms_problems": "none",
     "switch.daly_bms_charge_mosfet": "on",
-    "sensor.daly_bms_last_order": "none",
+    "sensor.daly_bms_last_command": "none",
     **{f"sensor.daly_bms_cell_{n}_voltage": f"{mv / 1000:g}" for n, mv in CELLS.items()},
 }
 # promised in docs/HOME-ASSISTANT.md, and some seconds for a busy machine
@@ -86,7 +86,7 @@ class House:
 
     def battery(self):
         """States of those that depend on the battery's being heard."""
-        elsewhere = ("_bridge_", "daly_bms_link", "_last_order")
+        elsewhere = ("_bridge_", "daly_bms_connection", "_last_command")
         return {name: state for name, state in self.shown().items() if not any(part in name for part in elsewhere)}
 
     def connects(self):
@@ -165,7 +165,7 @@ def test_a_silent_bms_is_unavailable_and_the_bridge_is_not(house, told):
     told(f"silent BMS unavailable after {took:.1f} s")
     rest = {name: state for name, state in house.shown().items() if name not in house.battery()}
     assert len(rest) >= 5 and "unavailable" not in rest.values()
-    house.wait(lambda: not house.shown()["sensor.daly_bms_link"].startswith("OK"), 5)
+    house.wait(lambda: not house.shown()["sensor.daly_bms_connection"].startswith("OK"), 5)
     house.bms.set("silent=0")
     told(f"back after {house.wait(house.is_all_known, BACK_S):.1f} s")
 
@@ -203,7 +203,7 @@ def test_a_switch_is_carried_out_and_read_back(house, told):
     for word in ("off", "on"):
         house.ha.call("switch.turn_" + word, entity_id="switch.daly_bms_charge_mosfet")
         wanted = {"switch.daly_bms_charge_mosfet": word, "binary_sensor.daly_bms_charge_mosfet": word}
-        wanted["sensor.daly_bms_last_order"] = f"Charge MOSFET {word}: done"
+        wanted["sensor.daly_bms_last_command"] = f"Charge MOSFET {word}: done"
         told(f"switch {word} after {house.wait_for(wanted, 10):.1f} s")
         time.sleep(2.5)  # orders are not taken sooner
     assert len(house.bms.writes()) == len(before) + 2
@@ -212,7 +212,7 @@ def test_a_switch_is_carried_out_and_read_back(house, told):
 def test_a_switch_that_the_bms_ignores_shows_the_truth(house):
     house.bms.set("ignore_writes=1")
     house.ha.call("switch.turn_off", entity_id="switch.daly_bms_charge_mosfet")
-    house.wait(lambda: "not confirmed" in house.shown()["sensor.daly_bms_last_order"], 15)
+    house.wait(lambda: "not confirmed" in house.shown()["sensor.daly_bms_last_command"], 15)
     assert house.shown()["switch.daly_bms_charge_mosfet"] == "on"
     house.bms.set("ignore_writes=0")
 
@@ -239,7 +239,7 @@ def test_nothing_but_the_exact_words_is_an_order(house):
     for name in ("bms1/charge_mosfet", "bms1/discharge_mosfet", "bms1/soc", "bms1/restart", "restart"):
         for text in NO_ORDERS:
             house.ear.say(f"t/{name}/set", text)
-    house.wait(lambda: "is understood, not" in house.shown()["sensor.daly_bms_last_order"], 15)
+    house.wait(lambda: "is understood, not" in house.shown()["sensor.daly_bms_last_command"], 15)
     time.sleep(11)  # the bridge's own state comes every ten seconds
     assert len(house.bms.writes()) == writes and house.connects() == connects
 
@@ -337,7 +337,7 @@ def test_what_is_not_allowed_any_more_is_removed(house):
     file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith("ALLOW_CONTROL")))
     house.bridge.start()
     house.wait(lambda: not [e for e in house.ha.entities() if e["entity_id"].startswith("switch.")], 60)
-    assert "sensor.daly_bms_last_order" not in house.shown()
+    assert "sensor.daly_bms_last_command" not in house.shown()
 
 
 def test_home_assistant_had_nothing_to_complain_of(house):

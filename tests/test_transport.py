@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt import transport as wire
-from mqtt.transport import MAX_PACKET, Link, Pool
+from mqtt import transport
+from mqtt.transport import MAX_PACKET, PacketSocket, PacketSocketPool
 
 
 class Socket:
@@ -62,14 +62,14 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(wire, "ticks_ms", clock.ticks_ms)
-    monkeypatch.setattr(wire, "time", SimpleNamespace(sleep=clock.sleep))
+    monkeypatch.setattr(transport, "ticks_ms", clock.ticks_ms)
+    monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=clock.sleep))
     return clock
 
 
 def link_to(*arriving):
     socket = Socket(*arriving)
-    return Link(socket, SimpleNamespace()), socket
+    return PacketSocket(socket, SimpleNamespace()), socket
 
 
 def packet(first, body):
@@ -143,20 +143,20 @@ def test_half_a_message_is_not_there_yet(clock):
 
 def test_an_answer_to_a_ping_is_heard_and_swallowed(clock):
     link, socket = link_to()
-    heard = link.heard
+    received_at = link.received_at
     clock.sleep(1)
     link.ping()
     assert socket.sent == b"\xc0\x00"
     socket.arriving.append(PINGRESP)
     assert not link.has_message()
-    assert (link.heard - heard) % 2**29 >= 1000
+    assert (link.received_at - received_at) % 2**29 >= 1000
 
 
 def test_silence_is_not_heard(clock):
     link, _ = link_to()
-    heard = link.heard
+    received_at = link.received_at
     clock.sleep(1)
-    assert not link.has_message() and link.heard == heard
+    assert not link.has_message() and link.received_at == received_at
 
 
 @pytest.mark.parametrize("size", [MAX_PACKET - 10, MAX_PACKET, 5000, 70000])
@@ -167,8 +167,8 @@ def test_what_is_too_large_is_thrown_away_and_the_next_message_is_read(size):
     for _ in range(size // 1000 + 2):
         found += messages(link)
     assert found[-1] == (after, True)
-    assert len(found) + link.refused == 2
-    assert link.refused == (len(publish(size * b"x")) > MAX_PACKET)
+    assert len(found) + link.oversized == 2
+    assert link.oversized == (len(publish(size * b"x")) > MAX_PACKET)
 
 
 def test_a_message_of_a_megabyte_costs_no_memory():
@@ -181,7 +181,7 @@ def test_a_message_of_a_megabyte_costs_no_memory():
         link.has_message()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20_000 and link.refused == 1
+    assert peak < 20_000 and link.oversized == 1
 
 
 def test_a_length_of_five_bytes_means_this_is_not_mqtt():
@@ -201,12 +201,12 @@ def test_what_no_broker_says_to_us_means_this_is_not_mqtt(first):
 
 def test_bytes_that_never_become_a_packet_are_no_sign_of_life(clock):
     link, socket = link_to(packet(0x30, bytes(1_000_000))[:100])
-    heard = link.heard
+    received_at = link.received_at
     for _ in range(100):
         clock.sleep(1)
         socket.arriving.append(bytes(100))
         link.has_message()
-    assert link.heard == heard and link.refused == 1
+    assert link.received_at == received_at and link.oversized == 1
 
 
 @pytest.mark.parametrize("end", [b"", OSError(errno.ENOTCONN, ""), OSError(errno.ECONNRESET, ""), OSError(errno.EBADF, "")])
@@ -241,7 +241,7 @@ def test_a_flood_does_not_hold_the_loop():
             self.arriving = [64 * packet(0x40, b"\x00\x01")]  # PUBACKs for nothing
             return super().recv_into(buffer, size)
 
-    Link(Flood(), SimpleNamespace()).has_message()
+    PacketSocket(Flood(), SimpleNamespace()).has_message()
 
 
 def test_all_waiting_for_answers_in_a_tick_has_one_end(clock):
@@ -258,7 +258,7 @@ def test_all_waiting_for_answers_in_a_tick_has_one_end(clock):
             except OSError as raised:
                 error = raised
         assert error.errno != errno.ETIMEDOUT and 2000 < clock.ms - begun < 2600
-        link.allow()
+        link.start_tick()
         socket.arriving.append(publish(b"x"))
         assert link.has_message()  # the next tick has patience again
 
@@ -308,9 +308,9 @@ def test_the_pool_gives_mini_mqtt_what_it_asks_for():
             made.append(Socket())
             return made[-1]
 
-    pool = Pool(Board())
+    pool = PacketSocketPool(Board())
     link = pool.socket(2, 1)
-    assert pool.link is link and pool.getaddrinfo("h", 1) == [("h", 1)] and pool.SOCK_STREAM == 1
+    assert pool.last is link and pool.getaddrinfo("h", 1) == [("h", 1)] and pool.SOCK_STREAM == 1
     assert not hasattr(pool, "timeout")  # by which MiniMQTT tells a PC from a board
     link.close()
     link.close()
@@ -324,12 +324,12 @@ def test_a_name_is_looked_up_once_until_its_address_leads_nowhere():
         asked.append(arguments)
         return [len(asked)]
 
-    pool = Pool(SimpleNamespace(SOCK_STREAM=1, getaddrinfo=getaddrinfo))
+    pool = PacketSocketPool(SimpleNamespace(SOCK_STREAM=1, getaddrinfo=getaddrinfo))
     assert pool.getaddrinfo("h", 1) == pool.getaddrinfo("h", 1) == [1]
-    for _ in range(wire.MISSES - 1):
-        pool.doubt()
+    for _ in range(transport.LOOKUP_AFTER_FAILURES - 1):
+        pool.connect_failed()
         assert pool.getaddrinfo("h", 1) == [1]
-    pool.doubt()
+    pool.connect_failed()
     assert pool.getaddrinfo("h", 1) == [2]
 
 
@@ -344,6 +344,6 @@ def test_connecting_waits_no_longer_than_two_seconds(clock):
             self.waited = self.timeouts[-1]
 
     socket = Connecting()
-    Link(socket, SimpleNamespace()).connect(("h", 1883))
+    PacketSocket(socket, SimpleNamespace()).connect(("h", 1883))
     assert 0 < socket.waited <= 2
     assert socket.timeouts[-1] == 0  # and never again

@@ -82,7 +82,18 @@ def test_every_reading_that_is_published_has_an_entity_and_every_template_a_read
     from_state = {key: entity for key, entity in announced.items() if "stat_t" not in entity}
     assert from_state.keys() == published.keys()
     for key, entity in from_state.items():
-        assert re.fullmatch(r"\{\{\s*value_json\.(\w+)\s*\}\}", entity["val_tpl"])[1] == key
+        assert re.fullmatch(r"\{\{\(value_json\|d\)\.(\w+)\|d(\(None\))?\}\}", entity["val_tpl"])[1] == key
+
+
+def test_no_template_fails_on_a_message_that_is_no_json():
+    """Home Assistant leaves value_json undefined for an empty message, with which a retained state is cleared."""
+    checked = 0
+    for _, entity, message in entities(messages(16, allowed=[control[0] for control in CONTROLS])):
+        for found in (entity, *entity.get("avty", ()), *message["avty"]):
+            if "val_tpl" in found:
+                checked += 1
+                assert "value_json" not in found["val_tpl"].replace("(value_json|d)", ""), found["val_tpl"]
+    assert checked > 80
 
 
 def test_unique_ids_and_names_are_unique():
@@ -262,8 +273,8 @@ def test_the_time_to_full_or_empty_is_unavailable_rather_than_unknown():
     for key, entity, message in entities(messages(4)):
         if key in ("remaining_time", "time_to_full", "time_to_empty"):
             assert entity["avty"][:2] == message["avty"]
-            assert entity["avty"][2]["t"] == message["stat_t"] and f"value_json.{key} is number" in entity["avty"][2]["val_tpl"]
-        elif key not in ("link", "last_order"):
+            assert entity["avty"][2]["t"] == message["stat_t"] and f").{key} is number" in entity["avty"][2]["val_tpl"]
+        elif key not in ("connection", "last_command"):
             assert "avty" not in entity
 
 
@@ -281,7 +292,7 @@ def test_a_switch_takes_the_place_of_the_reading_in_the_main_block():
         found = {key: entity for key, entity, _ in entities(messages(4, allowed=allowed))}
         assert ("ent_cat" in found["charge_mosfet"]) == bool(allowed)
         assert "ent_cat" not in found["discharge_mosfet"]
-        assert ("last_order" in found) == bool(allowed)
+        assert ("last_command" in found) == bool(allowed)
 
 
 def test_the_bridge_has_a_button_for_the_support_bundle():
