@@ -94,13 +94,13 @@ def world(tmp_path):
 
 
 def pictures(log):
-    """Every picture in a log, as the set of its lit dots (x, y)."""
+    """Every picture in a log, as its rows of Braille characters."""
     found, rows = [], []
     for line in [*log.splitlines(), ""]:
         if line.startswith(13 * " " + "|") and line.endswith("|"):
             rows.append(line[14:-1])
         elif rows:
-            found.append({dot for y, row in enumerate(rows) for x, char in enumerate(row) for dot in dots(char, 2 * x, 4 * y)})
+            found.append(tuple(rows))
             rows = []
     return found
 
@@ -125,8 +125,10 @@ def letters():
     return shapes
 
 
-def read_picture(lit):
+@functools.cache  # the log is read again and again while something is waited for
+def read_picture(rows):
     """The three lines of text on a picture; what is no letter is left out."""
+    lit = {dot for y, row in enumerate(rows) for x, char in enumerate(row) for dot in dots(char, 2 * x, 4 * y)}
 
     def read(dx, dy):
         cells = [[(6 * column + dx, y + dy) for column in range(21)] for y in LINES_Y[:3]]
