@@ -23,9 +23,18 @@ children.end_with_us()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_process_is_left():
-    """Whatever a file of tests has started, and what that has started, has ended with it."""
+def no_process_is_left_by_a_file():
+    """Whatever the fixtures that a file of tests shares have started, and what that has started, has ended with them."""
     before = children.left()
     yield
     left = children.end_those_left(before)
     assert not left, f"left running by the tests of this file (ended now): {left}"
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left():
+    """Whatever a test has started, and what that has started, has ended with it: set up first, so torn down last."""
+    before = children.left()
+    yield
+    left = children.end_those_left(before)
+    assert not left, f"left running by this test (ended now): {left}"
