@@ -29,7 +29,7 @@ CIRCUITPY_WIFI_PASSWORD = "{CANARY}-wifi-password"
 CIRCUITPY_WEB_API_PASSWORD = "{CANARY}-web-password"
 MQTT_USERNAME = "{USER[0]}"
 MQTT_PASSWORD = "{USER[1]}"
-OLED_PAGE_SECONDS = 6
+OLED_PAGE_SECONDS = 3
 """
 
 
@@ -59,7 +59,7 @@ class World:
         """Whether that appears on the console in time."""
         return wait_until(lambda: text in self.bridge.log, seconds)
 
-    def shows(self, text, seconds=30):
+    def shows(self, text, seconds=80):
         """Whether that appears on the screen in time, wherever its lines break."""
         return wait_until(lambda: text.replace(" ", "") in self.screen(), seconds)
 
@@ -83,7 +83,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    monkeypatch.setenv("DALY_HOST_PICTURE_S", "0.5")  # the log shows every page, each for three seconds
     made = World(tmp_path)
     yield made
     made.stop()
