@@ -13,6 +13,7 @@ class Wire:
     """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock."""
 
     def __init__(self, options="", start=0, pack=None, **poller_options):
+        self.step_us = 1000
         self.bms = Bms(options)
         self.pack = pack or Pack()
         self.poller = Poller(self.pack, **poller_options)
@@ -30,7 +31,7 @@ class Wire:
         self.bms.set(name, value, self.us)
 
     def run(self, seconds, watch=None):
-        """Let time pass in steps of a millisecond; `watch(wire)` is called in each."""
+        """Let time pass in steps of `step_us`; `watch(wire)` is called in each."""
         end = self.us + seconds * 1e6
         while self.us < end:
             self.step()
@@ -48,7 +49,7 @@ class Wire:
             self.requests.append((self.us / 1000, request[2]))
             self.bms.receive(bytes(request), self.us)
             self.us += REQUEST_US
-        self.us += 1000
+        self.us += self.step_us
 
 
 def ask(poller, command, now=0):
