@@ -22,6 +22,18 @@ children.adopt_orphans()
 children.end_with_us()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Tests go one by one to whichever process is free, but those that share what is expensive stay together.
+
+    A file names such fixtures in SHARED. Needs `--dist loadgroup`, which hands the groups out first.
+    """
+    for item in items:
+        for name in getattr(item.module, "SHARED", ()):
+            if name in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}.{name}"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_process_is_left_by_a_file():
     """Whatever the fixtures that a file of tests shares have started, and what that has started, has ended with them."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 FONT = Path(find_spec("displayio").origin).parent / "resources" / "ter-u12n.bdf"
+SHARED = ("places", "ended")
 CELLS = (1, 4, 16, 24, 48)
 SETTINGS = 'CIRCUITPY_WIFI_SSID = "shed"\nMQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\n'
 SETTINGS += 'BRIDGE_ID = "c0ffee"\n'
