@@ -6,6 +6,7 @@ from pathlib import Path
 import children
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,16 +23,24 @@ children.adopt_orphans()
 children.end_with_us()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Tests go one by one to whichever process is free, but those that share what is expensive stay together.
+# Files whose tests share processes that are expensive to start, or build upon one another.
+WHOLE = ("test_control_end_to_end.py", "test_end_to_end.py", "test_faults.py", "test_tls.py")
 
-    A file names such fixtures in SHARED. Needs `--dist loadgroup`, which hands the groups out first.
+
+class OneByOne(LoadScopeScheduling):
+    """Each test goes to whichever process is free; only those files go whole, and first.
+
+    xdist's own groups (`--dist loadgroup`, 3.8.0) are no groups with pytest 9: it does not see them.
     """
-    for item in items:
-        for name in getattr(item.module, "SHARED", ()):
-            if name in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}.{name}"))
+
+    def _split_scope(self, nodeid):
+        file = nodeid.split("::")[0]
+        return file if file.endswith(WHOLE) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return OneByOne(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,6 @@ from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from processes import Bridge, SimulatedBms
 
 pytestmark = [needs_mosquitto, pytest.mark.timeout(300)]
-SHARED = ("world",)
 
 CHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0x21, 0x00
 NTP_TIME = 1935990489  # 2031-05-08 07:08:09 UTC

@@ -20,7 +20,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 FONT = Path(find_spec("displayio").origin).parent / "resources" / "ter-u12n.bdf"
-SHARED = ("places", "ended")
 CELLS = (1, 4, 16, 24, 48)
 SETTINGS = 'CIRCUITPY_WIFI_SSID = "shed"\nMQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\n'
 SETTINGS += 'BRIDGE_ID = "c0ffee"\n'
@@ -252,7 +251,7 @@ def ended(tmp_path_factory):
             "mute": (SETTINGS, "--broker", mute),
         }
         hosts = {
-            name: Host(folder / name, "--seconds", "7", *arguments, settings=settings)
+            name: Host(folder / name, "--seconds", "12", *arguments, settings=settings)
             for name, (settings, *arguments) in cases.items()
         }
         return {name: (host.process.wait(30), host) for name, host in hosts.items()}

@@ -23,7 +23,6 @@ from host.faults.subscriber import Subscriber
 from host.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
 from mqtt.publisher import Publisher
 
-SHARED = ("pool",)
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
 
 # what it, and another simulator, found

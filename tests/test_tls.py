@@ -29,7 +29,6 @@ from mqtt.session import Session
 ROOT = Path(__file__).resolve().parent.parent
 OPENSSL = shutil.which("openssl")
 SECRET = "hunter2-canary"
-SHARED = ("certificates",)
 LONGEST_TICK_S = 4.5  # two seconds for the connection, two for the handshake
 
 pytestmark = [needs_mosquitto, pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed: apt install openssl")]
