@@ -32,7 +32,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadscope
 
 chaos: .venv/ready
 	$(BIN)/python -m campaigns.chaos --write

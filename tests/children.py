@@ -49,13 +49,14 @@ def end_with_us():
 def left():
     """{process id: command line} of the children of ours that live."""
     found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
+    for thread in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid():
+            for number in thread.read_text().split():
+                folder = Path("/proc", number)
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
                 words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 if state != "Z":
-                    found[int(folder.name)] = words
+                    found[int(number)] = words
     return found
 
 

@@ -14,13 +14,14 @@ class Wire(wire.Wire):
         self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
         super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
         self.requests = []  # (ms, command)
+        self.step_us = 1000  # a pass of the loop
 
     def set(self, name, value):
         """Change an option of the BMS."""
         self.bms.set(name, value, self.us)
 
     def run(self, seconds, watch=None):
-        """Let time pass in steps of a millisecond; `watch(wire)` is called in each."""
+        """Let time pass in steps of `step_us`; `watch(wire)` is called in each."""
         end = self.us + seconds * 1e6
         while self.us < end:
             self.step()
@@ -34,7 +35,7 @@ class Wire(wire.Wire):
         request = self.exchange()
         if request is not None:
             self.requests.append((begun / 1000, request[2]))
-        self.us += 1000
+        self.us += self.step_us
 
 
 def ask(poller, command, now=0):

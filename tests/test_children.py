@@ -1,5 +1,6 @@
 """That the tests leave no process behind is itself tried: here a pytest leaves some, and is killed."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.skipif(not children.IS_LINUX, reason="asks the system o
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 # a test that leaves a child, and a child's child that has lost its parent
 CARELESS = """
-    import subprocess, sys
+    import pytest, subprocess, sys
     SLEEPER = {sleeper!r}
 
     def start(code):
@@ -30,6 +31,16 @@ CARELESS = """
         code = repr(SLEEPER + " # careless-orphan")
         child, _ = start(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {{code}}])")
         child.wait()
+
+    @pytest.fixture(scope="module")
+    def shared():
+        start(SLEEPER + " # careless-fixture")
+
+    def test_shared(shared):
+        pass
+
+    def test_innocent():
+        pass
 
     def test_waits():
         import time
@@ -67,12 +78,15 @@ def alive(word):
     return False
 
 
-def test_a_child_and_an_orphan_that_are_left_fail_the_file_and_are_ended(project):
-    tests = ["-q", "-p", "no:cacheprovider", "tests", "-k", "child or orphan"]
+def test_a_child_and_an_orphan_that_are_left_fail_the_test_and_are_ended(project):
+    """And what a fixture of the file leaves fails the last test of the file."""
+    tests = ["-q", "-rE", "-p", "no:cacheprovider", "tests", "-k", "not waits"]
     done = subprocess.run(command(tests), cwd=project, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stdout
-    assert "left running" in done.stdout and "careless-child" in done.stdout and "careless-orphan" in done.stdout
-    assert wait_until(lambda: not alive("# careless-child") and not alive("# careless-orphan"))
+    failed = re.findall(r"^ERROR \S+::(\w+)", done.stdout, re.MULTILINE)
+    assert failed == ["test_child", "test_orphan", "test_innocent"], done.stdout
+    for word in ("careless-child", "careless-orphan", "careless-fixture"):
+        assert f"# {word}" in done.stdout and wait_until(lambda word=word: not alive(f"# {word}")), word
 
 
 def test_a_pytest_that_is_killed_takes_its_processes_along(project):

@@ -230,29 +230,7 @@ def glyph(character):
     return [(x + right, 10 - up - height + y) for y, row in enumerate(rows) for x in range(8) if row >> 7 - x & 1]
 
 
-# bad input
-
-WRONG = {  # arguments -> what the sentence must name
-    ("--uart", "/dev/ttyNONE7"): ("/dev/ttyNONE7", "no such device"),
-    ("--broker", "nonsense"): ("nonsense", "HOST:PORT"),
-    ("--settings", "/nowhere/settings.toml"): ("/nowhere/settings.toml", "--settings"),
-    ("--seconds", "soon"): ("soon", "number of seconds"),
-    ("--bms", "cell=3"): ("cell", "cells"),
-    ("--bms", "cells=99"): ("cells=99", "1..48"),
-    ("--oled", "picture.jpg"): ("picture.jpg", ".png"),
-}
-
-
-def test_wrong_arguments_end_the_program_with_a_sentence():
-    commands = [[sys.executable, "-m", "host", "--plain", "--seconds", "5", *arguments] for arguments in WRONG]
-    pipe = subprocess.PIPE
-    running = [subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for command in commands]
-    for process, words in zip(running, WRONG.values(), strict=True):
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 2, errors
-        assert all(word in errors for word in words), errors
-        assert "Traceback" not in errors and len(errors.strip().splitlines()) <= 2
-
+# what is wrong, and a host that ends by itself
 
 MISTAKES = 'MQTT_PROT = 1\nOLED = maybe\nPUBLISH_INTERVAL = 0\nMQTT_BROKER = "b"\n'
 
@@ -273,7 +251,7 @@ def ended(tmp_path_factory):
             "mute": (SETTINGS, "--broker", mute),
         }
         hosts = {
-            name: Host(folder / name, "--seconds", "7", *arguments, settings=settings)
+            name: Host(folder / name, "--seconds", "12", *arguments, settings=settings)
             for name, (settings, *arguments) in cases.items()
         }
         return {name: (host.process.wait(30), host) for name, host in hosts.items()}

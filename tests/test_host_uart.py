@@ -1,7 +1,9 @@
 """The stand-in UART over a pseudo-terminal: timeouts, buffer and pins as on an ESP32."""
 
+import errno
 import os
 import pty
+import termios
 import threading
 import time
 import tty
@@ -9,6 +11,7 @@ import tty
 import board
 import busio
 import pytest
+import serial
 
 from host import chip
 
@@ -55,6 +58,18 @@ def took(function) -> tuple:
     start = time.monotonic()
     result = function()
     return result, time.monotonic() - start
+
+
+def test_a_line_that_hangs_up_in_the_middle_of_a_write_is_silence(uart, monkeypatch, capsys):
+    """What pyserial raises then is no OSError; whether it comes was a matter of the machine's load."""
+
+    def hung_up(_device):
+        raise termios.error(errno.EIO, "Input/output error")
+
+    one = uart(timeout=0)
+    monkeypatch.setattr(serial.Serial, "flush", hung_up)
+    assert one.write(b"hello") == 5
+    assert "does not answer" in capsys.readouterr().out and one.read(1) is None
 
 
 def test_nothing_is_none(uart):

@@ -42,7 +42,10 @@ def proxy(echo):
     proxy.close()
 
 
-def connect(proxy, timeout=0.7):
+SHORT_S, PATIENT_S = 0.7, 20  # how long is waited for what must not come, and for what must
+
+
+def connect(proxy, timeout=PATIENT_S):
     connection = socket.create_connection(("127.0.0.1", proxy.port), timeout)
     connection.settimeout(timeout)
     return connection
@@ -89,9 +92,11 @@ def test_each_mode_and_back(proxy, mode):
     old = connect(proxy)
     assert ask(old)[3] == "whole"
     proxy.set(mode)
+    patience = [SHORT_S if end == "silence" else PATIENT_S for end in ENDS[mode]]
+    old.settimeout(patience[0])
     heard, pieces, seconds, end = ask(old)
     try:
-        new = ask(connect(proxy))[3]
+        new = ask(connect(proxy, patience[1]))[3]
     except ConnectionRefusedError:
         new = "refused"
     except TimeoutError:
@@ -106,13 +111,14 @@ def test_each_mode_and_back(proxy, mode):
     if mode == "throttle":
         assert seconds > 0.1
     proxy.set("pass")
-    assert ask(connect(proxy, 2))[3] == "whole"
+    assert ask(connect(proxy))[3] == "whole"
 
 
 def test_what_was_lost_in_a_half_open_connection_does_not_come_later(proxy):
     connection = connect(proxy)
     assert ask(connection)[3] == "whole"
     proxy.set("half_open")
+    connection.settimeout(SHORT_S)
     assert ask(connection)[3] == "silence"
     proxy.set("pass")
     assert ask(connection)[0] == b""

@@ -18,6 +18,9 @@ from mqtt.publisher import Publisher
 STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"
 WORDS = "homeassistant/device/daly_c0ffee_bms1_controls/config"
 INTERVAL_MS = 2000
+SELDOM = {
+    f"POLL_{group}_MS": 5000 for group in ("PACK", "STATUS", "CHECKS", "CELLS", "TEMPERATURES")
+}  # for long runs that are not about readings
 ANNOUNCE_AGAIN_MS = 5000  # Home Assistant drops most of a second announcement that follows sooner
 
 
@@ -25,9 +28,17 @@ class Broker:
     """A Wire and the Publisher at its end; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
     def __init__(
-        self, options="drift=0", start=0, interval_ms=INTERVAL_MS, slow_ms=None, discovery=Discovery, pack=None, **more
+        self,
+        options="drift=0",
+        start=0,
+        interval_ms=INTERVAL_MS,
+        slow_ms=None,
+        discovery=Discovery,
+        pack=None,
+        periods=None,
+        **more,
     ):
-        self.wire = Wire(options, start=start, pack=pack)
+        self.wire = Wire(options, start=start, pack=pack, periods=periods)
         pack = self.wire.pack
         announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
         self.publisher = Publisher(
@@ -292,9 +303,16 @@ def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
 
 
 def test_what_was_passed_over_is_tried_again_but_rarely():
-    broker = connected("drift=0", 60, discovery=Small)
-    announcer = broker.publisher._discovery
+    made = []
+
+    def discovery(*arguments):
+        made.append(Small(*arguments))
+        return made[0]
+
+    broker = connected("drift=0", 60, discovery=discovery, periods=SELDOM)
+    [announcer] = made
     assert len(announcer.tries) == 1 and broker.publisher.discovery_errors == 1
+    broker.wire.step_us = 10000
     broker.run(700)
     assert len(announcer.tries) == 2
     announcer.too_large = ()

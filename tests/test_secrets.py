@@ -29,7 +29,7 @@ CIRCUITPY_WIFI_PASSWORD = "{CANARY}-wifi-password"
 CIRCUITPY_WEB_API_PASSWORD = "{CANARY}-web-password"
 MQTT_USERNAME = "{USER[0]}"
 MQTT_PASSWORD = "{USER[1]}"
-OLED_PAGE_SECONDS = 6
+OLED_PAGE_SECONDS = 3
 """
 
 
@@ -59,7 +59,7 @@ class World:
         """Whether that appears on the console in time."""
         return wait_until(lambda: text in self.bridge.log, seconds)
 
-    def shows(self, text, seconds=30):
+    def shows(self, text, seconds=80):
         """Whether that appears on the screen in time, wherever its lines break."""
         return wait_until(lambda: text.replace(" ", "") in self.screen(), seconds)
 
@@ -83,7 +83,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    monkeypatch.setenv("DALY_HOST_PICTURE_S", "0.5")  # the log shows every page, each for three seconds
     made = World(tmp_path)
     yield made
     made.stop()
@@ -94,13 +95,13 @@ def world(tmp_path):
 
 
 def pictures(log):
-    """Every picture in a log, as the set of its lit dots (x, y)."""
+    """Every picture in a log, as its rows of Braille characters."""
     found, rows = [], []
     for line in [*log.splitlines(), ""]:
         if line.startswith(13 * " " + "|") and line.endswith("|"):
             rows.append(line[14:-1])
         elif rows:
-            found.append({dot for y, row in enumerate(rows) for x, char in enumerate(row) for dot in dots(char, 2 * x, 4 * y)})
+            found.append(tuple(rows))
             rows = []
     return found
 
@@ -125,8 +126,10 @@ def letters():
     return shapes
 
 
-def read_picture(lit):
+@functools.cache  # the log is read again and again while something is waited for
+def read_picture(rows):
     """The three lines of text on a picture; what is no letter is left out."""
+    lit = {dot for y, row in enumerate(rows) for x, char in enumerate(row) for dot in dots(char, 2 * x, 4 * y)}
 
     def read(dx, dy):
         cells = [[(6 * column + dx, y + dy) for column in range(21)] for y in LINES_Y[:3]]

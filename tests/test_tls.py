@@ -78,14 +78,14 @@ class Secure:
         self._process = subprocess.Popen([PROGRAM, "-c", config], stderr=subprocess.DEVNULL)
         assert wait_until(self._answers, 30)
         self.heard = []
-        self._ear = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._ear.on_message = lambda _client, _data, message: self.heard.append((message.topic, message.payload))
-        self._ear.connect("127.0.0.1", self.plain_port)
-        self._ear.subscribe("#")
-        self._ear.loop_start()
+        self.ear = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self.ear.on_message = lambda _client, _data, message: self.heard.append((message.topic, message.payload))
+        self.ear.connect("127.0.0.1", self.plain_port)
+        self.ear.subscribe("#")
+        self.ear.loop_start()
 
     def kill(self):
-        self._ear.loop_stop()
+        self.ear.loop_stop()
         self._process.kill()
         self._process.wait()
 
@@ -156,10 +156,10 @@ def test_much_comes_and_goes_through_an_encrypted_link(secure, certificates):
     bridge.publisher.more = [("t/config", bytes([65 + n % 26]) * 4096, True, 1) for n in range(20)]
     assert bridge.run(lambda: len([t for t, _ in broker.heard if t == "t/config"]) == 20, 20)
     for number in range(30):
-        broker._ear.publish("t/do", str(number))
+        broker.ear.publish("t/do", str(number))
     assert bridge.run(lambda: len(bridge.commands.heard) >= 8)
-    broker._ear.publish("t/do", 100_000 * "x")  # a large one is thrown away without ending the link
-    broker._ear.publish("t/do", "after")
+    broker.ear.publish("t/do", 100_000 * "x")  # a large one is thrown away without ending the link
+    broker.ear.publish("t/do", "after")
     assert bridge.run(lambda: ("t/do", b"after", False) in bridge.commands.heard)
     assert bridge.client.connects == 1
 

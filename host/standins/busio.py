@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno as _errno
 import select as _select
 import sys
+import termios as _termios
 
 import serial as _serial
 from microcontroller import _claim, _free
@@ -118,7 +119,7 @@ class UART:
                 self._device.flush()
         except _serial.SerialTimeoutException:
             self._device.reset_output_buffer()  # nobody takes it: lost, as on a wire
-        except (OSError, _serial.SerialException) as error:
+        except (OSError, _serial.SerialException, _termios.error) as error:  # the last one from `flush`, and no OSError
             self._lose(error)
         _chip.clock.sleep(max(0.0, done_at - _chip.clock.monotonic()))
         return len(buf)
