@@ -38,29 +38,40 @@ def python_files(*folders):
     return sorted(f.relative_to(ROOT).as_posix() for folder in folders for f in (ROOT / folder).rglob("*.py"))
 
 
+def is_test(file):
+    """Whether a Python file has tests."""
+    return file.split("/")[-1].startswith("test_") and "homeassistant" not in file
+
+
+def contents(files):
+    """A hash of files and what is in them."""
+    return report.digest(*files, *((ROOT / file).read_text() for file in files))
+
+
 def coverage(jobs):
-    """Which test executes which line; kept until any file changes."""
-    files = python_files("tests", *PACKAGES)
-    now = report.digest(*files, *((ROOT / file).read_text() for file in files), (ROOT / "pyproject.toml").read_text())
+    """{test file: what its tests execute}; kept until that file, a helper or the code changes."""
+    tests = [file for file in python_files("tests") if is_test(file)]
+    others = [file for file in python_files("tests", *PACKAGES) if not is_test(file)]
+    everywhere = contents([*others, "pyproject.toml"])
+    keys = {file: report.digest(everywhere, contents([file])) for file in tests}
     path = KEPT / "coverage.pickle"
-    if path.exists():
-        kept, found = pickle.loads(path.read_bytes())
-        if kept == now:
-            return found
-    print("Finding which test executes which line (some minutes) ...", flush=True)
-    found = runner.cover(ROOT, [package for package in PACKAGES if (ROOT / package).exists()], jobs)
-    KEPT.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps((now, found)))
-    return found
+    kept = pickle.loads(path.read_bytes()) if path.exists() else {}
+    kept = {key: part for key, part in kept.items() if key in keys.values()}
+    missing = [file for file in tests if keys[file] not in kept]
+    if missing:
+        print(f"Finding which test executes which line, in {len(missing)} files of tests ...", flush=True)
+        found = runner.cover(ROOT, missing, [package for package in PACKAGES if (ROOT / package).exists()], jobs)
+        kept |= {keys[file]: found[file] for file in missing}
+        KEPT.mkdir(exist_ok=True)
+        path.write_bytes(pickle.dumps(kept))
+    return {file: kept[keys[file]] for file in tests}
 
 
 class Tests:
     """Hashes of the files of tests."""
 
     def __init__(self):
-        self._helpers = report.digest(
-            *((ROOT / f).read_text() for f in python_files("tests") if not f.split("/")[-1].startswith("test_"))
-        )
+        self._helpers = contents([file for file in python_files("tests") if not is_test(file)])
         self._of_file = {}
 
     def digest(self, tests):
@@ -120,10 +131,11 @@ class Run:
 
     def __init__(self, files, options):
         self._options = options
-        self._coverage = coverage(options.jobs)
-        self._seconds = dict(zip(self._coverage["tests"], self._coverage["seconds"]))
-        names = Names(ROOT, python_files(*PACKAGES), [f for f in python_files("tests") if f.split("/")[-1].startswith("test_")])
-        self._selection = Selection(self._coverage, names)
+        covered = coverage(options.jobs)
+        self._seconds = {test: seconds for part in covered.values() for test, seconds in part.seconds.items()}
+        self._left_out = [test for part in covered.values() for test in part.left_out]
+        names = Names(ROOT, python_files(*PACKAGES), list(covered))
+        self._selection = Selection(covered, names)
         self._results = report.Results(KEPT / "results.json")
         self._digests = Tests()
         self._begun = time.monotonic()
@@ -163,7 +175,7 @@ class Run:
         """Run what is not known yet."""
         self._total = len(self._functions) + len(self._imports)
         print(f"{self._total} mutants to run, {sum(map(len, self.outcomes.values()))} in all", flush=True)
-        for test in self._coverage["left out"]:
+        for test in self._left_out:
             print("left out, it does not pass here (or is skipped):", test)
         jobs = self._options.jobs
         deadline = self._begun + 60 * self._options.minutes
@@ -254,7 +266,7 @@ def main():
 
 def finish(run):
     """Write the page."""
-    verdicts = report.Verdicts(ROOT / "docs" / "mutants.toml")
+    verdicts = report.Verdicts(ROOT / "docs" / "mutants.txt")
     rows, sections, unjudged = {}, {}, 0
     for file, by_key in run.outcomes.items():
         missing = sum(outcome is None for _, outcome in by_key.values())
@@ -267,7 +279,7 @@ def finish(run):
         rows[file] = report.row(file, {key: outcome for key, (_, outcome) in by_key.items()}, not_judged)
         sections[file] = report.section(survivors, verdicts, run.unexecuted[file])
         for key in verdicts.stale(file, survivors):
-            print(f"docs/mutants.toml: {file}: survives no more: {key}")
+            print(f"docs/mutants.txt: {file}: survives no more: {key}")
     report.write(PAGE, rows, sections)
     print("".join(rows.values()), end="")
     return 1 if unjudged else 0

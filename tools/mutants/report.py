@@ -1,9 +1,8 @@
-"""The results: kept between runs in .mutants/, and written into docs/MUTANTS.md with the verdicts of docs/mutants.toml."""
+"""The results: kept between runs in .mutants/, and written into docs/MUTANTS.md with the verdicts of docs/mutants.txt."""
 
 import hashlib
 import json
 import re
-import tomllib
 from collections import Counter
 
 from .runner import KILLED, TIMEOUT
@@ -11,7 +10,7 @@ from .runner import KILLED, TIMEOUT
 UNSEEN = "**not judged yet**"
 HEAD = """# Mutants
 
-Written by `make mutants`; only the verdicts are by hand, in [mutants.toml](mutants.toml). Each mutant is one small change to
+Written by `make mutants`; only the verdicts are by hand, in [mutants.txt](mutants.txt). Each mutant is one small change to
 the board's code: a condition that is always true or always false, `<` for `<=`, `+` for `-`, a statement left out, a constant
 one larger or smaller (from 256 on, a quarter). The fast half of the tests (`make unit`) must notice it: the tests that execute
 the changed line run, quickest first, until one fails. Text printed to the console is not changed.
@@ -66,10 +65,20 @@ class Results:
 
 
 class Verdicts:
-    """What people found about survivors: [file] with key = "equivalent: ..." or "worth nothing: ..."."""
+    """What people found about survivors: a file, below it keys, below each "equivalent: ..." or "worth nothing: ..."."""
 
     def __init__(self, path):
-        self._by_file = tomllib.loads(path.read_text()) if path.exists() else {}
+        self._by_file = {}
+        file = key = ""
+        for line in path.read_text().splitlines() if path.exists() else ():
+            if line.startswith("    "):
+                verdict = (self._by_file[file].get(key, "") + " " + line.strip()).strip()
+                self._by_file[file][key] = verdict
+            elif line.startswith("  "):
+                key = line.strip()
+            elif line and not line.startswith("#"):
+                file = line.strip()
+                self._by_file.setdefault(file, {})
 
     def get(self, mutant):
         """The verdict, or None."""

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from types import CodeType, FunctionType
 
 import pytest
@@ -102,16 +103,10 @@ def _read_all(number):
 class _Cover:
     """A pytest plugin: a context for each test."""
 
-    def __init__(self, probes, share, shares):
+    def __init__(self, probes):
         self._probes = probes
-        self._share = share, shares
         self.seconds = {}
         self.failed = set()
-
-    def pytest_collection_modifyitems(self, items):
-        share, shares = self._share
-        files = list(dict.fromkeys(item.nodeid.split("::")[0] for item in items))
-        items[:] = [item for item in items if files.index(item.nodeid.split("::")[0]) % shares == share]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
@@ -139,52 +134,55 @@ class _Cover:
             self.failed.add(report.nodeid)
 
 
-def _cover(writing, root, share, shares, packages):
+def _cover(writing, root, files, packages):
     probes = Probes(root, packages)
     sys.meta_path.insert(0, probes)
-    plugin = _Cover(probes, share, shares)
+    plugin = _Cover(probes)
     options = [option for option in OPTIONS if option != "-x"]
-    pytest.main([*options, str(root / "tests")], plugins=[plugin])
+    pytest.main([*options, *(str(root / file) for file in files)], plugins=[plugin])
     with os.fdopen(writing, "wb") as file:
         pickle.dump((plugin.seconds, plugin.failed, probes.lines, probes.at_import), file)
     return 0
 
 
-def cover(root, packages, jobs):
-    """{"tests": ids, "seconds", "lines": {file: {line: numbers of tests}}, "at import": {file: lines}, "left out": ids}."""
-    started = [_forked(_cover, root, share, jobs, packages) for share in range(jobs)]
-    seconds, failed, contexts, at_import = {}, set(), {}, {}
-    for process, reading in started:
+def cover(root, files, packages, jobs):
+    """{test file: Covered} for some files of tests."""
+    shares = [share for share in (files[number::jobs] for number in range(jobs)) if share]
+    started = [_forked(_cover, root, share, packages) for share in shares]
+    found = {}
+    for share, (process, reading) in zip(shares, started):
         content = _read_all(reading)
         os.waitpid(process, 0)
-        part_seconds, part_failed, part_lines, part_at_import = pickle.loads(content) if content else ({}, set(), {}, {})
-        if not part_seconds:
+        if not content:
             raise SystemExit("The tests could not be collected: MUTANTS_DEBUG=1 shows why.")
-        seconds |= part_seconds
-        failed |= part_failed
-        for file, lines in part_lines.items():
-            for line, names in lines.items():
-                contexts.setdefault((file, line), set()).update(names)
-        for file, lines in part_at_import.items():
-            at_import.setdefault(file, set()).update(lines)
-    tests = sorted(set(seconds) - failed)
-    numbers = {test: number for number, test in enumerate(tests)}
-    of_file = {}
-    for test in tests:
-        of_file.setdefault(test.split("::")[0] + "::", []).append(numbers[test])
-    lines = {}
-    for (file, line), names in contexts.items():
-        found = {numbers[name] for name in names if name in numbers}
-        for name in names:
-            found.update(of_file.get(name, ()))
-        lines.setdefault(file, {})[line] = sorted(found)
-    return {
-        "tests": tests,
-        "seconds": [seconds[test] for test in tests],
-        "lines": lines,
-        "at import": at_import,
-        "left out": sorted(failed),
-    }
+        seconds, failed, lines, at_import = pickle.loads(content)
+        for file in share:
+            found[file] = Covered.of(file, seconds, failed, lines, at_import)
+    return found
+
+
+@dataclass
+class Covered:
+    """What the tests of one file execute."""
+
+    seconds: dict  # {test: processor time}, of those that pass
+    left_out: list  # tests that do not pass, or are skipped
+    lines: dict  # {file: {line: {tests}}}
+    at_import: dict  # {file: {lines of functions executed while the module was imported}}
+
+    @classmethod
+    def of(cls, file, seconds, failed, lines, at_import):
+        """One file's part of a run of several."""
+        own = {test: value for test, value in seconds.items() if test.split("::")[0] == file}
+        passed = set(own) - failed
+        found = {}
+        for name, by_line in lines.items():
+            for line, contexts in by_line.items():
+                tests = passed if file + "::" in contexts else passed & contexts
+                if tests:
+                    found.setdefault(name, {})[line] = set(tests)
+        left_out = sorted(set(own) & failed)
+        return cls({test: own[test] for test in passed}, left_out, found, at_import)
 
 
 # one change, the tests that can notice it

@@ -97,16 +97,15 @@ def _names_of(node):
 
 
 class Selection:
-    """`coverage`: what Runner.cover() has found."""
+    """`covered`: what runner.cover() has found, of all files of tests."""
 
-    def __init__(self, coverage, names):
-        self._lines = coverage["lines"]  # {file: {line: [numbers of tests]}}
-        self._tests = coverage["tests"]  # [node id]
-        self._at_import = coverage["at import"]  # {file: [lines of functions executed before the first test]}
+    def __init__(self, covered, names):
+        self._covered = covered
         self._names = names
-        self._of_file = {}
-        for test in self._tests:
-            self._of_file.setdefault(test.split("::")[0], []).append(test)
+        self._at_import = {}
+        for part in covered.values():
+            for file, lines in part.at_import.items():
+                self._at_import.setdefault(file, set()).update(lines)
 
     def needs_import(self, mutant):
         """Whether a change has an effect only in a module that is imported after it was made."""
@@ -119,7 +118,9 @@ class Selection:
         if self.needs_import(mutant):
             places_by_name, files = self._names.uses(mutant.file, mutant.names)
             places |= places_by_name
-            found.update(test for file in files for test in self._of_file.get(file, ()))
+            for file in files:
+                found.update(self._covered[file].seconds if file in self._covered else ())
         for file, line in places:
-            found.update(self._tests[number] for number in self._lines.get(file, {}).get(line, ()))
+            for part in self._covered.values():
+                found.update(part.lines.get(file, {}).get(line, ()))
         return found
