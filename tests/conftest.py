@@ -5,6 +5,7 @@ from pathlib import Path
 
 import children
 import pytest
+import slow
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -14,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 for folder in (ROOT / "host" / "standins", ROOT):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+slow.watch()
 
 # A machine that is busy with other things must not fail a property.
 settings.register_profile("patient", deadline=None)
@@ -59,3 +62,35 @@ def no_process_is_left():
     yield
     left = children.end_those_left(before)
     assert not left, f"left running by this test (ended now): {left}"
+
+
+# The fast half: `make unit`, and what `make mutants` runs.
+
+
+def pytest_collection_modifyitems(items):
+    """Before the choice by -m is made: what needs a process, a socket or real time is slow, marked or not."""
+    for item in items:
+        if slow.is_slow(item):
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that is not marked slow must not be."""
+    slow.USED.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    result = yield
+    if slow.USED and item.get_closest_marker("slow") is None:
+        pytest.fail(f"mark it @pytest.mark.slow, or do without: {', '.join(sorted(slow.USED))}", pytrace=False)
+    return result
+
+
+def pytest_terminal_summary(terminalreporter):
+    """pytest counts cases; a function with ten parameter sets is one promise, not ten."""
+    cases = {report.nodeid for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ())}
+    functions = {case.split("[")[0] for case in cases}
+    terminalreporter.write_line(f"{len(functions)} functions, {len(cases)} cases")

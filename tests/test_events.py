@@ -32,6 +32,7 @@ class Bench:
         return [line for line in lines if not line.startswith("BMS: the sign")]
 
 
+@pytest.mark.slow
 def test_the_link_is_said_when_it_changes_and_not_otherwise(capsys):
     bench = Bench(capsys)
     assert bench.run(30).lines() in (["BMS: OK"], ["BMS: Looking for the BMS", "BMS: OK"])
@@ -43,6 +44,7 @@ def test_the_link_is_said_when_it_changes_and_not_otherwise(capsys):
     assert len(back) == 1 and back[0].startswith("BMS: Recovered: the BMS responds again")
 
 
+@pytest.mark.slow
 def test_a_link_that_flaps_does_not_flood_and_its_end_is_said(capsys):
     bench = Bench(capsys)
     bench.run(10)
@@ -57,6 +59,7 @@ def test_a_link_that_flaps_does_not_flood_and_its_end_is_said(capsys):
     assert "asleep" in bench.run(130).lines()[-1]
 
 
+@pytest.mark.slow
 def test_an_alarm_and_its_end_are_said_once_each(capsys):
     bench = Bench(capsys)
     bench.run(10).lines()
@@ -78,6 +81,7 @@ def test_silence_is_not_the_end_of_an_alarm(capsys):
     assert not [line for line in bench.lines() if "Alarm" in line]
 
 
+@pytest.mark.slow
 def test_an_alarm_that_flaps_does_not_flood_and_how_it_stands_is_said(capsys):
     bench = Bench(capsys)
     bench.run(10).lines()

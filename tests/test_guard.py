@@ -169,6 +169,7 @@ def test_feeding_starts_the_watchdog_and_starts_it_again(chip):
 
 
 @pytest.mark.parametrize("error", [None, watchdog.WatchDogTimeout(), ConnectionError("No network with that ssid")])
+@pytest.mark.slow
 def test_while_it_joins_the_watchdog_raises_and_afterwards_it_resets_again(chip, error):
     modes = []
 

@@ -99,6 +99,7 @@ def test_an_unknown_name(pool):
     assert caught.value.errno == -2
 
 
+@pytest.mark.slow
 def test_the_radio():
     assert wifi.radio.connected and wifi.radio.ap_info.rssi < 0 and str(wifi.radio.ipv4_address).count(".") == 3
     wifi.radio.enabled = False

@@ -442,6 +442,7 @@ def test_a_board_that_does_not_come_back_is_told(board):
         over_the_network(board)
 
 
+@pytest.mark.slow
 def test_nobody_there():
     with pytest.raises(Refused, match="does not answer"):
         Web("127.0.0.1:9", "secret", 0.1).read("boot_out.txt")

@@ -296,7 +296,7 @@ def test_a_storm_of_starts_stops_writing():
     assert Memory(nvm, 0).starts == 0
 
 
-@pytest.mark.parametrize("life_s", [1, 60, 599, 601, 1200, 1801, 3 * 3600])
+@pytest.mark.parametrize("life_s", [pytest.param(1, marks=pytest.mark.slow), 60, 599, 601, 1200, 1801, 3 * 3600])
 def test_no_day_has_more_writes_than_there_are_for_it(life_s):
     """Crash loops, power that blinks, safe modes, orders to restart: whatever the lives are like, and however often it asks."""
     nvm = Nvm()

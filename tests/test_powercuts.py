@@ -8,6 +8,7 @@ from campaigns.powercuts import run
 
 @needs_mosquitto
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_no_counter_falls_nothing_counts_twice_and_no_order_is_repeated(tmp_path):
     result = run(tmp_path, 4)
     assert result.wrong == []

@@ -302,6 +302,7 @@ def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
     assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(105000)}
 
 
+@pytest.mark.slow
 def test_what_was_passed_over_is_tried_again_but_rarely():
     made = []
 

@@ -347,5 +347,6 @@ def test_the_clock_may_wrap(start):
 # the pictures in the pages of the documentation
 
 
+@pytest.mark.slow
 def test_pictures_show_what_the_screen_shows():
     assert screens.outdated() == [], f"look at the screens, then run: {screens.AGAIN}"
