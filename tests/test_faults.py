@@ -366,7 +366,7 @@ def test_an_address_that_is_set_is_kept_though_another_one_is_answered():
 
 
 def test_a_board_of_another_number_that_answers_one_of_two_addresses_is_heard():
-    assert "Others talk on this line" in Wire("drift=0,board=3").run(20).poller.diagnosis.text
+    assert "Other devices talk on this line" in Wire("drift=0,board=3").run(20).poller.diagnosis.text
 
 
 def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pause():
@@ -412,7 +412,7 @@ def test_the_judge_goes_by_what_the_page_says():
         promise = promise_of(key.removesuffix(" ..."))
         several = key.endswith(" ...")
         share = f" or 1/{round(1 / promise.share)} of it" if promise.share else ""
-        mine = "told with the one above" if promise.with_above else f"{promise.band:g}{share}" if promise.band else ""
+        mine = "published with the one above" if promise.with_above else f"{promise.band:g}{share}" if promise.band else ""
         assert (key, mine) == (key, band)
         times = {None: "once", 0: "always"}
         assert (key, times.get(promise.asked_s, f"every {promise.asked_s} s".replace(".0 s", " s"))) == (key, asked)
@@ -576,7 +576,9 @@ class AlwaysFine(Broken):
 
 class OthersAreBlamed(Broken):
     def words(self, text):
-        return "Others talk on this line, but our board does not answer: check BMS_BOARD_NUMBER" if text == "OK" else text
+        return (
+            "Other devices talk on this line, but our board does not respond: check BMS_BOARD_NUMBER" if text == "OK" else text
+        )
 
 
 class NeverOffline(Broken):
@@ -684,7 +686,7 @@ SCENES = {
     "inverted sign, little flows": ({"unsettled": True}, "drift=0,current=-2,inverted=1", [], 40),
     "inverted sign, much flows": ({"unsettled": True}, "drift=0,current=-50,inverted=1", [(20, "current", 50)], 40),
     "shunt swapped, sign set": (
-        {"poller": (("current_sign", "inverted"),)},
+        {"current_sign": "inverted"},
         "drift=0,current=-50,swapped=1",
         [(20, "current", 50), (30, "alarms", "charge_overcurrent_1")],
         60,

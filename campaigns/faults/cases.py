@@ -80,7 +80,7 @@ VARIANTS = (  # of boards, batteries and settings
     _case("sign inverted", board=INVERTED, unsettled=True),
     _case("sign inverted, 5 %", FIVE, board=INVERTED, unsettled=True),
     _case("sign inverted, below 3 A", board=INVERTED + ",current=-2", life="small", unsettled=True),
-    _case("shunt swapped, CURRENT_SIGN inverted", board="swapped=1", poller=(("current_sign", "inverted"),)),
+    _case("shunt swapped, CURRENT_SIGN inverted", board="swapped=1", current_sign="inverted"),
     _case("broker lost now and then", reconnects=True),
     _case("broker lost now and then, silent for 5-20 s, 5 %", FIVE, outage="silent", reconnects=True),
     _case("PUBLISH_EACH_VALUE", each_value=True),

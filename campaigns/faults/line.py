@@ -10,6 +10,7 @@ from random import Random
 
 from battery.json import key_of
 from battery.pack import Pack
+from battery.polarity import Polarity
 from battery.readings import READING
 from daly.poller import Poller
 from mqtt.homeassistant import Discovery
@@ -43,6 +44,7 @@ class Job:
     stalls: bool = False  # passes of the loop that last 100 ms
     pause_ms: float = 0
     poller: tuple = ()  # its keyword arguments, as pairs
+    current_sign: str = "auto"
     periods: tuple = ()  # of the settings POLL_..._MS, as pairs of lane and milliseconds
     publish_s: float = 5  # PUBLISH_INTERVAL
     cells_s: float = 60  # CELLS_INTERVAL
@@ -82,8 +84,8 @@ def run(job: Job) -> Tally:
 class WatchedPack(Pack):
     """A Pack that tells when it has taken an answer."""
 
-    def __init__(self, taken: Callable):
-        super().__init__()
+    def __init__(self, taken: Callable, current_sign: str):
+        super().__init__(polarity=Polarity(current_sign))
         self._taken = taken
         self._refreshed: dict[int, int] = {}
         self._rows: set = set()  # of the present response
@@ -123,7 +125,7 @@ class Line(Wire):
         self.flow = Flow()
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
         bms = WitnessedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
-        self.pack = WatchedPack(self._taken)
+        self.pack = WatchedPack(self._taken, job.current_sign)
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)
         if job.periods:
