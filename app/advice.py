@@ -4,10 +4,11 @@ Every sentence names the remedy. No secret is repeated, and nothing that could b
 understood, not the value of a setting that there is not.
 """
 
+from battery.controls import CONTROL
+
 from .settings import (
     BLANKS,
     CHOICE,
-    CONTROLS,
     FOREIGN_PREFIX,
     NUMBER,
     PIN,
@@ -297,7 +298,7 @@ def _mistake(setting, entry, shown):
     if is_text and not isinstance(value, str):
         if key == "ALLOW_CONTROL":
             names = written.replace(",", " ").split()
-            known = names and not [name for name in names if name not in CONTROLS]
+            known = names and not [name for name in names if name not in CONTROL]
             return f'; write the names, one by one, in double quotes, as {key} = "{written if known else "soc, restart_bms"}"'
         example = _in_quotes(setting, written) if shown != "this value" and not _odd(written) else "text"
         what = "a pin is named as on the board," if setting.kind == PIN else "a text stands"

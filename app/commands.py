@@ -1,18 +1,15 @@
-"""What the broker's messages may ask for: nothing that the settings do not name in ALLOW_CONTROL, but for harmless things."""
+"""What the broker's messages can control: only what ALLOW_CONTROL names, and what changes nothing."""
 
 import random
 
 import microcontroller
 
+from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON
 from mqtt.commands import Commands
-
-from .energy_store import WORDS
-
-PERCENT = "a number from 0 to 100 with at most one decimal"
 
 
 def make_commands(settings, publisher, support, control, clock, keeper):
-    """The topics that are listened to, and what they do. What is not allowed is not even listened to."""
+    """The topics to subscribe to, each with its function. What is not allowed is not subscribed to."""
     base = settings.base_topic
     # why not is said where the result of an order would stand
     commands = Commands(lambda name, reason: publisher.report(f"{name}: refused, {reason}"))
@@ -35,7 +32,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return f'{PERCENT} is understood, not "{word}"'
+            return f'{CONTROL["soc"].payloads} is understood, not "{word}"'
         return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
@@ -55,19 +52,20 @@ def make_commands(settings, publisher, support, control, clock, keeper):
             microcontroller.reset()
         return refusal
 
-    commands.add(base + "/support/set", ("PRESS",), send_support)
+    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_support)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
-    for control_name, topic, words, function, name in (
-        ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge, "Charge MOSFET"),
-        ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge, "Discharge MOSFET"),
-        ("soc", "/bms1/soc/set", PERCENT, set_soc, "State of charge"),
-        ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms, "Restart of the BMS"),
-        ("energy", "/bms1/energy/set", WORDS, set_energy, "Energy counters"),
-        ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge, "Restart of the bridge"),
-    ):
-        if control_name in settings.allowed:
-            commands.add(base + topic, words, function, name=name)
+    functions = {
+        "charge_mosfet": charge,
+        "discharge_mosfet": discharge,
+        "soc": set_soc,
+        "restart_bms": restart_bms,
+        "energy": set_energy,
+        "restart_bridge": restart_bridge,
+    }
+    for row in CONTROLS:
+        if row.key in settings.allowed:
+            commands.add(base + row.topic, row.payloads, functions[row.key], name=row.subject)
     return commands
 
 

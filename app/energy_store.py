@@ -7,6 +7,7 @@ published: a number that is corrected a moment later would be a dip or a jump in
 
 import binascii
 
+from battery.controls import CONTROL
 from battery.energy import COUNTERS
 from battery.readings import READING
 
@@ -14,7 +15,6 @@ from battery.readings import READING
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 # What may have been counted since our own record, which is half an hour old, or an hour: two hours at 300 V and 1500 A
 STEP = (900000, 900000, 3000000, 3000000)
-WORDS = "reset, or a counter and its total as energy_charged=1234.567,"
 
 
 class Keeper:
@@ -147,13 +147,13 @@ class Keeper:
             self._memory.save()
 
     def change(self, word):
-        """Set the counters as somebody asked (WORDS). Returns None, or why not."""
+        """Set the counters as somebody asked, in the words of its control. Returns None, or why not."""
         old = self._totals()
         if not self._is_settled or old is None:
             return "the counters are not known yet"
         totals = _changed(old, word)
         if totals is None:
-            return f'{WORDS} is understood, not "{word}"'
+            return f'{CONTROL["energy"].payloads} is understood, not "{word}"'
         self._energy.set(totals)
         self._memory.totals = totals
         if not self._memory.save():  # after the next start the old ones would come back

@@ -9,6 +9,8 @@ import os
 import sys
 from collections import namedtuple
 
+from battery.controls import CONTROL, CONTROLS
+
 FILE = "settings.toml"
 
 TEXT = 0
@@ -88,7 +90,6 @@ SETTINGS = (
     _number("OLED_DIM_AFTER_MINUTES", 10, 0, 1440),
     _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
 )
-CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "energy", "restart_bridge")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -185,8 +186,10 @@ class Settings:
         for separator in ",;|/":
             names = names.replace(separator, " ")
         for name in names.split():
-            if name not in CONTROLS:
-                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, CONTROLS)}.")
+            if name not in CONTROL:
+                self.problems.append(
+                    f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, [row.key for row in CONTROLS])}."
+                )
             elif name not in self.allowed:
                 self.allowed.append(name)
 

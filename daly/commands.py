@@ -6,18 +6,14 @@ an error, and the state stays what the BMS says. Commands and payloads: sniffed 
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.readings import READING
+from battery.controls import CONTROL
 
-WRITE_DISCHARGE_MOSFET = 0xD9
-WRITE_CHARGE_MOSFET = 0xDA
-WRITE_CLOCK_AND_SOC = 0x21
-WRITE_RESTART = 0x00
+# key of the control -> data id that writes it, with 8 bytes; the state of charge goes with the clock
+WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
 
 CONFIRM_MS = 6000  # from the write on: readings of the register, also on a noisy line
 LOOK_MS = 500  # so often it is asked for until it confirms
 PAUSE_MS = 2000  # between two orders: MOSFETs and their loads do not like to be played with
-
-_WRITES = {"charge_mosfet": WRITE_CHARGE_MOSFET, "discharge_mosfet": WRITE_DISCHARGE_MOSFET}
 
 
 class Control:
@@ -40,7 +36,7 @@ class Control:
         """Order a MOSFET ("charge_mosfet" or "discharge_mosfet") on or off."""
         self._clear()
         self._payload[0] = 1 if on else 0
-        return self._order(READING[key].name + (" on" if on else " off"), _WRITES[key], key, 1 if on else 0, now)
+        return self._order(key, " on" if on else " off", 1 if on else 0, now)
 
     def set_soc(self, raw, clock, now):
         """Order a state of charge (0.1 %), with `clock` (year, month, day, hour, minute, second): they are written together."""
@@ -52,12 +48,12 @@ class Control:
             self._payload[i] = clock[i] % 100
         self._payload[6] = raw >> 8
         self._payload[7] = raw & 0xFF
-        return self._order(f"State of charge {raw // 10}.{raw % 10} %", WRITE_CLOCK_AND_SOC, "soc", raw, now)
+        return self._order("soc", f" {raw // 10}.{raw % 10} %", raw, now)
 
     def restart(self, now):
         """Order the BMS to restart; both MOSFETs come back on."""
         self._clear()
-        return self._order("Restart of the BMS", WRITE_RESTART, None, None, now)
+        return self._order("restart_bms", "", None, now)
 
     def tick(self, now):
         """Look whether the order is confirmed, or its time is over."""
@@ -97,14 +93,14 @@ class Control:
             return "the BMS does not answer"
         return None
 
-    def _order(self, name, command, key, wanted, now):
+    def _order(self, key, value, wanted, now):
         refusal = self.refusal()
         if refusal:
             return refusal
-        self._poller.order(command, self._payload)
+        self._poller.order(WRITES[key], self._payload)
         self._timeouts = self._poller.timeouts
-        self._name = name
-        self._key = key
+        self._name = CONTROL[key].subject + value
+        self._key = CONTROL[key].reading
         self._wanted = wanted
         self._deadline = ticks_add(now, CONFIRM_MS)
         self._look_at = now

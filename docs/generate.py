@@ -20,9 +20,10 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
         sys.path.append(str(folder))
 
 from battery.alarms import LEVEL_NAMES, fault  # noqa: E402
+from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Pack  # noqa: E402
 from battery.readings import BITS, CHOICE, DATE, FLAG, MAIN, NUMBER, RARE, REGISTERS, TEXT  # noqa: E402
-from mqtt.homeassistant import CONTROLS, Discovery  # noqa: E402
+from mqtt.homeassistant import Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
@@ -216,12 +217,12 @@ def problems() -> str:
 
 def controls() -> str:
     """One row for each thing that may be asked for."""
-    words = {"switch": "`ON`, `OFF`", "number": "a number with at most one decimal: `57.3`", "button": "`PRESS`"}
     rows = []
-    for name, kind, title, *more in CONTROLS:
-        topic = next(text for text in more if text.startswith("/"))
-        understood = "`reset`, `energy_charged=1234.567`" if name == "energy" else words[kind]
-        rows.append(_row(f"`{name}`", f"`<base>{topic}`", understood, f"{kind} *{title}*"))
+    for row in CONTROLS:
+        understood = (
+            row.payloads.rstrip(",") if isinstance(row.payloads, str) else ", ".join(f"`{word}`" for word in row.payloads)
+        )
+        rows.append(_row(f"`{row.key}`", f"`<base>{row.topic}`", understood, f"{row.platform} *{row.name}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 

@@ -10,6 +10,7 @@ one thread it checks what arrives in another, and the two meet in voluptuous' sh
 moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
+from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, is_of_battery
 from battery.json import Writer, escaped, key_of
 from battery.readings import BITS, CHOICE, DIAGNOSTIC, FLAG, MAIN, NUMBER, RARE, REGISTERS
 
@@ -41,22 +42,6 @@ BRIDGE_ENTITIES = (
     ("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None),
 )
 
-# what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name and id, topic below <base>,
-# device class or icon, more
-CONTROLS = (
-    ("charge_mosfet", "switch", "Charge MOSFET", "charge_mosfet", "/bms1/charge_mosfet/set", "mdi:battery-arrow-up", ""),
-    ("discharge_mosfet", "switch", "Discharge MOSFET", "discharge_mosfet", "/bms1/discharge_mosfet/set",
-     "mdi:battery-arrow-down", ""),
-    ("soc", "number", "Set state of charge", "soc", "/bms1/soc/set", "mdi:battery-sync",
-     ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
-    ("restart_bms", "button", "Restart", "restart", "/bms1/restart/set", "restart", ',"ent_cat":"config"'),
-    ("energy", "button", "Reset energy counters", "reset_energy_counters", "/bms1/energy/set", "mdi:counter",
-     ',"ent_cat":"config","pl_prs":"reset"'),
-    ("restart_bridge", "button", "Restart", "restart", "/restart/set", "restart", ',"ent_cat":"config"'),
-)  # fmt: skip
-SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",
-           ',"ent_cat":"diagnostic","en":false')  # fmt: skip
-
 # Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
 # them, and again when the battery is known.
 BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
@@ -67,7 +52,7 @@ _EXTRAS = 3
 
 
 class Discovery:
-    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` names of CONTROLS."""
+    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS."""
 
     def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
         self._prefix = prefix
@@ -132,8 +117,8 @@ class Discovery:
                 self.writer.put(',"sug_dsp_prc":0')
             self.writer.put("}")
         if not first:
-            self._write_command("support_button", SUPPORT, self._bridge)
-            self._write_control(CONTROLS[-1], self._bridge)
+            self._write_command(DIAGNOSTICS_BUTTON, self._bridge)
+            self._write_controls(self._bridge)
 
     # the battery
 
@@ -177,8 +162,7 @@ class Discovery:
             self._write_words("last_order", "Last order", "/bms1/control", "mdi:message-text-outline")
         else:
             self._write_removal("last_order", "sensor")
-        for control in CONTROLS[:-1]:
-            self._write_control(control, self._battery)
+        self._write_controls(self._battery)
 
     def _write_words(self, key, name, topic, icon):
         self._begin_entity("sensor", self._battery, key, key, name, icon)
@@ -188,20 +172,21 @@ class Discovery:
         self._write_availability(("/status",))
         self.writer.put("}")
 
-    def _write_control(self, control, device):
-        key = control[0] + "_" + control[1]
-        if control[0] in self._allowed:
-            self._write_command(key, control, device)
-        else:
-            self._write_removal(key, control[1])
+    def _write_controls(self, device):
+        for row in CONTROLS:
+            if is_of_battery(row) == (device == self._battery):
+                if row.key in self._allowed:
+                    self._write_command(row, device)
+                else:
+                    self._write_removal(row.key + "_" + row.platform, row.platform)
 
-    def _write_command(self, key, control, device):
-        _, platform, name, entity_id, topic, device_class, more = control
-        self._begin_entity(platform, device, key, entity_id, name, device_class)
-        if platform != "button":
-            self._write_template(entity_id)
-        self._field("cmd_t", self._base + topic)
-        self.writer.put(',"qos":1').put(more).put("}")
+    def _write_command(self, row, device):
+        key = row.key + "_" + row.platform
+        self._begin_entity(row.platform, device, key, row.entity_id, row.name, row.icon)
+        if row.reading:
+            self._write_template(row.reading)
+        self._field("cmd_t", self._base + row.topic)
+        self.writer.put(',"qos":1').put(row.extras).put("}")
 
     def _write_reading(self, register, row, index):
         key = key_of(row, index)

@@ -4,7 +4,8 @@ import pytest
 from simulation import Wire
 
 from app.commands import make_commands, tenths
-from app.settings import CONTROLS, Settings
+from app.settings import Settings
+from battery.controls import CONTROL
 from daly.commands import CONFIRM_MS, PAUSE_MS, Control
 
 CHARGE, DISCHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0xD9, 0x21, 0x00
@@ -176,7 +177,7 @@ def test_nothing_is_allowed_as_it_comes():
     assert world.rig.run(5).writes == [] and world.reports == []
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", CONTROL)
 def test_only_what_is_allowed_is_listened_to(name):
     assert len(World(name).commands.topics()) == 3
 
@@ -205,7 +206,7 @@ def test_tenths():
 
 
 def test_a_retained_order_is_not_carried_out():
-    world = World(", ".join(CONTROLS))
+    world = World(", ".join(CONTROL))
     for name in ("charge_mosfet", "discharge_mosfet", "soc", "restart"):
         world.take(f"t/bms1/{name}/set", b"OFF", retained=True).take(f"t/bms1/{name}/set", b"PRESS", retained=True)
     assert world.rig.run(5).writes == [] and all("retained" in report for report in world.reports[1:])
