@@ -17,7 +17,7 @@ from mqtt.client import Session
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
-from .bridge_state import Health
+from .bridge_state import ROWS, Health
 from .clock import Clock
 from .commands import make_commands
 from .console import Console
@@ -56,15 +56,19 @@ def main():
         jobs.append(("wake", waker.tick))
     feed()
     loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
-    health = Health(wifi.radio, poller, memory, loop, reason, ticks_ms())
-    health.problems = problems
-    jobs.append(("health", health.tick))
 
     keeper = Keeper(memory, poller.pack, settings.base_topic, identity, poller.sign)
     jobs.append(("memory", keeper.tick))
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
-    publisher = health.publisher = make_publisher(settings, identity, poller, health, clock)
+
+    def state(now):  # who publishes and shows the state is part of it
+        return health.pairs(now)
+
+    def take_state(now):
+        return health.take_pairs(now)
+
+    publisher = make_publisher(settings, identity, poller, take_state, clock)
     events = Events(poller, ticks_ms())
     jobs.append(("events", events.tick))
 
@@ -75,7 +79,7 @@ def main():
     keeper.tell = report
     control = Control(poller, report)
     jobs.append(("control", control.tick))
-    support = Support(settings, poller, health, loop)
+    support = Support(settings, poller, state, loop)
     jobs.append(("support", support.tick))
     jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"support": support.show}).tick))
     commands = make_commands(settings, publisher, support, control, clock, keeper)
@@ -85,7 +89,8 @@ def main():
         join = screen.covering(join)
     parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
     session = Session(settings, wifi.radio, socket_pool, *parts)
-    health.session = session
+    health = Health(wifi.radio, poller, memory, loop, publisher, session, problems, reason, ticks_ms())
+    jobs.append(("health", health.tick))
     if not settings.MQTT_BROKER:
         session.trouble = "MQTT_BROKER missing"
     elif settings.MQTT_TLS and ssl_context is None:
@@ -123,17 +128,17 @@ def make_poller(settings, polarity):
     )
 
 
-def make_publisher(settings, identity, poller, health, clock):
+def make_publisher(settings, identity, poller, take_state, clock):
     """What is said to the broker."""
     base = settings.base_topic
     prefix, name = settings.MQTT_DISCOVERY_PREFIX, settings.DEVICE_NAME
-    discovery = Discovery(prefix, base, identity, name, poller.pack, VERSION, settings.allowed, board.board_id)
+    discovery = Discovery(prefix, base, identity, name, poller.pack, VERSION, settings.allowed, board.board_id, ROWS)
     return Publisher(
         base,
         discovery,
         poller.pack,
         poller,
-        health.take_pairs,
+        take_state,
         1000 * settings.PUBLISH_INTERVAL,
         1000 * settings.CELLS_INTERVAL,
         settings.DEAD_BAND_PERCENT,

@@ -19,6 +19,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
+from app.bridge_state import ROWS  # noqa: E402
 from battery.alarms import LEVEL_NAMES, fault  # noqa: E402
 from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Pack  # noqa: E402
@@ -191,16 +192,8 @@ def _source(register, row) -> str:
 
 def bridge() -> str:
     """One row for each key of the bridge's own state."""
-    rows = [_row(f"`{key}`", BRIDGE_NOTES.get(key, "")) for key in bridge_keys()]
+    rows = [_row(f"`{row.key}`", BRIDGE_NOTES.get(row.key, "")) for row in ROWS]
     return "\n".join([_row("Key", "Meaning"), "|---" * 2 + "|", *rows])
-
-
-def bridge_keys() -> list[str]:
-    """The keys of the bridge's own state, off the source of app/bridge_state.py."""
-    tree = ast.parse((ROOT / "app" / "bridge_state.py").read_text())
-    pairs = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "pairs")
-    firsts = [node.elts[0] for node in ast.walk(pairs) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
-    return [str(first.value) for first in firsts if isinstance(first, ast.Constant)]
 
 
 def problems() -> str:
@@ -228,7 +221,7 @@ def controls() -> str:
 
 def acl() -> str:
     """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
-    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "")
+    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "", bridge_rows=ROWS)
     rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
     rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
     return "\n".join(["```", *rules, "```"])

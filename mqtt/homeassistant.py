@@ -20,31 +20,8 @@ EXPIRE_AFTER_S = 60
 # restarts; so new firmware may add registers to a group, but not move them.
 GROUPS = ((0x90,), (0x93,), (0x98, 0x91), (0x94,), (0x92, 0x97, 0x50), (0x53, 0x57, 0x62, 0x63))
 
-# entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class; new ones at the end
-BRIDGE_ENTITIES = (
-    ("uptime", "Uptime", RARE, "s", "duration", "total_increasing"),
-    ("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement"),
-    ("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert", None),
-    ("boot_count", "Boot count", RARE, None, "mdi:restart", "total_increasing"),
-    ("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline", None),
-    ("longest_pass", "Longest loop pass", RARE, "ms", "duration", "measurement"),
-    ("ip_address", "IP address", RARE, None, "mdi:ip-network", None),
-    ("free_memory", "Free memory", RARE, "B", "data_size", "measurement"),
-    ("mqtt_connects", "MQTT connects", RARE, None, "mdi:lan-connect", "total_increasing"),
-    ("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline", None),
-    ("good_frames", "Good frames", RARE, None, "mdi:check-network-outline", "total_increasing"),
-    ("bad_checksums", "Bad checksums", RARE, None, "mdi:close-network-outline", "total_increasing"),
-    ("timeouts", "Time-outs", RARE, None, "mdi:timer-off-outline", "total_increasing"),
-    ("echoes", "Echoes", RARE, None, "mdi:surround-sound", "total_increasing"),
-    ("rejected_values", "Rejected values", RARE, None, "mdi:filter-remove-outline", "total_increasing"),
-    ("cycle_time", "Cycle time", RARE, "ms", "duration", "measurement"),
-    ("oldest_reading", "Oldest reading", RARE, "ms", "duration", "measurement"),
-    ("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None),
-)
-
 # Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
 # them, and again when the battery is known.
-BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
 _BRIDGE = 0
 _SINGLE = 1  # readings there is one of
 _COUNTED = 2  # cells and sensors
@@ -52,9 +29,12 @@ _EXTRAS = 3
 
 
 class Discovery:
-    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS."""
+    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
+    `bridge_rows`: the bridge's own values, see app/bridge_state.py.
+    """
+
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=()):
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -68,10 +48,13 @@ class Discovery:
         self._board = escaped(board)
         self._allowed = allowed
         self.writer = Writer()
-        self._parts = _parts()
+        self._bridge_rows = [row for row in bridge_rows if row.name]
+        bridge = [(_BRIDGE, _suffix(first), None, first) for first in range(0, len(self._bridge_rows) or 1, PER_MESSAGE)]
+        self.bridge_parts = len(bridge)
+        self._parts = bridge + _battery_parts()
 
     def parts(self):
-        """How many messages there are: BRIDGE_PARTS for the bridge, the others for the battery."""
+        """How many messages there are: first `bridge_parts` on the bridge, then those on the battery."""
         return len(self._parts)
 
     def message(self, part):
@@ -108,12 +91,12 @@ class Discovery:
         self._write_root("", ("/status",))
 
     def _write_bridge(self, first):
-        for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
-            self._begin_entity("sensor", self._bridge, key, key, name, device_class)
-            self._write_template(key)
-            self._write_role(role)
-            self._write_unit(unit, state_class)
-            if unit:
+        for row in self._bridge_rows[first : first + PER_MESSAGE]:
+            self._begin_entity("sensor", self._bridge, row.key, row.key, row.name, row.icon)
+            self._write_template(row.key)
+            self._write_role(row.category)
+            self._write_unit(row.unit, row.state_class)
+            if row.unit:
                 self.writer.put(',"sug_dsp_prc":0')
             self.writer.put("}")
         if not first:
@@ -269,11 +252,13 @@ class Discovery:
         self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
-def _parts():
-    """(kind, suffix of the topic, row, index of the first entity or of the group) of every message there can be."""
+def _suffix(first):
+    return f"_{first // PER_MESSAGE + 1}" if first else ""
+
+
+def _battery_parts():
+    """(kind, suffix of the topic, row, index of the first entity or of the group) of every message on the battery."""
     parts = []
-    for first in range(0, len(BRIDGE_ENTITIES), PER_MESSAGE):
-        parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
     for group in range(len(GROUPS)):
         parts.append((_SINGLE, f"_{group + 1}" if group else "", None, group))
     for register in REGISTERS:

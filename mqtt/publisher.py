@@ -13,7 +13,6 @@ from battery.json import bounded, write_pack
 from battery.readings import READING
 
 from .deadband import EachValue, Said
-from .homeassistant import BRIDGE_PARTS
 
 # Home Assistant applies only part of a second announcement that follows too soon.
 ANNOUNCE_PAUSE_MS = 6000
@@ -194,7 +193,7 @@ class Publisher:
             self._announced_at = None
         if self._words_at is not None and ticks_diff(now, self._words_at) >= ANNOUNCE_PAUSE_MS:
             self._words_at = None
-        if self._part < BRIDGE_PARTS:
+        if self._part < self._discovery.bridge_parts:
             self._part += 1
             return self._announce(self._part - 1, now)
         if self._words_layout is None:
@@ -209,7 +208,7 @@ class Publisher:
             if waits and self._announced_at is not None:
                 return None
             self._announced_layout = layout
-            self._part = BRIDGE_PARTS
+            self._part = self._discovery.bridge_parts
         words = self._discovery.parts() - 1
         if self._announced_layout is None or self._part > words:
             return None
@@ -261,7 +260,7 @@ class Publisher:
             return None
         self._retry_at = ticks_add(now, RETRY_MS)
         part = self._failed.pop(0)
-        if part >= BRIDGE_PARTS and part < self._discovery.parts() - 1 and self._announced_layout is None:
+        if part >= self._discovery.bridge_parts and part < self._discovery.parts() - 1 and self._announced_layout is None:
             self._failed.append(part)  # nothing is known of the battery
             return None
         self._resay_soon(now)

@@ -6,12 +6,14 @@ import re
 import pytest
 from home_assistant_rules import entity_faults, message_faults
 
+from app.bridge_state import ROWS
 from battery.controls import CONTROL, CONTROLS
 from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
 from battery.readings import CHOICE, FLAG, NUMBER, READING, REGISTERS
-from mqtt.homeassistant import BRIDGE_PARTS, GROUPS, PER_MESSAGE, Discovery, slug
+from mqtt.homeassistant import GROUPS, PER_MESSAGE, Discovery, slug
 
+BRIDGE_PARTS = 3  # messages on the bridge
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
 
@@ -19,7 +21,7 @@ IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230
 def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
     pack.layout.update(cell_count=cells, temperature_count=temperatures, **identity)
-    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3"), pack
+    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3", ROWS), pack
 
 
 def messages(cells, temperatures=2, **others):
@@ -184,7 +186,7 @@ def test_whatever_stands_in_names_and_topics_it_is_valid_json(where):
     pack = Pack()
     pack.layout.update(cell_count=4, temperature_count=1, battery_code=values["text"])
     identity = (values["prefix"], values["base"], "c0ffee", values["name"])
-    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"])
+    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"], ROWS)
     for part in range(discovery.parts()):
         topic, text = discovery.message(part)
         message = json.loads(text)
