@@ -22,10 +22,10 @@ class Keeper:
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state. `identity` is the
     bridge's: a board that takes the place of a dead one continues the dead one's counters, not those of its own earlier life.
-    `sign`: the CurrentSign, whose decision is kept, too.
+    `sign`: the CurrentSign, whose decision is kept, too. `report(text)`: publishes what is refused.
     """
 
-    def __init__(self, memory, pack, base, identity="", sign=None):
+    def __init__(self, memory, pack, base, identity="", sign=None, report=None):
         self._memory = memory
         self._sign = sign
         self._pack = pack
@@ -40,7 +40,7 @@ class Keeper:
         self.loaded = False  # the broker has been asked
         self._is_settled = False  # the counters continue from what is known
         self._wants_to_save = False
-        self.tell = None  # hears in words what is not believed
+        self._report = report
         self._load()
 
     def _load(self):
@@ -104,14 +104,13 @@ class Keeper:
             counted = [total - before for total, before in zip(self._totals(), self._before)]
             self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
         if memory.owner != self._owner:
-            memory.owner = self._owner
-            memory.is_pending = True
+            memory.set(owner=self._owner)
         self._correct()
         if self._refused:
             words = f"Energy counters: not believed, {self._refused}; see energy in ALLOW_CONTROL"
             print(words)
-            if self.tell is not None:
-                self.tell(words)
+            if self._report is not None:
+                self._report(words)
 
     def tick(self, now):
         """Write the counters when a write is due, and once after every connect if that is in the budget."""
@@ -134,7 +133,7 @@ class Keeper:
         """
         polarity = self._sign.polarity
         if polarity and polarity != self._memory.polarity:
-            self._memory.polarity = polarity
+            self._memory.set(polarity=polarity)
             self._memory.save()
         elif not polarity and self._memory.polarity:
             self._sign.restore(self._memory.polarity)
@@ -143,7 +142,8 @@ class Keeper:
         """Write the counters now if they have moved: before a restart that we do ourselves."""
         totals = self._totals()
         if totals is not None and totals != self._kept:
-            self._kept = self._memory.totals = totals
+            self._kept = totals
+            self._memory.set(totals)
             self._memory.save()
 
     def change(self, word):
@@ -155,10 +155,10 @@ class Keeper:
         if totals is None:
             return f'{CONTROL["energy"].payloads} is understood, not "{word}"'
         self._energy.set(totals)
-        self._memory.totals = totals
+        self._memory.set(totals)
         if not self._memory.save():  # after the next start the old ones would come back
             self._energy.set(old)
-            self._memory.totals = old
+            self._memory.set(old)
             return "the board's memory cannot be written now; try again in half an hour"
         self._kept = totals
         self._correct()

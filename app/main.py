@@ -35,40 +35,35 @@ from .watchdog import bounded, feed
 def main():
     """Start everything that can be started, say what cannot, and run for ever."""
     print("Daly MQTT bridge", VERSION)
-    settings = load()
+    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
     forget_advice()  # a wrong pin may bring it back
     problems = settings.problems
-    identity = settings.BRIDGE_ID or "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
-    settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     memory = Memory(microcontroller.nvm, ticks_ms())
     memory.count_start(reason)
     screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
-    poller = make_poller(settings, memory.polarity)
     uart = make_uart(settings, problems)
+    poller = make_poller(settings, memory.polarity, uart is not None)
     if uart is not None:
         jobs.append(("bms", Port(uart, poller).tick))
-    poller.link.possible = uart is not None
     waker = make_waker(settings, poller, problems)
     if waker is not None:
         jobs.append(("wake", waker.tick))
     feed()
     loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic, identity, poller.sign)
-    jobs.append(("memory", keeper.tick))
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
 
-    def state(now):  # who publishes and shows the state is part of it
+    def state(now):  # whoever publishes and shows the state is part of it, and is made before
         return health.pairs(now)
 
     def take_state(now):
         return health.take_pairs(now)
 
-    publisher = make_publisher(settings, identity, poller, take_state, clock)
+    publisher = make_publisher(settings, poller, take_state, clock)
     events = Events(poller, ticks_ms())
     jobs.append(("events", events.tick))
 
@@ -76,7 +71,8 @@ def main():
         publisher.report(text)
         events.say(text)
 
-    keeper.tell = report
+    keeper = Keeper(memory, poller.pack, settings.base_topic, settings.identity, poller.sign, report)
+    jobs.append(("memory", keeper.tick))
     control = Control(poller, report)
     jobs.append(("control", control.tick))
     support = Support(settings, poller, state, loop)
@@ -87,7 +83,7 @@ def main():
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.covering(join)
-    parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
+    parts = (publisher, commands, keeper, "daly-" + settings.identity, ssl_context, join)
     session = Session(settings, wifi.radio, socket_pool, *parts)
     health = Health(wifi.radio, poller, memory, loop, publisher, session, problems, reason, ticks_ms())
     jobs.append(("health", health.tick))
@@ -108,7 +104,7 @@ def main():
     loop.run()
 
 
-def make_poller(settings, polarity):
+def make_poller(settings, polarity, has_uart):
     """The conversation with the BMS; `polarity`: which way its current counts, as kept from before."""
     return Poller(
         Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT),
@@ -125,14 +121,24 @@ def make_poller(settings, polarity):
             "checks": settings.POLL_CHECKS_MS,
         },
         polarity,
+        has_uart,
     )
 
 
-def make_publisher(settings, identity, poller, take_state, clock):
+def make_publisher(settings, poller, take_state, clock):
     """What is said to the broker."""
     base = settings.base_topic
-    prefix, name = settings.MQTT_DISCOVERY_PREFIX, settings.DEVICE_NAME
-    discovery = Discovery(prefix, base, identity, name, poller.pack, VERSION, settings.allowed, board.board_id, ROWS)
+    discovery = Discovery(
+        settings.MQTT_DISCOVERY_PREFIX,
+        base,
+        settings.identity,
+        settings.DEVICE_NAME,
+        poller.pack,
+        VERSION,
+        settings.allowed,
+        board.board_id,
+        ROWS,
+    )
     return Publisher(
         base,
         discovery,

@@ -112,12 +112,15 @@ _NO_UTF_8 = "\ufffd"  # stands for a byte that is no text
 class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
-    `hints`: what is not wrong, but is unlikely to be meant.
+    `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
+    or made of it.
     """
 
     CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
     MQTT_PORT: int
+    MQTT_BASE_TOPIC: str
+    BRIDGE_ID: str
     MQTT_TLS: bool
     ALLOW_CONTROL: str
     OLED: bool
@@ -125,7 +128,7 @@ class Settings:
     OLED_HEIGHT: int
     WAKE_PIN: str
 
-    def __init__(self, text):
+    def __init__(self, text, chip_id=""):
         from . import advice
 
         entries, self.problems = parse(text)
@@ -145,6 +148,8 @@ class Settings:
             setattr(self, setting.key, value)
         if [key for key in wrong if key.startswith("WAKE_")]:
             self.WAKE_PIN = ""  # to wake by wrong limits can discharge a battery to death
+        self.identity = self.BRIDGE_ID or chip_id
+        self.base_topic = self.MQTT_BASE_TOPIC or "daly/" + self.identity
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
@@ -207,8 +212,8 @@ EXAMPLE = "settings.example.toml"
 _FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
-def load(path=FILE):
-    """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
+def load(path=FILE, chip_id=""):
+    """The settings of a file; one that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -217,7 +222,7 @@ def load(path=FILE):
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
     if not text.strip("\ufeff \t\r\n"):  # CircuitPython makes an empty one on a new drive
         problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
-    settings = Settings(text)
+    settings = Settings(text, chip_id)
     settings.problems[:0] = problems
     return settings
 

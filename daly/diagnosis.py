@@ -46,9 +46,9 @@ _SIGN_TEXTS = (
 class Link:
     """Judges the conversation. `text` says how it stands, `short` the same in two lines for the screen."""
 
-    def __init__(self):
+    def __init__(self, has_uart=True):
         self.online = False
-        self.possible = True  # there is a UART to ask with
+        self._has_uart = has_uart
         self.searched = False  # every address and greeting has been tried
         self.address = None  # host address that is answered, when it is not the usual one
         self.worked = False  # the BMS has answered since power-on
@@ -117,7 +117,7 @@ class Link:
         """How the conversation stands, with the remedy."""
         if self.online:
             return self._online_text()
-        if not self.possible:
+        if not self._has_uart:
             return "No UART: correct UART_TX and UART_RX in settings.toml"
         if self.protocol:
             return "The BMS speaks a newer protocol (" + self.protocol + "), which this bridge does not understand yet"
@@ -136,7 +136,7 @@ class Link:
         """The same for the screen: two lines of at most 21 characters; () while all is well."""
         if self.online:
             return ()
-        if not self.possible:
+        if not self._has_uart:
             return ("No BMS: UART_TX or", "UART_RX is wrong")
         if self.protocol:
             return ("BMS speaks " + self.protocol[:10], "not understood yet")

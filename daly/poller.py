@@ -46,13 +46,13 @@ class Poller:
 
     `host_address` 0: find it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
     `periods`: see Plan; `stale_periods`: a reading not refreshed for so many of its periods is forgotten; `current_sign` and
-    `polarity`: see CurrentSign.
+    `polarity`: see CurrentSign; `has_uart`: there is one to ask with.
     """
 
     def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, current_sign="auto", periods=None,
-                 polarity=0):  # fmt: skip
+                 polarity=0, has_uart=True):  # fmt: skip
         self.pack = pack
-        self.link = Link()
+        self.link = Link(has_uart)
         self.pacing = Pacing()
         self.trace = Trace()
         self.sign = CurrentSign(pack, current_sign, polarity)

@@ -62,9 +62,9 @@ class FakePanel:
 class Rig:
     """A Screen before a simulated BMS, a network that can be told to be in trouble, and panels to plug in."""
 
-    def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True):
+    def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True, has_uart=True):
         self.settings = Settings(GOOD + settings + WIFI)
-        self.wire = Wire(options, current_sign="normal").run(seconds)
+        self.wire = Wire(options, current_sign="normal", has_uart=has_uart).run(seconds)
         self.session = SimpleNamespace(trouble=None)
         self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
         self.panels = []
@@ -209,8 +209,7 @@ def test_a_long_list_of_pins_does_not_take_the_screen_for_ever():
 
 
 def test_without_a_uart_it_is_not_said_that_the_bms_is_looked_for():
-    rig = Rig(seconds=0)
-    rig.wire.poller.link.possible = False
+    rig = Rig(seconds=0, has_uart=False)
     assert any("No BMS: UART_TX or UART_RX is wrong" in text(page) for page in rig.run(3))
 
 
