@@ -4,20 +4,22 @@ import random
 
 import microcontroller
 
-from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON
+from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, NOT_UNDERSTOOD, RESULTS, refusal_text
 from mqtt.commands import Commands
 
 
 def make_commands(settings, publisher, support, control, clock, keeper):
-    """The topics to subscribe to, each with its function. What is not allowed is not subscribed to."""
+    """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
+
+    The functions return None or the code of a refusal. A refusal is published where the result of the command would be.
+    """
     base = settings.base_topic
-    # why not is said where the result of an order would stand
-    commands = Commands(lambda name, reason: publisher.report(f"{name}: refused, {reason}"))
+    commands = Commands(lambda subject, reason: publisher.report(f"{subject}: refused, {reason}"))
     if settings.allowed:
         publisher.report("none")
 
     def send_support(_word, now):
-        return support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now)
+        return refusal_text(support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now))
 
     def birth(word, now):
         if word == "online":  # after a random while, so that a house full of devices does not talk at once
@@ -32,7 +34,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return f'{CONTROL["soc"].payloads} is understood, not "{word}"'
+            return NOT_UNDERSTOOD
         return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
@@ -42,7 +44,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
         refusal = keeper.change(word)
         if refusal is None:
             publisher.set_counters(now)
-            publisher.report("Energy counters: done")
+            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}")
         return refusal
 
     def restart_bridge(_word, _now):
@@ -65,8 +67,17 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     }
     for row in CONTROLS:
         if row.key in settings.allowed:
-            commands.add(base + row.topic, row.payloads, functions[row.key], name=row.subject)
+            commands.add(base + row.topic, row.payloads, _in_words(functions[row.key], row.payloads), name=row.subject)
     return commands
+
+
+def _in_words(function, payloads):
+    """A function that returns its refusal in words, made of one that returns a code."""
+
+    def carry_out(word, now):
+        return refusal_text(function(word, now), payloads, word)
+
+    return carry_out
 
 
 def tenths(word):

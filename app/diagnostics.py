@@ -33,9 +33,9 @@ class Support:
         self._made_at = None
 
     def request(self, publish, now):
-        """Hand the bundle to `publish`; returns why not when it is asked for too often. For a command."""
+        """Hand the bundle to `publish`; returns the code of the refusal when it is requested too often."""
         if self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS:
-            return "it was asked for a moment ago"
+            return "requested_before"
         publish(self.bundle(now))
         return None
 

@@ -7,7 +7,7 @@ published: a number that is corrected a moment later would be a dip or a jump in
 
 import binascii
 
-from battery.controls import CONTROL
+from battery.controls import NOT_UNDERSTOOD
 from battery.energy import COUNTERS
 from battery.readings import READING
 
@@ -147,19 +147,19 @@ class Keeper:
             self._memory.save()
 
     def change(self, word):
-        """Set the counters as somebody asked, in the words of its control. Returns None, or why not."""
+        """Set the counters as somebody asked, in the words of its control. Returns None, or the code of the refusal."""
         old = self._totals()
         if not self._is_settled or old is None:
-            return "the counters are not known yet"
+            return "counters_unknown"
         totals = _changed(old, word)
         if totals is None:
-            return f'{CONTROL["energy"].payloads} is understood, not "{word}"'
+            return NOT_UNDERSTOOD
         self._energy.set(totals)
         self._memory.set(totals)
         if not self._memory.save():  # after the next start the old ones would come back
             self._energy.set(old)
             self._memory.set(old)
-            return "the board's memory cannot be written now; try again in half an hour"
+            return "not_stored"
         self._kept = totals
         self._correct()
         return None

@@ -9,9 +9,10 @@ import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
 
+from battery.controls import RESULTS
 from battery.pack import Pack
 from daly.bus import Port
-from daly.commands import Control
+from daly.commands import BatteryCommands
 from daly.poller import Poller
 from mqtt.client import Session
 from mqtt.homeassistant import Discovery
@@ -73,7 +74,7 @@ def main():
 
     keeper = Keeper(memory, poller.pack, settings.base_topic, settings.identity, poller.sign, report)
     jobs.append(("memory", keeper.tick))
-    control = Control(poller, report)
+    control = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
     jobs.append(("control", control.tick))
     support = Support(settings, poller, state, loop)
     jobs.append(("support", support.tick))

@@ -1,4 +1,6 @@
-"""Everything a person can control, each once: settings, discovery, subscriptions and the writes to the BMS read this table."""
+"""Everything a person can control, each once: settings, discovery, subscriptions and the writes to the BMS read this table.
+
+The results of commands are codes, with their words here."""
 
 from collections import namedtuple
 
@@ -38,3 +40,26 @@ DIAGNOSTICS_BUTTON = Control("support", "", "button", "Support bundle", "support
 def is_of_battery(row):
     """Whether a control belongs to a battery; the others belong to the bridge."""
     return row.topic.startswith("/bms")
+
+
+# What becomes of a command: code -> words for <base>/bms1/command_result, the console and Home Assistant
+RESULTS = {
+    "done": "done",
+    "not_confirmed": "not confirmed by the BMS; its state is what it reports",
+    "not_sent": "not sent, the BMS is silent",
+    # why it is refused
+    "busy": "the last command is not confirmed yet",
+    "too_soon": "wait 2 seconds between two commands",
+    "offline": "the BMS does not answer",
+    "out_of_range": "the state of charge must be 0 to 100 %",
+    "no_time": "the time is not known (NTP), and the state of charge cannot be written without setting the BMS's clock",
+    "counters_unknown": "the counters are not known yet",
+    "not_stored": "the board's memory cannot be written now; try again in half an hour",
+    "requested_before": "it was requested a moment ago",
+}
+NOT_UNDERSTOOD = "not_understood"  # its words name the payloads
+
+
+def refusal_text(code, payloads="", word=""):
+    """Why a command is refused, in words; None for None, when it is not."""
+    return f'{payloads} is understood, not "{word}"' if code == NOT_UNDERSTOOD else code and RESULTS[code]

@@ -22,7 +22,7 @@ from simulation import Wire
 from app.commands import make_commands
 from app.settings import Settings
 from battery.controls import CONTROL
-from daly.commands import Control
+from daly.commands import BatteryCommands
 from mqtt import client as session_module
 from mqtt import transport as wire_module
 from mqtt.client import INBOX_SIZE, Session
@@ -113,7 +113,7 @@ class Bridge:
         hear = self.wire.bms.receive
         self.wire.bms.receive = lambda data, us: (self._note(data), hear(data, us))[1]
         publisher = SimpleNamespace(report=self._report, announce_again=lambda now, delay: None, say=lambda *message: None)
-        self.control = Control(self.wire.poller, self._report)
+        self.control = BatteryCommands(self.wire.poller, self._report)
         support = SimpleNamespace(request=lambda publish, now: None)
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
         parsed = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{" ".join(allowed)}"')
