@@ -56,7 +56,7 @@ def main():
     loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
 
     socket_pool = socketpool.SocketPool(wifi.radio)
-    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
+    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
 
     def state(now):  # whoever publishes and shows the state is part of it, and is made before
         return health.pairs(now)
@@ -146,9 +146,9 @@ def make_publisher(settings, poller, take_state, clock):
         poller.pack,
         poller,
         take_state,
-        1000 * settings.PUBLISH_INTERVAL,
-        1000 * settings.CELLS_INTERVAL,
-        settings.DEAD_BAND_PERCENT,
+        1000 * settings.PUBLISH_INTERVAL_S,
+        1000 * settings.CELLS_INTERVAL_S,
+        settings.DEADBAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
         settings.MQTT_RETAIN_STATE,
         clock.utc,
