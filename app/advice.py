@@ -4,10 +4,11 @@ Every sentence names the remedy. No secret is repeated, and nothing that could b
 understood, not the value of a setting that there is not.
 """
 
+from battery.controls import CONTROL
+
 from .settings import (
     BLANKS,
     CHOICE,
-    CONTROLS,
     FOREIGN_PREFIX,
     NUMBER,
     PIN,
@@ -42,16 +43,29 @@ _MEANT = (
     ("TOPIC TOPICS BASETOPIC PREFIX ROOT", "MQTT_BASE_TOPIC"),
     ("CLIENT CLIENTID", "BRIDGE_ID"),
     ("NTP TIMESERVER", "NTP_SERVER"),
-    ("TZ TIMEZONE", "UTC_OFFSET_MINUTES"),
+    ("TZ TIMEZONE", "UTC_OFFSET_MIN"),
     ("TLS SSL", "MQTT_TLS"),
     ("CA CERT CAFILE CACERT", "MQTT_CA_FILE"),
     ("HOST HOSTNAME SERVER BROKER ADDRESS ADDR IP URL URI", "MQTT_BROKER"),
-    ("INTERVAL", "PUBLISH_INTERVAL"),
+    ("INTERVAL", "PUBLISH_INTERVAL_S"),
     ("NAME DEVICENAME NETWORK", "DEVICE_NAME"),
 )
+# Names that settings had before, and have no more
+_RENAMED = {
+    "PUBLISH_INTERVAL": "PUBLISH_INTERVAL_S",
+    "CELLS_INTERVAL": "CELLS_INTERVAL_S",
+    "DEAD_BAND_PERCENT": "DEADBAND_PERCENT",
+    "UTC_OFFSET_MINUTES": "UTC_OFFSET_MIN",
+    "WAKE_MIN_SOC": "WAKE_MIN_SOC_PERCENT",
+    "WAKE_EVERY_MINUTES": "WAKE_INTERVAL_MIN",
+    "OLED_PAGE_SECONDS": "OLED_PAGE_S",
+    "OLED_BRIGHTNESS": "OLED_BRIGHTNESS_PERCENT",
+    "OLED_DIM_AFTER_MINUTES": "OLED_DIM_AFTER_MIN",
+    "OLED_DIM_BRIGHTNESS": "OLED_DIM_BRIGHTNESS_PERCENT",
+}
 _WIFI_WORDS = ("WIFI", "WLAN", "AP", "STA", "NETWORK", "NET", "PSK", "PASSPHRASE")
 # Names of our own begin so: what follows them is a mistyped name, as in BMS_HOST_ADRESS, and no other project's
-_FAMILIES = ("BMS", "OLED", "WAKE", "POLL", "DEAD", "STALE", "CELLS", "ALLOW", "CURRENT")
+_FAMILIES = ("BMS", "OLED", "WAKE", "POLL", "DEADBAND", "STALE", "CELLS", "ALLOW", "CURRENT")
 # CircuitPython's own keys; for those that we need a mistyped one is told
 _NEEDED = ("CIRCUITPY_WIFI_SSID", "CIRCUITPY_WIFI_PASSWORD", "CIRCUITPY_WEB_API_PASSWORD")
 _NOT_OURS = ("WEB", "BLE", "HOSTNAME", "SIZE", "DELAY")
@@ -88,9 +102,16 @@ def on_key(key, known):
         if key in _NEEDED or (_distance(key, best) > 2 and not _foreign(key, known)):
             return None
         return f"{cut(key)} is not a setting; did you mean {best if _distance(key, best) <= 2 else _foreign(key, known)}"
+    if key in _RENAMED:
+        return on_old_name(key)
     advice = on_name(key, known)
     # what no rule knows may be the second line of a password
     return f"{cut(key) if advice != 'remove it' or key == key.upper() else 'this'} is not a setting; {advice}"
+
+
+def on_old_name(key):
+    """The sentence on a name that a setting had before; None for any other."""
+    return f"{key} is now {_RENAMED[key]}; rename it" if key in _RENAMED else None
 
 
 def _foreign(key, known):
@@ -297,7 +318,7 @@ def _mistake(setting, entry, shown):
     if is_text and not isinstance(value, str):
         if key == "ALLOW_CONTROL":
             names = written.replace(",", " ").split()
-            known = names and not [name for name in names if name not in CONTROLS]
+            known = names and not [name for name in names if name not in CONTROL]
             return f'; write the names, one by one, in double quotes, as {key} = "{written if known else "soc, restart_bms"}"'
         example = _in_quotes(setting, written) if shown != "this value" and not _odd(written) else "text"
         what = "a pin is named as on the board," if setting.kind == PIN else "a text stands"
@@ -452,7 +473,7 @@ def on_spelling(where, setting, entry, value):
         hints.append(
             f"{where}: nearly every screen has 0x3C, some 0x3D; {cut(raw)} is {value:#04x}; correct it if it is not meant."
         )
-    if setting.key == "UTC_OFFSET_MINUTES" and 0 < abs(value) <= 14:
+    if setting.key == "UTC_OFFSET_MIN" and 0 < abs(value) <= 14:
         hints.append(f"{where} is in minutes; if {value} hours are meant, write {60 * value}.")
     if setting.key == "BMS_HOST_ADDRESS" and value in (20, 40, 80):
         hints.append(f"{where}: {value} is {value:#04x}; if 0x{value} is meant, write 0x{value}.")

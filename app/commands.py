@@ -1,26 +1,25 @@
-"""What the broker's messages may ask for: nothing that the settings do not name in ALLOW_CONTROL, but for harmless things."""
+"""What the broker's messages can control: only what ALLOW_CONTROL names, and what changes nothing."""
 
 import random
 
 import microcontroller
 
+from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, NOT_UNDERSTOOD, RESULTS, refusal_text
 from mqtt.commands import Commands
-
-from .energy_store import WORDS
-
-PERCENT = "a number from 0 to 100 with at most one decimal"
 
 
 def make_commands(settings, publisher, support, control, clock, keeper):
-    """The topics that are listened to, and what they do. What is not allowed is not even listened to."""
+    """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
+
+    The functions return None or the code of a refusal. A refusal is published where the result of the command would be.
+    """
     base = settings.base_topic
-    # why not is said where the result of an order would stand
-    commands = Commands(lambda name, reason: publisher.report(f"{name}: refused, {reason}"))
+    commands = Commands(lambda subject, reason: publisher.report(f"{subject}: refused, {reason}"))
     if settings.allowed:
         publisher.report("none")
 
     def send_support(_word, now):
-        return support.request(lambda bundle: publisher.publish("/support", bundle, qos=0), now)
+        return refusal_text(support.request(lambda bundle: publisher.publish("/support", bundle, qos=0), now))
 
     def birth(word, now):
         if word == "online":  # after a random while, so that a house full of devices does not talk at once
@@ -35,7 +34,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return f'{PERCENT} is understood, not "{word}"'
+            return NOT_UNDERSTOOD
         return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
@@ -45,7 +44,7 @@ def make_commands(settings, publisher, support, control, clock, keeper):
         refusal = keeper.change(word)
         if refusal is None:
             publisher.set_counters(now)
-            publisher.report("Energy counters: done")
+            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}")
         return refusal
 
     def restart_bridge(_word, _now):
@@ -55,20 +54,30 @@ def make_commands(settings, publisher, support, control, clock, keeper):
             microcontroller.reset()
         return refusal
 
-    commands.add(base + "/support/set", ("PRESS",), send_support)
+    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_support)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
-    for control_name, topic, words, function, name in (
-        ("charge_mosfet", "/bms1/charge_mosfet/set", ("ON", "OFF"), charge, "Charge MOSFET"),
-        ("discharge_mosfet", "/bms1/discharge_mosfet/set", ("ON", "OFF"), discharge, "Discharge MOSFET"),
-        ("soc", "/bms1/soc/set", PERCENT, set_soc, "State of charge"),
-        ("restart_bms", "/bms1/restart/set", ("PRESS",), restart_bms, "Restart of the BMS"),
-        ("energy", "/bms1/energy/set", WORDS, set_energy, "Energy counters"),
-        ("restart_bridge", "/restart/set", ("PRESS",), restart_bridge, "Restart of the bridge"),
-    ):
-        if control_name in settings.allowed:
-            commands.add(base + topic, words, function, name=name)
+    functions = {
+        "charge_mosfet": charge,
+        "discharge_mosfet": discharge,
+        "soc": set_soc,
+        "restart_bms": restart_bms,
+        "energy": set_energy,
+        "restart_bridge": restart_bridge,
+    }
+    for row in CONTROLS:
+        if row.key in settings.allowed:
+            commands.add(base + row.topic, row.payloads, _in_words(functions[row.key], row.payloads), name=row.subject)
     return commands
+
+
+def _in_words(function, payloads):
+    """A function that returns its refusal in words, made of one that returns a code."""
+
+    def carry_out(word, now):
+        return refusal_text(function(word, now), payloads, word)
+
+    return carry_out
 
 
 def tenths(word):

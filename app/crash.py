@@ -41,9 +41,8 @@ def run(start):
 def keep(failure):
     """Write the failure down; returns the seconds to wait, more with every start in a row that came to nothing."""
     memory = Memory(microcontroller.nvm, ticks_ms())
-    is_new = failure != memory.failure
-    memory.failure = failure
-    if is_new:
+    if failure != memory.failure:
+        memory.set(failure=failure)
         memory.save()
     starts = max(1, memory.starts)
     pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S << min(starts - 1, 10))

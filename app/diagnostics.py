@@ -23,19 +23,19 @@ _LINE = 42  # the longest line of the trace with its quotes and comma
 
 
 class Support:
-    """Makes the bundle. `loop` counts failures, `health.pairs(now)` tells how the bridge is."""
+    """Makes the bundle. `loop` counts failures, `state(now)` gives the pairs of <base>/state."""
 
-    def __init__(self, settings, poller, health, loop):
+    def __init__(self, settings, poller, state, loop):
         self._settings = settings
         self._poller = poller
-        self._health = health
+        self._state = state
         self._loop = loop
         self._made_at = None
 
     def request(self, publish, now):
-        """Hand the bundle to `publish`; returns why not when it is asked for too often. For a command."""
+        """Hand the bundle to `publish`; returns the code of the refusal when it is requested too often."""
         if self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS:
-            return "it was asked for a moment ago"
+            return "requested_before"
         publish(self.bundle(now))
         return None
 
@@ -57,7 +57,7 @@ class Support:
         writer.put(b',"settings_problems":[')
         for index, problem in enumerate(self._settings.problems[:MOST_PROBLEMS]):
             writer.put(b"," if index else b"").put_string(_plain(problem, 150))
-        pairs = [pair for pair in self._health.pairs(now) if pair[0] != "settings_problems"]
+        pairs = [pair for pair in self._state(now) if pair[0] != "settings_problems"]
         writer.put(b'],"health":').put_pairs(pairs)
         writer.put(b',"failures":').put_decimal(self._loop.failures, 0)
         writer.put(b',"last_failure":').put_string(_plain(self._loop.last_failure or "none", 80))

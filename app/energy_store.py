@@ -7,6 +7,7 @@ published: a number that is corrected a moment later would be a dip or a jump in
 
 import binascii
 
+from battery.controls import NOT_UNDERSTOOD
 from battery.energy import COUNTERS
 from battery.readings import READING
 
@@ -14,7 +15,6 @@ from battery.readings import READING
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 # What may have been counted since our own record, which is half an hour old, or an hour: two hours at 300 V and 1500 A
 STEP = (900000, 900000, 3000000, 3000000)
-WORDS = "reset, or a counter and its total as energy_charged=1234.567,"
 
 
 class Keeper:
@@ -22,10 +22,10 @@ class Keeper:
 
     `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state. `identity` is the
     bridge's: a board that takes the place of a dead one continues the dead one's counters, not those of its own earlier life.
-    The pack's polarity is kept, too.
+    The pack's polarity is kept, too. `report(text)`: publishes what is refused.
     """
 
-    def __init__(self, memory, pack, base, identity=""):
+    def __init__(self, memory, pack, base, identity="", report=None):
         self._memory = memory
         self._pack = pack
         self._energy = pack.energy
@@ -39,7 +39,7 @@ class Keeper:
         self.loaded = False  # the broker has been asked
         self._is_settled = False  # the counters continue from what is known
         self._wants_to_save = False
-        self.tell = None  # hears in words what is not believed
+        self._report = report
         self._load()
 
     def _load(self):
@@ -103,14 +103,13 @@ class Keeper:
             counted = [total - before for total, before in zip(self._totals(), self._before)]
             self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
         if memory.owner != self._owner:
-            memory.owner = self._owner
-            memory.is_pending = True
+            memory.set(owner=self._owner)
         self._correct()
         if self._refused:
             words = f"Energy counters: not believed, {self._refused}; see energy in ALLOW_CONTROL"
             print(words)
-            if self.tell is not None:
-                self.tell(words)
+            if self._report is not None:
+                self._report(words)
 
     def tick(self, now):
         """Write the counters when a write is due, and once after every connect if that is in the budget."""
@@ -133,7 +132,7 @@ class Keeper:
         """
         polarity = self._pack.polarity.kept
         if polarity and polarity != self._memory.polarity:
-            self._memory.polarity = polarity
+            self._memory.set(polarity=polarity)
             self._memory.save()
         elif not polarity and self._memory.polarity:
             self._pack.restore_polarity(self._memory.polarity)
@@ -142,23 +141,24 @@ class Keeper:
         """Write the counters now if they have moved: before a restart that we do ourselves."""
         totals = self._totals()
         if totals is not None and totals != self._kept:
-            self._kept = self._memory.totals = totals
+            self._kept = totals
+            self._memory.set(totals)
             self._memory.save()
 
     def change(self, word):
-        """Set the counters as somebody asked (WORDS). Returns None, or why not."""
+        """Set the counters as somebody asked, in the words of its control. Returns None, or the code of the refusal."""
         old = self._totals()
         if not self._is_settled or old is None:
-            return "the counters are not known yet"
+            return "counters_unknown"
         totals = _changed(old, word)
         if totals is None:
-            return f'{WORDS} is understood, not "{word}"'
+            return NOT_UNDERSTOOD
         self._energy.set(totals)
-        self._memory.totals = totals
+        self._memory.set(totals)
         if not self._memory.save():  # after the next start the old ones would come back
             self._energy.set(old)
-            self._memory.totals = old
-            return "the board's memory cannot be written now; try again in half an hour"
+            self._memory.set(old)
+            return "not_stored"
         self._kept = totals
         self._correct()
         return None

@@ -82,7 +82,7 @@ def make_waker(settings, poller, problems):
     def drive(active):
         output.value = active == settings.WAKE_ACTIVE_HIGH
 
-    return Waker(poller, drive, settings.WAKE_EVERY_MINUTES, settings.WAKE_MIN_SOC, settings.WAKE_MIN_CELL_MV)
+    return Waker(poller, drive, settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
 
 
 def make_screen(settings, problems, version):

@@ -9,17 +9,18 @@ import supervisor
 import wifi
 from adafruit_ticks import ticks_ms
 
+from battery.controls import RESULTS
 from battery.pack import Pack
 from battery.polarity import Polarity
 from battery.readings import GROUPS
 from daly.bus import Bus
-from daly.commands import Control
+from daly.commands import BatteryCommands
 from daly.poller import Poller
 from mqtt.client import MqttClient
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
-from .bridge_state import Health
+from .bridge_state import ROWS, Health
 from .clock import Clock
 from .commands import make_commands
 from .console import Console
@@ -37,11 +38,9 @@ from .watchdog import bounded, feed
 def main():
     """Start everything that can be started, say what cannot, and run for ever."""
     print("Daly MQTT bridge", VERSION)
-    settings = load()
+    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
     forget_advice()  # a wrong pin may bring it back
     problems = settings.problems
-    identity = settings.BRIDGE_ID or "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
-    settings.base_topic = settings.MQTT_BASE_TOPIC or "daly/" + identity
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     memory = Memory(microcontroller.nvm, ticks_ms())
     memory.count_start(reason)
@@ -57,15 +56,17 @@ def main():
         jobs.append(("wake", waker.tick))
     feed()
     loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
-    health = Health(wifi.radio, poller, memory, loop, reason, ticks_ms())
-    health.problems = problems
-    jobs.append(("health", health.tick))
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic, identity)
-    jobs.append(("memory", keeper.tick))
     socket_pool = socketpool.SocketPool(wifi.radio)
-    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MINUTES)
-    publisher = health.publisher = make_publisher(settings, identity, poller, health, clock)
+    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+
+    def state(now):  # whoever publishes and shows the state is part of it, and is made before
+        return health.pairs(now)
+
+    def take_state(now):
+        return health.take_pairs(now)
+
+    publisher = make_publisher(settings, poller, take_state, clock)
     events = Events(poller, ticks_ms())
     jobs.append(("events", events.tick))
 
@@ -73,10 +74,11 @@ def main():
         publisher.report(text)
         events.say(text)
 
-    keeper.tell = report
-    control = Control(poller, report)
+    keeper = Keeper(memory, poller.pack, settings.base_topic, settings.identity, report)
+    jobs.append(("memory", keeper.tick))
+    control = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
     jobs.append(("control", control.tick))
-    support = Support(settings, poller, health, loop)
+    support = Support(settings, poller, state, loop)
     jobs.append(("support", support.tick))
     jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"support": support.show}).tick))
     commands = make_commands(settings, publisher, support, control, clock, keeper)
@@ -84,12 +86,13 @@ def main():
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.before_blocking(join)
-    parts = (publisher, commands, keeper, "daly-" + identity, ssl_context, join)
-    session = MqttClient(settings, wifi.radio, socket_pool, *parts)
-    health.session = session
-    jobs.append(("mqtt", session.tick))
+    parts = (publisher, commands, keeper, "daly-" + settings.identity, ssl_context, join)
+    client = MqttClient(settings, wifi.radio, socket_pool, *parts)
+    health = Health(wifi.radio, poller, memory, loop, publisher, client, problems, reason, ticks_ms())
+    jobs.append(("health", health.tick))
+    jobs.append(("mqtt", client.tick))
     if screen is not None:
-        screen.watch(poller, session, wifi.radio)
+        screen.watch(poller, client, wifi.radio)
         jobs.append(("screen", screen.tick))
     for problem in problems:
         print("Settings:", problem)
@@ -114,20 +117,29 @@ def make_poller(settings, polarity, has_uart):
     )
 
 
-def make_publisher(settings, identity, poller, health, clock):
+def make_publisher(settings, poller, take_state, clock):
     """What is said to the broker."""
     base = settings.base_topic
-    prefix, name = settings.MQTT_DISCOVERY_PREFIX, settings.DEVICE_NAME
-    discovery = Discovery(prefix, base, identity, name, poller.pack, VERSION, settings.allowed, board.board_id)
+    discovery = Discovery(
+        settings.MQTT_DISCOVERY_PREFIX,
+        base,
+        settings.identity,
+        settings.DEVICE_NAME,
+        poller.pack,
+        VERSION,
+        settings.allowed,
+        board.board_id,
+        ROWS,
+    )
     return Publisher(
         base,
         discovery,
         poller.pack,
         poller,
-        health.take_pairs,
-        1000 * settings.PUBLISH_INTERVAL,
-        1000 * settings.CELLS_INTERVAL,
-        settings.DEAD_BAND_PERCENT,
+        take_state,
+        1000 * settings.PUBLISH_INTERVAL_S,
+        1000 * settings.CELLS_INTERVAL_S,
+        settings.DEADBAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
         settings.MQTT_RETAIN_STATE,
         clock.utc,

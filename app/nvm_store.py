@@ -135,6 +135,14 @@ class Memory:
         """Whether a write before its time fits the wear budget."""
         return self._earned_ms >= INTERVAL_MS
 
+    def set(self, totals=None, polarity=None, owner=None, failure=None):
+        """Change what is kept, where it is not None. `save` writes it, at the latest the next regular write does."""
+        self.totals = self.totals if totals is None else totals
+        self.polarity = self.polarity if polarity is None else polarity
+        self.owner = self.owner if owner is None else owner
+        self.failure = self.failure if failure is None else failure
+        self.is_pending = True
+
     def save(self):
         """Write everything into the slot that is the older one. False when it is not: see `is_pending`."""
         if self._nvm is None:

@@ -9,6 +9,8 @@ import os
 import sys
 from collections import namedtuple
 
+from battery.controls import CONTROL, CONTROLS
+
 FILE = "settings.toml"
 
 TEXT = 0
@@ -47,15 +49,15 @@ SETTINGS = (
     _text("MQTT_BASE_TOPIC"),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
     _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
-    _number("PUBLISH_INTERVAL", 5, 1, 3600),
-    _number("CELLS_INTERVAL", 60, 1, 3600),
-    _number("DEAD_BAND_PERCENT", 100, 0, 1000),
+    _number("PUBLISH_INTERVAL_S", 5, 1, 3600),
+    _number("CELLS_INTERVAL_S", 60, 1, 3600),
+    _number("DEADBAND_PERCENT", 100, 0, 1000),
     Setting("PUBLISH_EACH_VALUE", SWITCH, False, None, None),
     Setting("MQTT_RETAIN_STATE", SWITCH, False, None, None),
     _text("DEVICE_NAME", "Daly BMS", 1, 40),
     _text("ALLOW_CONTROL"),
     _text("NTP_SERVER", "pool.ntp.org"),
-    _number("UTC_OFFSET_MINUTES", 0, -720, 840),
+    _number("UTC_OFFSET_MIN", 0, -720, 840),
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
     _choice("UART_BAUD_RATE", 9600, (9600, 19200, 38400, 57600, 115200)),
@@ -73,9 +75,9 @@ SETTINGS = (
     _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
     Setting("WAKE_PIN", PIN, "", 0, 20),
     Setting("WAKE_ACTIVE_HIGH", SWITCH, True, None, None),
-    _number("WAKE_MIN_SOC", 20, 0, 100),
+    _number("WAKE_MIN_SOC_PERCENT", 20, 0, 100),
     _number("WAKE_MIN_CELL_MV", 3000, 1000, 4200),
-    _number("WAKE_EVERY_MINUTES", 60, 1, 10080),
+    _number("WAKE_INTERVAL_MIN", 60, 1, 10080),
     Setting("OLED", SWITCH, True, None, None),
     Setting("OLED_SDA", PIN, "SDA", 1, 20),
     Setting("OLED_SCL", PIN, "SCL", 1, 20),
@@ -83,12 +85,11 @@ SETTINGS = (
     _choice("OLED_TYPE", "SSD1306", ("SSD1306", "SH1106")),
     _choice("OLED_HEIGHT", 32, (32, 64)),
     _choice("OLED_ROTATION", 0, (0, 180)),
-    _number("OLED_PAGE_SECONDS", 5, 0, 3600),
-    _number("OLED_BRIGHTNESS", 60, 1, 100),
-    _number("OLED_DIM_AFTER_MINUTES", 10, 0, 1440),
-    _number("OLED_DIM_BRIGHTNESS", 5, 0, 100),
+    _number("OLED_PAGE_S", 5, 0, 3600),
+    _number("OLED_BRIGHTNESS_PERCENT", 60, 1, 100),
+    _number("OLED_DIM_AFTER_MIN", 10, 0, 1440),
+    _number("OLED_DIM_BRIGHTNESS_PERCENT", 5, 0, 100),
 )
-CONTROLS = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms", "energy", "restart_bridge")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -111,12 +112,15 @@ _NO_UTF_8 = "\ufffd"  # stands for a byte that is no text
 class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
-    `hints`: what is not wrong, but is unlikely to be meant.
+    `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
+    or made of it.
     """
 
     CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
     MQTT_PORT: int
+    MQTT_BASE_TOPIC: str
+    BRIDGE_ID: str
     MQTT_TLS: bool
     ALLOW_CONTROL: str
     OLED: bool
@@ -124,7 +128,7 @@ class Settings:
     OLED_HEIGHT: int
     WAKE_PIN: str
 
-    def __init__(self, text):
+    def __init__(self, text, chip_id=""):
         from . import advice
 
         entries, self.problems = parse(text)
@@ -144,6 +148,8 @@ class Settings:
             setattr(self, setting.key, value)
         if [key for key in wrong if key.startswith("WAKE_")]:
             self.WAKE_PIN = ""  # to wake by wrong limits can discharge a battery to death
+        self.identity = self.BRIDGE_ID or chip_id
+        self.base_topic = self.MQTT_BASE_TOPIC or "daly/" + self.identity
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
@@ -185,8 +191,10 @@ class Settings:
         for separator in ",;|/":
             names = names.replace(separator, " ")
         for name in names.split():
-            if name not in CONTROLS:
-                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, CONTROLS)}.")
+            if name not in CONTROL:
+                self.problems.append(
+                    f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, [row.key for row in CONTROLS])}."
+                )
             elif name not in self.allowed:
                 self.allowed.append(name)
 
@@ -204,8 +212,8 @@ EXAMPLE = "settings.example.toml"
 _FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
-def load(path=FILE):
-    """The settings of a file; a file that is missing or cannot be read is one more problem, not an exception."""
+def load(path=FILE, chip_id=""):
+    """The settings of a file; one that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -214,7 +222,7 @@ def load(path=FILE):
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
     if not text.strip("\ufeff \t\r\n"):  # CircuitPython makes an empty one on a new drive
         problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
-    settings = Settings(text)
+    settings = Settings(text, chip_id)
     settings.problems[:0] = problems
     return settings
 

@@ -46,7 +46,7 @@ WARM_UP_S = 5  # until then the program starts, the pace settles, and what never
 HELD_S = 5  # a number is right when the BMS held it within this time before it was handed over
 GIVE_UP_US = 100000  # of the plain asker that tries overlapping
 PASS_US = 700
-SETTINGS = 'MQTT_BROKER = "127.0.0.1"\nDEAD_BAND_PERCENT = 0\nCELLS_INTERVAL = 1\nPUBLISH_INTERVAL = 1\n'
+SETTINGS = 'MQTT_BROKER = "127.0.0.1"\nDEADBAND_PERCENT = 0\nCELLS_INTERVAL_S = 1\nPUBLISH_INTERVAL_S = 1\n'
 
 
 # --- running a reader ------------------------------------------------------------------------------------------------

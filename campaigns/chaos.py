@@ -37,8 +37,8 @@ SETTINGS = f"""CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "broker.example"
 MQTT_BASE_TOPIC = "{BASE}"
-PUBLISH_INTERVAL = 1
-DEAD_BAND_PERCENT = 0
+PUBLISH_INTERVAL_S = 1
+DEADBAND_PERCENT = 0
 """
 BMS = "cells=16,temperatures=2,current=-300,capacity=4000,soc=90"  # 16 kW: a watt hour in a quarter of a second
 PATIENCE_S = 90  # for coming back: the longest pause between two tries is a minute

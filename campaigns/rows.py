@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=24, metavar="N", help="how much of the day (default: all)")
     parser.add_argument("--from", type=float, default=0, dest="begin", metavar="HOUR", help="when it begins (default: 0)")
     parser.add_argument("--cells", type=int, default=16, metavar="N")
-    parser.add_argument("--settings", default="", metavar="TEXT", help="lines of settings.toml, as DEAD_BAND_PERCENT=0")
+    parser.add_argument("--settings", default="", metavar="TEXT", help="lines of settings.toml, as DEADBAND_PERCENT=0")
     parser.add_argument("--each", action="store_true", help="also the rows of each entity")
     options = parser.parse_args()
     begun = time.monotonic()
@@ -83,8 +83,8 @@ class Day:
         poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
         self._wire = Wire(Bms(f"cells={cells},soc=60,current=0"), poller)
         discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, self._pack, "0")
-        fast, slow = 1000 * settings.PUBLISH_INTERVAL, 1000 * settings.CELLS_INTERVAL
-        band = settings.DEAD_BAND_PERCENT
+        fast, slow = 1000 * settings.PUBLISH_INTERVAL_S, 1000 * settings.CELLS_INTERVAL_S
+        band = settings.DEADBAND_PERCENT
         self._publisher = Publisher("x", discovery, self._pack, poller, lambda now: (), fast, slow, band)
         self._writer = Writer()
         self._enabled: set = set()

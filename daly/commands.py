@@ -1,130 +1,127 @@
-"""Carries out what a person asked of the battery: written once, read back, and what came of it said in words. No I/O.
+"""Carries out a command to the battery: written once, read back, and its result reported as a code. No I/O.
 
-Nothing else in this firmware writes to the BMS. An order is never repeated: when it is not confirmed in time the result is
-an error, and the state stays what the BMS says. Commands and payloads: sniffed from the vendor's PC tool, docs/PROTOCOL.md.
+Nothing else in this firmware writes to the BMS. A command is never repeated: when it is not confirmed in time the result is
+an error, and the state remains what the BMS reports. Data ids and payloads: as Daly's PC tool sends them, docs/PROTOCOL.md.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.readings import READING
+from battery.controls import CONTROL
 
-WRITE_DISCHARGE_MOSFET = 0xD9
-WRITE_CHARGE_MOSFET = 0xDA
-WRITE_CLOCK_AND_SOC = 0x21
-WRITE_RESTART = 0x00
+# key of the control -> data id that writes it, with 8 bytes; the state of charge goes with the clock
+WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
 
-CONFIRM_MS = 6000  # from the write on: readings of the register, also on a noisy line
-LOOK_MS = 500  # so often it is asked for until it confirms
-PAUSE_MS = 2000  # between two orders: MOSFETs and their loads do not like to be played with
-
-_WRITES = {"charge_mosfet": WRITE_CHARGE_MOSFET, "discharge_mosfet": WRITE_DISCHARGE_MOSFET}
+CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
+REQUEST_MS = 500  # interval at which the confirming reading is requested
+PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
+SOC_TOLERANCE = 1  # 0.1 %: the BMS may count on before it reports
 
 
-class Control:
-    """One order at a time. `say(text)` publishes the result of each. Methods that order return None, or why not, in words."""
+class BatteryCommands:
+    """One command at a time. `report(subject, code)` receives the result of each, codes as in battery/controls.py.
 
-    def __init__(self, poller, say):
+    The methods that command return None when the command is accepted, else the code of the refusal.
+    """
+
+    def __init__(self, poller, report):
         self._poller = poller
-        self._say = say
+        self._report = report
         self._payload = bytearray(8)
-        self._name = None  # of the order that waits for its confirmation, for people
-        self._key = None  # the reading that confirms it; None: an answer after a silence does
-        self._wanted = None
-        self._timeouts = 0  # when it was ordered
+        self._subject = None  # of the command that waits for its confirmation, for people
+        self._reading = None  # key of the reading that confirms it; None: an answer after a silence does
+        self._wanted = None  # the raw value of that reading
+        self._timeouts = 0  # at the time of the command
         self._deadline = 0
-        self._look_at = 0  # when the reading that confirms it is asked for again, whatever its period
+        self._request_at = 0  # when the confirming reading is requested again, whatever its interval
         self._was_sent = False
         self._paused_until = None
 
     def switch(self, key, on, now):
-        """Order a MOSFET ("charge_mosfet" or "discharge_mosfet") on or off."""
+        """Switch a MOSFET ("charge_mosfet" or "discharge_mosfet") on or off."""
         self._clear()
         self._payload[0] = 1 if on else 0
-        return self._order(READING[key].name + (" on" if on else " off"), _WRITES[key], key, 1 if on else 0, now)
+        return self._start(key, " on" if on else " off", 1 if on else 0, now)
 
     def set_soc(self, raw, clock, now):
-        """Order a state of charge (0.1 %), with `clock` (year, month, day, hour, minute, second): they are written together."""
+        """Set the state of charge (0.1 %). `clock`: (year, month, day, hour, minute, second), written too; None: unknown."""
         if not 0 <= raw <= 1000:
-            return "the state of charge must be 0 to 100 %"
+            return "out_of_range"
         if clock is None:
-            return "the time is not known (NTP), and the state of charge cannot be written without setting the BMS's clock"
+            return "no_time"
         for i in range(6):
             self._payload[i] = clock[i] % 100
         self._payload[6] = raw >> 8
         self._payload[7] = raw & 0xFF
-        return self._order(f"State of charge {raw // 10}.{raw % 10} %", WRITE_CLOCK_AND_SOC, "soc", raw, now)
+        return self._start("soc", f" {raw // 10}.{raw % 10} %", raw, now)
 
     def restart(self, now):
-        """Order the BMS to restart; both MOSFETs come back on."""
+        """Restart the BMS; both MOSFETs are on afterwards."""
         self._clear()
-        return self._order("Restart of the BMS", WRITE_RESTART, None, None, now)
+        return self._start("restart_bms", "", None, now)
 
     def tick(self, now):
-        """Look whether the order is confirmed, or its time is over."""
+        """Check whether the command is confirmed, or its time is over."""
         if self._paused_until is not None and ticks_diff(now, self._paused_until) >= 0:
             self._paused_until = None
-        if self._name is None:
+        if self._subject is None:
             return
         if self._poller.written_at is not None and not self._was_sent:
             self._was_sent = True
             self._deadline = ticks_add(now, CONFIRM_MS)
-            self._look_at = now
+            self._request_at = now
         if self._is_confirmed():
             self._end("done")
         elif ticks_diff(now, self._deadline) >= 0:
-            self._end(
-                "not confirmed by the BMS; its state is what it says" if self._was_sent else "not sent, the BMS is silent"
-            )
-        elif self._was_sent and self._key and ticks_diff(now, self._look_at) >= 0:
-            self._look_at = ticks_add(now, LOOK_MS)
-            self._poller.request_soon(self._key)
+            self._end("not_confirmed" if self._was_sent else "not_sent")
+        elif self._was_sent and self._reading and ticks_diff(now, self._request_at) >= 0:
+            self._request_at = ticks_add(now, REQUEST_MS)
+            self._poller.request_soon(self._reading)
 
     def _clear(self):
         for i in range(8):
             self._payload[i] = 0
 
     def pending(self):
-        """Why what would end the wait for a confirmation must wait itself; None when nothing waits for one."""
-        return None if self._name is None else f'"{self._name}" is not confirmed yet'
+        """The code of the refusal while a command waits for its confirmation; None when none does."""
+        return None if self._subject is None else "busy"
 
     def refusal(self):
-        """Why no order at all is taken now; None when one is."""
-        if self._name is not None:
-            return self.pending()
+        """The code of the refusal while no command is accepted at all; None when one is."""
+        if self._subject is not None:
+            return "busy"
         if self._paused_until is not None:
-            return f"wait {PAUSE_MS // 1000} seconds between two orders"
-        if not self._poller.online:
-            return "the BMS does not answer"
-        return None
+            return "too_soon"
+        return None if self._poller.online else "offline"
 
-    def _order(self, name, command, key, wanted, now):
+    def _start(self, key, value, wanted, now):
         refusal = self.refusal()
         if refusal:
             return refusal
-        self._poller.write(command, self._payload)
+        self._poller.write(WRITES[key], self._payload)
         self._timeouts = self._poller.timeouts
-        self._name = name
-        self._key = key
+        self._subject = CONTROL[key].subject + value
+        self._reading = CONTROL[key].reading
         self._wanted = wanted
         self._deadline = ticks_add(now, CONFIRM_MS)
-        self._look_at = now
+        self._request_at = now
         self._was_sent = False
         self._paused_until = ticks_add(now, PAUSE_MS)
         return None
 
     def _is_confirmed(self):
-        """Whether the BMS has said, after the order went out, what was ordered."""
+        """Whether the BMS has reported the wanted value since the command was sent."""
         if self._poller.written_at is None:
             return False
         pack = self._poller.pack
-        if self._key is None:
+        if self._reading is None:
             was_silent = self._poller.timeouts != self._timeouts
             return was_silent and ticks_diff(self._poller.last_response, self._poller.written_at) > 1000
-        said_after = ticks_diff(pack.read_at(self._key), self._poller.written_at) > 0
-        raw = pack.raw(self._key)
-        return said_after and raw is not None and abs(raw - self._wanted) <= (1 if self._key == "soc" else 0)
+        is_newer = ticks_diff(pack.read_at(self._reading), self._poller.written_at) > 0
+        raw = pack.raw(self._reading)
+        tolerance = SOC_TOLERANCE if self._reading == "soc" else 0
+        return is_newer and raw is not None and abs(raw - self._wanted) <= tolerance
 
-    def _end(self, result):
+    def _end(self, code):
         self._poller.cancel_write()
-        self._say(f"{self._name}: {result}")
-        self._name = None
+        self._report(self._subject, code)
+        self._subject = None

@@ -31,8 +31,8 @@ class Screen:
         self._settings = settings
         self._version = version
         self._rows = pages.TALL if settings.OLED_HEIGHT == 64 else pages.SHORT
-        self._page_redraws = settings.OLED_PAGE_SECONDS * _PER_SECOND or MESSAGE_REDRAWS
-        self._dim_redraws = settings.OLED_DIM_AFTER_MINUTES * 60 * _PER_SECOND
+        self._page_redraws = settings.OLED_PAGE_S * _PER_SECOND or MESSAGE_REDRAWS
+        self._dim_redraws = settings.OLED_DIM_AFTER_MIN * 60 * _PER_SECOND
         self._panel = None
         self._poller = self._client = self._radio = None
         self._next = None  # tick at which the page is made again
@@ -93,7 +93,7 @@ class Screen:
     def _find_panel(self):
         self._panel = self._open_panel()
         if self._panel is not None:
-            self._panel.set_brightness(self._settings.OLED_BRIGHTNESS)
+            self._panel.set_brightness(self._settings.OLED_BRIGHTNESS_PERCENT)
 
     def _draw_at_once(self, page):
         """Draw a complete page; it blocks, so only at start and before a blocking call."""
@@ -103,9 +103,9 @@ class Screen:
                 pass
 
     def _brightness(self):
-        bright = self._settings.OLED_BRIGHTNESS
+        bright = self._settings.OLED_BRIGHTNESS_PERCENT
         if self._dim_redraws and self._redraws - self._activity_at >= self._dim_redraws:
-            return min(bright, self._settings.OLED_DIM_BRIGHTNESS)
+            return min(bright, self._settings.OLED_DIM_BRIGHTNESS_PERCENT)
         return bright
 
     # The page
@@ -122,7 +122,7 @@ class Screen:
             which = self._current_page(len(grave))
             return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)
         reasons = self._reasons(link, trouble)
-        readings = 0 if link else READINGS if self._settings.OLED_PAGE_SECONDS else 1
+        readings = 0 if link else READINGS if self._settings.OLED_PAGE_S else 1
         which = self._current_page(len(reasons) + readings)
         if which < len(reasons):
             return reasons[which]

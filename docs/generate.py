@@ -19,7 +19,9 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
+from app.bridge_state import ROWS  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES  # noqa: E402
+from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Pack  # noqa: E402
 from battery.readings import (  # noqa: E402
     BINARY,
@@ -34,7 +36,7 @@ from battery.readings import (  # noqa: E402
     TEXT,
 )
 from daly.a5 import BLOCKS, alarm_bits  # noqa: E402
-from mqtt.homeassistant import CONTROLS, Discovery  # noqa: E402
+from mqtt.homeassistant import Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
@@ -209,16 +211,8 @@ def _place(block, field) -> str:
 
 def bridge() -> str:
     """One row for each key of the bridge's own state."""
-    rows = [_row(f"`{key}`", BRIDGE_NOTES.get(key, "")) for key in bridge_keys()]
+    rows = [_row(f"`{row.key}`", BRIDGE_NOTES.get(row.key, "")) for row in ROWS]
     return "\n".join([_row("Key", "Meaning"), "|---" * 2 + "|", *rows])
-
-
-def bridge_keys() -> list[str]:
-    """The keys of the bridge's own state, off the source of app/bridge_state.py."""
-    tree = ast.parse((ROOT / "app" / "bridge_state.py").read_text())
-    pairs = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "pairs")
-    firsts = [node.elts[0] for node in ast.walk(pairs) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
-    return [str(first.value) for first in firsts if isinstance(first, ast.Constant)]
 
 
 def alarms() -> str:
@@ -238,18 +232,18 @@ def alarms() -> str:
 
 def controls() -> str:
     """One row for each thing that may be asked for."""
-    words = {"switch": "`ON`, `OFF`", "number": "a number with at most one decimal: `57.3`", "button": "`PRESS`"}
     rows = []
-    for name, kind, title, *more in CONTROLS:
-        topic = next(text for text in more if text.startswith("/"))
-        understood = "`reset`, `energy_charged=1234.567`" if name == "energy" else words[kind]
-        rows.append(_row(f"`{name}`", f"`<base>{topic}`", understood, f"{kind} *{title}*"))
+    for row in CONTROLS:
+        understood = (
+            row.payloads.rstrip(",") if isinstance(row.payloads, str) else ", ".join(f"`{word}`" for word in row.payloads)
+        )
+        rows.append(_row(f"`{row.key}`", f"`<base>{row.topic}`", understood, f"{row.platform} *{row.name}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 
 def acl() -> str:
     """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
-    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "")
+    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "", bridge_rows=ROWS)
     rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
     rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
     return "\n".join(["```", *rules, "```"])

@@ -10,6 +10,7 @@ one thread it checks what arrives in another, and the two meet in voluptuous' sh
 moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
+from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, is_of_battery
 from battery.json import Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
 
@@ -26,47 +27,8 @@ _CLASSES = {
     "s": "duration",
 }
 
-# entities of the bridge itself: key in <base>/state, name, role, unit, device class or icon, state class; new ones at the end
-BRIDGE_ENTITIES = (
-    ("uptime", "Uptime", DISABLED, "s", "duration", "total_increasing"),
-    ("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement"),
-    ("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert", None),
-    ("boot_count", "Boot count", DISABLED, None, "mdi:restart", "total_increasing"),
-    ("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline", None),
-    ("longest_pass", "Longest loop pass", DISABLED, "ms", "duration", "measurement"),
-    ("ip_address", "IP address", DISABLED, None, "mdi:ip-network", None),
-    ("free_memory", "Free memory", DISABLED, "B", "data_size", "measurement"),
-    ("mqtt_connects", "MQTT connects", DISABLED, None, "mdi:lan-connect", "total_increasing"),
-    ("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline", None),
-    ("good_frames", "Good frames", DISABLED, None, "mdi:check-network-outline", "total_increasing"),
-    ("bad_checksums", "Bad checksums", DISABLED, None, "mdi:close-network-outline", "total_increasing"),
-    ("timeouts", "Time-outs", DISABLED, None, "mdi:timer-off-outline", "total_increasing"),
-    ("echoes", "Echoes", DISABLED, None, "mdi:surround-sound", "total_increasing"),
-    ("rejected_values", "Rejected values", DISABLED, None, "mdi:filter-remove-outline", "total_increasing"),
-    ("cycle_time", "Cycle time", DISABLED, "ms", "duration", "measurement"),
-    ("oldest_reading", "Oldest reading", DISABLED, "ms", "duration", "measurement"),
-    ("current_sign", "Current sign", DISABLED, None, "mdi:plus-minus-variant", None),
-)
-
-# what may be asked of the battery or the bridge: name in ALLOW_CONTROL, platform, entity name and id, topic below <base>,
-# device class or icon, more
-CONTROLS = (
-    ("charge_mosfet", "switch", "Charge MOSFET", "charge_mosfet", "/bms1/charge_mosfet/set", "mdi:battery-arrow-up", ""),
-    ("discharge_mosfet", "switch", "Discharge MOSFET", "discharge_mosfet", "/bms1/discharge_mosfet/set",
-     "mdi:battery-arrow-down", ""),
-    ("soc", "number", "Set state of charge", "soc", "/bms1/soc/set", "mdi:battery-sync",
-     ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
-    ("restart_bms", "button", "Restart", "restart", "/bms1/restart/set", "restart", ',"ent_cat":"config"'),
-    ("energy", "button", "Reset energy counters", "reset_energy_counters", "/bms1/energy/set", "mdi:counter",
-     ',"ent_cat":"config","pl_prs":"reset"'),
-    ("restart_bridge", "button", "Restart", "restart", "/restart/set", "restart", ',"ent_cat":"config"'),
-)  # fmt: skip
-SUPPORT = ("support", "button", "Support bundle", "support_bundle", "/support/set", "mdi:lifebuoy",
-           ',"ent_cat":"diagnostic","en":false')  # fmt: skip
-
 # Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
 # them, and again when the battery is known.
-BRIDGE_PARTS = (len(BRIDGE_ENTITIES) + PER_MESSAGE - 1) // PER_MESSAGE
 _BRIDGE = 0
 _SINGLE = 1  # readings there is one of
 _COUNTED = 2  # cells and sensors
@@ -74,9 +36,12 @@ _EXTRAS = 3
 
 
 class Discovery:
-    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` names of CONTROLS."""
+    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board=""):
+    `bridge_rows`: the bridge's own values, see app/bridge_state.py.
+    """
+
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=()):
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -90,10 +55,13 @@ class Discovery:
         self._board = escaped(board)
         self._allowed = allowed
         self.writer = Writer()
-        self._parts = _parts()
+        self._bridge_rows = [row for row in bridge_rows if row.name]
+        bridge = [(_BRIDGE, _suffix(first), None, first) for first in range(0, len(self._bridge_rows) or 1, PER_MESSAGE)]
+        self.bridge_parts = len(bridge)
+        self._parts = bridge + _battery_parts()
 
     def parts(self):
-        """How many messages there are: BRIDGE_PARTS for the bridge, the others for the battery."""
+        """How many messages there are: first `bridge_parts` on the bridge, then those on the battery."""
         return len(self._parts)
 
     def message(self, part):
@@ -130,17 +98,17 @@ class Discovery:
         self._write_root("", ("/status",))
 
     def _write_bridge(self, first):
-        for key, name, role, unit, device_class, state_class in BRIDGE_ENTITIES[first : first + PER_MESSAGE]:
-            self._begin_entity("sensor", self._bridge, key, key, name, device_class)
-            self._write_template(key)
-            self._write_category(role)
-            self._write_unit(unit, state_class)
-            if unit:
+        for row in self._bridge_rows[first : first + PER_MESSAGE]:
+            self._begin_entity("sensor", self._bridge, row.key, row.key, row.name, row.icon)
+            self._write_template(row.key)
+            self._write_category(row.category)
+            self._write_unit(row.unit, row.state_class)
+            if row.unit:
                 self.writer.put(',"sug_dsp_prc":0')
             self.writer.put("}")
         if not first:
-            self._write_command("support_button", SUPPORT, self._bridge)
-            self._write_control(CONTROLS[-1], self._bridge)
+            self._write_command(DIAGNOSTICS_BUTTON, self._bridge)
+            self._write_controls(self._bridge)
 
     # the battery
 
@@ -180,8 +148,7 @@ class Discovery:
             self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
         else:
             self._write_removal("last_command", "sensor")
-        for control in CONTROLS[:-1]:
-            self._write_control(control, self._battery)
+        self._write_controls(self._battery)
 
     def _write_words(self, key, name, topic, icon):
         self._begin_entity("sensor", self._battery, key, key, name, icon)
@@ -191,20 +158,21 @@ class Discovery:
         self._write_availability(("/status",))
         self.writer.put("}")
 
-    def _write_control(self, control, device):
-        key = control[0] + "_" + control[1]
-        if control[0] in self._allowed:
-            self._write_command(key, control, device)
-        else:
-            self._write_removal(key, control[1])
+    def _write_controls(self, device):
+        for row in CONTROLS:
+            if is_of_battery(row) == (device == self._battery):
+                if row.key in self._allowed:
+                    self._write_command(row, device)
+                else:
+                    self._write_removal(row.key + "_" + row.platform, row.platform)
 
-    def _write_command(self, key, control, device):
-        _, platform, name, entity_id, topic, device_class, more = control
-        self._begin_entity(platform, device, key, entity_id, name, device_class)
-        if platform != "button":
-            self._write_template(entity_id)
-        self._field("cmd_t", self._base + topic)
-        self.writer.put(',"qos":1').put(more).put("}")
+    def _write_command(self, row, device):
+        key = row.key + "_" + row.platform
+        self._begin_entity(row.platform, device, key, row.entity_id, row.name, row.icon)
+        if row.reading:
+            self._write_template(row.reading)
+        self._field("cmd_t", self._base + row.topic)
+        self.writer.put(',"qos":1').put(row.extras).put("}")
 
     def _write_reading(self, row, index):
         key = key_of(row, index)
@@ -291,11 +259,13 @@ class Discovery:
         self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
-def _parts():
-    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message there can be."""
+def _suffix(first):
+    return f"_{first // PER_MESSAGE + 1}" if first else ""
+
+
+def _battery_parts():
+    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message on the battery."""
     parts = []
-    for first in range(0, len(BRIDGE_ENTITIES), PER_MESSAGE):
-        parts.append((_BRIDGE, f"_{first // PER_MESSAGE + 1}" if first else "", None, first))
     for group in _groups():
         parts.append((_SINGLE, "_" + group, None, group))
     for row in READINGS:

@@ -13,7 +13,6 @@ from battery.json import bounded, write_pack
 from battery.readings import READING
 
 from .deadband import Deadband, SingleValues
-from .homeassistant import BRIDGE_PARTS
 
 # Home Assistant applies only part of a second discovery message that follows too soon.
 DISCOVERY_PAUSE_MS = 6000
@@ -194,7 +193,7 @@ class Publisher:
             self._discovered_at = None
         if self._extras_at is not None and ticks_diff(now, self._extras_at) >= DISCOVERY_PAUSE_MS:
             self._extras_at = None
-        if self._part < BRIDGE_PARTS:
+        if self._part < self._discovery.bridge_parts:
             self._part += 1
             return self._discover(self._part - 1, now)
         if self._extras_topology is None:
@@ -209,7 +208,7 @@ class Publisher:
             if must_wait and self._discovered_at is not None:
                 return None
             self._discovered_topology = topology
-            self._part = BRIDGE_PARTS
+            self._part = self._discovery.bridge_parts
         last = self._discovery.parts() - 1
         if self._discovered_topology is None or self._part > last:
             return None
@@ -261,7 +260,7 @@ class Publisher:
             return None
         self._retry_at = ticks_add(now, RETRY_MS)
         part = self._failed_parts.pop(0)
-        if part >= BRIDGE_PARTS and part < self._discovery.parts() - 1 and self._discovered_topology is None:
+        if part >= self._discovery.bridge_parts and part < self._discovery.parts() - 1 and self._discovered_topology is None:
             self._failed_parts.append(part)  # nothing is known of the battery
             return None
         self._republish_soon(now)

@@ -11,7 +11,7 @@ from processes import ROOT, Bridge, SimulatedBms
 pytestmark = [needs_mosquitto, pytest.mark.timeout(240)]
 
 BASE = "daly/c0ffee"
-ALL = 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\nPUBLISH_INTERVAL = 1\n'
+ALL = 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, restart_bridge"\nPUBLISH_INTERVAL_S = 1\n'
 BRIDGE, HOME, READER = ("bridge", "b"), ("homeassistant", "h"), ("reader", "r")
 LIST = "\n".join(re.findall(r"^```\n(user .*?)^```$", (ROOT / "docs" / "SECURITY.md").read_text(), re.MULTILINE | re.DOTALL))
 CONFIGS = re.findall(r"^topic write (homeassistant/device/\S+/config)$", LIST, re.MULTILINE)
@@ -36,7 +36,7 @@ def home(broker):
 def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
     bms = SimulatedBms(tmp_path, "drift=0,soc=57.3,current=-240")
     settings = (
-        f'BRIDGE_ID = "c0ffee"\nMQTT_USERNAME = "{BRIDGE[0]}"\nMQTT_PASSWORD = "{BRIDGE[1]}"\nDEAD_BAND_PERCENT = 0\n' + ALL
+        f'BRIDGE_ID = "c0ffee"\nMQTT_USERNAME = "{BRIDGE[0]}"\nMQTT_PASSWORD = "{BRIDGE[1]}"\nDEADBAND_PERCENT = 0\n' + ALL
     )
     bridge = Bridge(tmp_path, bms.path, broker.port, settings, base="")
     try:

@@ -37,12 +37,12 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
         [("MQTT_BROKER is missing",), ("CIRCUITPY_WIFI_SSID is missing",), ("line 1", "section", "remove the line")],
     ),
     "wrong types and ranges": (
-        GOOD + 'OLED = maybe\nMQTT_PORT = 99999\nPUBLISH_INTERVAL = "soon"\nOLED_HEIGHT = 48\n',
+        GOOD + 'OLED = maybe\nMQTT_PORT = 99999\nPUBLISH_INTERVAL_S = "soon"\nOLED_HEIGHT = 48\n',
         None,
         [
             ("line 4", "OLED", "maybe", "true or false"),
             ("line 5", "MQTT_PORT", "99999", "65535"),
-            ("line 6", "PUBLISH_INTERVAL", "soon", "whole number"),
+            ("line 6", "PUBLISH_INTERVAL_S", "soon", "whole number"),
             ("line 7", "OLED_HEIGHT", "48", "32 or 64"),
         ],
     ),

@@ -98,7 +98,7 @@ def clock():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, clock):
-    settings = ALL + f'NTP_SERVER = "127.0.0.1:{clock.port}"\nUTC_OFFSET_MINUTES = 60\n'
+    settings = ALL + f'NTP_SERVER = "127.0.0.1:{clock.port}"\nUTC_OFFSET_MIN = 60\n'
     world = World(tmp_path_factory.mktemp("world"), settings)
     yield world
     world.stop()
@@ -241,7 +241,7 @@ def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
 def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path):
     """12.6 kW, so that a second counts; nvm lost once on the way; the broker keeps what is retained."""
     watts = 52.6 * 240
-    settings = "PUBLISH_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n"
+    settings = "PUBLISH_INTERVAL_S = 1\nDEADBAND_PERCENT = 0\n"
     begun = time.monotonic()
     world = World(tmp_path, settings, "drift=0,soc=57.3,current=-240")
     dice = random.Random(7)
@@ -268,7 +268,7 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
 
 
 def test_each_value_is_published_on_its_own_topic(tmp_path):
-    world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
+    world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL_S = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
     try:
         assert wait_until(lambda: world.ear.latest("t/bms1/hardware_version"), 30)
         state = {key: value for key, value in world.state.items() if key not in ("seq", "time")}
@@ -299,7 +299,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
     ear = Listener(broker.port)
     ear.say("t/bms1/energy", COUNTED, retain=True)
     bms = SimulatedBms(tmp_path, "drift=0,current=0")
-    bridge = Bridge(tmp_path, bms.path, broker.port, 'ALLOW_CONTROL = "energy"\nPUBLISH_INTERVAL = 1\nBRIDGE_ID = "shed"\n')
+    bridge = Bridge(tmp_path, bms.path, broker.port, 'ALLOW_CONTROL = "energy"\nPUBLISH_INTERVAL_S = 1\nBRIDGE_ID = "shed"\n')
 
     def charged(topic="t/bms1/energy"):
         return json.loads(ear.latest(topic) or '{"energy_charged":-1}')["energy_charged"]

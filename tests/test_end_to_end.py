@@ -21,9 +21,9 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 FONT = Path(find_spec("displayio").origin).parent / "resources" / "ter-u12n.bdf"
 CELLS = (1, 4, 16, 24, 48)
-SETTINGS = 'CIRCUITPY_WIFI_SSID = "shed"\nMQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\n'
+SETTINGS = 'CIRCUITPY_WIFI_SSID = "shed"\nMQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL_S = 1\n'
 SETTINGS += 'BRIDGE_ID = "c0ffee"\n'
-EVERY_CHANGE = "CELLS_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n"
+EVERY_CHANGE = "CELLS_INTERVAL_S = 1\nDEADBAND_PERCENT = 0\n"
 
 
 class Host:
@@ -234,7 +234,7 @@ def glyph(character):
 
 # what is wrong, and a host that ends by itself
 
-MISTAKES = 'MQTT_PROT = 1\nOLED = maybe\nPUBLISH_INTERVAL = 0\nMQTT_BROKER = "b"\n'
+MISTAKES = 'MQTT_PROT = 1\nOLED = maybe\nPUBLISH_INTERVAL_S = 0\nMQTT_BROKER = "b"\n'
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +272,7 @@ WORDS = {
         "MQTT_PORT",
         "line 2: OLED",
         "true or false",
-        "line 3: PUBLISH_INTERVAL",
+        "line 3: PUBLISH_INTERVAL_S",
         "1 to 3600",
     ),
     "pin": ("UART_TX", "no pin D99", "IO17", "TX", "/bms1/connection No UART: correct UART_TX"),

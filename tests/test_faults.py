@@ -672,7 +672,7 @@ SCENES = {
     "a charge fades out": ({}, STILL, [(s, o, -a) for s, o, a in FADE], 42),
     "soc falls to 0": ({}, "drift=0,soc=0.4,current=0", [(15, "soc", 0.1), (22, "soc", 0)], 34),
     "soc rises to 100": ({"band_percent": 200}, "drift=0,soc=99.6,current=0", [(15, "soc", 99.9), (22, "soc", 100)], 34),
-    "soc moves by its last digit, DEAD_BAND_PERCENT 200": ({"band_percent": 200}, STILL, [(10, "soc", 57.4)], 24),
+    "soc moves by its last digit, DEADBAND_PERCENT 200": ({"band_percent": 200}, STILL, [(10, "soc", 57.4)], 24),
     "a cell dies": ({}, STILL, [(10, "cell_mv", "13:380")], 40),
     "a cell measures nothing": ({}, STILL, [(10, "cell_mv", "13:0")], 35),
     "another cell is the weakest": ({}, STILL, [(15, "cell_mv", "4:3260"), (25, "cell_mv", "9:3220")], 50),
@@ -742,8 +742,8 @@ SHORT = (
     "currents below 3 A",
     "sign inverted",
     "broker lost now and then",
-    "PUBLISH_INTERVAL 1",
-    "DEAD_BAND_PERCENT 200",
+    "PUBLISH_INTERVAL_S 1",
+    "DEADBAND_PERCENT 200",
 )
 FIGURES = ("nothing damaged", "1 % corrupted", "5 % all zero", "5 % missing")
 

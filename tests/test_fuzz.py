@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from simulation import Wire
 
 from app.commands import make_commands
-from app.settings import CONTROLS, Settings
-from daly.commands import Control
+from app.settings import Settings
+from battery.controls import CONTROL
+from daly.commands import BatteryCommands
 from mqtt import client as client_module
 from mqtt import transport as wire_module
 from mqtt.client import INBOX_SIZE, MqttClient
@@ -112,7 +113,7 @@ class Bridge:
         hear = self.wire.bms.receive
         self.wire.bms.receive = lambda data, us: (self._note(data), hear(data, us))[1]
         publisher = SimpleNamespace(report=self._report, rediscover=lambda now, delay: None, publish=lambda *message: None)
-        self.control = Control(self.wire.poller, self._report)
+        self.control = BatteryCommands(self.wire.poller, lambda subject, code: self._report(subject + code))
         support = SimpleNamespace(request=lambda publish, now: None)
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
         parsed = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{" ".join(allowed)}"')
@@ -134,7 +135,7 @@ class Bridge:
 
 @pytest.mark.parametrize(
     ("allowed", "share"),
-    [((), 0.1), (CONTROLS, 0.7), (("charge_mosfet",), 0.1), (("soc", "restart_bridge"), 0.1)],
+    [((), 0.1), (tuple(CONTROL), 0.7), (("charge_mosfet",), 0.1), (("soc", "restart_bridge"), 0.1)],
     ids=["nothing", "everything", "charge", "soc"],
 )
 @pytest.mark.timeout(7200)
@@ -166,7 +167,7 @@ def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allow
     gc.collect()
     assert sys.getallocatedblocks() - blocks < 1000
     assert output.lines > count / 2
-    assert (orders > 5 and restarts) if allowed == CONTROLS else (allowed or not orders)
+    assert (orders > 5 and restarts) if allowed == tuple(CONTROL) else (allowed or not orders)
     print(f"{count} messages, {orders} orders written, {restarts} restarts")
 
 

@@ -25,10 +25,14 @@ class Radio:
         return SimpleNamespace(rssi=self._signals.pop(0))
 
 
-def signals_said(signals):
+def state_of(radio, loop):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
-    health = Health(Radio(signals), Poller(Pack()), memory, Loop(lambda: 0, []), "power_on", 0)
-    health.session = SimpleNamespace(connects=1)
+    publisher, session = SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1)
+    return Health(radio, Poller(Pack()), memory, loop, publisher, session, ["line 3: WRONG"], "power_on", 0)
+
+
+def signals_said(signals):
+    health = state_of(Radio(signals), Loop(lambda: 0, []))
     return [dict(health.take_pairs(0))["rssi"] for _ in range(len(signals) + 1)]
 
 
@@ -39,8 +43,7 @@ def test_a_signal_that_plays_is_said_once_and_a_real_change_is_said():
 def test_who_looks_at_the_state_takes_nothing_from_it():
     """The support bundle reads the same pairs; what <base>/state says must not depend on that."""
     loop, radio = Loop(lambda: 0, []), Radio([-60, -64, -63, -60])
-    health = Health(radio, Poller(Pack()), SimpleNamespace(boots=1, safe_modes=0, failure=""), loop, "power_on", 0)
-    health.session = SimpleNamespace(connects=1)
+    health = state_of(radio, loop)
     health.take_pairs(0)
     loop.longest_ms = 2300
     assert dict(health.pairs(0))["longest_pass"] == dict(health.pairs(0))["longest_pass"] == 2300

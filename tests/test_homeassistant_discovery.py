@@ -6,11 +6,14 @@ import re
 import pytest
 from home_assistant_rules import entity_faults, message_faults
 
+from app.bridge_state import ROWS
+from battery.controls import CONTROL, CONTROLS
 from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
-from mqtt.homeassistant import BRIDGE_PARTS, CONTROLS, PER_MESSAGE, Discovery, slug
+from mqtt.homeassistant import PER_MESSAGE, Discovery, slug
 
+BRIDGE_PARTS = 3  # messages on the bridge
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
 
@@ -18,7 +21,7 @@ IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230
 def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
     pack.topology.update(cell_count=cells, temperature_count=temperatures, **identity)
-    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3"), pack
+    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3", ROWS), pack
 
 
 def messages(cells, temperatures=2, **others):
@@ -196,7 +199,7 @@ def test_whatever_stands_in_names_and_topics_it_is_valid_json(where):
     pack = Pack()
     pack.topology.update(cell_count=4, temperature_count=1, battery_code=values["text"])
     identity = (values["prefix"], values["base"], "c0ffee", values["name"])
-    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"])
+    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"], ROWS)
     for part in range(discovery.parts()):
         topic, text = discovery.message(part)
         message = json.loads(text)
@@ -263,7 +266,7 @@ def test_home_assistant_names_what_its_class_says_in_the_users_language():
 
 def test_entity_ids_are_the_same_before_2025_10():
     """It knows obj_id only, and without it makes the id of the names of device and entity."""
-    for _, entity, message in entities(messages(48, 16, allowed=[control[0] for control in CONTROLS])):
+    for _, entity, message in entities(messages(48, 16, allowed=list(CONTROL))):
         platform, _, wanted = entity["def_ent_id"].partition(".")
         assert platform == entity["p"]
         assert wanted == (entity.get("obj_id") or slug(message["dev"]["name"] + " " + entity["name"]))
@@ -302,8 +305,8 @@ def test_the_bridge_has_a_button_for_the_support_bundle():
 
 def test_controls_are_announced_only_when_allowed_and_else_removed():
     for control in CONTROLS:
-        for allowed in ((), (control[0],)):
+        for allowed in ((), (control.key,)):
             found = {key: e for _, message in messages(4, allowed=allowed) for key, e in message["cmps"].items()}
-            entity = found[f"{control[0]}_{control[1]}"]
+            entity = found[f"{control.key}_{control.platform}"]
             assert ("cmd_t" in entity) == bool(allowed)
-            assert entity == {"p": control[1]} or "ret" not in entity  # a retained command would be replayed
+            assert entity == {"p": control.platform} or "ret" not in entity  # a retained command would be replayed

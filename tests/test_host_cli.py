@@ -383,7 +383,7 @@ def test_the_battery_is_told_on_while_nobody_reads_the_console(tmp_path):
     )
     port = int(broker.stdout.readline())
     settings = tmp_path / "settings.toml"
-    settings.write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL = 1\nDEAD_BAND_PERCENT = 0\n')
+    settings.write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nPUBLISH_INTERVAL_S = 1\nDEADBAND_PERCENT = 0\n')
     reader, writer = full_pipe()
     command = [
         sys.executable,

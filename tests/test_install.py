@@ -23,7 +23,7 @@ CIRCUITPY_WIFI_SSID = "your network"
 # the broker
 MQTT_BROKER = "b"
 # seconds
-# PUBLISH_INTERVAL = 2
+# PUBLISH_INTERVAL_S = 2
 """
 OLD = {
     "code.py": b"old code",
@@ -129,7 +129,7 @@ def test_settings_for_the_network_only_miss_the_broker_and_that_is_said(place):
 
 
 def test_settings_that_were_cut_off_between_two_names_are_found_again(place):
-    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "b"\n# PUBLISH_INTERVAL = 2\n'
+    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "b"\n# PUBLISH_INTERVAL_S = 2\n'
     place.put({"settings.toml.new": mine})
     place.install()
     assert place.contents() == {**installed(NEW), "settings.toml": mine}
@@ -356,12 +356,12 @@ def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():
     mine = '# mine\nCIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER="10.0.0.7" # box'
     after, said = updated(mine)
     assert after.startswith(mine.encode() + b"\n\n# New in ")
-    assert after.endswith(b"# seconds\n# PUBLISH_INTERVAL = 2\n")
-    assert said == ["settings.toml: new settings stand at its end, as comments: PUBLISH_INTERVAL."]
+    assert after.endswith(b"# seconds\n# PUBLISH_INTERVAL_S = 2\n")
+    assert said == ["settings.toml: new settings stand at its end, as comments: PUBLISH_INTERVAL_S."]
 
 
 def test_what_stands_there_as_a_comment_is_not_new():
-    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "x"\n# PUBLISH_INTERVAL = 7\n'
+    mine = b'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "x"\n# PUBLISH_INTERVAL_S = 7\n'
     assert updated(mine) == (mine, [])
 
 

@@ -29,10 +29,10 @@ def said(totals):
 class Boot:
     """A bridge that starts with a memory, and hears what is retained when it connects."""
 
-    def __init__(self, nvm, identity="c0ffee", now=0):
+    def __init__(self, nvm, identity="c0ffee", now=0, report=None):
         self.pack = Pack()
         self.energy = self.pack.energy
-        self.keeper = Keeper(Memory(nvm, now), self.pack, "t", identity)
+        self.keeper = Keeper(Memory(nvm, now), self.pack, "t", identity, report=report)
 
     def connect(self, *retained):
         for topic, payload in retained:
@@ -192,8 +192,8 @@ def test_what_may_have_flowed_since_our_own_record_is_believed(flow):
 def test_what_no_battery_can_have_counted_since_is_refused_in_words(much, capsys):
     nvm = bytearray(8192)
     kept(nvm, [1_500_000, 1_400_000, 0, 0])
-    boot, words = Boot(nvm), []
-    boot.keeper.tell = words.append
+    words = []
+    boot = Boot(nvm, report=words.append)
     # of the other topic what is plausible still counts
     assert boot.connect((ENERGY, said([much, 0, 0, 0])), (STATE, said([1_500_300, 0, 0, 0])))[:2] == [1_500_300, 1_400_000]
     assert len(words) == 1 and f"{much // 1000}.000" in words[0] and "1500.000" in words[0] and "ALLOW_CONTROL" in words[0]
@@ -260,7 +260,7 @@ def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
 )  # fmt: skip
 def test_what_is_not_understood_sets_nothing(word):
     boot = kept(bytearray(8192), [10, 20, 30, 40])
-    assert "reset" in boot.keeper.change(word) and boot.totals() == [10, 20, 30, 40]
+    assert boot.keeper.change(word) == "not_understood" and boot.totals() == [10, 20, 30, 40]
 
 
 def test_counters_are_not_set_where_the_old_ones_would_come_back():
@@ -268,8 +268,8 @@ def test_counters_are_not_set_where_the_old_ones_would_come_back():
     boot = kept(nvm, [10, 20, 30, 40])
     while boot.keeper.change("reset") is None:
         boot.charge(5)
-    assert "memory" in boot.keeper.change("reset") and boot.totals()[0] == 5
-    assert "not known" in Boot(bytearray(8192)).keeper.change("reset")  # the broker was not asked yet
+    assert boot.keeper.change("reset") == "not_stored" and boot.totals()[0] == 5
+    assert Boot(bytearray(8192)).keeper.change("reset") == "counters_unknown"  # the broker was not asked yet
 
 
 # which way the current counts

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
+from app.bridge_state import ROWS
 from battery.energy import COUNTERS
 from battery.pack import Pack
 from battery.readings import BITFIELD, READING, READINGS, TEXT
 from mqtt import deadband
-from mqtt.homeassistant import BRIDGE_ENTITIES, Discovery
+from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
 STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"
@@ -40,7 +41,7 @@ class Broker:
     ):
         self.wire = Wire(options, start=start, pack=pack, periods=periods)
         pack = self.wire.pack
-        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
+        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", bridge_rows=ROWS)
         self.publisher = Publisher(
             "daly/x", announcer, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms, **more
         )
@@ -764,10 +765,12 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
     pack = broker.wire.pack
     broker.publisher = Publisher(
         "daly/x",
-        Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet")),
+        Discovery(
+            "homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet"), bridge_rows=ROWS
+        ),
         pack,
         SimpleNamespace(diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0),
-        lambda now: [(key, long) for key, *_ in BRIDGE_ENTITIES],
+        lambda now: [(key, long) for key, *_ in ROWS],
         2000,
     )
     for row in READINGS:

@@ -28,8 +28,7 @@ REQUEST_90 = bytes.fromhex("a540900800000000000000007d")
 def recorded(options, seconds=6, **poller_options):
     """(the bundle of a bridge with this BMS as text, its wire)."""
     wire = Wire(options, **poller_options).run(seconds)
-    health = SimpleNamespace(pairs=lambda now: (("uptime", 1),))
-    support = Support(Settings(""), wire.poller, health, SimpleNamespace(failures=0, last_failure=None))
+    support = Support(Settings(""), wire.poller, lambda now: (("uptime", 1),), SimpleNamespace(failures=0, last_failure=None))
     return support.bundle(wire.now).decode(), wire
 
 

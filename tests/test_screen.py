@@ -116,19 +116,19 @@ def test_the_first_page_after_the_start_says_what_is_waited_for():
 
 
 def test_pages_take_turns():
-    rig = Rig("OLED_PAGE_SECONDS = 3")
+    rig = Rig("OLED_PAGE_S = 3")
     seen = [text(page) for page in rig.run(13)]
     starts = ["57%", "max", "in", "192.168.1.77", "57%"]
     assert [line.split()[0] for line in seen] == starts
 
 
 def test_pages_need_not_be_turned():
-    rig = Rig("OLED_PAGE_SECONDS = 0")
+    rig = Rig("OLED_PAGE_S = 0")
     assert len(rig.run(60)) == 1 and rig.panel.page.big == "57%"
 
 
 def test_the_network_page_has_address_signal_broker_and_version():
-    rig = Rig("OLED_PAGE_SECONDS = 1")
+    rig = Rig("OLED_PAGE_S = 1")
     page = next(page for page in rig.run(5) if page.lines[0].startswith("192"))
     assert text(page) == "192.168.1.77 -58 dBm v1.2.3 192.168.1.10:1883"
 
@@ -137,25 +137,25 @@ def test_the_network_page_has_address_signal_broker_and_version():
 
 
 def test_a_protection_has_the_screen_for_itself():
-    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_1")
+    rig = Rig("OLED_PAGE_S = 1", "drift=0,alarms=cell_high_2+soc_low_1")
     rig.fail("no_answer", "No broker 192.168.1.9:1883: no answer")
     assert {text(page) for page in rig.run(10)} == {"! Cell overvoltage 57% 52.7V -12.4A"}
 
 
 def test_several_protections_take_turns():
-    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=cell_high_2+soc_low_2")
+    rig = Rig("OLED_PAGE_S = 1", "drift=0,alarms=cell_high_2+soc_low_2")
     seen = {text(page) for page in rig.run(5)}
     assert len(seen) == 2 and all(page.startswith("!") and page[-3:] in ("1/2", "2/2") for page in seen)
 
 
 def test_a_warning_keeps_a_line_on_every_page():
-    rig = Rig("OLED_PAGE_SECONDS = 1", "drift=0,alarms=soc_low_1")
+    rig = Rig("OLED_PAGE_S = 1", "drift=0,alarms=soc_low_1")
     seen = rig.run(5)
     assert len(seen) >= 4 and {page.lines[2] for page in seen} == {"State of charge low"}
 
 
 def test_without_a_bms_there_are_only_reasons():
-    rig = Rig("OLED_PAGE_SECONDS = 1", "silent=1", seconds=30)
+    rig = Rig("OLED_PAGE_S = 1", "silent=1", seconds=30)
     rig.fail("wifi_password")
     assert {text(page) for page in rig.run(10)} == {
         "No BMS: check power, plug, TX/RX No Wi-Fi",
@@ -174,7 +174,7 @@ def test_a_bms_that_falls_silent_takes_its_numbers_with_it_at_once():
 
 
 def test_trouble_with_the_network_takes_its_turn_before_the_readings():
-    rig = Rig("OLED_PAGE_SECONDS = 2")
+    rig = Rig("OLED_PAGE_S = 2")
     rig.run(5)
     rig.fail("refused", "No broker 192.168.1.9:1883: connection refused")
     rig.run(1)
@@ -184,7 +184,7 @@ def test_trouble_with_the_network_takes_its_turn_before_the_readings():
 
 
 def test_what_is_only_waited_for_is_no_trouble():
-    rig = Rig("OLED_PAGE_SECONDS = 1")
+    rig = Rig("OLED_PAGE_S = 1")
     rig.fail("joining")
     rig.radio.connected = False
     seen = rig.run(5)[1:]
@@ -192,7 +192,7 @@ def test_what_is_only_waited_for_is_no_trouble():
 
 
 def test_mistakes_in_the_settings_are_shown_whole():
-    rig = Rig("OLED_PAGE_SECONDS = 0\nMQTT_PROT = 1\nPUBLISH_INTERVAL = 0\n", "silent=1", seconds=30)
+    rig = Rig("OLED_PAGE_S = 0\nMQTT_PROT = 1\nPUBLISH_INTERVAL_S = 0\n", "silent=1", seconds=30)
     seen = " ".join(text(page) for page in rig.run(5 * MESSAGE_REDRAWS * REDRAW_MS / 1000))
     for problem in rig.settings.problems:
         assert problem.replace("settings.toml line", "line") in seen
@@ -200,13 +200,13 @@ def test_mistakes_in_the_settings_are_shown_whole():
 
 def test_many_mistakes_do_not_take_the_screen_for_ever():
     wrong = "".join(f"WRONG_{number} = 1\n" for number in range(10))
-    rig = Rig("OLED_PAGE_SECONDS = 1\n" + wrong)
+    rig = Rig("OLED_PAGE_S = 1\n" + wrong)
     seen = {text(page) for page in rig.run(20)}
     assert any(f"and {10 - MOST_PROBLEMS} more mistakes" in page for page in seen) and any("52.7V" in page for page in seen)
 
 
 def test_a_long_list_of_pins_does_not_take_the_screen_for_ever():
-    rig = Rig("OLED_PAGE_SECONDS = 1\n")
+    rig = Rig("OLED_PAGE_S = 1\n")
     rig.settings.problems.append(no_such_pin("settings.toml line 4: UART_TX", "IO99", [f"IO{n}" for n in range(48)]))
     seen = [text(page) for page in rig.run(12)]
     assert any("UART_TX: this" in page for page in seen) and len([page for page in seen if "IO" in page]) <= 2 * MOST_PAGES
@@ -235,7 +235,7 @@ def test_while_nothing_runs_but_the_wifi_join_no_numbers_stand_there_that_grow_o
 
 
 def test_it_grows_dim_without_news_and_bright_with_them():
-    rig = Rig("OLED_BRIGHTNESS = 80\nOLED_DIM_AFTER_MINUTES = 2\nOLED_DIM_BRIGHTNESS = 3\n")
+    rig = Rig("OLED_BRIGHTNESS_PERCENT = 80\nOLED_DIM_AFTER_MIN = 2\nOLED_DIM_BRIGHTNESS_PERCENT = 3\n")
     rig.run(119)
     assert rig.panel.brightness == 80
     rig.run(3)
@@ -247,13 +247,13 @@ def test_it_grows_dim_without_news_and_bright_with_them():
 
 
 def test_it_need_not_grow_dim():
-    rig = Rig("OLED_DIM_AFTER_MINUTES = 0\n")
+    rig = Rig("OLED_DIM_AFTER_MIN = 0\n")
     rig.run(3600, step_ms=250)
     assert rig.panel.brightness == 60
 
 
 def test_trouble_that_tries_again_and_again_is_no_news():
-    rig = Rig("OLED_DIM_AFTER_MINUTES = 1\n")
+    rig = Rig("OLED_DIM_AFTER_MIN = 1\n")
     rig.radio.connected = False
     for _ in range(8):
         rig.fail("joining")
@@ -340,7 +340,7 @@ def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
 
 @pytest.mark.parametrize("start", [0, WRAP - 1000, WRAP // 2])
 def test_the_clock_may_wrap(start):
-    rig = Rig("OLED_PAGE_SECONDS = 1", start=start)
+    rig = Rig("OLED_PAGE_S = 1", start=start)
     assert len(rig.run(8)) >= 7
 
 

@@ -28,8 +28,8 @@ FOREIGN = ["CIRCUITPY_WEB_API_PASSWORD", "CIRCUITPY_WEB_INSTANCE_NAME", "CIRCUIT
 
 def support(text="", options="", seconds=6):
     wire = Wire(options).run(seconds)
-    health = SimpleNamespace(pairs=lambda now: (("uptime", 7), ("rssi", None), ("settings_problems", text)))
-    return Support(Settings(text), wire.poller, health, SimpleNamespace(failures=0, last_failure=None)), wire
+    state = (("uptime", 7), ("rssi", None), ("settings_problems", text))
+    return Support(Settings(text), wire.poller, lambda now: state, SimpleNamespace(failures=0, last_failure=None)), wire
 
 
 def bundle(*arguments, **options):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import NUMBER, SETTINGS, Settings
 from host import check
 from host.__main__ import ROOT
 
@@ -125,7 +126,7 @@ MISTAKES = {
     "a German yes": ("PUBLISH_EACH_VALUE = ja", ("line 4", "PUBLISH_EACH_VALUE", "true or false")),
     "a baud rate nobody has": ("UART_BAUD_RATE = 9660", ("line 4", "UART_BAUD_RATE", "write 9600")),
     "a baud rate too slow": ("UART_BAUD_RATE = 300", ("line 4", "UART_BAUD_RATE", "write 9600")),
-    "percent": ("OLED_BRIGHTNESS = 60%", ("line 4", "OLED_BRIGHTNESS", "whole number")),
+    "percent": ("OLED_BRIGHTNESS_PERCENT = 60%", ("line 4", "OLED_BRIGHTNESS_PERCENT", "whole number")),
     "hexadecimal without 0x": ("OLED_ADDRESS = 3C", ("line 4", "OLED_ADDRESS = 0x3C")),
     "filler without 0x": ("BMS_REQUEST_FILLER = AA", ("line 4", "BMS_REQUEST_FILLER = 0xAA")),
     "address of eight bits": ("OLED_ADDRESS = 0x78", ("line 4", "OLED_ADDRESS = 0x3C")),
@@ -181,7 +182,7 @@ HINTS = {
     "no": ("OLED = no", ("line 4", "OLED", "no is taken for false")),
     "80 for 0x80": ("BMS_HOST_ADDRESS = 80", ("line 4", "BMS_HOST_ADDRESS", "write 0x80")),
     "78 for 0x78": ("OLED_ADDRESS = 78", ("line 4", "OLED_ADDRESS", "0x3C")),
-    "hours for minutes": ("UTC_OFFSET_MINUTES = 2", ("line 4", "UTC_OFFSET_MINUTES", "write 120")),
+    "hours for minutes": ("UTC_OFFSET_MIN = 2", ("line 4", "UTC_OFFSET_MIN", "write 120")),
     "blank before a name": ('DEVICE_NAME = " Akku"', ("line 4", "DEVICE_NAME", "with a space")),
     "blank behind a password": ([wifi(password='"correct horse "')], ("line 2", "CIRCUITPY_WIFI_PASSWORD", "with a space")),
     "non-breaking space in a name": ('DEVICE_NAME = "my\u00a0Akku"', ("line 4", "DEVICE_NAME", "looks like a space")),
@@ -255,6 +256,45 @@ def test_what_may_be_right_gets_one_hint_and_is_taken_as_it_is_meant(tmp_path, n
 def test_a_name_of_another_project_leads_to_ours(tmp_path, name, meant):
     [mistake], _ = look(tmp_path, (f'{name} = "hunter2"', ()))
     assert f": {name} is not a setting; did you mean {meant}." in mistake
+
+
+# A name of before: what was meant is certain, and a setting that is not read must not go unnoticed.
+OLD_NAMES = [
+    "PUBLISH_INTERVAL",
+    "PUBLISH_INTERVAL_S",
+    "CELLS_INTERVAL",
+    "CELLS_INTERVAL_S",
+    "DEAD_BAND_PERCENT",
+    "DEADBAND_PERCENT",
+    "UTC_OFFSET_MINUTES",
+    "UTC_OFFSET_MIN",
+    "WAKE_MIN_SOC",
+    "WAKE_MIN_SOC_PERCENT",
+    "WAKE_EVERY_MINUTES",
+    "WAKE_INTERVAL_MIN",
+    "OLED_PAGE_SECONDS",
+    "OLED_PAGE_S",
+    "OLED_BRIGHTNESS",
+    "OLED_BRIGHTNESS_PERCENT",
+    "OLED_DIM_AFTER_MINUTES",
+    "OLED_DIM_AFTER_MIN",
+    "OLED_DIM_BRIGHTNESS",
+    "OLED_DIM_BRIGHTNESS_PERCENT",
+]
+
+
+@pytest.mark.parametrize(("old", "new"), list(zip(OLD_NAMES[::2], OLD_NAMES[1::2], strict=True)))
+def test_an_old_name_of_a_setting_gets_one_sentence_with_the_new_one(tmp_path, old, new):
+    mistakes, hints = look(tmp_path, (f"{old} = 7", ()))
+    assert mistakes == [f"settings.toml line 4: {old} is now {new}; rename it."] and hints == []
+    assert getattr(Settings(f"{old} = 7"), new) == getattr(Settings(""), new) and not hasattr(Settings(""), old)
+
+
+@pytest.mark.parametrize(("row", "unit"), [(row, row.key.split("_")[-1]) for row in SETTINGS if row.kind == NUMBER])
+def test_the_unit_of_a_number_is_in_its_name(row, unit):
+    without = {"MQTT_PORT", "BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "BMS_CELL_COUNT"}
+    without |= {"BMS_TEMPERATURE_COUNT", "STALE_PERIODS", "OLED_ADDRESS"}
+    assert (unit in ("S", "MS", "MIN", "PERCENT", "MV")) != (row.key in without)
 
 
 def test_a_password_without_more_may_be_either(tmp_path):
@@ -349,7 +389,7 @@ def test_encryption_is_not_left_out_because_of_a_mistake(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["WAKE_ACTIVE_HIGH = low", "WAKE_MIN_SOC = 20%", "WAKE_MIN_CELL_MV = 3.2", "WAKE_EVERY_MINUTES: 90"]
+    "line", ["WAKE_ACTIVE_HIGH = low", "WAKE_MIN_SOC_PERCENT = 20%", "WAKE_MIN_CELL_MV = 3.2", "WAKE_INTERVAL_MIN: 90"]
 )
 def test_a_battery_is_not_woken_by_limits_that_are_wrong(line):
     from app.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.advice import on_name
+from app.advice import on_name, on_old_name
 from app.settings import FOREIGN_PREFIX, SETTINGS, parse
 from tools import bundle
 
@@ -66,6 +66,9 @@ def _write(drive, data: bytes) -> None:
 
 
 def _instead(key: str) -> str:
+    renamed = on_old_name(key)
+    if renamed:
+        return renamed
     advice = on_name(key, [setting.key for setting in SETTINGS])
     if advice == "remove it":
         return f"{key} is no setting any more, or never was; remove it"

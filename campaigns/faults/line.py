@@ -46,9 +46,9 @@ class Job:
     poller: tuple = ()  # its keyword arguments, as pairs
     current_sign: str = "auto"
     periods: tuple = ()  # of the settings POLL_..._MS, as pairs of lane and milliseconds
-    publish_s: float = 5  # PUBLISH_INTERVAL
-    cells_s: float = 60  # CELLS_INTERVAL
-    band_percent: int = 100  # DEAD_BAND_PERCENT
+    publish_s: float = 5  # PUBLISH_INTERVAL_S
+    cells_s: float = 60  # CELLS_INTERVAL_S
+    band_percent: int = 100  # DEADBAND_PERCENT
     each_value: bool = False  # PUBLISH_EACH_VALUE
     reconnects: bool = False  # the connection to the broker breaks now and then
     sound: bool = False  # nothing is damaged: what the BMS says must be shown

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 AT_ONCE = "at once"  # alarms, MOSFETs and mode
-MAIN = "main"  # at most every PUBLISH_INTERVAL seconds
-SLOW = "slow"  # at most every CELLS_INTERVAL seconds, but ten dead bands like the main ones
+MAIN = "main"  # at most every PUBLISH_INTERVAL_S seconds
+SLOW = "slow"  # at most every CELLS_INTERVAL_S seconds, but ten dead bands like the main ones
 ONCE = "once"  # asked once per connection; never too old
 
 FAR = 10  # dead bands
