@@ -7,7 +7,7 @@ so no energy. The counters are whole Wh and mAh with the rest kept beside them: 
 from adafruit_ticks import ticks_diff
 
 MEAN_MS = 300000  # the mean current leans on the last five minutes
-# Two readings further apart tell nothing of what was between, unless they are asked for so seldom: see `longest_step_ms`.
+# Two readings further apart tell nothing of what was between, unless they are asked for so seldom: see `allow_steps`.
 LONGEST_STEP_MS = 5000
 _WH = 360000000  # power is 0.01 W, time ms: 3600 s * 1000 * 100
 _MAH = 36000  # current is 0.1 A, time ms: 3.6 C * 10 * 1000
@@ -30,12 +30,12 @@ class EnergyMeter:
         self._last_current = 0
         self._mean = 0  # 0.1 mA
         self._mean_rest = 0  # what did not fill one more: without it a current that plays by a digit drags the mean along
-        self.longest_step_ms = LONGEST_STEP_MS
+        self._longest_step_ms = LONGEST_STEP_MS
 
     def take(self, power, current, now):
         """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
         step = 0 if self._last_at is None else ticks_diff(now, self._last_at)
-        is_counted = 0 < step <= self.longest_step_ms
+        is_counted = 0 < step <= self._longest_step_ms
         if is_counted:
             self._add(0, (power + self._last_power) * step, 2 * _WH)
             self._add(2, (current + self._last_current) * step, 2 * _MAH)
@@ -48,6 +48,10 @@ class EnergyMeter:
         self._last_at = now
         self._last_power = power
         self._last_current = current
+
+    def allow_steps(self, milliseconds):
+        """Voltage and current are read so seldom that two readings may be this far apart, if that is longer than usual."""
+        self._longest_step_ms = max(LONGEST_STEP_MS, milliseconds)
 
     def pause(self):
         """Nothing is known of what flows now: the next reading begins a new step."""

@@ -97,7 +97,7 @@ _SINGLE_ALARM_BITS = (
     tuple([(FAULT, bit) for bit in range(14, 20)]),
 )
 
-# Writes, sniffed from the vendor's PC tool (docs/PROTOCOL.md).
+# Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
 WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
 
 # What a byte completes, see A5.feed
@@ -407,17 +407,29 @@ class A5:
         field = block.fields[0]
         return (self._pack.count(field.row) * field.size + block.width - 1) // block.width
 
-    def request(self, index):
+    def request(self, index, host_address):
         """The request for a block, 13 bytes that are valid until the next one. Its response is waited for from now on."""
         self.pending = index
+        self.host_address = host_address
         self._multi.begin(index, self.frames_expected(index))
         self.reader.reset()
         self._damage_before = self.reader.discarded
         return build_frame(self._request, self.host_address, BLOCKS[index].function, None, self._filler)
 
-    def write(self, function, payload):
-        """The frame of a write: a value of WRITES, with 8 bytes of payload."""
-        return build_frame(self._request, self.host_address, function, payload)
+    def write(self, key, raw, clock):
+        """The frame that writes a control: `raw` 0 or 1 of a MOSFET, 0.1 % of the state of charge, which takes `clock`, too.
+
+        `clock`: (year, month, day, hour, minute, second).
+        """
+        payload = bytearray(PAYLOAD_LENGTH)
+        if key == "soc":
+            for i in range(6):
+                payload[i] = clock[i] % 100
+            payload[6] = raw >> 8
+            payload[7] = raw & 0xFF
+        else:
+            payload[0] = raw or 0
+        return build_frame(self._request, self.host_address, WRITES[key], payload)
 
     def close(self):
         """The response is not waited for any more."""

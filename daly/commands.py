@@ -8,9 +8,6 @@ from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.controls import CONTROL
 
-# key of the control -> data id that writes it, with 8 bytes; the state of charge goes with the clock
-WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
-
 CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
 REQUEST_MS = 500  # interval at which the confirming reading is requested
 PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
@@ -26,7 +23,6 @@ class BatteryCommands:
     def __init__(self, poller, report):
         self._poller = poller
         self._report = report
-        self._payload = bytearray(8)
         self._subject = None  # of the command that waits for its confirmation, for people
         self._reading = None  # key of the reading that confirms it; None: an answer after a silence does
         self._wanted = None  # the raw value of that reading
@@ -38,8 +34,6 @@ class BatteryCommands:
 
     def switch(self, key, on, now):
         """Switch a MOSFET ("charge_mosfet" or "discharge_mosfet") on or off."""
-        self._clear()
-        self._payload[0] = 1 if on else 0
         return self._start(key, " on" if on else " off", 1 if on else 0, now)
 
     def set_soc(self, raw, clock, now):
@@ -48,15 +42,10 @@ class BatteryCommands:
             return "out_of_range"
         if clock is None:
             return "no_time"
-        for i in range(6):
-            self._payload[i] = clock[i] % 100
-        self._payload[6] = raw >> 8
-        self._payload[7] = raw & 0xFF
-        return self._start("soc", f" {raw // 10}.{raw % 10} %", raw, now)
+        return self._start("soc", f" {raw // 10}.{raw % 10} %", raw, now, clock)
 
     def restart(self, now):
         """Restart the BMS; both MOSFETs are on afterwards."""
-        self._clear()
         return self._start("restart_bms", "", None, now)
 
     def tick(self, now):
@@ -77,10 +66,6 @@ class BatteryCommands:
             self._request_at = ticks_add(now, REQUEST_MS)
             self._poller.request_soon(self._reading)
 
-    def _clear(self):
-        for i in range(8):
-            self._payload[i] = 0
-
     def pending(self):
         """The code of the refusal while a command waits for its confirmation; None when none does."""
         return None if self._subject is None else "busy"
@@ -93,11 +78,11 @@ class BatteryCommands:
             return "too_soon"
         return None if self._poller.online else "offline"
 
-    def _start(self, key, value, wanted, now):
+    def _start(self, key, value, wanted, now, clock=None):
         refusal = self.refusal()
         if refusal:
             return refusal
-        self._poller.write(WRITES[key], self._payload)
+        self._poller.write(key, wanted, clock)
         self._timeouts = self._poller.timeouts
         self._subject = CONTROL[key].subject + value
         self._reading = CONTROL[key].reading

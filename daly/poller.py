@@ -7,7 +7,7 @@ response is worth is judged in battery/pack.py.
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.energy import COUNTERS, LONGEST_STEP_MS
+from battery.energy import COUNTERS
 from battery.pack import MODE
 from battery.readings import READING
 
@@ -89,7 +89,7 @@ class Poller:
         self._expire_block = 0
         self._expire_at = None
         # writes
-        self._write: list = []  # (function, payload), at most one
+        self._write: list = []  # (key of a control, raw, clock), at most one
         self.written_at = None  # tick of the last write that was sent; None while one waits
 
     @property
@@ -135,9 +135,12 @@ class Poller:
         """The address we send from, 0x40 or 0x80 or a pinned one."""
         return self._detector.address
 
-    def write(self, function, payload):
-        """Write to the BMS, once, as soon as the line is free. Its response proves nothing and is not waited for: read back."""
-        self._write = [(function, bytes(payload))]
+    def write(self, key, raw, clock=None):
+        """Write a control, once, as soon as the line is free: see the protocol's `write`.
+
+        Its response proves nothing and is not waited for: read back.
+        """
+        self._write = [(key, raw, clock)]
         self.written_at = None
 
     def cancel_write(self):
@@ -214,18 +217,17 @@ class Poller:
         return None if index is None else self._send_request(index, now)
 
     def _send_write(self, now):
-        function, payload = self._write.pop()
+        key, raw, clock = self._write.pop()
         self.written_at = now
         self._begin(now, 0)
         self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
-        frame = self._protocol.write(function, payload)
+        frame = self._protocol.write(key, raw, clock)
         self.trace.keep(SENT, frame, now)
         return frame
 
     def _send_request(self, index, now):
         self._first_frame_at = None
-        self._protocol.host_address = self._detector.address
-        frame = self._protocol.request(index)
+        frame = self._protocol.request(index, self._detector.address)
         self._damage = self._protocol.reader.discarded
         self._begin(now, self.timing.timeout_ms)
         self.trace.keep(SENT, frame, now)
@@ -427,7 +429,7 @@ class Poller:
             for key in COUNTERS:
                 self.pack.expire(READING[key], ticks_add(now, -limit))
             # while a power is known, what flows is counted: for longer where it is requested seldom
-            self.pack.energy.longest_step_ms = max(LONGEST_STEP_MS, limit)
+            self.pack.energy.allow_steps(limit)
             self._forget_timed_out(now)
 
     def _age_limit(self, index):

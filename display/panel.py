@@ -75,15 +75,15 @@ class Panel:
     def show(self, page):
         """Set the Page to be shown; `step` draws it."""
         for index in range(self._rows):
-            self._lines[index].wanted = page.lines[index]
-        self._big.wanted = page.big
+            self._lines[index].set(page.lines[index])
+        self._big.set(page.big)
         if page.bar != self._level:
             self._level = page.bar
-            self._bar.wanted = b"" if page.bar is None else _battery(page.bar)
+            self._bar.set(b"" if page.bar is None else _battery(page.bar))
         if page.cells and (self._cells is None or len(page.cells) != self._cells.count):
             self._make_cells(len(page.cells))
         if self._cells is not None:
-            self._cells.wanted = page.cells
+            self._cells.set(page.cells)
 
     def step(self):
         """Draw the first part that has changed; False when none has. One refresh, no more bytes than one line has."""
@@ -167,6 +167,10 @@ class _Tiles:
         self._grid = displayio.TileGrid(sheet, pixel_shader=palette, width=count, tile_width=width, tile_height=sheet.height)
         self.layer = displayio.Group(scale=scale, x=x, y=y)
         self.layer.append(self._grid)
+
+    def set(self, wanted):
+        """What `update` is to show: text, if the tiles are letters, else bytes of tile numbers."""
+        self.wanted = wanted
 
     def update(self, x, y):
         """Set the changed tiles and the position, moved by x and y; True when something has changed."""

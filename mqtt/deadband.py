@@ -69,7 +69,12 @@ _REMAINING_TIME = READING["remaining_time"]
 class Mean:
     """The published mean current in mA, from which the times to full and empty follow; in place of the Pack's meter."""
 
-    mean_current = 0
+    def __init__(self):
+        self.mean_current = 0
+
+    def set(self, mean_current):
+        """Take over another one, in mA."""
+        self.mean_current = mean_current
 
 
 class PublishedValues(Pack):
@@ -86,7 +91,7 @@ class PublishedValues(Pack):
         if milliamperes == self._mean.mean_current:
             return False
         before = self.at(_REMAINING_TIME)
-        self._mean.mean_current = milliamperes
+        self._mean.set(milliamperes)
         is_other = self.at(_REMAINING_TIME) != before
         self.changes += is_other
         return is_other

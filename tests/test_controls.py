@@ -8,7 +8,7 @@ import pytest
 
 from battery.controls import CONTROL, CONTROLS, RESULTS, is_of_battery, refusal_text
 from battery.readings import READING
-from daly.commands import WRITES
+from daly.a5 import WRITES
 
 
 def test_the_keys_of_allow_control_are_public():

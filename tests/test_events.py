@@ -20,6 +20,7 @@ class Bench:
 
     def __init__(self, capsys, options="", start=0):
         self.wire = Wire("drift=0," + options, start=start)
+        self.wire.step_us = 5000  # a quarter of an hour in all
         self.events = Events(self.wire.poller, self.wire.now)
         self._capsys = capsys
 
@@ -134,7 +135,8 @@ def test_the_program_without_a_screen_says_link_alarm_and_command(tmp_path):
         process.wait(10)
     lines = [line[13:] for line in log.read_text().splitlines()]
     lines = [line for line in lines if not line.startswith("->")]
-    assert lines.count("Alarm: EEPROM (fault)") == 1 and "BMS: OK" in lines
+    assert lines.count("Alarm: EEPROM (fault)") == 1
+    assert [line for line in lines if line.startswith(("BMS: OK", "BMS: Recovered: "))], lines  # the second on a busy machine
     assert len([line for line in lines if line.startswith("Command: Charge MOSFET off: done")]) == 1
     assert len([line for line in lines if "charge_mosfet/set ignored" in line]) == 1
     assert json.dumps(lines).count("Charge MOSFET off") == 1

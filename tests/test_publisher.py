@@ -40,6 +40,8 @@ class Broker:
         **more,
     ):
         self.wire = Wire(options, start=start, pack=pack, periods=periods)
+        if periods is SELDOM:
+            self.wire.step_us = 5000
         pack = self.wire.pack
         announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", bridge_rows=ROWS)
         self.publisher = Publisher(
@@ -296,7 +298,7 @@ def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
     class One(Small):
         too_large = (part % 25,)
 
-    broker = connected("drift=0", 120, discovery=One)
+    broker = connected("drift=0", 120, discovery=One, periods=SELDOM)
     assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == 24
     assert broker.publisher.discovery_errors >= 1
     assert broker.texts(STATUS)[-1] == "online" and states(broker, 110000)
@@ -307,14 +309,13 @@ def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
 def test_what_was_passed_over_is_tried_again_but_rarely():
     made = []
 
-    def discovery(*arguments):
-        made.append(Small(*arguments))
+    def discovery(*arguments, **more):
+        made.append(Small(*arguments, **more))
         return made[0]
 
     broker = connected("drift=0", 60, discovery=discovery, periods=SELDOM)
     [announcer] = made
     assert len(announcer.tries) == 1 and broker.publisher.discovery_errors == 1
-    broker.wire.step_us = 10000
     broker.run(700)
     assert len(announcer.tries) == 2
     announcer.too_large = ()

@@ -59,7 +59,7 @@ class World:
         """Whether that appears on the console in time."""
         return wait_until(lambda: text in self.bridge.log, seconds)
 
-    def shows(self, text, seconds=80):
+    def shows(self, text, seconds=30):
         """Whether that appears on the screen in time, wherever its lines break."""
         return wait_until(lambda: text.replace(" ", "") in self.screen(), seconds)
 
@@ -93,17 +93,13 @@ def world(tmp_path, monkeypatch):
 
 # reading the screen: the log has pictures of it in Braille dots
 
+ROWS = 8  # 32 dots, four a character
+
 
 def pictures(log):
-    """Every picture in a log, as its rows of Braille characters."""
-    found, rows = [], []
-    for line in [*log.splitlines(), ""]:
-        if line.startswith(13 * " " + "|") and line.endswith("|"):
-            rows.append(line[14:-1])
-        elif rows:
-            found.append(tuple(rows))
-            rows = []
-    return found
+    """Every picture in a log, as its rows of Braille characters; nothing need stand between two of them."""
+    rows = [line[14:-1] for line in log.splitlines() if line.startswith(13 * " " + "|") and line.endswith("|")]
+    return [tuple(rows[first : first + ROWS]) for first in range(0, len(rows), ROWS)]
 
 
 def dots(char, x, y):
