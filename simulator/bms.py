@@ -20,6 +20,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from simulator import unmodelled
 from simulator.faults import FAULTS
 
 BYTE_US = 10 * 1e6 / 9600  # start bit, eight data bits, stop bit
@@ -329,6 +330,7 @@ def truth(r: Readings) -> dict[str, Any]:
     high, low = max(r.cells), min(r.cells)
     o = r.options
     return {
+        **UNMODELLED,
         "pack_voltage": r.pack / 10,
         "current": r.current / 10,
         "power": r.pack * r.current / 100,
@@ -447,6 +449,10 @@ def _text(option: str, frames: int) -> Callable[[Readings, int], list[bytes]]:
     return answer
 
 
+def _constant(payload: bytes) -> Callable[[Readings, int], list[bytes]]:
+    return lambda r, host: [payload]
+
+
 def _wake_source(r: Readings, host: int) -> list[bytes]:
     return [bytes(8)]  # as captured, twice
 
@@ -473,6 +479,8 @@ READS = {
     0x63: _text("hardware", 2),
     0xD8: _wake_source,
 }
+UNMODELLED = unmodelled.values(READS)
+READS |= {function: _constant(payload) for function, payload in unmodelled.responses(READS).items()}
 MEASURED = tuple(function for function in READS if 0x90 <= function <= 0x98)
 STATIC = (0x50, 0x53, 0x57, 0x62, 0x63)  # what does not change, as far as a reader asks for it
 MULTI_FRAME = (0x95, 0x96, 0x57, 0x62, 0x63)  # responses whose frames are numbered

@@ -1,0 +1,54 @@
+"""Readings that the simulated BMS does not model: each has a constant value, sent where the firmware's own map has it.
+
+So a new reading is seen in the demo and in the tests without a line here. That its place in the map is right shows only against
+a capture, or against a model of its own in simulator/bms.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+STANDINS = str(Path(__file__).resolve().parent.parent / "host" / "standins")
+if STANDINS not in sys.path:
+    sys.path.append(STANDINS)  # adafruit_ticks wants the chip's supervisor
+
+from battery.readings import BINARY, ENUM, NUMBER  # noqa: E402
+from daly.a5 import BLOCKS  # noqa: E402
+
+
+def _fields(modelled):
+    """(block, field) of every single number in a block of one frame whose function is not in `modelled`."""
+    for block in BLOCKS:
+        if block.function not in modelled and block.frames == 1:
+            for field in block.fields:
+                if field.row.slots == 1 and field.bit is None and field.row.kind in (NUMBER, BINARY, ENUM):
+                    yield block, field
+
+
+def _raw(row) -> int:
+    """A value that a real battery can have: the middle of its limits."""
+    return (row.low + row.high + 1) // 2
+
+
+def responses(modelled) -> dict[int, bytes]:
+    """function -> the 8 bytes of its response."""
+    payloads: dict[int, bytearray] = {}
+    for block, field in _fields(modelled):
+        number = field.factor * _raw(field.row) + field.bias
+        payload = payloads.setdefault(block.function, bytearray(8))
+        payload[field.offset : field.offset + field.size] = number.to_bytes(field.size, "big")
+    return {function: bytes(payload) for function, payload in payloads.items()}
+
+
+def values(modelled) -> dict[str, Any]:
+    """key -> the value as published: a number in its unit, a bool, or the word of an ENUM."""
+    found: dict[str, Any] = {}
+    for _, field in _fields(modelled):
+        row, raw = field.row, _raw(field.row)
+        if row.kind == NUMBER:
+            found[row.key] = raw / 10**row.decimals
+        else:
+            found[row.key] = bool(raw) if row.kind == BINARY else row.options[raw]
+    return found
