@@ -26,7 +26,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
 
 from host import chip, drive, keyboard
-from simulator import replay
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -212,7 +211,9 @@ def _check_settings(options: argparse.Namespace) -> int:
         complain(str(error))
 
 
-def _read_recording(path: Path) -> replay.Recording:
+def _read_recording(path: Path):
+    from simulator import replay  # it knows the firmware's map, whose libraries must come from the drive otherwise
+
     try:
         return replay.read(path)
     except OSError as error:
