@@ -8,7 +8,7 @@ from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, NOT_UNDERSTO
 from mqtt.commands import Commands
 
 
-def make_commands(settings, publisher, support, control, clock, keeper):
+def make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store):
     """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
 
     The functions return None or the code of a refusal. A refusal is published where the result of the command would be.
@@ -18,43 +18,43 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     if settings.allowed:
         publisher.report("none")
 
-    def send_support(_word, now):
-        return refusal_text(support.request(lambda bundle: publisher.say("/support", bundle, qos=0), now))
+    def send_diagnostics(_word, now):
+        return refusal_text(diagnostics.request(lambda json: publisher.say("/diagnostics", json, qos=0), now))
 
     def birth(word, now):
-        if word == "online":  # after a random while, so that a house full of devices does not talk at once
+        if word == "online":  # after a random delay, so that not all devices of a house publish at once
             publisher.announce_again(now, random.randrange(1000, 5000))
 
     def charge(word, now):
-        return control.switch("charge_mosfet", word == "ON", now)
+        return battery_commands.switch("charge_mosfet", word == "ON", now)
 
     def discharge(word, now):
-        return control.switch("discharge_mosfet", word == "ON", now)
+        return battery_commands.switch("discharge_mosfet", word == "ON", now)
 
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
             return NOT_UNDERSTOOD
-        return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
+        return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def restart_bms(_word, now):
-        return control.restart(now)
+        return battery_commands.restart(now)
 
     def set_energy(word, now):
-        refusal = keeper.change(word)
+        refusal = energy_store.change(word)
         if refusal is None:
             publisher.set_counters(now)
             publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}")
         return refusal
 
     def restart_bridge(_word, _now):
-        refusal = control.pending()  # whoever asked for that is owed an answer
+        refusal = battery_commands.pending()  # its result has to be published first
         if refusal is None:
-            keeper.save()
+            energy_store.save()
             microcontroller.reset()
         return refusal
 
-    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_support)
+    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_diagnostics)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
     functions = {

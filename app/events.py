@@ -1,35 +1,35 @@
-"""What happens to the battery, on the console, once each: why there is data or not, alarms and their end, results of commands.
+"""Events of the battery on the console, each once: why there is data or not, alarms and their end, results of commands.
 
-Who has no screen and no broker reads it there. Not the readings: those are published. What goes to and fro is bounded: a few
-lines at once, then one a minute, with how it stands by then.
+For those without screen and broker. Readings are not printed. The number of lines is limited: a few at once, then one a
+minute, with the state at that time.
 """
 
 from adafruit_ticks import ticks_diff
 
 from battery.alarms import LEVEL_NAMES, active
 
-LOOK_MS = 500
+CHECK_MS = 500
 AT_ONCE = 6  # lines
 REFILL_MS = 60000  # for one more
 ALARM_BYTES = 7
 
 
 class Budget:
-    """How many lines one subject may still have."""
+    """The number of lines that may still be printed on one subject."""
 
     def __init__(self):
         self._lines = AT_ONCE
         self._ms = 0
 
     def pass_time(self, milliseconds):
-        """More lines with time."""
+        """Refill with time."""
         self._ms += milliseconds
         if self._ms >= REFILL_MS:
             self._ms -= REFILL_MS
             self._lines = min(self._lines + 1, AT_ONCE)
 
     def take(self):
-        """Use a line up; False when there is none left."""
+        """Use one line; False when there is none left."""
         if not self._lines:
             return False
         self._lines -= 1
@@ -37,35 +37,35 @@ class Budget:
 
 
 class Events:
-    """Prints what becomes of the conversation with the BMS. `say` is told of results: give it to who carries commands out."""
+    """Prints the diagnosis of the BMS connection when it changes, alarms, and results of commands."""
 
     def __init__(self, poller, now):
         self._poller = poller
-        self._looked_at = now
-        self._link_budget = Budget()
+        self._checked_at = now
+        self._connection_budget = Budget()
         self._alarm_budget = Budget()
-        self._state = None  # of the link, as printed last
+        self._state = None  # of the connection, as printed last; None: nothing was printed
         self._online_text = None
-        self._bytes = bytearray(ALARM_BYTES)  # as looked at last
-        self._pending = False  # they have changed, and what that means is not printed yet
+        self._bytes = bytearray(ALARM_BYTES)  # as of the last check
+        self._pending = False  # they have changed, and the alarms are not printed yet
         self._alarms: list = []  # (name, level) as printed
 
-    def say(self, text):
-        """The result of a command."""
+    def print_result(self, text):
+        """Print the result of a command."""
         print("Command:", text)
 
     def tick(self, now):
-        """Look for news."""
-        passed = ticks_diff(now, self._looked_at)
-        if passed < LOOK_MS:
+        """Print what has changed, every CHECK_MS."""
+        passed = ticks_diff(now, self._checked_at)
+        if passed < CHECK_MS:
             return
-        self._looked_at = now
-        self._link_budget.pass_time(passed)
+        self._checked_at = now
+        self._connection_budget.pass_time(passed)
         self._alarm_budget.pass_time(passed)
-        self._look_at_link()
-        self._look_at_alarms()
+        self._check_connection()
+        self._check_alarms()
 
-    def _look_at_link(self):
+    def _check_connection(self):
         link = self._poller.link
         if link.online:
             text = link.text
@@ -74,24 +74,24 @@ class Events:
                 return
             state = "online"
         else:
-            state = link.short[0]  # the longer words have a duration in them, which is no news
+            state = link.short[0]  # the longer text has a duration in it
             if state == self._state:
                 return
             is_recovery = True
             text = link.text
-        if self._link_budget.take():
+        if self._connection_budget.take():
             self._state = state
             if not is_recovery:
                 self._online_text = text
             print("BMS:", text)
 
-    def _look_at_alarms(self):
+    def _check_alarms(self):
         self._note_bytes()
         if not self._pending:
             return
         alarms = active(self._poller.pack)
         if alarms is None:
-            return  # not known, which is not the end of one
+            return  # not known, so none has ended
         begun = [alarm for alarm in alarms if alarm not in self._alarms]
         ended = [alarm for alarm in self._alarms if alarm not in alarms]
         if (begun or ended) and not self._alarm_budget.take():
@@ -104,7 +104,7 @@ class Events:
             print("Alarm ended:", _names(ended))
 
     def _note_bytes(self):
-        """Whether an alarm byte is another one than before; in every look, so it makes no list."""
+        """Note changed alarm bytes; in every check, so it allocates nothing."""
         for index in range(ALARM_BYTES):
             byte = self._poller.pack.raw("alarm_byte_{}", index + 1)
             if byte is not None and byte != self._bytes[index]:

@@ -32,9 +32,9 @@ CONTROLS = (
 )  # fmt: skip
 CONTROL = {row.key: row for row in CONTROLS}
 
-# always there, since it changes nothing
-DIAGNOSTICS_BUTTON = Control("support", "", "button", "Support bundle", "support_bundle", "/support/set", BUTTON_PAYLOADS, None,
-                             "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+# always available, since it changes nothing
+DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "publish_diagnostics", "/diagnostics/set",
+                             BUTTON_PAYLOADS, None, "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
 
 def is_of_battery(row):
@@ -42,7 +42,7 @@ def is_of_battery(row):
     return row.topic.startswith("/bms")
 
 
-# What becomes of a command: code -> words for <base>/bms1/command_result, the console and Home Assistant
+# The results of commands: code -> words for <base>/bms1/command_result, the console and Home Assistant
 RESULTS = {
     "done": "done",
     "not_confirmed": "not confirmed by the BMS; its state is what it reports",

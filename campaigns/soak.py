@@ -1,9 +1,9 @@
 """The long run: `make soak` drives the real firmware, code.py's own main, through 60 days of outages in compressed time.
 
-Everything of the board's code runs as it is, guard and wiring included; simulated are the chip's clock, radio and sockets with
-a broker at their far end, its memory, and a BMS that answers at once. A pass of the loop takes a second while all is well, a
-tenth while something happens. Power is cut in the second half only, so that the first is one life. Seeded: one seed, one
-result. It ends with a table, which docs/RELIABILITY.md shows, and with status 1 if something was not as it must be.
+Everything of the board's code runs as it is, crash handler and wiring included; simulated are the chip's clock, radio and
+sockets with a broker at their far end, its memory, and a BMS that answers at once. A pass of the loop takes a second while
+all is well, a tenth while something happens. Power is cut in the second half only, so that the first is one life. Seeded: one
+seed, one result. It ends with a table, which docs/RELIABILITY.md shows, and with status 1 if something was wrong.
 """
 
 from __future__ import annotations
@@ -601,7 +601,7 @@ class Soak:
         return self._sum_up()
 
     def _arrange(self) -> Callable[[Callable], None]:
-        """Put the simulated chip's parts where the firmware looks for them; returns its guard."""
+        """Put the simulated chip's parts where the firmware looks for them; returns its crash handler."""
         sys.path.append(str(ROOT / "host" / "standins"))
         import supervisor
 
@@ -621,24 +621,23 @@ class Soak:
         wifi.radio = self.network
         socketpool.SocketPool = lambda radio: self.network
         busio.UART = lambda *arguments, **options: self.battery
-        from app import crash as guard
-        from app import loop
+        from app import crash, loop
         from app import watchdog as watch
         from mqtt import transport as wire
 
-        for module in (guard, watch):
+        for module in (crash, watch):
             module.time = SimpleNamespace(sleep=self.clock.nap)
         loop.time = SimpleNamespace(sleep=self.clock.sleep)
         loop.gc = SimpleNamespace(collect=self._sweep)
         wire.time = SimpleNamespace(sleep=self.clock.nap)
-        return guard.guard
+        return crash.run_with_restart
 
     def _sweep(self):
         self.found.sweeps += 1
         if self.found.sweeps % GC_SHARE == 0:
             gc.collect()
 
-    def _power_on(self, guard: Callable[[Callable], None]):
+    def _power_on(self, run_with_restart: Callable[[Callable], None]):
         from adafruit_connection_manager import _global_connection_managers
 
         from app.main import main
@@ -649,7 +648,7 @@ class Soak:
         self.watchdog.power_on()
         self._back_from = self.clock.ms / 1000 + 15 if self._running is None else None
         try:
-            guard(main)
+            run_with_restart(main)
         except PowerCut:
             self.network.hang_up()
             self.network.sockets.clear()

@@ -1,4 +1,4 @@
-"""The last frames on the wire, in a ring that is made once: for the support bundle."""
+"""The last frames on the wire, in a ring that is made once: for the diagnostics file."""
 
 from adafruit_ticks import ticks_diff
 

@@ -255,7 +255,7 @@ class Session:
             self._client.loop(0)
         self._take_large()
         is_over = link.pongs != self._recall_pongs and ticks_diff(now, self._recall_until) >= 0
-        if self._keeper.heard_all or is_over:
+        if self._keeper.all_restored or is_over:
             self._recall_until = None
             self._client.unsubscribe(self._recalled)
             self._begin(ticks_ms())
@@ -309,7 +309,7 @@ class Session:
         elif topic in self._keeper.topics:
             # not only what has the retain flag: a broker that is joined to another by a bridge sends the same without
             if self._recalling:
-                self._keeper.hear(topic, payload)
+                self._keeper.restore(topic, payload)
         elif not is_stale:
             self._keep(topic, payload, retained)
 

@@ -75,10 +75,10 @@ class Books:
         self.finished = 0
 
     @property
-    def heard_all(self):
+    def all_restored(self):
         return len({topic for topic, _ in self.heard}) == len(self.topics)
 
-    def hear(self, topic, state):
+    def restore(self, topic, state):
         self.heard.append((topic, bytes(state)))
 
     def finish(self):
@@ -229,7 +229,7 @@ def test_after_a_restart_the_counters_are_recalled_before_anything_is_said(broke
     for topic, text in left.items():
         listener.say(topic, text, retain=True)
     bridge = Bridge(broker.port, loaded=False)
-    assert bridge.run(lambda: bridge.books.heard_all or bridge.is_connected(), 20)
+    assert bridge.run(lambda: bridge.books.all_restored or bridge.is_connected(), 20)
     assert {topic: len(state) for topic, state in bridge.books.heard}.keys() == left.keys()
     assert all(left[topic].startswith(state.decode()) and state for topic, state in bridge.books.heard)
     assert bridge.run(lambda: listener.latest("t/event")) and bridge.books.finished == 1
