@@ -13,46 +13,42 @@ from .version import VERSION
 SIGNAL_DEADBAND_DB = 4  # the Wi-Fi signal always varies, and each change is a row in Home Assistant's database
 BOOT_SUCCESS_S = 600  # uptime after which a boot counts as successful
 
-# key in <base>/state; name in Home Assistant, None: no entity; category; unit; icon or device class; state class;
-# value(state, now), None is published as null. New rows with a name go to the end: an entity must not move to another message
-Row = namedtuple("Row", ("key", "name", "category", "unit", "icon", "state_class", "value"))
+# key in <base>/state; name in Home Assistant, None: no entity; category; unit, "" of a count, None of a text; icon or device
+# class; value(state, now), None is published as null. New rows with a name go to the end: an entity must not change its message
+Row = namedtuple("Row", ("key", "name", "category", "unit", "icon", "value"))
 ROWS = (
-    Row("version", None, None, None, None, None, lambda state, now: VERSION),
-    Row("uptime", "Uptime", RARE, "s", "duration", "total_increasing", lambda state, now: state.uptime_s),
-    Row("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", "measurement", lambda state, now: state.signal()),
-    Row("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert", None,
+    Row("version", None, None, None, None, lambda state, now: VERSION),
+    Row("uptime", "Uptime", RARE, "s", "duration", lambda state, now: state.uptime_s),
+    Row("rssi", "Wi-Fi signal", DIAGNOSTIC, "dBm", "signal_strength", lambda state, now: state.signal()),
+    Row("restart_reason", "Restart reason", DIAGNOSTIC, None, "mdi:restart-alert",
         lambda state, now: state.restart_reason),
-    Row("boot_count", "Boot count", RARE, None, "mdi:restart", "total_increasing", lambda state, now: state.nvm_store.boots),
-    Row("safe_modes", None, None, None, None, None, lambda state, now: state.nvm_store.safe_modes),
-    Row("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline", None,
+    Row("boot_count", "Boot count", RARE, "", "mdi:restart", lambda state, now: state.nvm_store.boots),
+    Row("safe_modes", None, None, None, None, lambda state, now: state.nvm_store.safe_modes),
+    Row("last_failure", "Last failure", DIAGNOSTIC, None, "mdi:bug-outline",
         lambda state, now: state.loop.last_failure or state.nvm_store.failure or "none"),
-    Row("loop_time_max", "Longest loop time", RARE, "ms", "duration", "measurement",
-        lambda state, now: state.loop.longest_ms),
-    Row("ip_address", "IP address", RARE, None, "mdi:ip-network", None,
+    Row("loop_time_max", "Longest loop time", RARE, "ms", "duration", lambda state, now: state.loop.longest_ms),
+    Row("ip_address", "IP address", RARE, None, "mdi:ip-network",
         lambda state, now: str(state.radio.ipv4_address) if state.radio.ipv4_address else None),
-    Row("free_memory", "Free memory", RARE, "B", "data_size", "measurement",
+    Row("free_memory", "Free memory", RARE, "B", "data_size",
         lambda state, now: gc.mem_free() if hasattr(gc, "mem_free") else None),
-    Row("mqtt_connects", "MQTT connects", RARE, None, "mdi:lan-connect", "total_increasing",
-        lambda state, now: state.session.connects),
-    Row("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline", None,
+    Row("mqtt_connects", "MQTT connects", RARE, "", "mdi:lan-connect", lambda state, now: state.session.connects),
+    Row("settings_problems", "Settings problems", DIAGNOSTIC, None, "mdi:file-alert-outline",
         lambda state, now: listed(state.problems)),
-    Row("frames_ok", "Valid frames", RARE, None, "mdi:check-network-outline", "total_increasing",
-        lambda state, now: state.poller.frames),
-    Row("checksum_errors", "Checksum errors", RARE, None, "mdi:close-network-outline", "total_increasing",
+    Row("frames_ok", "Valid frames", RARE, "", "mdi:check-network-outline", lambda state, now: state.poller.frames),
+    Row("checksum_errors", "Checksum errors", RARE, "", "mdi:close-network-outline",
         lambda state, now: state.poller.reader.rejected),
-    Row("timeouts", "Timeouts", RARE, None, "mdi:timer-off-outline", "total_increasing",
-        lambda state, now: state.poller.timeouts),
-    Row("echoes", "Echoes", RARE, None, "mdi:surround-sound", "total_increasing", lambda state, now: state.poller.echoes),
-    Row("implausible_values", "Implausible values", RARE, None, "mdi:filter-remove-outline", "total_increasing",
+    Row("timeouts", "Timeouts", RARE, "", "mdi:timer-off-outline", lambda state, now: state.poller.timeouts),
+    Row("echoes", "Echoes", RARE, "", "mdi:surround-sound", lambda state, now: state.poller.echoes),
+    Row("implausible_values", "Implausible values", RARE, "", "mdi:filter-remove-outline",
         lambda state, now: state.poller.pack.rejected),
-    Row("poll_cycle", "Poll cycle", RARE, "ms", "duration", "measurement", lambda state, now: state.poller.cycle_ms),
-    Row("oldest_reading_age", "Oldest reading age", RARE, "ms", "duration", "measurement",
+    Row("poll_cycle", "Poll cycle", RARE, "ms", "duration", lambda state, now: state.poller.cycle_ms),
+    Row("oldest_reading_age", "Oldest reading age", RARE, "ms", "duration",
         lambda state, now: state.poller.pack.oldest_ms(now)),
-    Row("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant", None,
+    Row("current_sign", "Current sign", RARE, None, "mdi:plus-minus-variant",
         lambda state, now: state.poller.sign.text),
-    Row("request_gap", None, None, None, None, None, lambda state, now: state.poller.pacing.gap_ms),
-    Row("host_address", None, None, None, None, None, lambda state, now: state.poller.host_address),
-    Row("discovery_errors", None, None, None, None, None, lambda state, now: state.publisher.discovery_errors),
+    Row("request_gap", None, None, None, None, lambda state, now: state.poller.pacing.gap_ms),
+    Row("host_address", None, None, None, None, lambda state, now: state.poller.host_address),
+    Row("discovery_errors", None, None, None, None, lambda state, now: state.publisher.discovery_errors),
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import random
 
 import microcontroller
 
-from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, NOT_UNDERSTOOD, RESULTS, refusal_text
+from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, RESULTS, refusal_text
 from mqtt.commands import Commands
 
 
@@ -18,6 +18,9 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
     if settings.allowed:
         publisher.report("none")
 
+    def in_words(function, payloads):
+        return lambda word, now: refusal_text(function(word, now), payloads, word)
+
     def send_diagnostics(_word, now):
         return refusal_text(diagnostics.request(lambda json: publisher.say("/diagnostics", json, qos=0), now))
 
@@ -25,20 +28,11 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
         if word == "online":  # after a random delay, so that not all devices of a house publish at once
             publisher.announce_again(now, random.randrange(1000, 5000))
 
-    def charge(word, now):
-        return battery_commands.switch("charge_mosfet", word == "ON", now)
-
-    def discharge(word, now):
-        return battery_commands.switch("discharge_mosfet", word == "ON", now)
-
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return NOT_UNDERSTOOD
+            return "not_understood"
         return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to a second
-
-    def restart_bms(_word, now):
-        return battery_commands.restart(now)
 
     def set_energy(word, now):
         refusal = energy_store.change(word)
@@ -58,26 +52,17 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
     functions = {
-        "charge_mosfet": charge,
-        "discharge_mosfet": discharge,
+        "charge_mosfet": lambda word, now: battery_commands.switch("charge_mosfet", word == "ON", now),
+        "discharge_mosfet": lambda word, now: battery_commands.switch("discharge_mosfet", word == "ON", now),
         "soc": set_soc,
-        "restart_bms": restart_bms,
+        "restart_bms": lambda word, now: battery_commands.restart(now),
         "energy": set_energy,
         "restart_bridge": restart_bridge,
     }
     for row in CONTROLS:
         if row.key in settings.allowed:
-            commands.add(base + row.topic, row.payloads, _in_words(functions[row.key], row.payloads), name=row.subject)
+            commands.add(base + row.topic, row.payloads, in_words(functions[row.key], row.payloads), name=row.subject)
     return commands
-
-
-def _in_words(function, payloads):
-    """A function that returns its refusal in words, made of one that returns a code."""
-
-    def carry_out(word, now):
-        return refusal_text(function(word, now), payloads, word)
-
-    return carry_out
 
 
 def tenths(word):

@@ -7,7 +7,6 @@ published: a number that is corrected a moment later would be a dip or a jump in
 
 import binascii
 
-from battery.controls import NOT_UNDERSTOOD
 from battery.energy import COUNTERS
 from battery.readings import READING
 
@@ -154,7 +153,7 @@ class EnergyStore:
             return "counters_unknown"
         totals = _changed(old, word)
         if totals is None:
-            return NOT_UNDERSTOOD
+            return "not_understood"
         self._energy.set(totals)
         self._nvm_store.set(totals)
         if not self._nvm_store.save():  # after the next start the old ones would be back

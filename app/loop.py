@@ -34,7 +34,6 @@ class Loop:
         self.failures = 0
         self.last_failure = None  # "job: exception", the latest; None: there was none
         self.longest_ms = 0  # longest pass since the last reset_longest()
-        self.passes = 0
 
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
@@ -56,7 +55,6 @@ class Loop:
         if ticks_diff(begun, self._collect_at) >= 0:
             self._collect_at = ticks_add(begun, COLLECT_MS)
             gc.collect()
-        self.passes += 1
         self.longest_ms = max(self.longest_ms, ticks_diff(self._clock(), begun))
 
     def reset_longest(self):

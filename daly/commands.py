@@ -14,7 +14,6 @@ WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart
 CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
 REQUEST_MS = 500  # interval at which the confirming reading is requested
 PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
-SOC_TOLERANCE = 1  # 0.1 %: the BMS may count on before it reports
 
 
 class BatteryCommands:
@@ -118,7 +117,7 @@ class BatteryCommands:
             return was_silent and ticks_diff(self._poller.last_answer, self._poller.ordered_at) > 1000
         is_newer = ticks_diff(pack.said_at(self._reading), self._poller.ordered_at) > 0
         raw = pack.raw(self._reading)
-        tolerance = SOC_TOLERANCE if self._reading == "soc" else 0
+        tolerance = 1 if self._reading == "soc" else 0  # 0.1 %: the BMS may count on before it reports
         return is_newer and raw is not None and abs(raw - self._wanted) <= tolerance
 
     def _end(self, code):
