@@ -2,12 +2,12 @@
 
 # pytest imports pdb, which imports a standard module named `code`: this file must do nothing then
 if __name__ == "__main__":
-    from app.crash import guard
+    from app.crash import run_with_restart
 
     def start():
-        """Imported only here, so that the guard also sees an import that fails."""
+        """The import is here so that one that fails is handled as well."""
         from app.main import main
 
         main()
 
-    guard(start)
+    run_with_restart(start)

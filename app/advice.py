@@ -50,19 +50,11 @@ _MEANT = (
     ("INTERVAL", "PUBLISH_INTERVAL_S"),
     ("NAME DEVICENAME NETWORK", "DEVICE_NAME"),
 )
-# Names that settings had before, and have no more
-_RENAMED = {
-    "PUBLISH_INTERVAL": "PUBLISH_INTERVAL_S",
-    "CELLS_INTERVAL": "CELLS_INTERVAL_S",
-    "DEAD_BAND_PERCENT": "DEADBAND_PERCENT",
-    "UTC_OFFSET_MINUTES": "UTC_OFFSET_MIN",
-    "WAKE_MIN_SOC": "WAKE_MIN_SOC_PERCENT",
-    "WAKE_EVERY_MINUTES": "WAKE_INTERVAL_MIN",
-    "OLED_PAGE_SECONDS": "OLED_PAGE_S",
-    "OLED_BRIGHTNESS": "OLED_BRIGHTNESS_PERCENT",
-    "OLED_DIM_AFTER_MINUTES": "OLED_DIM_AFTER_MIN",
-    "OLED_DIM_BRIGHTNESS": "OLED_DIM_BRIGHTNESS_PERCENT",
-}
+# Names that settings had before, each with the present one; one text, which takes less memory than a dict
+_RENAMED = """PUBLISH_INTERVAL PUBLISH_INTERVAL_S CELLS_INTERVAL CELLS_INTERVAL_S DEAD_BAND_PERCENT DEADBAND_PERCENT
+UTC_OFFSET_MINUTES UTC_OFFSET_MIN WAKE_MIN_SOC WAKE_MIN_SOC_PERCENT WAKE_EVERY_MINUTES WAKE_INTERVAL_MIN
+OLED_PAGE_SECONDS OLED_PAGE_S OLED_BRIGHTNESS OLED_BRIGHTNESS_PERCENT OLED_DIM_AFTER_MINUTES OLED_DIM_AFTER_MIN
+OLED_DIM_BRIGHTNESS OLED_DIM_BRIGHTNESS_PERCENT"""
 _WIFI_WORDS = ("WIFI", "WLAN", "AP", "STA", "NETWORK", "NET", "PSK", "PASSPHRASE")
 # Names of our own begin so: what follows them is a mistyped name, as in BMS_HOST_ADRESS, and no other project's
 _FAMILIES = ("BMS", "OLED", "WAKE", "POLL", "DEADBAND", "STALE", "CELLS", "ALLOW", "CURRENT")
@@ -102,8 +94,9 @@ def on_key(key, known):
         if key in _NEEDED or (_distance(key, best) > 2 and not _foreign(key, known)):
             return None
         return f"{cut(key)} is not a setting; did you mean {best if _distance(key, best) <= 2 else _foreign(key, known)}"
-    if key in _RENAMED:
-        return on_old_name(key)
+    renamed = on_old_name(key)
+    if renamed:
+        return renamed
     advice = on_name(key, known)
     # what no rule knows may be the second line of a password
     return f"{cut(key) if advice != 'remove it' or key == key.upper() else 'this'} is not a setting; {advice}"
@@ -111,7 +104,9 @@ def on_key(key, known):
 
 def on_old_name(key):
     """The sentence on a name that a setting had before; None for any other."""
-    return f"{key} is now {_RENAMED[key]}; rename it" if key in _RENAMED else None
+    names = _RENAMED.split()
+    at = names.index(key) if key in names else 1
+    return None if at % 2 else f"{key} is now {names[at + 1]}; rename it"
 
 
 def _foreign(key, known):

@@ -1,23 +1,23 @@
-"""The time of day, from an NTP server and only when it is needed; on a cellar's network without one there is none."""
+"""The time of day, from an NTP server and only when it is needed."""
 
 from adafruit_ticks import ticks_diff, ticks_ms
 
 from .settings import FILE
 
-PATIENCE_S = 1
-TRUSTED_MS = 86400000  # a chip's crystal strays by some seconds a day, and its ticks wrap after six
-# no network, no name, no socket, no memory, no library, nonsense: who gave the order is told in any case
+TIMEOUT_S = 1
+VALID_MS = 86400000  # a chip's crystal drifts by some seconds a day, and its ticks wrap after six
+# no network, no name, no socket, no memory, no library, an invalid answer: the command needs a result in any case
 FAULTS = (OSError, ArithmeticError, ValueError, RuntimeError, MemoryError, LookupError, AttributeError, TypeError, ImportError)
 
 
 class Clock:
-    """Asks `server` (a name or address; "" for none) through adafruit_ntp. `utc_offset_minutes`: the BMS keeps local time."""
+    """The time of `server` (a name or address; "": none) through adafruit_ntp. `utc_offset_min`: of the BMS's local time."""
 
-    def __init__(self, socket_pool, server, utc_offset_minutes):
+    def __init__(self, socket_pool, server, utc_offset_min):
         self._pool = socket_pool
         self._server = server
-        self._offset_s = 60 * utc_offset_minutes
-        self._known = None  # (seconds since 1970, tick) of the last answer
+        self._offset_s = 60 * utc_offset_min
+        self._answer = None  # (seconds since 1970, tick) of the last answer
 
     def now(self):
         """(year, month, day, hour, minute, second) in local time; None when the server does not answer within a second."""
@@ -25,24 +25,24 @@ class Clock:
             return None
         name, _, port = self._server.partition(":")
         try:
-            import adafruit_ntp  # 3 KB that only a board which may set the state of charge needs
+            import adafruit_ntp  # 3 KB that only boards with the control soc need
 
-            ntp = adafruit_ntp.NTP(self._pool, server=name, port=int(port or 123), socket_timeout=PATIENCE_S)
+            ntp = adafruit_ntp.NTP(self._pool, server=name, port=int(port or 123), socket_timeout=TIMEOUT_S)
             seconds = ntp.utc_ns // 1000000000
-            self._known = (seconds, ticks_ms())
+            self._answer = (seconds, ticks_ms())
             return civil(seconds + self._offset_s)
-        except FAULTS as error:  # no network, no name, no socket, no memory, nonsense: who gave the order is told in any case
+        except FAULTS as error:
             print(f"NTP: no time from {self._server}: {_reason(error)}; see NTP_SERVER in {FILE}.")
             return None
 
     def utc(self, tick):
-        """The UTC time of a tick of the last day, as "2026-11-27T05:44:15Z"; None: no server was asked in that time."""
-        if self._known is None:
+        """The UTC time of a tick of the last day, as "2026-11-27T05:44:15Z"; None: there was no answer in that time."""
+        if self._answer is None:
             return None
-        seconds, at = self._known
+        seconds, at = self._answer
         passed = ticks_diff(tick, at)
-        if passed > TRUSTED_MS:
-            self._known = None
+        if passed > VALID_MS:
+            self._answer = None
             return None
         year, month, day, hour, minute, second = civil(seconds + passed // 1000)
         return f"{year}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"

@@ -4,11 +4,11 @@ import random
 
 import microcontroller
 
-from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, NOT_UNDERSTOOD, RESULTS, refusal_text
+from battery.controls import CONTROL, CONTROLS, DIAGNOSTICS_BUTTON, RESULTS, refusal_text
 from mqtt.commands import Commands
 
 
-def make_commands(settings, publisher, support, control, clock, keeper):
+def make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store):
     """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
 
     The functions return None or the code of a refusal. A refusal is published where the result of the command would be.
@@ -18,66 +18,51 @@ def make_commands(settings, publisher, support, control, clock, keeper):
     if settings.allowed:
         publisher.report("none")
 
-    def send_support(_word, now):
-        return refusal_text(support.request(lambda bundle: publisher.publish("/support", bundle, qos=0), now))
+    def in_words(function, payloads):
+        return lambda word, now: refusal_text(function(word, now), payloads, word)
+
+    def send_diagnostics(_word, now):
+        return refusal_text(diagnostics.request(lambda json: publisher.publish("/diagnostics", json, qos=0), now))
 
     def birth(word, now):
-        if word == "online":  # after a random while, so that a house full of devices does not talk at once
+        if word == "online":  # after a random delay, so that not all devices of a house publish at once
             publisher.rediscover(now, random.randrange(1000, 5000))
-
-    def charge(word, now):
-        return control.switch("charge_mosfet", word == "ON", now)
-
-    def discharge(word, now):
-        return control.switch("discharge_mosfet", word == "ON", now)
 
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
-            return NOT_UNDERSTOOD
-        return control.refusal() or control.set_soc(raw, clock.now(), now)  # NTP waits up to a second
-
-    def restart_bms(_word, now):
-        return control.restart(now)
+            return "not_understood"
+        return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def set_energy(word, now):
-        refusal = keeper.change(word)
+        refusal = energy_store.change(word)
         if refusal is None:
             publisher.set_counters(now)
             publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}")
         return refusal
 
     def restart_bridge(_word, _now):
-        refusal = control.pending()  # whoever asked for that is owed an answer
+        refusal = battery_commands.pending()  # its result has to be published first
         if refusal is None:
-            keeper.save()
+            energy_store.save()
             microcontroller.reset()
         return refusal
 
-    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_support)
+    commands.add(base + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_diagnostics)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
     functions = {
-        "charge_mosfet": charge,
-        "discharge_mosfet": discharge,
+        "charge_mosfet": lambda word, now: battery_commands.switch("charge_mosfet", word == "ON", now),
+        "discharge_mosfet": lambda word, now: battery_commands.switch("discharge_mosfet", word == "ON", now),
         "soc": set_soc,
-        "restart_bms": restart_bms,
+        "restart_bms": lambda word, now: battery_commands.restart(now),
         "energy": set_energy,
         "restart_bridge": restart_bridge,
     }
     for row in CONTROLS:
         if row.key in settings.allowed:
-            commands.add(base + row.topic, row.payloads, _in_words(functions[row.key], row.payloads), name=row.subject)
+            commands.add(base + row.topic, row.payloads, in_words(functions[row.key], row.payloads), name=row.subject)
     return commands
-
-
-def _in_words(function, payloads):
-    """A function that returns its refusal in words, made of one that returns a code."""
-
-    def carry_out(word, now):
-        return refusal_text(function(word, now), payloads, word)
-
-    return carry_out
 
 
 def tenths(word):

@@ -1,4 +1,4 @@
-"""The last line: whatever escapes is reported and kept, and leads to a restart with back-off; never to a silent prompt."""
+"""The crash handler: an exception that nothing else catches is printed, stored, and restarts the chip with back-off."""
 
 import time
 
@@ -7,21 +7,21 @@ from adafruit_ticks import ticks_ms
 
 from .log import install, print_error
 from .loop import describe
-from .nvm_store import Memory
+from .nvm_store import NvmStore
 from .watchdog import feed_if_running
 
 FIRST_PAUSE_S = 2
 LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 
-def guard(start):
-    """Call `start()`, which never returns; when it does or raises, restart the chip. Ctrl-C still ends at the prompt."""
+def run_with_restart(start):
+    """Call `start()`, which does not return; if it does, or raises, restart the chip. Ctrl-C still ends at the prompt."""
     install()
     pause = LONGEST_PAUSE_S
     try:
-        pause = keep(run(start))
+        pause = store(run(start))
     except Exception as error:  # no memory left even for that
-        print("Failed twice:", error)
+        print("The crash handler failed:", error)
     for _ in range(pause):
         time.sleep(1)
         feed_if_running()
@@ -29,7 +29,7 @@ def guard(start):
 
 
 def run(start):
-    """Call `start()` and say in 80 characters why it ended."""
+    """Call `start()`. Returns in at most 80 characters why it ended."""
     try:
         start()
     except Exception as error:
@@ -38,13 +38,13 @@ def run(start):
     return "the program ended"
 
 
-def keep(failure):
-    """Write the failure down; returns the seconds to wait, more with every start in a row that came to nothing."""
-    memory = Memory(microcontroller.nvm, ticks_ms())
-    if failure != memory.failure:
-        memory.set(failure=failure)
-        memory.save()
-    starts = max(1, memory.starts)
-    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S << min(starts - 1, 10))
-    print(f"Failed ({failure}), {starts} times in a row; restarting in {pause} s")
+def store(failure):
+    """Store the failure. Returns the seconds to wait before the restart: twice as many after each failed boot in a row."""
+    nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
+    if failure != nvm_store.failure:
+        nvm_store.set(failure=failure)
+        nvm_store.save()
+    boots = max(1, nvm_store.failed_boots)
+    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S << min(boots - 1, 10))
+    print(f"Failed ({failure}), {boots} times in a row; restarting in {pause} s")
     return pause

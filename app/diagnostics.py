@@ -1,6 +1,6 @@
-"""The support bundle: what somebody needs who shall help from afar, as one JSON of less than 8 KB, without any secret.
+"""The diagnostics: everything needed for remote support, as one JSON of less than 8 KB, without any secret.
 
-Asked for with PRESS on <base>/support/set or with `support` on the console; `python -m host --replay` plays it at home.
+Requested with PRESS on <base>/diagnostics/set or with `diagnostics` on the console; `python -m host --replay` replays them.
 """
 
 import os
@@ -15,15 +15,15 @@ from .settings import SECRET, SETTINGS, SWITCH
 from .version import VERSION
 
 LIMIT = 8000
-# Shown only as set or not, like every secret. A network's name tells where somebody lives.
+# Shown only as set or not, like every secret. The name of a network shows where its owner lives.
 PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
-PAUSE_MS = 5000  # between two bundles: each is 8 KB of memory for a moment
+PAUSE_MS = 5000  # between two requests: each takes 8 KB of memory for a moment
 MOST_PROBLEMS = 5
 _LINE = 42  # the longest line of the trace with its quotes and comma
 
 
-class Support:
-    """Makes the bundle. `loop` counts failures, `state(now)` gives the pairs of <base>/state."""
+class Diagnostics:
+    """Makes the JSON. `loop` counts failures, `state(now)` returns the pairs of <base>/state."""
 
     def __init__(self, settings, poller, state, loop):
         self._settings = settings
@@ -33,35 +33,35 @@ class Support:
         self._made_at = None
 
     def request(self, publish, now):
-        """Hand the bundle to `publish`; returns the code of the refusal when it is requested too often."""
+        """Pass the JSON to `publish`. Returns None, or the code of the refusal when it is requested too often."""
         if self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS:
             return "requested_before"
-        publish(self.bundle(now))
+        publish(self.json(now))
         return None
 
     def show(self, now):
-        """Print the bundle. For the console."""
-        print(str(self.bundle(now), "utf-8"))
+        """Print the JSON on the console."""
+        print(str(self.json(now), "utf-8"))
 
     def tick(self, now):
-        """Forget when the last bundle was made before the ticks wrap."""
+        """Forget when the last JSON was made before the ticks wrap."""
         if self._made_at is not None and ticks_diff(now, self._made_at) >= PAUSE_MS:
             self._made_at = None
 
-    def bundle(self, now):
-        """The bundle as bytes."""
+    def json(self, now):
+        """The JSON as bytes."""
         self._made_at = now
         writer = Writer()
-        writer.put(b'{"support":1,"versions":').put_pairs(_versions())
+        writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
         writer.put(b',"settings":').put_pairs([(setting.key, self._shown(setting)) for setting in SETTINGS])
         writer.put(b',"settings_problems":[')
         for index, problem in enumerate(self._settings.problems[:MOST_PROBLEMS]):
             writer.put(b"," if index else b"").put_string(_plain(problem, 150))
         pairs = [pair for pair in self._state(now) if pair[0] != "settings_problems"]
-        writer.put(b'],"health":').put_pairs(pairs)
+        writer.put(b'],"state":').put_pairs(pairs)
         writer.put(b',"failures":').put_decimal(self._loop.failures, 0)
         writer.put(b',"last_failure":').put_string(_plain(self._loop.last_failure or "none", 80))
-        writer.put(b',"link":').put_string(_plain(self._poller.diagnosis.text, 200))
+        writer.put(b',"connection":').put_string(_plain(self._poller.diagnosis.text, 200))
         writer.put(b',"readings":')
         write_pack(writer, self._poller.pack)
         writer.put(b',"frames":[')
@@ -93,6 +93,6 @@ def _versions():
     )
 
 
-def _plain(text, most):
-    """At most so many characters, printable ASCII only: so that one is one byte."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text[:most])
+def _plain(text, limit):
+    """At most `limit` characters, printable ASCII only, so that each is one byte."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])

@@ -1,88 +1,88 @@
-"""Keeps the energy counters across restarts: in the chip's memory, and out of the broker's retained state.
+"""Keeps the energy counters over restarts: in the chip's memory, and in the state that the broker retains.
 
-The chip's memory is written seldom (see memory.py); the retained state is seconds old but may be gone or tampered with. The
-larger of the two counts, and what was counted since the start comes on top. Until the broker was asked, the counters are not
-published: a number that is corrected a moment later would be a dip or a jump in somebody's energy dashboard.
+The chip's memory is written rarely (see nvm_store.py); the retained state is seconds old, but may be lost or forged. The
+larger value counts, and what has been counted since the start is added. Until the broker has been asked, the counters are not
+published: a number that is corrected a moment later would be a dip or a jump in the energy dashboard.
 """
 
 import binascii
 
-from battery.controls import NOT_UNDERSTOOD
 from battery.energy import COUNTERS
 from battery.readings import READING
 
-# Wh, Wh, mAh, mAh. Nobody's battery has counted more: 1 GWh is a hundred kilowatt-hours each day for 27 years
+# Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 LARGEST = (10**9, 10**9, 10**10, 10**10)
-# What may have been counted since our own record, which is half an hour old, or an hour: two hours at 300 V and 1500 A
+# What can have been counted since the record, which is up to an hour old: two hours at 300 V and 1500 A
 STEP = (900000, 900000, 3000000, 3000000)
 
 
-class Keeper:
-    """Loads the energy counters of `pack`, and writes them to `memory` as often as its wear budget allows.
+class EnergyStore:
+    """Restores the energy counters of `pack`, and stores them in `nvm_store` as often as its wear budget allows.
 
-    `topics`: where the broker may have them retained, <base>/bms1/energy and <base>/bms1/state. `identity` is the
-    bridge's: a board that takes the place of a dead one continues the dead one's counters, not those of its own earlier life.
-    The pack's polarity is kept, too. `report(text)`: publishes what is refused.
+    `topics`: where the broker may retain them, <base>/bms1/energy and <base>/bms1/state. `identity`: the bridge's; a board
+    that replaces another one continues the counters of that one, not those from its own earlier use. The pack's
+    polarity is stored, too. `report(text)`: publishes what is refused; None: it is only printed.
     """
 
-    def __init__(self, memory, pack, base, identity="", report=None):
-        self._memory = memory
+    def __init__(self, nvm_store, pack, base, identity="", report=None):
+        self._nvm_store = nvm_store
         self._pack = pack
         self._energy = pack.energy
         self._owner = binascii.crc32(identity.encode()) | 1  # never 0
-        self._kept = None
+        self._stored = None
         self._before = [0, 0, 0, 0]  # the totals at the start
         self._retained = [0, 0, 0, 0]
         self._refused = ""
         self._missing = [base + "/bms1/energy", base + "/bms1/state"]
         self.topics = tuple(self._missing)
-        self.loaded = False  # the broker has been asked
-        self._is_settled = False  # the counters continue from what is known
+        self.loaded = False  # the retained state has been asked for
+        self._is_settled = False  # the counters have been restored
         self._wants_to_save = False
         self._report = report
         self._load()
 
     def _load(self):
-        """Continue from the chip's memory, as soon as it has been read."""
-        memory = self._memory
-        if self._kept is None and memory.is_settled:
-            self._kept = memory.totals or (0, 0, 0, 0)
-            if memory.owner in (0, self._owner):
-                self._before = list(self._kept)
+        """Restore from the chip's memory, as soon as it has been read."""
+        nvm_store = self._nvm_store
+        if self._stored is None and nvm_store.is_settled:
+            self._stored = nvm_store.totals or (0, 0, 0, 0)
+            if nvm_store.owner in (0, self._owner):
+                self._before = list(self._stored)
                 self._continue(self._before)
 
     def _continue(self, before):
-        """`before` is what was counted before the start; what was counted since comes on top."""
+        """Restore the totals `before` the start; what has been counted since is added."""
         self._energy.load((0, 0, 0, 0))
         self._energy.load([b + c for b, c in zip(before, self._totals())])
 
     @property
-    def heard_all(self):
-        """Whether every topic has been heard."""
+    def all_restored(self):
+        """Whether the retained state of every topic has arrived."""
         return not self._missing
 
-    def hear(self, topic, state):
-        """`state` is what we said last on one of `topics`, as bytes: JSON or its beginning. Anybody may have put it there."""
+    def restore(self, topic, state):
+        """Restore from `state`, the payload retained on one of `topics`: JSON or its beginning. It may be forged."""
         if topic in self._missing:
             self._missing.remove(topic)
         for index, counter in enumerate(COUNTERS):
-            said = find_decimal(state, counter)
-            if said is not None and said <= self._limit(index):
-                self._retained[index] = max(self._retained[index], said)
-            elif said is not None:
-                self._refused = f"the broker has {counter} {_thousandths(said)}, this board {_thousandths(self._before[index])}"
+            total = find_decimal(state, counter)
+            if total is not None and total <= self._limit(index):
+                self._retained[index] = max(self._retained[index], total)
+            elif total is not None:
+                own = _thousandths(self._before[index])
+                self._refused = f"the broker has {counter} {_thousandths(total)}, this board {own}"
 
     def _limit(self, index):
-        """The most that can be believed: what our own record leaves room for; without one, what a battery can have counted."""
-        memory = self._memory
-        if memory.totals is not None and memory.owner == self._owner:
-            return memory.totals[index] + STEP[index]
+        """The largest plausible total: what can have been counted since the record; without one, by a battery in its life."""
+        nvm_store = self._nvm_store
+        if nvm_store.totals is not None and nvm_store.owner == self._owner:
+            return nvm_store.totals[index] + STEP[index]
         return LARGEST[index]
 
     def finish(self):
-        """Connected, and all that is known has been heard: the counters go on from there.
+        """The connection is up and nothing more is retained: the counters continue from what was restored.
 
-        A broker that was restarted may have lost what was retained, so the memory is brought up to date if its budget allows.
+        A broker that was restarted may have lost the retained state, so the memory is updated if its budget allows.
         """
         self.loaded = True
         self._settle()
@@ -90,81 +90,81 @@ class Keeper:
 
     def _settle(self):
         self._load()
-        if self._is_settled or not self.loaded or self._kept is None:
+        if self._is_settled or not self.loaded or self._stored is None:
             return
         self._is_settled = True
-        memory = self._memory
-        if memory.owner not in (0, self._owner) and not any(self._retained):
-            self._before = list(self._kept)  # nobody else knows better: it is the same battery under another name
+        nvm_store = self._nvm_store
+        if nvm_store.owner not in (0, self._owner) and not any(self._retained):
+            self._before = list(self._stored)  # nothing else is known: it is the same battery under another identity
             self._continue(self._before)
         elif self._totals() is None:
             self._continue(self._retained)
         else:
             counted = [total - before for total, before in zip(self._totals(), self._before)]
             self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
-        if memory.owner != self._owner:
-            memory.set(owner=self._owner)
+        if nvm_store.owner != self._owner:
+            nvm_store.set(owner=self._owner)
         self._correct()
         if self._refused:
-            words = f"Energy counters: not believed, {self._refused}; see energy in ALLOW_CONTROL"
+            words = f"Energy counters: implausible, {self._refused}; see energy in ALLOW_CONTROL"
             print(words)
             if self._report is not None:
                 self._report(words)
 
     def tick(self, now):
-        """Write the counters when a write is due, and once after every connect if that is in the budget."""
-        memory = self._memory
+        """Store the counters when a write is due, and once after every connection if the budget allows."""
+        nvm_store = self._nvm_store
         if not self._is_settled:
             self._settle()
-        if memory.is_settled:
-            self._keep_sign()
-        if memory.is_due(now) or (self._wants_to_save and memory.has_spare):
+        if nvm_store.is_settled:
+            self._store_polarity()
+        if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
             self._wants_to_save = False
             self.save()
-        elif memory.is_pending and memory.is_read and memory.has_spare:
-            memory.save()
+        elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
+            nvm_store.save()
 
-    def _keep_sign(self):
-        """Keep which way this board counts; or continue with it, where the memory could not be read at the start.
+    def _store_polarity(self):
+        """Store the direction of the current; or restore it, when the memory could not be read at the start.
 
-        It is settled once in a board's life and within seconds of the first start, when no regular write has been earned: it
-        does not wait half an hour for one, in which a restart would forget it.
+        It is found once in a board's life and within seconds of the first start, when no regular write has been earned: in
+        the half an hour until then a restart would lose it.
         """
         polarity = self._pack.polarity.kept
-        if polarity and polarity != self._memory.polarity:
-            self._memory.set(polarity=polarity)
-            self._memory.save()
-        elif not polarity and self._memory.polarity:
-            self._pack.restore_polarity(self._memory.polarity)
+        if polarity and polarity != self._nvm_store.polarity:
+            self._nvm_store.set(polarity=polarity)
+            self._nvm_store.save()
+        elif not polarity and self._nvm_store.polarity:
+            self._pack.restore_polarity(self._nvm_store.polarity)
 
     def save(self):
-        """Write the counters now if they have moved: before a restart that we do ourselves."""
+        """Store the counters now if they have changed: before a restart of the bridge."""
         totals = self._totals()
-        if totals is not None and totals != self._kept:
-            self._kept = totals
-            self._memory.set(totals)
-            self._memory.save()
+        if totals is not None and totals != self._stored:
+            self._stored = totals
+            self._nvm_store.set(totals)
+            self._nvm_store.save()
 
     def change(self, word):
-        """Set the counters as somebody asked, in the words of its control. Returns None, or the code of the refusal."""
+        """Set the counters by the payload of a command. Returns None, or the code of the refusal."""
         old = self._totals()
         if not self._is_settled or old is None:
             return "counters_unknown"
         totals = _changed(old, word)
         if totals is None:
-            return NOT_UNDERSTOOD
+            return "not_understood"
         self._energy.set(totals)
-        self._memory.set(totals)
-        if not self._memory.save():  # after the next start the old ones would come back
+        self._nvm_store.set(totals)
+        if not self._nvm_store.save():  # after the next start the old ones would be back
             self._energy.set(old)
-            self._memory.set(old)
+            self._nvm_store.set(old)
             return "not_stored"
-        self._kept = totals
+        self._stored = totals
         self._correct()
         return None
 
     def _correct(self):
-        """What is about to be published must not be what was known before the broker was heard."""
+        """Put the restored totals into the pack, where those from before may be waiting to be published."""
         for counter in COUNTERS:
             if self._pack.raw(counter) is not None:
                 self._pack.put(READING[counter], 0, self._energy.total(counter), self._pack.read_at(counter))
@@ -175,7 +175,7 @@ class Keeper:
 
 
 def _changed(totals, word):
-    """The totals after "reset" or "energy_charged=1234.567"; None: not understood."""
+    """The totals after "reset" or "energy_charged=1234.567"; None: it is not understood."""
     if word == "reset":
         return (0, 0, 0, 0)
     counter, _, text = word.partition("=")
@@ -201,7 +201,7 @@ def _thousandths(number):
 
 
 def find_decimal(state, key):
-    """The number with three decimals behind `"key":` in JSON text as bytes, as an integer of thousandths; None: not there."""
+    """The number with three decimals after `"key":` in JSON as bytes, as an integer of thousandths; None: there is none."""
     mark = b'"' + key.encode() + b'":'
     at = state.find(mark)
     if at < 0:

@@ -1,4 +1,4 @@
-"""The chip's parts as the settings want them: UART, wake pin, screen. What is not possible becomes one more problem."""
+"""The chip's hardware according to the settings: UART, wake pin, screen. What is not possible is added to `problems`."""
 
 import gc
 
@@ -12,11 +12,11 @@ from daly.bus import RECEIVE_BUFFER_SIZE
 
 OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
 
-TLS_MEMORY = 100000  # mbedtls takes up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
+TLS_MEMORY = 100000  # mbedtls needs up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
 
 def make_uart(settings, problems):
-    """The UART to the BMS, or None with one more problem."""
+    """The UART to the BMS; None with one more problem."""
     tx = find_pin(settings, "UART_TX", problems)
     rx = find_pin(settings, "UART_RX", problems)
     if tx is None or rx is None:
@@ -25,14 +25,14 @@ def make_uart(settings, problems):
         return busio.UART(tx, rx, baudrate=settings.UART_BAUD_RATE, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
     except (ValueError, RuntimeError):
         pins = f"{settings.where('UART_TX')} {settings.UART_TX}, UART_RX {settings.UART_RX}"
-        problems.append(f"{pins}: one of them is in use or can be no UART; choose two free pins.")
+        problems.append(f"{pins}: one of them is in use or cannot be a UART; choose two free pins.")
         return None
 
 
 def make_ssl_context(settings, problems):
-    """What checks the broker's certificate; None without MQTT_TLS, or, with one more problem, where TLS is not possible.
+    """The ssl context for MQTT_TLS; None without it, or, with one more problem, where TLS is not possible.
 
-    Then the broker is not connected to at all: encryption is never left out silently.
+    Then there is no connection at all: encryption is never left out silently.
     """
     if not settings.MQTT_TLS:
         return None
@@ -40,7 +40,7 @@ def make_ssl_context(settings, problems):
     if free < TLS_MEMORY:
         problems.append(f"MQTT_TLS needs {TLS_MEMORY // 1000} KB of memory, this board has {free // 1000}; use one with PSRAM.")
         return None
-    import ssl  # 20 KB that only who wants it need have
+    import ssl  # 20 KB, only with MQTT_TLS
 
     context = ssl.create_default_context()
     if settings.MQTT_CA_FILE:
@@ -57,15 +57,15 @@ def make_ssl_context(settings, problems):
 def certificates(text):
     """The text of a PEM file. Raises ValueError when there is no certificate in it.
 
-    The chip would not: for an empty text it checks nobody's certificate any more (circuitpython's shared-module/ssl).
+    The chip does not: with an empty text it stops checking certificates (circuitpython's shared-module/ssl).
     """
     if "-----BEGIN CERTIFICATE-----" not in text or "\0" in text:
-        raise ValueError("there is none in it")
+        raise ValueError("no certificate")
     return text
 
 
 def make_waker(settings, poller, problems):
-    """What wakes a sleeping BMS by its wake pin; None when that is not wanted, or not possible: with one more problem."""
+    """The Waker; None without WAKE_PIN, or, with one more problem, where the pin is not usable."""
     if not settings.WAKE_PIN:
         return None
     pin = find_pin(settings, "WAKE_PIN", problems)
@@ -77,7 +77,7 @@ def make_waker(settings, poller, problems):
         problems.append(f"{settings.where('WAKE_PIN')}: {settings.WAKE_PIN} is in use; choose a free pin.")
         return None
     output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
-    from daly.wake import Waker  # only who wants it need have it
+    from daly.wake import Waker  # loaded only with WAKE_PIN
 
     def drive(active):
         output.value = active == settings.WAKE_ACTIVE_HIGH
@@ -86,40 +86,40 @@ def make_waker(settings, poller, problems):
 
 
 def make_screen(settings, problems, version):
-    """What draws on the OLED, at once its first page; None when there shall be none, or its pins do not exist."""
+    """The Screen, with its first page drawn; None without OLED, or, with one more problem, where its pins do not exist."""
     if not settings.OLED:
         return None
     scl = find_pin(settings, "OLED_SCL", problems)
     sda = find_pin(settings, "OLED_SDA", problems)
     if scl is None or sda is None:
         return None
-    said: list = []
+    printed: list = []
 
     def open_panel():
-        """A Panel, or None: why there is no OLED is said once, and changes nothing else."""
+        """A Panel; None when there is no OLED: the reason is printed once."""
         try:
             return _open_panel(settings, scl, sda)
         except (RuntimeError, ValueError) as error:
-            if not said:
-                print(f"No OLED: {error}. Going on without, and looking for it; if there is none, set OLED = false.")
-                said.append(error)
+            if not printed:
+                print(f"No OLED: {error}. Continuing without it, and retrying; if there is none, set OLED = false.")
+                printed.append(error)
             return None
 
-    from display.screen import Screen  # with its pages 10 KB that a board without OLED need not have
+    from display.screen import Screen  # 10 KB with its pages, only with OLED
 
     return Screen(open_panel, settings, version)
 
 
 def _open_panel(settings, scl, sda):
-    displayio.release_displays()  # one that survived a reload holds the pins
+    displayio.release_displays()  # a display that survived a reload holds the pins
     i2c = busio.I2C(scl, sda, frequency=OLED_FREQUENCY)  # RuntimeError: no pull-ups, so no OLED
-    from display.panel import Panel  # libraries that a board without OLED need not load
+    from display.panel import Panel  # with libraries, only with OLED
 
     return Panel(i2c, settings.OLED_TYPE, settings.OLED_ADDRESS, settings.OLED_HEIGHT, settings.OLED_ROTATION)
 
 
 def find_pin(settings, key, problems):
-    """The board's pin of that name, or None with one more problem that lists the names there are."""
+    """The board's pin that a setting names; None with one more problem, which lists the names there are."""
     name = getattr(settings, key)
     pin = getattr(board, name, None)
     if isinstance(pin, microcontroller.Pin):

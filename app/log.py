@@ -1,8 +1,8 @@
-"""Printing that never waits: print() itself does, for ever, once a terminal has been opened and no longer reads.
+"""Printing that never blocks: print() itself does, for ever, once a terminal has been opened and no longer reads.
 
-CircuitPython's print() turns until the USB console has taken the last byte (supervisor/shared/serial.c), also when whoever
-looked at it has left (circuitpython#10814). `install` puts a print() in its place, for all modules, that asks first how much is
-waiting there: a line that finds no room is dropped and counted, and the count is said when somebody reads again.
+CircuitPython's print() loops until the USB console has accepted the last byte (supervisor/shared/serial.c), also when the
+terminal is gone (circuitpython#10814). `install` replaces print() in all modules with one that first checks what is waiting;
+a line without room is dropped and counted, and the count is printed when the terminal reads again.
 """
 
 import builtins
@@ -14,22 +14,22 @@ try:
 except ImportError:
     usb = None
 
-PIECE = 60  # characters: what an empty buffer takes at once, with a CR before the LF; the smallest one, a USB packet, has 64
+PIECE = 60  # characters: what an empty buffer accepts at once, with a CR before the LF; the smallest one, a USB packet, has 64
 LINES_PIECE = 32  # of a text with many LF
 WIDE_PIECE = 15  # of characters that are up to four bytes
-PATIENCE_MS = 30  # a PC that reads takes a piece in 1 ms
+PIECE_MS = 30  # for one piece: a PC that reads needs 1 ms
 LIMIT_MS = 500  # for one print(): the diagnostics have 8 KB
 
 
 class Log:
-    """`show(text)` sends text to the console; `port` says how much is waiting there (usb_cdc.console), None: nobody can say."""
+    """`show(text)` sends text to the console; `port`: usb_cdc.console, None where it is not known how much waits there."""
 
     def __init__(self, show, port, sleep=time.sleep):
         self._show = show
         self._port = port
         self._sleep = sleep
-        self._stuck = False  # the last piece was not taken
-        self.dropped = 0  # lines, since the last one that was sent
+        self._stuck = False  # the last piece was not accepted
+        self.dropped = 0  # lines dropped since the last one that was sent
 
     def print(self, *values, sep=" ", end="\n"):
         """Like print(), to the console only."""
@@ -39,16 +39,16 @@ class Log:
             return
         self._stuck = False
         if self.dropped:
-            text = f"\n({self.dropped} lines were dropped here: nobody read them)\n{text}"
+            text = f"\n({self.dropped} lines were dropped here: no terminal read them)\n{text}"
             self.dropped = 0
         if not self._send(text):
             self._stuck = True
             self.dropped += 1
 
     def _send(self, text):
-        """Send text in pieces that find room; False when one did not."""
+        """Send text in pieces; False when there was no room for one."""
         if self._port is None or not self._port.connected:
-            self._show(text)  # without a terminal the chip throws away what does not fit
+            self._show(text)  # without a terminal the chip drops what does not fit
             return True
         size = PIECE if text.find("\n") >= len(text) - 1 else LINES_PIECE
         if len(bytes(text, "utf-8")) != len(text):
@@ -56,7 +56,7 @@ class Log:
         left = LIMIT_MS
         at = 0
         while at < len(text):
-            waited = self._room(min(left, PATIENCE_MS))
+            waited = self._room(min(left, PIECE_MS))
             if waited is None:
                 return False
             left -= waited
@@ -64,21 +64,21 @@ class Log:
             at += size
         return True
 
-    def _room(self, patience_ms):
-        """Wait until nothing is waiting there; the milliseconds it took, None when they are over."""
-        for waited in range(patience_ms + 1):
+    def _room(self, limit_ms):
+        """Wait until the buffer is empty. Returns the milliseconds that took; None: more than `limit_ms`."""
+        for waited in range(limit_ms + 1):
             if not self._port.connected or not self._port.out_waiting:
                 return waited
-            if waited < patience_ms:
+            if waited < limit_ms:
                 self._sleep(0.001)
         return None
 
 
-_ours = None  # the print() that install has put there
+_ours = None  # the print() that install() has installed
 
 
 def install():
-    """Make every print() of the program one that never waits."""
+    """Make every print() of the program one that never blocks."""
     global _ours
     if builtins.print is _ours:
         return
@@ -95,7 +95,7 @@ def install():
 
 
 def print_error(error):
-    """Print an exception with where it came from; without that when there is no memory left for it."""
+    """Print an exception with its traceback; only its name when there is no memory left."""
     try:
         text = "".join(traceback.format_exception(error))
     except MemoryError:

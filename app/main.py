@@ -1,4 +1,4 @@
-"""The wiring: makes the parts from the settings and the board, and hands them to the loop."""
+"""The wiring: makes the parts from the settings and the board, and runs the loop."""
 
 import sys
 
@@ -20,35 +20,35 @@ from mqtt.client import MqttClient
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
-from .bridge_state import ROWS, Health
+from .bridge_state import ROWS, BridgeState
 from .clock import Clock
 from .commands import make_commands
 from .console import Console
-from .diagnostics import Support
-from .energy_store import Keeper
+from .diagnostics import Diagnostics
+from .energy_store import EnergyStore
 from .events import Events
 from .hardware import make_screen, make_ssl_context, make_uart, make_waker
 from .loop import Loop
-from .nvm_store import Memory
+from .nvm_store import NvmStore
 from .settings import forget_advice, load
 from .version import VERSION
 from .watchdog import bounded, feed
 
 
 def main():
-    """Start everything that can be started, say what cannot, and run for ever."""
+    """Start everything that can be started, print what cannot, and run for ever."""
     print("Daly MQTT bridge", VERSION)
     settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
-    forget_advice()  # a wrong pin may bring it back
+    forget_advice()  # loaded again only for a wrong pin
     problems = settings.problems
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
-    memory = Memory(microcontroller.nvm, ticks_ms())
-    memory.count_start(reason)
+    nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
+    nvm_store.count_boot(reason)
     screen = make_screen(settings, problems, VERSION)
 
     jobs: list = []
     uart = make_uart(settings, problems)
-    poller = make_poller(settings, memory.polarity, uart is not None)
+    poller = make_poller(settings, nvm_store.polarity, uart is not None)
     if uart is not None:
         jobs.append(("bms", Bus(uart, poller).tick))
     waker = make_waker(settings, poller, problems)
@@ -60,11 +60,11 @@ def main():
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
 
-    def state(now):  # whoever publishes and shows the state is part of it, and is made before
-        return health.pairs(now)
+    def state(now):  # a function, since the parts that publish and show the state are part of it, and made before
+        return bridge_state.pairs(now)
 
     def take_state(now):
-        return health.take_pairs(now)
+        return bridge_state.take_pairs(now)
 
     publisher = make_publisher(settings, poller, take_state, clock)
     events = Events(poller, ticks_ms())
@@ -72,24 +72,24 @@ def main():
 
     def report(text):
         publisher.report(text)
-        events.say(text)
+        events.print_result(text)
 
-    keeper = Keeper(memory, poller.pack, settings.base_topic, settings.identity, report)
-    jobs.append(("memory", keeper.tick))
-    control = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
-    jobs.append(("control", control.tick))
-    support = Support(settings, poller, state, loop)
-    jobs.append(("support", support.tick))
-    jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"support": support.show}).tick))
-    commands = make_commands(settings, publisher, support, control, clock, keeper)
+    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, report)
+    jobs.append(("energy store", energy_store.tick))
+    battery_commands = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
+    jobs.append(("battery commands", battery_commands.tick))
+    diagnostics = Diagnostics(settings, poller, state, loop)
+    jobs.append(("diagnostics", diagnostics.tick))
+    jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show}).tick))
+    commands = make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store)
     ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.before_blocking(join)
-    parts = (publisher, commands, keeper, "daly-" + settings.identity, ssl_context, join)
+    parts = (publisher, commands, energy_store, "daly-" + settings.identity, ssl_context, join)
     client = MqttClient(settings, wifi.radio, socket_pool, *parts)
-    health = Health(wifi.radio, poller, memory, loop, publisher, client, problems, reason, ticks_ms())
-    jobs.append(("health", health.tick))
+    bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, publisher, client, problems, reason, ticks_ms())
+    jobs.append(("bridge state", bridge_state.tick))
     jobs.append(("mqtt", client.tick))
     if screen is not None:
         screen.watch(poller, client, wifi.radio)
@@ -97,13 +97,13 @@ def main():
     for problem in problems:
         print("Settings:", problem)
     for hint in settings.hints:
-        print("Settings, a hint:", hint)
+        print("Settings, hint:", hint)
     forget_advice()
     loop.run()
 
 
 def make_poller(settings, polarity, has_uart):
-    """The conversation with the BMS; `polarity`: which direction is charging, as kept from before."""
+    """The poller of the BMS. `polarity`: of its current as stored, see NvmStore; `has_uart`: the pins are usable."""
     pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, Polarity(settings.CURRENT_SIGN, polarity))
     periods = {group.setting: getattr(settings, group.setting) for group in GROUPS.values() if group.setting}
     return Poller(
@@ -118,7 +118,7 @@ def make_poller(settings, polarity, has_uart):
 
 
 def make_publisher(settings, poller, take_state, clock):
-    """What is said to the broker."""
+    """The publisher. `take_state(now)` returns the pairs for <base>/state."""
     base = settings.base_topic
     discovery = Discovery(
         settings.MQTT_DISCOVERY_PREFIX,

@@ -1,16 +1,16 @@
-"""What survives a restart: one small record in the chip's non-volatile memory, in two slots written in turn.
+"""What survives a restart: one small record in the chip's non-volatile memory, in two slots that are written in turn.
 
-A record is believed when magic, version and CRC are right; of two right ones the newer counts. A power cut in the middle of
-a write so costs one interval. The ESP32 rewrites its whole block of 8 KB at each write, and a cut may lose all of it: then
-everything here starts from nothing, and the counters come back from the broker's retained state.
+A record is valid when magic, version and CRC are right; of two valid records the newer one counts, so a power cut during a
+write costs one interval. The ESP32 rewrites its whole block of 8 KB at each write, and a power cut may lose all of it: then
+everything here starts from zero, and the counters are restored from the state that the broker retains.
 
-Nothing is written before the memory has been read: one read that fails (it takes 8 KB in one piece) must not end with both
-records overwritten. The read is tried again for a while; when it fails for good, nothing is written until the next start.
+Nothing is written before the memory has been read: one failed read (it needs 8 KB in one piece) must not end with both
+records overwritten. The read is retried for two minutes; if it still fails, nothing is written until the next start.
 
-Wear: the block lives in a partition of at least five 4 KB pages that are used in turn, good for 100000 erasures each. A
-write costs two, so 250000 writes; at WRITES_PER_DAY that is more than 14 years. Every write must have been earned by time that
-has passed; what is earned is kept in the record, so that starts that come to nothing cannot spend what they have not. A
-RESERVE is for them, and fills again before the counters are written as often as usual.
+Wear: the block is in a partition of at least five 4 KB pages that are used in turn, good for 100000 erasures each. A
+write costs two, so 250000 writes; at WRITES_PER_DAY that is more than 14 years. Every write must be earned by elapsed
+time; what is earned is part of the record, so that failed boots cannot spend more than there is. They have a RESERVE,
+which is refilled before the counters are written at the usual interval again.
 """
 
 import binascii
@@ -20,85 +20,85 @@ from adafruit_ticks import ticks_diff
 
 WRITES_PER_DAY = 48
 INTERVAL_MS = 86400000 // WRITES_PER_DAY
-SPARE = 3  # intervals without a write that can be made up for
-RESERVE = 10  # writes that a row of starts may cost
+SPARE = 3  # writes that can be earned in advance
+RESERVE = 10  # writes for failed boots in a row
 RETRY_MS = 5000
 RETRIES = 24  # two minutes
 _MAGIC = b"DB"
-# Of each version: magic, version, sequence, boots, starts in a row, four energy counters; since version 2 polarity, owner,
-# minutes earned and reserve; length of the text, text.
+# Of each version: magic, version, sequence, boots, failed boots in a row, four energy counters; since version 2 polarity,
+# owner, minutes earned and reserve; length of the text, text.
 _FORMATS = {1: "<2sBIIH4QB80s", 2: "<2sBIIH4QBIHBB80s"}
 _VERSION = 2
 _SLOT = 256  # bytes between the slots
 _SAFE_MODE_AT = 600  # as in safemode.py
-# What the chip's memory has been seen to raise; each access also takes 8 KB of heap in one piece.
+# What accesses to the chip's memory have raised; each also takes 8 KB of heap in one piece.
 _FAULTS = (OSError, RuntimeError, ValueError, MemoryError)
 
 
-class Memory:
-    """Counters and one text. `nvm` is anything like microcontroller.nvm: read and written in slices; None: nothing is kept."""
+class NvmStore:
+    """Counters and one text. `nvm`: microcontroller.nvm or its like, read and written in slices; None: nothing is stored."""
 
     def __init__(self, nvm, now):
         self._nvm = nvm
         self._sequence = 0
         self.boots = 0
-        self.starts = 0  # in a row, that did not last ten minutes; this one included
-        self.totals = None  # the energy counters as last kept; None: nothing was
-        self.polarity = 0  # of the current, as settled: 1 normal, 2 inverted; 0: it is not
-        self.owner = 0  # whose counters these are, as a number; 0: nobody's yet
+        self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
+        self.totals = None  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
+        self.polarity = 0  # of the current: 1 normal, 2 inverted; 0: not known
+        self.owner = 0  # the bridge that the counters belong to, as a number; 0: none yet
         self.failure = ""  # the last exception, 80 characters
-        self.safe_modes = 0  # accidents in a row that led to safe mode, see safemode.py
+        self.safe_modes = 0  # unclean resets in a row that led to safe mode, see safemode.py
         self.is_read = nvm is None
-        self.is_pending = False  # there is something to save, and no write to spend on it
-        self._starts_unread = 0  # counted before the memory was read
+        self.is_pending = False  # there is something to write, and no write is earned
+        self._boots_unread = 0  # counted before the memory was read
         self._retries = 0
-        self._retry_ms = 0  # since the last try
+        self._retry_ms = 0  # since the last attempt
         self._last = now
         self._since_ms = 0  # since the last regular write fell due
-        self._earned_ms = 2 * INTERVAL_MS  # not earned yet: for the start, and for what the first connect brings
+        self._earned_ms = 2 * INTERVAL_MS  # an advance: for the boot, and for what the first connection brings
         self._reserve = RESERVE
-        self._has_put_back = False
+        self._has_refilled = False
         try:
             self._read()
         except _FAULTS as error:
-            print("Memory: not read:", error)
+            print("NVM: not read:", error)
 
     def _read(self):
-        """Read the memory if it was not. What was counted before comes on top."""
+        """Read the memory if it was not read before. Boots that were counted before are added."""
         if self.is_read:
             return
         own = self.failure
-        self.boots = self.starts = 0
+        self.boots = self.failed_boots = 0
         try:
             self._load()
             self.is_read = True
         finally:
-            self.boots += self._starts_unread
-            self.starts += self._starts_unread
+            self.boots += self._boots_unread
+            self.failed_boots += self._boots_unread
             self.failure = own or self.failure
 
     @property
     def is_settled(self):
-        """Whether what was kept is known, or will not be known any more in this life."""
+        """Whether the memory has been read, or will not be read until the next start."""
         return self.is_read or self._retries >= RETRIES
 
-    def count_start(self, reason):
-        """The chip has started, for `reason`."""
+    def count_boot(self, reason):
+        """Count a boot; `reason`: the chip's reset reason in lower case, such as "watchdog"."""
         try:
             self._read()
         except _FAULTS:
-            self._starts_unread = 1
+            self._boots_unread = 1
         self.boots += 1
-        self.starts = min(self.starts + 1, 10000)
+        self.failed_boots = min(self.failed_boots + 1, 10000)
         if reason == "watchdog":
             self.failure = "watchdog: the firmware hung and was restarted"
-        more = "" if self.save() else "at least "
-        if self.starts > 3:
-            print(f"Started {more}{self.starts} times in a row without lasting ten minutes.", end=" ")
+        more = "" if self.save() else "At least "
+        if self.failed_boots > 3:
+            print(f"{more}{self.failed_boots} boots in a row without ten minutes of uptime.", end=" ")
             print(f"Last failure: {self.failure or 'none'}")
 
     def _retry(self, passed):
-        """Try again to read what could not be read at the start; `passed`: ms since the last call."""
+        """Retry a read that failed at the start; `passed`: ms since the last call."""
         self._retry_ms += passed
         if self.is_settled or self._retry_ms < RETRY_MS:
             return
@@ -109,10 +109,10 @@ class Memory:
             self.is_pending = True
         except _FAULTS:
             if self._retries == RETRIES:
-                print("Memory: it cannot be read, so nothing is written to it until the next start.")
+                print("NVM: it cannot be read, so nothing is written to it until the next start.")
 
     def is_due(self, now):
-        """Whether it is time for the regular write; True once in an interval. Call it in every pass: ticks wrap."""
+        """Whether the regular write is due; True once per interval. To be called in every pass, since ticks wrap."""
         passed = ticks_diff(now, self._last)
         self._last = now
         if not self.is_settled:
@@ -122,21 +122,21 @@ class Memory:
         if self._since_ms < INTERVAL_MS:
             return False
         self._since_ms = 0
-        if self._reserve < RESERVE and self.has_spare and not (self._has_put_back or self.is_pending):  # every second one
-            self._has_put_back = True
+        if self._reserve < RESERVE and self.has_spare and not (self._has_refilled or self.is_pending):  # every second interval
+            self._has_refilled = True
             self._earned_ms -= INTERVAL_MS
             self._reserve += 1
             return False
-        self._has_put_back = False
+        self._has_refilled = False
         return True
 
     @property
     def has_spare(self):
-        """Whether a write before its time fits the wear budget."""
+        """Whether an extra write fits the wear budget."""
         return self._earned_ms >= INTERVAL_MS
 
     def set(self, totals=None, polarity=None, owner=None, failure=None):
-        """Change what is kept, where it is not None. `save` writes it, at the latest the next regular write does."""
+        """Change what is stored, where it is not None; `save`, or the next write, makes it permanent."""
         self.totals = self.totals if totals is None else totals
         self.polarity = self.polarity if polarity is None else polarity
         self.owner = self.owner if owner is None else owner
@@ -144,7 +144,7 @@ class Memory:
         self.is_pending = True
 
     def save(self):
-        """Write everything into the slot that is the older one. False when it is not: see `is_pending`."""
+        """Write everything into the older slot. Returns False when it is not written; then `is_pending` is set."""
         if self._nvm is None:
             return True
         self.is_pending = True
@@ -153,7 +153,7 @@ class Memory:
         self._sequence += 1
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
-        fields = (self._sequence, self.boots, self.starts) + (self.totals or (0, 0, 0, 0))
+        fields = (self._sequence, self.boots, self.failed_boots) + (self.totals or (0, 0, 0, 0))
         fields += (self.polarity, self.owner, self._earned_ms // 60000, self._reserve, len(text), text)
         record = struct.pack(_FORMATS[_VERSION], _MAGIC, _VERSION, *fields)
         record += struct.pack("<I", binascii.crc32(record))
@@ -161,7 +161,7 @@ class Memory:
         return not self.is_pending
 
     def _spend(self):
-        """Pay for one write; False when there is nothing to pay with."""
+        """Take one write from the wear budget; False when there is none left."""
         if self.has_spare:
             self._earned_ms -= INTERVAL_MS
         elif self._reserve:
@@ -170,23 +170,23 @@ class Memory:
             return False
         return True
 
-    def forget_accidents(self):
-        """The firmware has run well for a while: starts and safe modes count from 0 again. Written only if it must be."""
+    def clear_failed_boots(self):
+        """Count failed boots and safe modes from 0 again: this boot is a success. Written only if necessary."""
         if self.safe_modes and self._nvm is not None:
             if not self.is_read or not self._spend():
-                return  # asked again
+                return  # called again later
             self._write(_SAFE_MODE_AT, b"SM\x00")
         self.safe_modes = 0
-        starts = self.starts
-        self.starts = 0
-        if starts > 1:  # a single one is written with the next counters
+        failed_boots = self.failed_boots
+        self.failed_boots = 0
+        if failed_boots > 1:  # a single one is written with the next counters
             self.save()
 
     def _write(self, begin, data):
         try:
             self._nvm[begin : begin + len(data)] = data
         except _FAULTS as error:
-            print("Memory: not written:", error)
+            print("NVM: not written:", error)
             return False
         return True
 
@@ -200,12 +200,12 @@ class Memory:
                 end = begin + struct.calcsize(_FORMATS[version])
                 (crc,) = struct.unpack("<I", block[end : end + 4])
                 if crc == binascii.crc32(block[begin:end]):
-                    self._take(version, struct.unpack(_FORMATS[version], block[begin:end]))
+                    self._load_record(version, struct.unpack(_FORMATS[version], block[begin:end]))
 
-    def _take(self, version, fields):
+    def _load_record(self, version, fields):
         if fields[2] < self._sequence:
             return
-        self._sequence, self.boots, self.starts = fields[2:5]
+        self._sequence, self.boots, self.failed_boots = fields[2:5]
         self.totals = fields[5:9]
         if version > 1:
             self.polarity, self.owner, earned, self._reserve = fields[9:13]

@@ -1,4 +1,4 @@
-"""The chip's watchdog: started and fed for the loop, and lent to the Wi-Fi join, which may have no end of its own."""
+"""The chip's watchdog: fed by the loop, and used to end a Wi-Fi join that would not end by itself."""
 
 import errno
 import time
@@ -6,14 +6,14 @@ import time
 from microcontroller import watchdog
 from watchdog import WatchDogMode, WatchDogTimeout
 
-# Longer than the longest wait, JOIN_LIMIT_S, and a name lookup of up to 21 s; shorter than the minute in which a person looks.
+# Longer than the longest wait, which is a name lookup of up to 21 s after a Wi-Fi join of JOIN_LIMIT_S.
 WATCHDOG_S = 45
-# A scan of all channels takes 2.5 s, joining 1 s, an address 1 to 4 s. The energy meter bridges pauses of 5 s.
+# A scan of all channels takes 2.5 s, joining 1 s, DHCP 1 to 4 s. The energy meter bridges pauses of 5 s.
 JOIN_LIMIT_S = 4.5
 
 
 def feed():
-    """Show that there is life. Starts the watchdog, and starts it again should it ever have stopped."""
+    """Feed the watchdog. Starts it, and starts it again if it was stopped."""
     if watchdog.mode == WatchDogMode.RESET:
         watchdog.feed()
     else:
@@ -21,17 +21,17 @@ def feed():
 
 
 def feed_if_running():
-    """For whoever only waits."""
+    """Feed the watchdog while waiting outside the loop."""
     if watchdog.mode is not None:
         watchdog.feed()
 
 
 def bounded(connect):
-    """The radio's `connect`, but it ends after JOIN_LIMIT_S, with OSError.
+    """The radio's `connect` that raises OSError after JOIN_LIMIT_S.
 
-    The chip's own waits until it has an address or is turned away (circuitpython's ports/espressif/common-hal/wifi/Radio.c,
-    #7557): where the router's DHCP is gone, for ever. A pending exception ends it, and the watchdog can make one. What has
-    begun goes on in the chip: the next try finds it done, or waits for it again.
+    The original waits until it has an address or is rejected (circuitpython's ports/espressif/common-hal/wifi/Radio.c, #7557):
+    without DHCP, for ever. A pending exception ends it, and the watchdog can raise one. The chip goes on joining in the
+    background: the next call finds the network joined, or waits for it again.
     """
 
     def join(ssid, password, timeout):
@@ -49,7 +49,7 @@ def bounded(connect):
 
 
 def _start(timeout_s, mode):
-    """The chip refuses to change a running watchdog, so it is stopped before."""
+    """The chip does not allow changes to a running watchdog, so it is stopped first."""
     watchdog.mode = None
     watchdog.timeout = timeout_s
     watchdog.mode = mode

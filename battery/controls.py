@@ -4,45 +4,34 @@ The results of commands are codes, with their words here."""
 
 from collections import namedtuple
 
-# key: in ALLOW_CONTROL; subject: in the result of a command; platform, name, entity_id, icon (or device class), extras (JSON):
-# in Home Assistant; topic: below the base topic; payloads: those accepted, or a str that describes them;
+# key: in ALLOW_CONTROL; subject: in the result of a command; platform, name, icon (or device class), extras (JSON): in Home
+# Assistant; topic: below the base topic, of a battery or the bridge; payloads: those accepted, or a str that describes them;
 # reading: key of the reading that shows and confirms the value, None: there is none
-Control = namedtuple(
-    "Control", ("key", "subject", "platform", "name", "entity_id", "topic", "payloads", "reading", "icon", "extras")
-)
-SWITCH_PAYLOADS = ("ON", "OFF")
-BUTTON_PAYLOADS = ("PRESS",)
-_CONFIG = ',"ent_cat":"config"'
+Control = namedtuple("Control", ("key", "subject", "platform", "name", "topic", "payloads", "reading", "icon", "extras"))
 
 CONTROLS = (
-    Control("charge_mosfet", "Charge MOSFET", "switch", "Charge MOSFET", "charge_mosfet", "/bms1/charge_mosfet/set",
-            SWITCH_PAYLOADS, "charge_mosfet", "mdi:battery-arrow-up", ""),
-    Control("discharge_mosfet", "Discharge MOSFET", "switch", "Discharge MOSFET", "discharge_mosfet",
-            "/bms1/discharge_mosfet/set", SWITCH_PAYLOADS, "discharge_mosfet", "mdi:battery-arrow-down", ""),
-    Control("soc", "State of charge", "number", "Set state of charge", "soc", "/bms1/soc/set",
+    Control("charge_mosfet", "Charge MOSFET", "switch", "Charge MOSFET", "/bms1/charge_mosfet/set", ("ON", "OFF"),
+            "charge_mosfet", "mdi:battery-arrow-up", ""),
+    Control("discharge_mosfet", "Discharge MOSFET", "switch", "Discharge MOSFET", "/bms1/discharge_mosfet/set", ("ON", "OFF"),
+            "discharge_mosfet", "mdi:battery-arrow-down", ""),
+    Control("soc", "State of charge", "number", "Set state of charge", "/bms1/soc/set",
             "a number from 0 to 100 with at most one decimal", "soc", "mdi:battery-sync",
-            _CONFIG + ',"min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
-    Control("restart_bms", "Restart of the BMS", "button", "Restart", "restart", "/bms1/restart/set",
-            BUTTON_PAYLOADS, None, "restart", _CONFIG),
-    Control("energy", "Energy counters", "button", "Reset energy counters", "reset_energy_counters", "/bms1/energy/set",
+            ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
+    Control("restart_bms", "Restart of the BMS", "button", "Restart", "/bms1/restart/set", ("PRESS",), None, "restart",
+            ',"ent_cat":"config"'),
+    Control("energy", "Energy counters", "button", "Reset energy counters", "/bms1/energy/set",
             "reset, or a counter and its total as energy_charged=1234.567,", None, "mdi:counter",
-            _CONFIG + ',"pl_prs":"reset"'),
-    Control("restart_bridge", "Restart of the bridge", "button", "Restart", "restart", "/restart/set",
-            BUTTON_PAYLOADS, None, "restart", _CONFIG),
+            ',"ent_cat":"config","pl_prs":"reset"'),
+    Control("restart_bridge", "Restart of the bridge", "button", "Restart", "/restart/set", ("PRESS",), None, "restart",
+            ',"ent_cat":"config"'),
 )  # fmt: skip
 CONTROL = {row.key: row for row in CONTROLS}
 
-# always there, since it changes nothing
-DIAGNOSTICS_BUTTON = Control("support", "", "button", "Support bundle", "support_bundle", "/support/set", BUTTON_PAYLOADS, None,
+# always available, since it changes nothing
+DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
-
-def is_of_battery(row):
-    """Whether a control belongs to a battery; the others belong to the bridge."""
-    return row.topic.startswith("/bms")
-
-
-# What becomes of a command: code -> words for <base>/bms1/command_result, the console and Home Assistant
+# The results of commands: code -> words for <base>/bms1/command_result, the console and Home Assistant
 RESULTS = {
     "done": "done",
     "not_confirmed": "not confirmed by the BMS; its state is what it reports",
@@ -52,14 +41,13 @@ RESULTS = {
     "too_soon": "wait 2 seconds between two commands",
     "offline": "the BMS does not answer",
     "out_of_range": "the state of charge must be 0 to 100 %",
-    "no_time": "the time is not known (NTP), and the state of charge cannot be written without setting the BMS's clock",
+    "no_time": "the time is not known (NTP), and the BMS's clock is set with it",
     "counters_unknown": "the counters are not known yet",
     "not_stored": "the board's memory cannot be written now; try again in half an hour",
     "requested_before": "it was requested a moment ago",
 }
-NOT_UNDERSTOOD = "not_understood"  # its words name the payloads
 
 
 def refusal_text(code, payloads="", word=""):
-    """Why a command is refused, in words; None for None, when it is not."""
-    return f'{payloads} is understood, not "{word}"' if code == NOT_UNDERSTOOD else code and RESULTS[code]
+    """Why a command is refused, in words; None for None. Besides RESULTS there is "not_understood", which needs `payloads`."""
+    return f'{payloads} is understood, not "{word}"' if code == "not_understood" else code and RESULTS[code]

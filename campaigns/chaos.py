@@ -216,7 +216,7 @@ class Bench:
         if self._pings and any(f'"ping-{n}"' in line for n in range(self._pings, 0, -1) for line in self.log()[-400:]):
             return True
         self._pings += 1
-        self.ear.say(BASE + "/support/set", f"ping-{self._pings}")
+        self.ear.say(BASE + "/diagnostics/set", f"ping-{self._pings}")
         return False
 
     def requests(self, since: float, until: float) -> list[float]:
@@ -414,7 +414,7 @@ class Outcome:
     back_s: float | None = None  # from the end of the fault to state, subscriptions and announcement
     noticed_s: float | None = None
     longest_s: float = 0.0  # between two feedings of the watchdog, without what the PC gave to other programs
-    published_ms: int = 0  # longest_pass as published
+    published_ms: int = 0  # loop_time_max as published
     pause_s: float = 0.0  # longest in which the BMS was not asked
     energy_error: float | None = None  # published against true, in percent
     wrong: list[str] = field(default_factory=list)
@@ -466,7 +466,7 @@ def _heard(bench: Bench, before: int, since: float) -> bool:
     if any(f'"ping-{n}"' in line for n in range(before + 1, bench._pings + 1) for line in bench.log(since)):
         return True
     bench._pings += 1
-    bench.ear.say(BASE + "/support/set", f"ping-{bench._pings}")
+    bench.ear.say(BASE + "/diagnostics/set", f"ping-{bench._pings}")
     return False
 
 
@@ -485,7 +485,7 @@ def _judge(bench: Bench, outcome: Outcome, begun: float, back: float, before):
     if bench.logged_at("MQTT: connected", begun) and not bench.ear.since(begun, "homeassistant/device/"):
         outcome.wrong.append("not announced")
     states = bench.bridge(begun)
-    outcome.published_ms = max((state["longest_pass"] for state in states), default=0)
+    outcome.published_ms = max((state["loop_time_max"] for state in states), default=0)
     outcome.longest_s = bench.seen["longest_own"]
     if outcome.longest_s > fault.longest_s:
         outcome.wrong.append(f"a pass of {outcome.longest_s:.2f} s")
@@ -540,7 +540,7 @@ def steady(bench: Bench, seconds: float) -> tuple[str, int]:
     bench.mark()
     begun = time.monotonic()
     time.sleep(seconds)
-    longest = sorted(state["longest_pass"] for state in bench.bridge(begun)) or [0]
+    longest = sorted(state["loop_time_max"] for state in bench.bridge(begun)) or [0]
     own_ms = 1000 * bench.seen["longest_own"]
     rows = (
         ("Undisturbed", f"{seconds / 60:.3g} minutes, with screen, broker and a BMS of 16 cells"),

@@ -268,7 +268,7 @@ class Soak:
             module.time = SimpleNamespace(sleep=self.clock.sleep)
         loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(self._step_s))
         loop.gc = SimpleNamespace(collect=self._collect)
-        return lambda: crash.guard(main)
+        return lambda: crash.run_with_restart(main)
 
     def _collect(self):
         self.found.sweeps += 1

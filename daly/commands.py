@@ -11,7 +11,6 @@ from battery.controls import CONTROL
 CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
 REQUEST_MS = 500  # interval at which the confirming reading is requested
 PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
-SOC_TOLERANCE = 1  # 0.1 %: the BMS may count on before it reports
 
 
 class BatteryCommands:
@@ -103,7 +102,7 @@ class BatteryCommands:
             return was_silent and ticks_diff(self._poller.last_response, self._poller.written_at) > 1000
         is_newer = ticks_diff(pack.read_at(self._reading), self._poller.written_at) > 0
         raw = pack.raw(self._reading)
-        tolerance = SOC_TOLERANCE if self._reading == "soc" else 0
+        tolerance = 1 if self._reading == "soc" else 0  # 0.1 %: the BMS may count on before it reports
         return is_newer and raw is not None and abs(raw - self._wanted) <= tolerance
 
     def _end(self, code):

@@ -39,7 +39,7 @@ LIBRARIES = (
     "adafruit_display_text",
     "circuitpython_typing",
 )
-# settings of a support bundle that shape the conversation with its BMS
+# settings of a diagnostics file that shape the conversation with its BMS
 REPLAYED = (
     "BMS_HOST_ADDRESS",
     "BMS_BOARD_NUMBER",
@@ -113,7 +113,7 @@ def _options() -> argparse.Namespace:
     add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
     add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
-    add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a support bundle, or frames in hex")
+    add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after so long")
     add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
@@ -425,7 +425,7 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
         chip.say(f"{options.replay.name} has {options.recording.summary()}; the rest is silence")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
         if settings:
-            chip.say("settings of the bundle: " + settings)
+            chip.say("settings of the diagnostics file: " + settings)
 
 
 # Running and ending

@@ -263,7 +263,7 @@ class MqttClient:
             self._client.loop(0)
         self._take_large()
         is_over = socket.ping_responses != self._restore_pings and ticks_diff(now, self._restore_until) >= 0
-        if self._energy_store.heard_all or is_over:
+        if self._energy_store.all_restored or is_over:
             self._restore_until = None
             self._client.unsubscribe(self._restore_topics)
             self._start_session(ticks_ms())
@@ -316,7 +316,7 @@ class MqttClient:
         elif topic in self._energy_store.topics:
             # with or without the retain flag: a broker behind an MQTT bridge delivers it without
             if self._is_restoring:
-                self._energy_store.hear(topic, payload)
+                self._energy_store.restore(topic, payload)
         elif not is_unretained:
             self._queue(topic, payload, retained)
 

@@ -10,7 +10,7 @@ one thread it checks what arrives in another, and the two meet in voluptuous' sh
 moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
-from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, is_of_battery
+from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON
 from battery.json import Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
 
@@ -56,9 +56,8 @@ class Discovery:
         self._allowed = allowed
         self.writer = Writer()
         self._bridge_rows = [row for row in bridge_rows if row.name]
-        bridge = [(_BRIDGE, _suffix(first), None, first) for first in range(0, len(self._bridge_rows) or 1, PER_MESSAGE)]
-        self.bridge_parts = len(bridge)
-        self._parts = bridge + _battery_parts()
+        self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
+        self._parts = _parts(self.bridge_parts)
 
     def parts(self):
         """How many messages there are: first `bridge_parts` on the bridge, then those on the battery."""
@@ -102,7 +101,8 @@ class Discovery:
             self._begin_entity("sensor", self._bridge, row.key, row.key, row.name, row.icon)
             self._write_template(row.key)
             self._write_category(row.category)
-            self._write_unit(row.unit, row.state_class)
+            state_class = "total_increasing" if row.unit in ("", "s") else "measurement"
+            self._write_unit(row.unit, state_class if row.unit is not None else None)
             if row.unit:
                 self.writer.put(',"sug_dsp_prc":0')
             self.writer.put("}")
@@ -160,7 +160,7 @@ class Discovery:
 
     def _write_controls(self, device):
         for row in CONTROLS:
-            if is_of_battery(row) == (device == self._battery):
+            if row.topic.startswith("/bms") == (device == self._battery):
                 if row.key in self._allowed:
                     self._write_command(row, device)
                 else:
@@ -168,7 +168,7 @@ class Discovery:
 
     def _write_command(self, row, device):
         key = row.key + "_" + row.platform
-        self._begin_entity(row.platform, device, key, row.entity_id, row.name, row.icon)
+        self._begin_entity(row.platform, device, key, row.reading or slug(row.name), row.name, row.icon)
         if row.reading:
             self._write_template(row.reading)
         self._field("cmd_t", self._base + row.topic)
@@ -259,13 +259,11 @@ class Discovery:
         self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
-def _suffix(first):
-    return f"_{first // PER_MESSAGE + 1}" if first else ""
-
-
-def _battery_parts():
-    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message on the battery."""
+def _parts(bridge_parts):
+    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message there can be."""
     parts = []
+    for part in range(bridge_parts):
+        parts.append((_BRIDGE, f"_{part + 1}" if part else "", None, part * PER_MESSAGE))
     for group in _groups():
         parts.append((_SINGLE, "_" + group, None, group))
     for row in READINGS:

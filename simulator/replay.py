@@ -1,6 +1,6 @@
 """A recorded BMS on a pseudo-terminal: `python -m simulator.replay FILE` prints a serial port and answers from the file.
 
-FILE is a support bundle (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has
+FILE is a diagnostics file (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has
 them, or one frame in hex a line. Each request is met with what was recorded behind a request for the same command: whole
 bursts in their order and at their pace, damaged frames and silences too, one occurrence after the other, for ever. What
 a bundle has no frames of but readings, such as the number of cells, is answered so that it reads the same.
@@ -85,13 +85,13 @@ def read(path: Path) -> Recording:
         return _read_bundle(traced, _bundle(text) or _bundle(unbroken))
     frames = list(_frames(text, path))
     if not frames:
-        raise ValueError(f"{path} holds no frames; give a support bundle, frames.jsonl, or one frame in hex a line")
+        raise ValueError(f"{path} holds no frames; give a diagnostics file, frames.jsonl, or one frame in hex a line")
     return Recording(_sessions(frames))
 
 
 def _bundle(text: str) -> dict:
     """The bundle's JSON inside a text; {} when it cannot be read: its frames may be found all the same."""
-    begin = text.find('{"support"')
+    begin = max(text.find('{"diagnostics"'), text.find('{"support"'))  # the second: as before 0.1.0
     if begin < 0:
         begin = text.find("{")
     with contextlib.suppress(ValueError):

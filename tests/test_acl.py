@@ -45,9 +45,9 @@ def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
         for topic in ("/status", "/state", "/bms1/state", "/bms1/energy", "/bms1/connection", "/bms1/command_result"):
             assert wait_until(lambda: home.texts(BASE + topic), 20), topic  # noqa: B023
         home.say(BASE + "/bms1/charge_mosfet/set", "OFF")
-        assert wait_until(lambda: home.latest(BASE + "/bms1/command_result") == "Charge MOSFET off: done", 15)
-        home.say(BASE + "/support/set", "PRESS")
-        assert wait_until(lambda: home.texts(BASE + "/support"), 15)
+        assert wait_until(lambda: home.latest(BASE + "/bms1/control") == "Charge MOSFET off: done", 15)
+        home.say(BASE + "/diagnostics/set", "PRESS")
+        assert wait_until(lambda: home.texts(BASE + "/diagnostics"), 15)
         announced = len(home.texts(CONFIGS[0]))
         home.say("homeassistant/status", "online")
         assert wait_until(lambda: len(home.texts(CONFIGS[0])) > announced, 20)
@@ -82,8 +82,8 @@ def test_with_this_list_the_bridges_password_is_good_for_nothing_else(broker, ho
         thief.say(topic, "by the thief")
         home.say(topic, "secret")
     thief.say(BASE + "/state", "own")
-    home.say(BASE + "/support/set", "own")
-    assert wait_until(lambda: thief.texts(BASE + "/support/set") and home.texts(BASE + "/state"))
+    home.say(BASE + "/diagnostics/set", "own")
+    assert wait_until(lambda: thief.texts(BASE + "/diagnostics/set") and home.texts(BASE + "/state"))
     time.sleep(0.3)
     assert "by the thief" not in str(home.heard)
     assert {topic for topic, text, _ in thief.heard if text == "secret"} == {"homeassistant/status"}
@@ -92,7 +92,7 @@ def test_with_this_list_the_bridges_password_is_good_for_nothing_else(broker, ho
 
 def test_with_this_list_who_may_only_read_cannot_order(broker, home):
     reader = Listener(broker.port, READER)
-    for topic in ("/bms1/charge_mosfet/set", "/restart/set", "/support/set", "/bms1/state"):
+    for topic in ("/bms1/charge_mosfet/set", "/restart/set", "/diagnostics/set", "/bms1/state"):
         reader.say(BASE + topic, "ON")
     home.say(BASE + "/bms1/state", "{}")
     assert wait_until(lambda: reader.texts(BASE + "/bms1/state"))

@@ -76,10 +76,10 @@ class FakeStore:
         self.finished = 0
 
     @property
-    def heard_all(self):
+    def all_restored(self):
         return len({topic for topic, _ in self.heard}) == len(self.topics)
 
-    def hear(self, topic, state):
+    def restore(self, topic, state):
         self.heard.append((topic, bytes(state)))
 
     def finish(self):

@@ -19,7 +19,7 @@ from app.settings import Settings
 from mqtt.client import MqttClient
 from mqtt.commands import MAX_PAYLOAD, Commands, printable
 
-PRESS = "daly/x/support/set"
+PRESS = "daly/x/diagnostics/set"
 LEVEL = "daly/x/soc/set"
 BIRTH = "homeassistant/status"
 

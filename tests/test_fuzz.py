@@ -40,7 +40,7 @@ ORDERS = {
     "t/bms1/soc/set": ("soc", 0x21),
     "t/bms1/restart/set": ("restart_bms", 0x00),
     "t/restart/set": ("restart_bridge", None),
-    "t/support/set": (None, None),
+    "t/diagnostics/set": (None, None),
     "homeassistant/status": (None, None),
 }
 

@@ -298,9 +298,10 @@ def test_a_switch_takes_the_place_of_the_reading_in_the_main_block():
         assert ("last_command" in found) == bool(allowed)
 
 
-def test_the_bridge_has_a_button_for_the_support_bundle():
-    found = {key: entity for key, entity, _ in entities(messages(4))}["support_button"]
-    assert found["cmd_t"] == "daly/c0ffee/support/set" and found["en"] is False and found["ent_cat"] == "diagnostic"
+def test_the_bridge_has_a_button_for_the_diagnostics():
+    found = {key: entity for key, entity, _ in entities(messages(4))}["diagnostics_button"]
+    assert found["cmd_t"] == "daly/c0ffee/diagnostics/set" and found["name"] == "Publish diagnostics" and found["en"] is False
+    assert found["ent_cat"] == "diagnostic"
 
 
 def test_controls_are_announced_only_when_allowed_and_else_removed():

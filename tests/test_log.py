@@ -69,7 +69,7 @@ def test_what_was_dropped_is_counted_when_somebody_reads_again(port):
     port.rate = 64
     port.sleep(0.001)
     ours.print("after")
-    assert port.shown == "before\n\n(5 lines were dropped here: nobody read them)\nafter\n"
+    assert port.shown == "before\n\n(5 lines were dropped here: no terminal read them)\nafter\n"
     assert ours.dropped == 0
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from simulation import Wire
 
-from app.diagnostics import Support
+from app.diagnostics import Diagnostics
 from app.settings import Settings
 from battery.json import Writer, write_pack
 from simulator.replay import SESSION_S, Player, read
@@ -26,10 +26,11 @@ REQUEST_90 = bytes.fromhex("a540900800000000000000007d")
 
 
 def recorded(options, seconds=6, **poller_options):
-    """(the bundle of a bridge with this BMS as text, its wire)."""
+    """(the diagnostics of a bridge with this BMS as text, its wire)."""
     wire = Wire(options, **poller_options).run(seconds)
-    support = Support(Settings(""), wire.poller, lambda now: (("uptime", 1),), SimpleNamespace(failures=0, last_failure=None))
-    return support.bundle(wire.now).decode(), wire
+    loop = SimpleNamespace(failures=0, last_failure=None)
+    diagnostics = Diagnostics(Settings(""), wire.poller, lambda now: (("uptime", 1),), loop)
+    return diagnostics.json(wire.now).decode(), wire
 
 
 def played(path, seconds=6, **poller_options):
@@ -66,7 +67,7 @@ def file(tmp_path):
 @pytest.mark.parametrize(
     "options", ["", "cells=8,temperatures=1,current=40", "host=0x80,think=60", "zero_based=1", "corrupt1=5"]
 )
-def test_a_bundle_gives_the_same_readings_again(file, options):
+def test_diagnostics_give_the_same_readings_again(file, options):
     text, wire = recorded("drift=0," + options)
     again = played(file(text)).pack
     for key in ("pack_voltage", "current", "soc", "mode", "remaining_capacity", "cell_count", "problem"):
@@ -75,10 +76,10 @@ def test_a_bundle_gives_the_same_readings_again(file, options):
 
 
 @pytest.mark.parametrize("options", ["silent=1", "asleep=1", "host=0x80", "board=3"])
-def test_a_bundle_gives_the_same_trouble_again(file, options):
+def test_diagnostics_give_the_same_trouble_again(file, options):
     text, wire = recorded(options, 20)
     assert played(file(text), 20).poller.diagnosis.text == wire.poller.diagnosis.text
-    assert json.loads(text)["link"] == wire.poller.diagnosis.text
+    assert json.loads(text)["connection"] == wire.poller.diagnosis.text
 
 
 def test_the_pace_is_the_recorded_one(file):
@@ -99,14 +100,22 @@ def test_damage_is_played_as_it_was(file):
     assert here and all(bytes.fromhex(frame) in said for frame in here)
 
 
+def test_the_form_of_before_is_read_as_well(file):
+    """Files that were sent before 0.1.0 begin with "support"."""
+    text, _ = recorded("")
+    log = "-> daly/x/diagnostics "  # the frames are found in any text; settings and readings only in the JSON
+    old, new = read(file(log + text.replace('{"diagnostics":1', '{"support":1', 1))), read(file(log + text))
+    assert old.settings == new.settings != {} and old.made == new.made
+
+
 @pytest.mark.parametrize("spoil", [
-    lambda text: "09:02:02.437 -> daly/x/support " + text + "\n09:02:03.000 something else\n",
+    lambda text: "09:02:02.437 -> daly/x/diagnostics " + text + "\n09:02:03.000 something else\n",
     lambda text: "\n".join(textwrap.wrap(text, 71, break_long_words=True, drop_whitespace=False)),
     lambda text: json.dumps(json.loads(text), indent=2),
     lambda text: text[: text.rindex('"')],
     lambda text: "\ufeff" + text.replace("\n", "\r\n"),
 ])  # fmt: skip
-def test_a_bundle_is_found_however_it_was_sent(file, spoil):
+def test_diagnostics_are_found_however_they_were_sent(file, spoil):
     text, _ = recorded("")
     whole, spoilt = read(file(text)), read(file(spoil(text)))
     asked_for = {command for command in whole.sessions[0].commands if command not in whole.made}
@@ -157,7 +166,7 @@ def test_the_recorded_frames_are_played_pack_by_pack():
         ("{}\n", "line 1"),
         ('{"hex": 5}', "line 1"),
         ('{"hex": "a5"', "line 1"),
-        ('{"support":1,"frames":[]}', "line 1"),
+        ('{"diagnostics":1,"frames":[]}', "line 1"),
         ("\x00\xff" * 50, "line 1"),
     ],
 )
@@ -167,7 +176,9 @@ def test_a_file_that_is_no_recording_is_refused_in_a_sentence(file, text, says):
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
-LINES = st.sampled_from(["-5000 > a540900800000000000000007d", "-4900 < a50190080210", "{", '{"support":1}', "a5019008", ""])
+LINES = st.sampled_from(
+    ["-5000 > a540900800000000000000007d", "-4900 < a50190080210", "{", '{"diagnostics":1}', "a5019008", ""]
+)
 
 
 @given(

@@ -10,7 +10,7 @@ import pytest
 import supervisor
 from supervisor import SafeModeReason
 
-from app.nvm_store import Memory
+from app.nvm_store import NvmStore
 
 FILE = Path(__file__).parent.parent / "safemode.py"
 WANTED = (SafeModeReason.NONE, SafeModeReason.USER, SafeModeReason.PROGRAMMATIC)
@@ -66,23 +66,23 @@ def test_a_storm_of_accidents_is_slowed_down_to_one_an_hour(chip, monkeypatch):
 def test_the_firmware_reads_the_number_and_sets_it_back(chip, monkeypatch):
     for _ in range(3):
         run(SafeModeReason.HARD_FAULT, monkeypatch)
-    memory = Memory(chip.nvm, 0)
+    memory = NvmStore(chip.nvm, 0)
     assert memory.safe_modes == 3
-    memory.forget_accidents()
-    assert memory.safe_modes == 0 and Memory(chip.nvm, 0).safe_modes == 0
+    memory.clear_failed_boots()
+    assert memory.safe_modes == 0 and NvmStore(chip.nvm, 0).safe_modes == 0
     run(SafeModeReason.HARD_FAULT, monkeypatch)
     assert chip.pauses[-1] == 30
 
 
 def test_it_leaves_the_counters_alone(chip, monkeypatch):
-    memory = Memory(chip.nvm, 0)
+    memory = NvmStore(chip.nvm, 0)
     memory.totals = (1, 2, 3, 4)
     memory.save()
     memory.save()
     before = bytes(chip.nvm)
     run(SafeModeReason.BROWNOUT, monkeypatch)
     assert [at for at in range(8192) if chip.nvm[at] != before[at]] == [600, 601, 602]
-    assert Memory(chip.nvm, 0).totals == (1, 2, 3, 4)
+    assert NvmStore(chip.nvm, 0).totals == (1, 2, 3, 4)
 
 
 @pytest.mark.parametrize("content", [bytes(8192), b"\xff" * 8192, b"SM" * 4096])

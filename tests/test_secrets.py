@@ -146,13 +146,13 @@ def test_a_good_login_with_bundle_and_console(world, tmp_path):
     ear = world.listen(broker.port, USER)
     world.start(broker.port, 'ALLOW_CONTROL = "charge_mosfet, restart_bridge"\n')
     assert wait_until(lambda: ear.latest("t/bms1/status") == "online", 30), world.bridge.log
-    ear.say("t/support/set", "PRESS")
+    ear.say("t/diagnostics/set", "PRESS")
     ear.say("t/bms1/charge_mosfet/set", "on, please")
     world.bridge.type("password?")
-    world.bridge.type("support")
-    assert wait_until(lambda: ear.texts("t/support"), 15)
-    assert json.loads(ear.latest("t/support"))["settings"]["MQTT_PASSWORD"] == "set"
-    assert world.says('not "password?"') and world.says('{"support":1') and world.shows("52.3V")
+    world.bridge.type("diagnostics")
+    assert wait_until(lambda: ear.texts("t/diagnostics"), 15)
+    assert json.loads(ear.latest("t/diagnostics"))["settings"]["MQTT_PASSWORD"] == "set"
+    assert world.says('"password?" is none') and world.says('{"diagnostics":1') and world.shows("52.3V")
     ear.say("t/restart/set", "PRESS")  # it keeps the counters in the chip's memory
     assert world.says("the chip resets") and wait_until(lambda: world.bridge.log.count("MQTT: connected") == 2, 30)
     broker.kill()
@@ -196,7 +196,7 @@ def test_a_wifi_that_refuses(world, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "line", "says"),
     [
-        ("app/bridge_state.py", "    def tick(self, now):\n", "health: ValueError"),
+        ("app/bridge_state.py", "    def tick(self, now):\n", "bridge state: ValueError"),
         ("mqtt/client.py", "    def _connect(self):\n", "mqtt: TypeError"),
         ("app/main.py", "def main():\n", "restarting in"),
     ],
@@ -216,7 +216,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     (drive / file).write_text(source.replace(line, f'{line}{docstring}{indent}raise {error}("a bug")\n', 1))
     world.start(broker.port, options=("--drive", str(drive)))
     assert world.says("a bug") and world.says("Traceback")
-    if "health" in file:
+    if "bridge_state" in file:
         assert wait_until(lambda: says in (ear.latest("t/state") or ""), 30)
     elif "session" in file:
         assert wait_until(lambda: world.bridge.log.count("a bug") > 1, 30)
@@ -238,8 +238,8 @@ def test_secrets_in_lines_that_are_wrong(world, tmp_path):
     world.start(broker.port, "\n".join([*lines, f"[{CANARY}6]", f'MQTT_PASSWORD = "{CANARY}7"', ""]))
     assert world.says("MQTT_PASSWORT is not a setting") and world.shows("not understood")
     assert wait_until(lambda: "settings.toml line" in (ear.latest("t/state") or ""), 30)  # the first, and how many more
-    ear.say("t/support/set", "PRESS")
-    assert wait_until(lambda: len(json.loads(ear.latest("t/support") or "{}").get("settings_problems", ())) == 5, 15)
+    ear.say("t/diagnostics/set", "PRESS")
+    assert wait_until(lambda: len(json.loads(ear.latest("t/diagnostics") or "{}").get("settings_problems", ())) == 5, 15)
 
 
 MISTAKES = [

@@ -168,12 +168,12 @@ class World:
         return self
 
     def request(self, publish, now):
-        """The support bundle."""
+        """The diagnostics file."""
 
 
 def test_nothing_is_allowed_as_it_comes():
     world = World()
-    assert sorted(world.commands.topics()) == ["homeassistant/status", "t/support/set"]
+    assert sorted(world.commands.topics()) == ["homeassistant/status", "t/diagnostics/set"]
     for name in ("charge_mosfet", "discharge_mosfet"):
         world.take(f"t/bms1/{name}/set", b"OFF")
     assert world.rig.run(5).writes == [] and world.reports == []

@@ -1,4 +1,4 @@
-"""The support bundle: whole, small, and without a secret, wherever it is asked for."""
+"""The diagnostics file: whole, small, and without a secret, wherever it is asked for."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
 from simulation import Wire
 
 from app.console import Console
-from app.diagnostics import PAUSE_MS, PRIVATE, Support
+from app.diagnostics import PAUSE_MS, PRIVATE, Diagnostics
 from app.settings import SECRET, SETTINGS, TEXT, Settings
 from app.version import VERSION
 from host.keyboard import Console as Keyboard
@@ -26,32 +26,32 @@ HIDDEN = [setting.key for setting in SETTINGS if setting.kind == SECRET] + list(
 FOREIGN = ["CIRCUITPY_WEB_API_PASSWORD", "CIRCUITPY_WEB_INSTANCE_NAME", "CIRCUITPY_ANYTHING"]
 
 
-def support(text="", options="", seconds=6):
+def diagnostics(text="", options="", seconds=6):
     wire = Wire(options).run(seconds)
     state = (("uptime", 7), ("rssi", None), ("settings_problems", text))
-    return Support(Settings(text), wire.poller, lambda now: state, SimpleNamespace(failures=0, last_failure=None)), wire
+    return Diagnostics(Settings(text), wire.poller, lambda now: state, SimpleNamespace(failures=0, last_failure=None)), wire
 
 
-def bundle(*arguments, **options):
-    made, wire = support(*arguments, **options)
-    return json.loads(made.bundle(wire.now))
+def report(*arguments, **options):
+    made, wire = diagnostics(*arguments, **options)
+    return json.loads(made.json(wire.now))
 
 
 def test_it_tells_all_that_is_needed():
-    told = bundle('MQTT_BROKER = "10.0.0.7"\nBMS_BOARD_NUMBER = 17\nWRONG = 1\nCIRCUITPY_WIFI_SSID = "cellar"\n')
-    assert told["support"] == 1 and told["versions"]["firmware"] == VERSION and told["versions"]["board"] == "host"
+    told = report('MQTT_BROKER = "10.0.0.7"\nBMS_BOARD_NUMBER = 17\nWRONG = 1\nCIRCUITPY_WIFI_SSID = "cellar"\n')
+    assert told["diagnostics"] == 1 and told["versions"]["firmware"] == VERSION and told["versions"]["board"] == "host"
     assert told["settings"]["MQTT_BROKER"] == "10.0.0.7" and told["settings"]["OLED"] == "true"
     assert set(told["settings"]) == {setting.key for setting in SETTINGS}
     assert len(told["settings_problems"]) == 2
-    assert told["health"] == {"uptime": 7, "rssi": None}
-    assert told["link"] == "OK"
+    assert told["state"] == {"uptime": 7, "rssi": None}
+    assert told["connection"] == "OK"
     assert told["readings"]["cell_count"] == 16 and told["readings"]["soc"] == 57.3
     assert len(told["frames"]) == 64 and told["last_failure"] == "none"
     assert all(line.split()[1] in "<>!" and len(bytes.fromhex(line.split()[2])) == 13 for line in told["frames"])
 
 
 def test_it_is_made_for_a_bms_that_says_nothing_too():
-    told = bundle(options="silent=1")
+    told = report(options="silent=1")
     assert told["readings"]["soc"] is None and {line.split()[1] for line in told["frames"]} == {">"}
 
 
@@ -62,8 +62,8 @@ def test_the_largest_stays_small_and_keeps_the_newest_frames():
     text += (
         "\n".join(f"Ü{'ß' * 300}{n} = 1" for n in range(50)) + f'\nMQTT_BASE_TOPIC = "{"€" * 255}"\nMQTT_BROKER = "{"ä" * 255}"'
     )
-    made, wire = support(text, "cells=48,temperatures=16,alarms=" + "ff" * 7, 12)
-    data = made.bundle(wire.now)
+    made, wire = diagnostics(text, "cells=48,temperatures=16,alarms=" + "ff" * 7, 12)
+    data = made.json(wire.now)
     told = json.loads(data)
     assert len(data) <= MOST
     assert told["readings"]["cell_48_voltage"] and told["readings"]["temperature_16"]
@@ -78,15 +78,15 @@ def canary_settings():
 
 
 def test_no_secret_is_in_it():
-    made, wire = support(canary_settings())
-    data = made.bundle(wire.now).decode()
+    made, wire = diagnostics(canary_settings())
+    data = made.json(wire.now).decode()
     assert CANARY not in data
     shown = json.loads(data)["settings"]
     assert [shown[key] for key in HIDDEN] == ["set"] * len(HIDDEN)
     assert not any(key in data for key in FOREIGN)
     assert shown["MQTT_CA_FILE"] == "set, not shown"
     assert shown["MQTT_BROKER"] == "" and shown["NTP_SERVER"] == "pool.ntp.org"  # refused
-    empty = bundle()["settings"]
+    empty = report()["settings"]
     assert [empty[key] for key in HIDDEN] == ["not set"] * len(HIDDEN)
 
 
@@ -111,20 +111,20 @@ def test_no_secret_is_in_it():
 )
 def test_a_secret_written_wrongly_is_not_shown_either(key, line):
     text = line.format(key, CANARY)
-    told = json.dumps(bundle(text, seconds=0))
+    told = json.dumps(report(text, seconds=0))
     assert CANARY not in told and CANARY not in str(Settings(text).problems)
 
 
 @given(st.text(max_size=300))
 def test_whatever_is_in_the_settings_it_is_json_and_small(text):
-    made, wire = support(f'MQTT_BASE_TOPIC = "{text}"\n{text}', seconds=0)
-    data = made.bundle(wire.now)
+    made, wire = diagnostics(f'MQTT_BASE_TOPIC = "{text}"\n{text}', seconds=0)
+    data = made.json(wire.now)
     json.loads(data)
     assert len(data) < MOST
 
 
 def test_it_is_made_once_in_a_while():
-    made, _ = support(seconds=0)
+    made, _ = diagnostics(seconds=0)
     published = []
     assert made.request(published.append, 0) is None
     assert made.request(published.append, 10)
@@ -155,7 +155,7 @@ class Typed:
 
 def obeyed(text):
     typed, heard = Typed(text), []
-    console = Console(typed, typed, {"support": heard.append})
+    console = Console(typed, typed, {"diagnostics": heard.append})
     for now in range(len(text) + 1):
         console.tick(now)
     assert not typed.serial_bytes_available
@@ -163,13 +163,23 @@ def obeyed(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["support\n", "support\r", " Support \r\n", "\n\nsuppp\bort\n", "hello\nsupport\n", "süpport\x1b\x7fs\nsupport\n"]
+    "text",
+    [
+        "diagnostics\n",
+        "diagnostics\r",
+        " Diagnostics \r\n",
+        "\n\ndiagg\bnostics\n",
+        "hello\ndiagnostics\n",
+        "dïagnostics\x1b\x7fs\ndiagnostics\n",
+    ],
 )
 def test_the_word_is_understood(text):
     assert obeyed(text) == 1
 
 
-@pytest.mark.parametrize("text", ["suppor", "support", "\n", "", "x" * 5000 + "\n", "support" * 9 + "\n", "supportx\n"])
+@pytest.mark.parametrize(
+    "text", ["diagnostic", "diagnostics", "\n", "", "x" * 5000 + "\n", "diagnostics" * 9 + "\n", "diagnosticsx\n"]
+)
 def test_other_words_do_nothing(text):
     assert obeyed(text) == 0
 
@@ -177,7 +187,7 @@ def test_other_words_do_nothing(text):
 def test_unknown_words_print_what_is_understood(capsys):
     obeyed("h\x07elp" + "x" * 500 + "\n")
     said = capsys.readouterr().out
-    assert "support" in said and len(said) < 100 and said.strip().isprintable()
+    assert "diagnostics" in said and len(said) < 100 and said.strip().isprintable()
 
 
 @given(st.text(max_size=200))
@@ -250,7 +260,7 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     user = (f"{CANARY}-user", f"{CANARY}-password")
     broker = Mosquitto(tmp_path, user)
     listener = Listener(broker.port, user)
-    listener.say("b/support/set", "PRESS", retain=True)
+    listener.say("b/diagnostics/set", "PRESS", retain=True)
     keys = {"MQTT_USERNAME": user[0], "MQTT_PASSWORD": user[1]}
     lines = [f'{key} = "{keys.get(key, f"{CANARY}-{key}")}"' for key in HIDDEN + FOREIGN]
     process = host.start("\n".join([*lines, 'MQTT_BASE_TOPIC = "b"', ""]), broker.port)
@@ -259,13 +269,13 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
         return len([topic for topic, _, retained in list(listener.heard) if topic.startswith("homeassistant/device/")])
 
     assert wait_until(lambda: listener.latest("b/bms1/status") == "online" and announced() > 10), host.printed()
-    assert not listener.texts("b/support"), "what was retained was carried out"
-    assert listener.latest("b/support/set") == "", "what was retained was not cleared"
-    listener.say("b/support/set", "Press")
-    listener.say("b/support/set", "\0" * 100000)
-    listener.say("b/support/set", "PRESS")
-    assert wait_until(lambda: listener.texts("b/support"))
-    process.stdin.write("help\nsupport\n")
+    assert not listener.texts("b/diagnostics"), "what was retained was carried out"
+    assert listener.latest("b/diagnostics/set") == "", "what was retained was not cleared"
+    listener.say("b/diagnostics/set", "Press")
+    listener.say("b/diagnostics/set", "\0" * 100000)
+    listener.say("b/diagnostics/set", "PRESS")
+    assert wait_until(lambda: listener.texts("b/diagnostics"))
+    process.stdin.write("help\ndiagnostics\n")
     process.stdin.flush()
     before = announced()
     listener.say("homeassistant/status", "online")
@@ -273,11 +283,11 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     printed = host.printed()
     listener.stop()
     broker.kill()
-    (told,) = map(json.loads, listener.texts("b/support"))
+    (told,) = map(json.loads, listener.texts("b/diagnostics"))
     assert told["readings"]["soc"] == 57.3 and told["settings"]["MQTT_PASSWORD"] == "set"
-    assert [retained for topic, _, retained in listener.heard if topic == "b/support"] == [False]
-    assert 'Understood here: support; not "help".' in printed and 'PRESS is understood, not "Press"' in printed
-    on_console = [line for line in printed.splitlines() if '{"support":1' in line and "->" not in line]
+    assert [retained for topic, _, retained in listener.heard if topic == "b/diagnostics"] == [False]
+    assert 'Commands: diagnostics; "help" is none.' in printed and 'PRESS is understood, not "Press"' in printed
+    on_console = [line for line in printed.splitlines() if '{"diagnostics":1' in line and "->" not in line]
     assert json.loads(on_console[0][on_console[0].index("{") :])["settings"] == told["settings"]
     assert CANARY not in printed
     assert not [heard for heard in listener.heard if CANARY in str(heard)]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.energy_store import Keeper, find_decimal
-from app.nvm_store import INTERVAL_MS, WRITES_PER_DAY, Memory
+from app.energy_store import EnergyStore, find_decimal
+from app.nvm_store import INTERVAL_MS, WRITES_PER_DAY, NvmStore
 from battery.energy import COUNTERS, EnergyMeter
 from battery.pack import Pack
 
@@ -41,12 +41,12 @@ class PowerCutError(BaseException):
 
 
 def kept(nvm):
-    memory = Memory(nvm, 0)
-    return memory.boots, memory.starts, memory.totals, memory.failure
+    memory = NvmStore(nvm, 0)
+    return memory.boots, memory.failed_boots, memory.totals, memory.failure
 
 
 def save(nvm, totals, failure=""):
-    memory = Memory(nvm, 0)
+    memory = NvmStore(nvm, 0)
     memory.is_due(INTERVAL_MS)  # it has lived for half an hour, and earned a write
     memory.boots += 1
     memory.totals = totals
@@ -136,12 +136,12 @@ def test_a_record_of_version_1_is_taken_over(slot, sequence):
     record = V1[:3] + bytes([sequence]) + V1[4:]
     nvm.data[slot : slot + 130] = record + binascii.crc32(record).to_bytes(4, "little")
     assert kept(nvm) == (42, 3, (1500000, 1400000, 30000000, 28000000), "main: KeyError x")
-    memory = Memory(nvm, 0)
+    memory = NvmStore(nvm, 0)
     assert memory.polarity == 0
     memory.polarity = 2
-    memory.count_start("power_on")
+    memory.count_boot("power_on")
     assert kept(nvm) == (43, 4, (1500000, 1400000, 30000000, 28000000), "main: KeyError x")
-    assert Memory(nvm, 0).polarity == 2
+    assert NvmStore(nvm, 0).polarity == 2
     nvm.data[slot] ^= 1  # whichever is damaged now, the other one counts
     assert kept(nvm)[2] == (1500000, 1400000, 30000000, 28000000)
 
@@ -161,9 +161,9 @@ def test_a_memory_that_fails_is_lived_without(capsys):
             raise MemoryError
 
     for nvm in (Broken(), None):
-        memory = Memory(nvm, 0)
-        memory.count_start("power_on")
-        memory.forget_accidents()
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("power_on")
+        memory.clear_failed_boots()
         assert (memory.boots, memory.totals) == (1, None)
     assert "NVS Error" in capsys.readouterr().out
 
@@ -174,12 +174,12 @@ def test_a_memory_that_fails_is_lived_without(capsys):
 def test_starts_are_counted_until_one_has_run_well(capsys):
     nvm = Nvm()
     for number in range(1, 6):
-        memory = Memory(nvm, 0)
-        memory.count_start("software")
-        assert (memory.boots, memory.starts) == (number, number)
-    assert "5 times in a row" in capsys.readouterr().out
-    memory.forget_accidents()
-    assert Memory(nvm, 0).starts == 0 and Memory(nvm, 0).boots == 5
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("software")
+        assert (memory.boots, memory.failed_boots) == (number, number)
+    assert "5 boots in a row without ten minutes of uptime" in capsys.readouterr().out
+    memory.clear_failed_boots()
+    assert NvmStore(nvm, 0).failed_boots == 0 and NvmStore(nvm, 0).boots == 5
 
 
 class Moody(Nvm):
@@ -196,7 +196,7 @@ class Moody(Nvm):
 
 def written(boots=41, totals=(1100000, 950000, 3, 4)):
     nvm = Moody()
-    memory = Memory(nvm, 0)
+    memory = NvmStore(nvm, 0)
     memory.boots = boots
     memory.totals = totals
     memory.save()
@@ -209,18 +209,18 @@ def written(boots=41, totals=(1100000, 950000, 3, 4)):
 def test_a_read_that_fails_at_the_start_costs_nothing(failures):
     nvm = written()
     nvm.failures = failures
-    memory = Memory(nvm, 0)
-    memory.count_start("power_on")
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
     pack = Pack()
     pack.energy = meter = Meter()
-    keeper = Keeper(memory, pack, "t", "c0ffee")
+    energy_store = EnergyStore(memory, pack, "t", "c0ffee")
     meter.count(50)
     now = 0
     while now < 3 * INTERVAL_MS:
         now += 1000
-        keeper.tick(now)
+        energy_store.tick(now)
         if now == 3000:
-            keeper.finish()
+            energy_store.finish()
         if nvm.failures:
             assert not nvm.writes and discharged(meter) is None  # a counter that began at 0 would jump a moment later
     assert discharged(meter) == 950050 and memory.boots == 42
@@ -231,20 +231,20 @@ def test_a_memory_that_cannot_be_read_is_never_written_and_that_is_said_once(cap
     nvm = written()
     before = bytes(nvm.data)
     nvm.failures = 10**9
-    memory = Memory(nvm, 0)
-    memory.count_start("watchdog")
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("watchdog")
     pack = Pack()
     pack.energy = meter = Meter()
-    keeper = Keeper(memory, pack, "t", "c0ffee")
-    keeper.hear("t/bms1/energy", b'{"energy_discharged":950.100}')
-    keeper.finish()
+    energy_store = EnergyStore(memory, pack, "t", "c0ffee")
+    energy_store.restore("t/bms1/energy", b'{"energy_discharged":950.100}')
+    energy_store.finish()
     now = 0
     while now < 5 * INTERVAL_MS:
         now += 1000
         meter.count(1)
-        keeper.tick(now)
-    memory.forget_accidents()
-    keeper.save()
+        energy_store.tick(now)
+    memory.clear_failed_boots()
+    energy_store.save()
     assert not nvm.writes and bytes(nvm.data) == before
     assert capsys.readouterr().out.count("cannot be read") == 1
     assert discharged(meter) == 950100 + 5 * INTERVAL_MS // 1000  # what the broker had
@@ -252,8 +252,8 @@ def test_a_memory_that_cannot_be_read_is_never_written_and_that_is_said_once(cap
 
 def test_a_bite_of_the_watchdog_is_remembered():
     nvm = Nvm()
-    Memory(nvm, 0).count_start("watchdog")
-    assert "hung" in Memory(nvm, 0).failure
+    NvmStore(nvm, 0).count_boot("watchdog")
+    assert "hung" in NvmStore(nvm, 0).failure
 
 
 # wear
@@ -270,14 +270,14 @@ def live(memory, milliseconds, step, touch, now=0):
 
 def test_regular_writes_keep_to_the_budget():
     nvm = Nvm()
-    memory = Memory(nvm, 0)
+    memory = NvmStore(nvm, 0)
     live(memory, 10 * DAY_MS, 10000, lambda memory: False)
     assert 10 * WRITES_PER_DAY - 1 <= nvm.writes <= 10 * WRITES_PER_DAY
 
 
 def test_however_often_one_wants_to_write_the_budget_holds():
     nvm = Nvm()
-    memory = Memory(nvm, 2**29 - 5000)
+    memory = NvmStore(nvm, 2**29 - 5000)
     live(memory, 10 * DAY_MS, 10000, lambda memory: memory.has_spare, 2**29 - 5000)
     assert nvm.writes <= 10 * WRITES_PER_DAY + 3
 
@@ -285,15 +285,15 @@ def test_however_often_one_wants_to_write_the_budget_holds():
 def test_a_storm_of_starts_stops_writing():
     nvm = Nvm()
     for _ in range(1000):
-        memory = Memory(nvm, 0)
-        memory.count_start("power_on")
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("power_on")
         memory.totals = (1, 1, 1, 1)
         memory.save()
     assert nvm.writes <= 13
     now = live(memory, INTERVAL_MS // 3, 1000, lambda memory: False)
-    memory.forget_accidents()  # it runs well at last; written when that is earned
+    memory.clear_failed_boots()  # it runs well at last; written when that is earned
     live(memory, INTERVAL_MS, 1000, lambda memory: memory.is_pending and memory.has_spare, now)
-    assert Memory(nvm, 0).starts == 0
+    assert NvmStore(nvm, 0).failed_boots == 0
 
 
 @pytest.mark.parametrize("life_s", [pytest.param(1, marks=pytest.mark.slow), 60, 599, 601, 1200, 1801, 3 * 3600])
@@ -303,22 +303,22 @@ def test_no_day_has_more_writes_than_there_are_for_it(life_s):
     days: dict = {}
     time_ms = 0
     while time_ms < 5 * DAY_MS:
-        memory = Memory(nvm, 0)
+        memory = NvmStore(nvm, 0)
         before = nvm.writes
-        memory.count_start("power_on")
+        memory.count_boot("power_on")
         pack = Pack()
         pack.energy = meter = Meter()
-        keeper = Keeper(memory, pack, "t", "c0ffee")
-        keeper.finish()
+        energy_store = EnergyStore(memory, pack, "t", "c0ffee")
+        energy_store.finish()
         for second in range(10, life_s + 10, 10):
             meter.count(1)
-            keeper.tick(1000 * second)
+            energy_store.tick(1000 * second)
             if second % 100 == 0:
-                keeper.finish()  # one more connection
-            if second >= 600 and (memory.starts or memory.safe_modes):
-                memory.forget_accidents()
-        keeper.save()  # ordered to restart
-        crashed = Memory(nvm, 0)
+                energy_store.finish()  # one more connection
+            if second >= 600 and (memory.failed_boots or memory.safe_modes):
+                memory.clear_failed_boots()
+        energy_store.save()  # ordered to restart
+        crashed = NvmStore(nvm, 0)
         crashed.failure = f"main: failure {time_ms}"
         crashed.save()
         nvm.data[600:603] = b"SM\x01"
@@ -331,19 +331,19 @@ def test_no_day_has_more_writes_than_there_are_for_it(life_s):
 def test_after_a_row_of_starts_the_reserve_fills_again():
     nvm = Nvm()
     for _ in range(30):
-        memory = Memory(nvm, 0)
-        memory.count_start("power_on")
-    assert Memory(nvm, 0).boots < 30
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("power_on")
+    assert NvmStore(nvm, 0).boots < 30
     live(memory, DAY_MS, 10000, lambda memory: False)
-    boots = Memory(nvm, 0).boots
+    boots = NvmStore(nvm, 0).boots
     for _ in range(8):
-        Memory(nvm, 0).count_start("power_on")
-    assert Memory(nvm, 0).boots == boots + 8
+        NvmStore(nvm, 0).count_boot("power_on")
+    assert NvmStore(nvm, 0).boots == boots + 8
 
 
 def test_time_is_kept_when_nothing_may_be_written_for_weeks():
     """Ticks wrap after 6.2 days; who compares older ones finds time running backwards."""
-    memory = Memory(Nvm(), 0)
+    memory = NvmStore(Nvm(), 0)
     now = live(memory, 20 * DAY_MS, 60000, lambda memory: False)
     assert memory.has_spare or memory.is_due((now + INTERVAL_MS) % 2**29)
 
@@ -358,13 +358,14 @@ class Meter(EnergyMeter):
         self._counts[1] += watt_hours
 
 
-def keeper_of(nvm, totals_said=None, now=0):
+def energy_store_of(nvm, totals_said=None, now=0):
     pack = Pack()
     pack.energy = meter = Meter()
-    keeper = Keeper(Memory(nvm, now), pack, "t")
+    energy_store = EnergyStore(NvmStore(nvm, now), pack, "t")
     if totals_said is not None:
-        keeper.hear("t/bms1/energy", b'{"energy_charged":0.000,"energy_discharged":%d.%03d}' % divmod(totals_said, 1000))
-    return keeper, meter
+        retained = b'{"energy_charged":0.000,"energy_discharged":%d.%03d}' % divmod(totals_said, 1000)
+        energy_store.restore("t/bms1/energy", retained)
+    return energy_store, meter
 
 
 def discharged(meter):
@@ -377,23 +378,23 @@ def discharged(meter):
 def test_the_larger_of_both_memories_counts_and_what_was_counted_since(kept, said, before, after):
     nvm = Nvm()
     save(nvm, (0, kept, 0, 0))
-    keeper, meter = keeper_of(nvm)
-    assert not keeper.loaded
+    energy_store, meter = energy_store_of(nvm)
+    assert not energy_store.loaded
     meter.count(before)  # the broker is not there yet
-    keeper.save()
-    assert Memory(nvm, 0).totals[1] == kept + before  # a power cut now loses nothing
+    energy_store.save()
+    assert NvmStore(nvm, 0).totals[1] == kept + before  # a power cut now loses nothing
     if said is not None:
-        keeper.hear("t/bms1/energy", b'{"energy_discharged":%d.%03d}' % divmod(said, 1000))
-    keeper.finish()
-    assert keeper.loaded and discharged(meter) == max(kept, said or 0) + before
+        energy_store.restore("t/bms1/energy", b'{"energy_discharged":%d.%03d}' % divmod(said, 1000))
+    energy_store.finish()
+    assert energy_store.loaded and discharged(meter) == max(kept, said or 0) + before
     meter.count(after)
-    keeper.finish()  # a later connect changes nothing
+    energy_store.finish()  # a later connect changes nothing
     assert discharged(meter) == max(kept, said or 0) + before + after
 
 
 def test_a_new_board_begins_with_what_the_broker_remembers():
-    keeper, meter = keeper_of(Nvm(), 123456)
-    keeper.finish()
+    energy_store, meter = energy_store_of(Nvm(), 123456)
+    energy_store.finish()
     assert discharged(meter) == 123456
 
 
@@ -402,58 +403,58 @@ def test_a_new_board_begins_with_what_the_broker_remembers():
 def test_whatever_happens_a_published_counter_never_falls(events, data):
     """But for a power cut after the broker forgot and before the next write, of which the user is told in RELIABILITY.md."""
     nvm, now, published, retained, truth = Nvm(), 0, 0, None, 0
-    keeper, meter = keeper_of(nvm)
+    energy_store, meter = energy_store_of(nvm)
     for event in events:
         now += 1000
         if event == "count":
             meter.count(amount := data.draw(st.integers(1, 1000)))
             truth += amount
         elif event == "tick":
-            keeper.tick(now % 2**29)
+            energy_store.tick(now % 2**29)
         elif event == "connect":
-            if retained is not None and not keeper.loaded:
-                keeper.hear("t/bms1/energy", b'{"energy_discharged":%d.%03d}' % divmod(retained, 1000))
-            keeper.finish()
-            keeper.tick(now % 2**29)
+            if retained is not None and not energy_store.loaded:
+                energy_store.restore("t/bms1/energy", b'{"energy_discharged":%d.%03d}' % divmod(retained, 1000))
+            energy_store.finish()
+            energy_store.tick(now % 2**29)
             assert published <= discharged(meter) <= truth
             published = retained = discharged(meter)
         elif event == "broker forgets":
-            kept_now = Memory(nvm, 0).totals
-            if keeper.loaded and kept_now is not None and kept_now[1] >= published:
+            kept_now = NvmStore(nvm, 0).totals
+            if energy_store.loaded and kept_now is not None and kept_now[1] >= published:
                 retained = None
         else:
-            keeper, meter = keeper_of(nvm, now=now % 2**29)
+            energy_store, meter = energy_store_of(nvm, now=now % 2**29)
 
 
 def test_without_a_broker_for_a_week_the_counters_are_kept_all_the_same():
     nvm = Nvm()
-    keeper, meter = keeper_of(nvm)
+    energy_store, meter = energy_store_of(nvm)
     now = 0
     for _ in range(8 * 24 * 60):
         now += 60000
         meter.count(1)
-        keeper.tick(now % 2**29)
-    assert 8 * 24 * 60 - 31 <= Memory(nvm, 0).totals[1] <= 8 * 24 * 60
+        energy_store.tick(now % 2**29)
+    assert 8 * 24 * 60 - 31 <= NvmStore(nvm, 0).totals[1] <= 8 * 24 * 60
     assert nvm.writes <= 8 * WRITES_PER_DAY + 3
 
 
 def test_counters_that_stand_still_are_not_written():
     nvm = Nvm()
-    keeper, meter = keeper_of(nvm)
+    energy_store, meter = energy_store_of(nvm)
     meter.count(5)
     for minute in range(3 * 24 * 60):
-        keeper.tick(minute * 60000 % 2**29)
+        energy_store.tick(minute * 60000 % 2**29)
     assert nvm.writes == 1
 
 
 def test_who_tampers_with_the_retained_counter_gains_little():
     for text in (b"", b"[]", b"{", b"\xff\xfe", b'{"energy_discharged":1e99}', b'{"energy_discharged":-5.000}', 1000 * b"9"):
-        keeper, meter = keeper_of(Nvm())
-        keeper.hear("t/bms1/energy", text)
-        keeper.finish()
+        energy_store, meter = energy_store_of(Nvm())
+        energy_store.restore("t/bms1/energy", text)
+        energy_store.finish()
         assert discharged(meter) == 0
-    keeper, meter = keeper_of(Nvm(), 10**13)
-    keeper.finish()
+    energy_store, meter = energy_store_of(Nvm(), 10**13)
+    energy_store.finish()
     assert discharged(meter) == 0  # nobody's battery
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Wire
 
-from app.energy_store import Keeper, find_decimal
-from app.nvm_store import Memory
+from app.energy_store import EnergyStore, find_decimal
+from app.nvm_store import NvmStore
 from battery.energy import COUNTERS
 from battery.json import Writer
 from battery.pack import Pack
@@ -32,12 +32,12 @@ class Boot:
     def __init__(self, nvm, identity="c0ffee", now=0, report=None):
         self.pack = Pack()
         self.energy = self.pack.energy
-        self.keeper = Keeper(Memory(nvm, now), self.pack, "t", identity, report=report)
+        self.energy_store = EnergyStore(NvmStore(nvm, now), self.pack, "t", identity, report=report)
 
     def connect(self, *retained):
         for topic, payload in retained:
-            self.keeper.hear(topic, payload)
-        self.keeper.finish()
+            self.energy_store.restore(topic, payload)
+        self.energy_store.finish()
         return self.totals()
 
     def totals(self):
@@ -82,7 +82,7 @@ def test_the_further_of_the_two_counts():
     nvm = bytearray(8192)
     boot = Boot(nvm)
     boot.connect((ENERGY, said([100, 900, 0, 0])))
-    boot.keeper.save()
+    boot.energy_store.save()
     assert Boot(nvm).connect() == [100, 900, 0, 0]
     assert Boot(nvm).connect((ENERGY, said([500, 500, 0, 0]))) == [500, 900, 0, 0]
     assert Boot(None).connect((ENERGY, said([500, 500, 0, 0]))) == [500, 500, 0, 0]
@@ -153,7 +153,7 @@ def test_what_was_told_never_falls_and_is_never_counted_twice(events):
             assert told <= boot.totals()[0] <= charged
             told, retained = boot.totals()[0], said(boot.totals())
         elif event == "save":
-            boot.keeper.save()
+            boot.energy_store.save()
         elif event == "broker restarts":  # the bridge goes on, and tells again
             retained = said(boot.totals())
             told = boot.totals()[0]
@@ -162,7 +162,7 @@ def test_what_was_told_never_falls_and_is_never_counted_twice(events):
                 nvm[:] = bytes(8192)
             elif event == "cut in a write":
                 old = bytes(nvm)
-                boot.keeper.save()
+                boot.energy_store.save()
                 changed = [index for index in range(len(nvm)) if nvm[index] != old[index]]
                 for index in changed[len(changed) // 2 :]:
                     nvm[index] = old[index]
@@ -177,7 +177,7 @@ def test_what_was_told_never_falls_and_is_never_counted_twice(events):
 def kept(nvm, totals, identity="c0ffee"):
     boot = Boot(nvm, identity)
     boot.connect((ENERGY, said(totals)))
-    boot.keeper.save()
+    boot.energy_store.save()
     return boot
 
 
@@ -197,7 +197,7 @@ def test_what_no_battery_can_have_counted_since_is_refused_in_words(much, capsys
     # of the other topic what is plausible still counts
     assert boot.connect((ENERGY, said([much, 0, 0, 0])), (STATE, said([1_500_300, 0, 0, 0])))[:2] == [1_500_300, 1_400_000]
     assert len(words) == 1 and f"{much // 1000}.000" in words[0] and "1500.000" in words[0] and "ALLOW_CONTROL" in words[0]
-    assert "not believed" in capsys.readouterr().out
+    assert "implausible" in capsys.readouterr().out
 
 
 def test_a_new_board_believes_what_a_battery_can_have_counted_and_no_more():
@@ -210,7 +210,7 @@ def test_a_new_board_that_counted_alone_for_a_while_still_takes_over_the_dead_on
     nvm = bytearray(8192)
     boot = Boot(nvm)
     boot.charge(400)
-    boot.keeper.save()
+    boot.energy_store.save()
     assert Boot(nvm).connect((ENERGY, said([1_500_000, 0, 0, 0])))[0] == 1_500_000
 
 
@@ -221,7 +221,7 @@ def test_a_board_that_was_used_elsewhere_takes_the_dead_ones_counters_not_its_ow
     boot = Boot(nvm, "c0ffee")
     boot.charge(7)
     assert boot.connect((ENERGY, said([1_500_000, 20, 30, 40])))[:2] == [1_500_007, 20]
-    boot.keeper.save()
+    boot.energy_store.save()
     assert Boot(nvm, "c0ffee").connect()[:2] == [1_500_007, 20]
 
 
@@ -248,7 +248,7 @@ def test_the_same_battery_under_another_name_goes_on():
 def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
     nvm = bytearray(8192)
     boot = kept(nvm, [10, 20, 30, 40])
-    assert boot.keeper.change(word) is None and boot.totals() == totals
+    assert boot.energy_store.change(word) is None and boot.totals() == totals
     assert Boot(nvm).connect((ENERGY, said(totals))) == totals
     assert Boot(nvm).connect() == totals
 
@@ -260,16 +260,16 @@ def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
 )  # fmt: skip
 def test_what_is_not_understood_sets_nothing(word):
     boot = kept(bytearray(8192), [10, 20, 30, 40])
-    assert boot.keeper.change(word) == "not_understood" and boot.totals() == [10, 20, 30, 40]
+    assert boot.energy_store.change(word) == "not_understood" and boot.totals() == [10, 20, 30, 40]
 
 
 def test_counters_are_not_set_where_the_old_ones_would_come_back():
     nvm = bytearray(8192)
     boot = kept(nvm, [10, 20, 30, 40])
-    while boot.keeper.change("reset") is None:
+    while boot.energy_store.change("reset") is None:
         boot.charge(5)
-    assert boot.keeper.change("reset") == "not_stored" and boot.totals()[0] == 5
-    assert Boot(bytearray(8192)).keeper.change("reset") == "counters_unknown"  # the broker was not asked yet
+    assert boot.energy_store.change("reset") == "not_stored" and boot.totals()[0] == 5
+    assert Boot(bytearray(8192)).energy_store.change("reset") == "counters_unknown"  # the broker was not asked yet
 
 
 # which way the current counts
@@ -288,36 +288,36 @@ class Nvm(bytearray):
 def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_start():
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30")
-    memory = Memory(nvm, 0)
-    keeper = Keeper(memory, wire.pack, "x")
-    wire.run(15, lambda wire: keeper.tick(wire.now))
-    assert Memory(nvm, 0).polarity == 1 and nvm.writes == 1
-    assert Wire("drift=0", polarity=Memory(nvm, 0).polarity).poller.pack.polarity.text == "normal"
+    memory = NvmStore(nvm, 0)
+    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
+    wire.run(15, lambda wire: energy_store.tick(wire.now))
+    assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 1
+    assert Wire("drift=0", polarity=NvmStore(nvm, 0).polarity).poller.pack.polarity.text == "normal"
 
 
 def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled():
     nvm = Nvm(8192)
-    memory = Memory(nvm, 0)
-    memory.count_start("power_on")
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
     wire = Wire("drift=0,current=-30")
-    keeper = Keeper(memory, wire.pack, "x")
-    keeper.finish()  # the first connection takes the write that is left
-    wire.run(30, lambda wire: keeper.tick(wire.now))
-    assert Memory(nvm, 0).polarity == 1 and nvm.writes == 3
+    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
+    energy_store.finish()  # the first connection takes the write that is left
+    wire.run(30, lambda wire: energy_store.tick(wire.now))
+    assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 3
 
 
 def test_a_memory_that_is_read_late_still_says_it():
-    memory = Memory(None, 0)
+    memory = NvmStore(None, 0)
     wire = Wire("drift=0,current=-1")
-    keeper = Keeper(memory, wire.pack, "x")
+    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
     memory.polarity = 2
-    wire.run(1, lambda wire: keeper.tick(wire.now))
+    wire.run(1, lambda wire: energy_store.tick(wire.now))
     assert wire.poller.pack.polarity.text == "inverted"
 
 
 def test_what_the_owner_decided_is_not_kept():
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30", current_sign="inverted")
-    keeper = Keeper(Memory(nvm, 0), wire.pack, "x")
-    wire.run(15, lambda wire: keeper.tick(wire.now))
-    assert Memory(nvm, 0).polarity == 0 and nvm.writes == 0
+    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x", sign=wire.poller.pack.polarity)
+    wire.run(15, lambda wire: energy_store.tick(wire.now))
+    assert NvmStore(nvm, 0).polarity == 0 and nvm.writes == 0

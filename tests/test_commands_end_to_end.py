@@ -230,7 +230,7 @@ def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
         assert world.bridge.log.count("Daly MQTT bridge") == 1
         configs = [json.loads(text) for topic, text, _ in world.ear.heard if topic.endswith("/config") and text]
         platforms = {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
-        assert platforms == {"sensor", "binary_sensor", "button"}  # the button makes a support bundle
+        assert platforms == {"sensor", "binary_sensor", "button"}  # the button makes a diagnostics file
     finally:
         world.stop()
 

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from app.bridge_state import Health
+from app.bridge_state import BridgeState
 from app.loop import Loop
 from battery.pack import Pack
 from daly.poller import Poller
@@ -28,12 +28,12 @@ class Radio:
 def state_of(radio, loop):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
     publisher, session = SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1)
-    return Health(radio, Poller(Pack()), memory, loop, publisher, session, ["line 3: WRONG"], "power_on", 0)
+    return BridgeState(radio, Poller(Pack()), memory, loop, publisher, session, ["line 3: WRONG"], "power_on", 0)
 
 
 def signals_said(signals):
-    health = state_of(Radio(signals), Loop(lambda: 0, []))
-    return [dict(health.take_pairs(0))["rssi"] for _ in range(len(signals) + 1)]
+    state = state_of(Radio(signals), Loop(lambda: 0, []))
+    return [dict(state.take_pairs(0))["rssi"] for _ in range(len(signals) + 1)]
 
 
 def test_a_signal_that_plays_is_said_once_and_a_real_change_is_said():
@@ -41,12 +41,12 @@ def test_a_signal_that_plays_is_said_once_and_a_real_change_is_said():
 
 
 def test_who_looks_at_the_state_takes_nothing_from_it():
-    """The support bundle reads the same pairs; what <base>/state says must not depend on that."""
+    """The diagnostics file reads the same pairs; what <base>/state says must not depend on that."""
     loop, radio = Loop(lambda: 0, []), Radio([-60, -64, -63, -60])
-    health = state_of(radio, loop)
-    health.take_pairs(0)
+    state = state_of(radio, loop)
+    state.take_pairs(0)
     loop.longest_ms = 2300
-    assert dict(health.pairs(0))["longest_pass"] == dict(health.pairs(0))["longest_pass"] == 2300
-    said = dict(health.take_pairs(0))
-    assert said["longest_pass"] == 2300 and said["rssi"] == -60  # -64 was seen by who looked, but not told
-    assert dict(health.pairs(0))["longest_pass"] == 0
+    assert dict(state.pairs(0))["loop_time_max"] == dict(state.pairs(0))["loop_time_max"] == 2300
+    said = dict(state.take_pairs(0))
+    assert said["loop_time_max"] == 2300 and said["rssi"] == -60  # -64 was seen by who looked, but not told
+    assert dict(state.pairs(0))["loop_time_max"] == 0

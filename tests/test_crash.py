@@ -15,10 +15,10 @@ import pytest
 import watchdog
 from mosquitto import wait_until
 
-from app import crash as guard_module
-from app import watchdog as watch
-from app.crash import LONGEST_PAUSE_S, guard
-from app.nvm_store import Memory
+from app import crash
+from app import watchdog as chip_watchdog
+from app.crash import LONGEST_PAUSE_S, run_with_restart
+from app.nvm_store import NvmStore
 from host import trouble
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,18 +68,18 @@ def chip(monkeypatch):
 
     monkeypatch.setattr(microcontroller, "nvm", chip.nvm)
     monkeypatch.setattr(microcontroller, "reset", reset)
-    monkeypatch.setattr(watch, "watchdog", chip.dog)
-    monkeypatch.setattr(guard_module, "time", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(builtins, "print", builtins.print)  # the guard puts another one there
+    monkeypatch.setattr(chip_watchdog, "watchdog", chip.dog)
+    monkeypatch.setattr(crash, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(builtins, "print", builtins.print)  # the crash handler puts another one there
     return chip
 
 
 def start(chip, what):
     """Switch on; returns the seconds from the failure to the restart."""
-    Memory(microcontroller.nvm, 0).count_start("software")
+    NvmStore(microcontroller.nvm, 0).count_boot("software")
     chip.slept = 0
     with pytest.raises(Reset):
-        guard(what)
+        run_with_restart(what)
     return chip.slept
 
 
@@ -94,39 +94,39 @@ def test_what_escapes_is_said_kept_and_leads_to_a_restart(chip, capsys):
     assert start(chip, fail(KeyError("x"))) == 2
     told = capsys.readouterr()
     assert "Traceback" in told.out and "restarting in 2 s" in told.out
-    assert Memory(chip.nvm, 0).failure == "main: KeyError 'x'"
+    assert NvmStore(chip.nvm, 0).failure == "main: KeyError 'x'"
 
 
 def test_a_program_that_ends_by_itself_is_a_failure_too(chip):
     start(chip, lambda: None)
-    assert Memory(chip.nvm, 0).failure == "the program ended"
+    assert NvmStore(chip.nvm, 0).failure == "the program ended"
 
 
 def test_a_loop_of_crashes_slows_down_says_so_and_stops_writing(chip, capsys):
     slept = [start(chip, fail(ValueError())) for _ in range(120)]
     assert slept[:9] == [2, 4, 8, 16, 32, 64, 128, 256, 300] and set(slept[8:]) == {LONGEST_PAUSE_S}
-    assert "at least 12 times in a row" in capsys.readouterr().out
-    memory = Memory(chip.nvm, 0)
+    assert "At least 12 boots in a row" in capsys.readouterr().out
+    memory = NvmStore(chip.nvm, 0)
     assert 8 < memory.boots < 14  # then no more is written: the memory wears out
     for minute in range(1, 60):  # it runs well for an hour
         memory.is_due(60000 * minute)
-    memory.forget_accidents()
+    memory.clear_failed_boots()
     assert start(chip, fail(ValueError())) == 2
 
 
 def test_a_crash_after_months_is_come_back_from_at_once(chip):
     for _ in range(3):
         start(chip, fail(ValueError()))
-    Memory(chip.nvm, 0).count_start("software")
-    Memory(chip.nvm, 0).forget_accidents()
+    NvmStore(chip.nvm, 0).count_boot("software")
+    NvmStore(chip.nvm, 0).clear_failed_boots()
     chip.slept = 0
     with pytest.raises(Reset):
-        guard(fail(ValueError()))
+        run_with_restart(fail(ValueError()))
     assert chip.slept == 2
 
 
 def test_the_watchdog_does_not_bite_while_the_guard_waits(chip):
-    watch.feed()
+    chip_watchdog.feed()
     for _ in range(9):
         start(chip, fail(ValueError()))
     assert chip.dog.feeds >= LONGEST_PAUSE_S
@@ -146,25 +146,25 @@ def test_even_a_memory_that_fails_and_a_heap_that_is_full_end_in_a_restart(chip,
     def no_memory(*_arguments):
         raise MemoryError
 
-    monkeypatch.setattr(guard_module, "describe", no_memory)
+    monkeypatch.setattr(crash, "describe", no_memory)
     assert start(chip, fail(ValueError())) == LONGEST_PAUSE_S
 
 
 def test_ctrl_c_still_leads_to_the_prompt(chip):
     with pytest.raises(KeyboardInterrupt):
-        guard(fail(KeyboardInterrupt()))
+        run_with_restart(fail(KeyboardInterrupt()))
 
 
 # the watchdog, lent to the join
 
 
 def test_feeding_starts_the_watchdog_and_starts_it_again(chip):
-    watch.feed()
-    assert (chip.dog.mode, chip.dog.timeout) == (watchdog.WatchDogMode.RESET, watch.WATCHDOG_S)
-    watch.feed()
+    chip_watchdog.feed()
+    assert (chip.dog.mode, chip.dog.timeout) == (watchdog.WatchDogMode.RESET, chip_watchdog.WATCHDOG_S)
+    chip_watchdog.feed()
     assert chip.dog.feeds == 1
     chip.dog.mode = None  # whatever has stopped it
-    watch.feed()
+    chip_watchdog.feed()
     assert chip.dog.mode == watchdog.WatchDogMode.RESET
 
 
@@ -179,15 +179,15 @@ def test_while_it_joins_the_watchdog_raises_and_afterwards_it_resets_again(chip,
         if error is not None:
             raise error
 
-    watch.feed()
-    join = watch.bounded(connect)
+    chip_watchdog.feed()
+    join = chip_watchdog.bounded(connect)
     if error is None:
         join("shed", "secret", timeout=2)
     else:
         with pytest.raises(OSError, match="no answer" if isinstance(error, watchdog.WatchDogTimeout) else "No network"):
             join("shed", "secret", timeout=2)
-    assert modes == [(watchdog.WatchDogMode.RAISE, watch.JOIN_LIMIT_S)]
-    assert (chip.dog.mode, chip.dog.timeout) == (watchdog.WatchDogMode.RESET, watch.WATCHDOG_S)
+    assert modes == [(watchdog.WatchDogMode.RAISE, chip_watchdog.JOIN_LIMIT_S)]
+    assert (chip.dog.mode, chip.dog.timeout) == (watchdog.WatchDogMode.RESET, chip_watchdog.WATCHDOG_S)
 
 
 # the whole program
