@@ -424,8 +424,8 @@ Default settings, 16 cells with slightly changing voltages, without the overhead
 {broker}
 {overlap}"""
 
-LARGEST = """The goal was at most 60 KB for our code and 160 KB to load everything, with words of this length. It is not reached. Where
-the memory goes, what it is on a board with its shorter words, and which boards have enough:
+LARGEST = """The goal was at most 60 KB for our code and 160 KB to load everything, with words of this length. It is not
+reached. Where the memory goes, what it is on a board with its shorter words, and which boards have enough:
 [Memory](../CONTRIBUTING.md#memory). The libraries of the screen, the wake line and TLS are loaded only when they are used.
 
 """
