@@ -69,9 +69,9 @@ NOTES = {
     "min_temperature_sensor": "number of that sensor",
     "balancing": "ON while any cell is being balanced",
     "sleep_time": "time without current until the BMS sleeps; `null`: never",
-    "cell_{}_voltage": "as many as `cell_count` says",
-    "cell_{}_balancing": "as many as `cell_count` says",
-    "temperature_{}": "as many as `temperature_count` says; `null`: no sensor there",
+    "cell_{}_voltage": "`cell_count` of them",
+    "cell_{}_balancing": "`cell_count` of them",
+    "temperature_{}": "`temperature_count` of them; `null`: no sensor there",
 }
 # What the keys of <base>/state mean.
 BRIDGE_NOTES = {
