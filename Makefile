@@ -25,7 +25,7 @@ help:
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
 	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board (MPY=1: compiled)"
-	@echo "make clean      removes everything that the others created"
+	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
