@@ -236,7 +236,7 @@ def alarms() -> str:
 
 
 def controls() -> str:
-    """One row for each control."""
+    """One row for each thing that may be asked for."""
     words = {"switch": "`ON`, `OFF`", "number": "a number with at most one decimal: `57.3`", "button": "`PRESS`"}
     rows = []
     for name, kind, title, *more in CONTROLS:
@@ -247,7 +247,7 @@ def controls() -> str:
 
 
 def acl() -> str:
-    """Mosquitto's access list for one bridge: its own topics, and each discovery message by its name."""
+    """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
     discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "")
     rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
     rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
