@@ -1,4 +1,4 @@
-# Two commands do everything: `make demo` shows the firmware at work, `make test` proves it. Both set up .venv by themselves.
+# Two commands to begin with: `make demo` runs the firmware, `make test` tests it. Both set up .venv by themselves.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,19 +7,25 @@ BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py di
 .PHONY: faults fuzz bench bundle chaos clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
 
 help:
-	@echo "make demo    the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
-	@echo "make test    lint, types, tests, mpy-cross and MicroPython over the board's code"
-	@echo "make unit    the fast half of the tests: no process, no socket, no real time (a minute and a half)"
-	@echo "make mutants    small changes to the board's code that the fast tests must notice: docs/MUTANTS.md (ARGS=daly/pack.py: one file)"
-	@echo "make test-homeassistant    the firmware against a real Home Assistant, which is installed into .ha (800 MB)"
-	@echo "make chaos   network, broker and power taken away, one after the other: the table of docs/RELIABILITY.md (half an hour)"
-	@echo "make powercuts    the firmware killed sixty times, most in the middle of a write to its memory (ten minutes)"
-	@echo "make steady  how long a pass of the loop takes while nothing is wrong (an hour)"
-	@echo "make soak    60 days with outages in compressed time (half an hour)"
-	@echo "make fuzz    a million messages from a hostile broker (a quarter of an hour); make test sends some thousands"
-	@echo "make bench   this firmware beside two readers from PyPI on one simulated line: docs/BENCHMARK.md (ten minutes)"
-	@echo "make size    what the board's files take on the drive and in memory"
-	@echo "make rows    how many rows a day this costs a Home Assistant's database (some 20 minutes)"
+	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
+	@echo "                ARGS=\"--bms cells=8\": options of python -m host"
+	@echo "make test       lint, types and all tests"
+	@echo "make unit       the fast half of the tests: no process, no socket, no real time (a minute and a half)"
+	@echo "make mutants    small changes to the board's code that the fast tests must notice: docs/MUTANTS.md (ARGS=battery/pack.py: one file)"
+	@echo "make test-homeassistant    the firmware with a real Home Assistant, which is installed into .ha (800 MB)"
+	@echo "make faults     damaged serial lines, a million frames: the tables of docs/TRUTH.md (ARGS=--quick: a fiftieth of it)"
+	@echo "make chaos      network, broker and power fail one after the other: docs/RELIABILITY.md (half an hour)"
+	@echo "make powercuts  sixty power cuts, most of them during a write to the chip's memory (ten minutes)"
+	@echo "make steady     duration of a pass of the loop while nothing is wrong (an hour)"
+	@echo "make soak       60 days with outages in compressed time (half an hour)"
+	@echo "make fuzz       a million messages from a hostile broker (a quarter of an hour; MESSAGES=1000: fewer)"
+	@echo "make bench      this firmware and two readers from PyPI on the same simulated line: docs/BENCHMARK.md (ten minutes)"
+	@echo "make size       size of the board's files on the drive and in memory"
+	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
+	@echo "make screens    the pictures of the screen in docs/screens"
+	@echo "make bundle     the zip files for a board's drive, in dist"
+	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board (MPY=1: compiled)"
+	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
@@ -69,7 +75,7 @@ test-homeassistant: .venv/ready
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
 
-# As they were written, $ and quotes included: neither make nor the shell looks into them. Some shells have a HOST of their own.
+# Passed unchanged, $ and quotes included: neither make nor the shell expands them. Some shells set HOST themselves.
 install: export WEB_PASSWORD = $(value PASSWORD)
 install: export INSTALL_DRIVE = $(value DRIVE)
 install: export INSTALL_HOST = $(if $(and $(value DRIVE),$(filter environment,$(origin HOST))),,$(value HOST))

@@ -1,1 +1,1 @@
-"""The firmware around it all: settings, health, loop and wiring."""
+"""The firmware as a whole: settings, state of the bridge, stores, loop and wiring."""

@@ -1,1 +1,1 @@
-"""What a battery is, whoever makes it: its readings, what is known of them now, alarms, energy. No protocol, no I/O."""
+"""The battery, whatever its protocol: readings and which of them are known now, alarms, energy. No I/O."""

@@ -1,1 +1,1 @@
-"""What judges the firmware over hours and days, and writes the figures in docs/."""
+"""Long tests, which judge the firmware over hours and days and write the figures in docs/."""

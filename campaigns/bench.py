@@ -255,7 +255,7 @@ def clean_table(names, seconds, place):
                 f"{row.handed:.2f}", f"{row.wrong} of {row.refreshes}", f"{100 * row.cpu:.1f} %",
             ))  # fmt: skip
             print(*rows[-1], sep="  ", flush=True)
-    header = ("cells", "reader", "time / limit", "refresh", "0x90 a second", "first data read", "handed over", "wrong", "CPU")
+    header = ("cells", "reader", "time / limit", "refresh", "0x90 a second", "first data read", "delivered", "wrong", "CPU")
     return table(header, rows), found
 
 
@@ -348,8 +348,8 @@ def cost_table(clean):
             f"{row.ratio:.3f}" if row else "", *((cost.frame_heap, cost.garbage, cost.state) if cost else ("", "", "")),
             f"{cost.state_us / costs()[4].state_us:.2f}" if cost else "",
         ))  # fmt: skip
-    header = ("cells", "limit of a round, 4 cells = 1", "time / limit", "heap a frame", "garbage a publish", "bytes a publish",
-              "time to write it, 4 cells = 1")  # fmt: skip
+    header = ("cells", "limit of a poll cycle, 4 cells = 1", "time / limit", "heap a frame", "garbage a publish",
+              "bytes a publish", "time to write it, 4 cells = 1")  # fmt: skip
     return table(header, rows)
 
 
@@ -371,43 +371,45 @@ def memory_table():
 
 PAGE = """# Benchmark
 
-How this firmware reads a BMS, beside two other readers on the same line, and what that costs. `make bench` measures all of it
-anew in some minutes and writes this page. Everything runs on one PC: the BMS is simulated (2 temperature sensors, thinks 5 ms,
-seed 1), the line is a pseudo-terminal with the pace of 9600 baud, the firmware is the unmodified one, with broker and screen
-on. *dalybms* and *pydalybms* are the real programs from PyPI; they wait for each answer and do nothing else.
+How fast this firmware reads a BMS, compared with two other programs on the same line, and what it costs. `make bench`
+repeats all measurements in some minutes and writes this page. Everything runs on one PC: the BMS is simulated (2
+temperature sensors, response delay 5 ms, seed 1), the line is a pseudo-terminal at the speed of 9600 baud, and the firmware
+is unmodified, with broker and screen. *dalybms* and *pydalybms* are the real programs from PyPI; they wait for each
+response and do nothing else.
 
-All times are ratios, because PCs differ. They need a quiet PC: when this run began, {load:.1f} programs wanted its {cores}
-processors (0 is best).
+All times are ratios, because PCs differ. They need an idle PC: when this run started, its load average was {load:.1f} with
+{cores} processors (0 is best).
 
 ## Clean line
 
-- **time / limit**: the limit is what just that reader's own bytes take on the wire, and the BMS's thinking. 1 cannot be
-  beaten by whoever asks one question at a time.
-- **refresh**: from one reading of all cells to the next, as a multiple of what one round of all nine commands must take. Ours
-  is below 1 because what follows from cells and temperatures (0x91, 0x92) and what moves slowly is asked seldom; pydalybms
-  never asks three of them.
+- **time / limit**: the limit is the time that the reader's own bytes take on the line, plus the response delays of the BMS.
+  With one request at a time, 1 is the optimum.
+- **refresh**: from one reading of all cells to the next, as a multiple of the minimum duration of a poll cycle with all
+  nine functions. This firmware is below 1 because it rarely requests what follows from cells and temperatures (0x91, 0x92)
+  and what changes slowly; pydalybms never requests three of them.
 - **0x90 a second**: voltage, current, state of charge.
-- **first data**: from the first request until each command was answered once (*read*), and until the numbers were handed over:
-  published, or returned to the caller; as a multiple of what that round must take. The broker has kept what
-  was said before; on its very first start, with a broker that has nothing of it, this firmware waits 1.5 s for that.
-- **wrong**: of all refreshes handed over those with a number that the BMS did not hold in the 5 seconds before.
-- **CPU**: per frame, as a share of the time the frame takes on the wire; of this PC, ours with the simulated chip and screen.
+- **first data**: from the first request until every function has had a response (*read*), and until the values were
+  delivered: published, or returned to the caller; as a multiple of the minimum duration of that cycle. The broker has the
+  bridge's retained messages; on its very first start, with a broker that has none, this firmware waits 1.5 s for them.
+- **wrong**: of all delivered refreshes those with a value that the BMS did not have in the 5 seconds before.
+- **CPU**: per frame, as a share of the time the frame takes on the line; on this PC, for this firmware with the simulated
+  chip and screen.
 
 {clean}
-![Time over limit of each reader; what cells cost](benchmark.svg)
+![Time over limit of each reader; cost of more cells](benchmark.svg)
 
 ## Damaged frames
 
-16 cells; so many frames of the answers have one to four wrong bytes. **Refreshes lost**: how many fewer than on the clean line;
-for this firmware, which keeps the good frames of a reading whose others were damaged, how many fewer cells were read well.
-Longer runs, and what is believed, are in [TRUTH.md](TRUTH.md).
+16 cells; the given share of the response frames has one to four wrong bytes. **Refreshes lost**: compared with the clean
+line; for this firmware, which uses the good frames of a response when others are damaged, the share of good cell frames
+lost. Longer runs, and the rules for accepting values, are in [TRUTH.md](TRUTH.md).
 
 {noisy}
-## What a cell costs
+## Cost of a cell
 
-Ours, measured in MicroPython, whose words are twice as long as a board's: so is the garbage. **Heap a frame**: bytes that a
-frame received, checked, decoded and the next request take. **Garbage a publish**: bytes that one state leaves behind for the
-next sweep, without what the MQTT library adds.
+This firmware, measured in MicroPython, whose words are twice as long as a board's, which doubles the garbage. **Heap a
+frame**: bytes allocated for receiving, checking and decoding a frame and for the next request. **Garbage a publish**: bytes
+that one state leaves for the garbage collector, without those of the MQTT library.
 
 {cost}
 ## Memory
@@ -417,33 +419,32 @@ next sweep, without what the MQTT library adds.
 
 ## On the broker
 
-Default settings, 16 cells that live a little, without what the MQTT protocol adds.
+Default settings, 16 cells with slightly changing voltages, without the overhead of the MQTT protocol.
 
 {broker}
 {overlap}"""
 
-LARGEST = """Wanted were at most 60 KB for our code, and 160 KB to load all, in words of this length. That is not reached.
-What it is spent on, what a board's shorter words make of it, and which boards have enough:
-[Memory](../CONTRIBUTING.md#memory). The
-libraries of the screen, the wake line and TLS are loaded only when they are used.
+LARGEST = """The goal was at most 60 KB for our code and 160 KB to load everything, with words of this length. It is not
+reached. Where the memory goes, what it is on a board with its shorter words, and which boards have enough:
+[Memory](../CONTRIBUTING.md#memory). The libraries of the screen, the wake line and TLS are loaded only when they are used.
 
 """
 
 
-OVERLAP = """## Not there: asking before the answer has ended
+OVERLAP = """## Not implemented: overlapping requests
 
-A wire carries both directions at once, so the next request could be sent while the last frame of an answer still arrives.
-Tried with a plain asker in simulated time, 16 cells, all nine commands in turn:
+The line is full duplex, so the next request could be sent while the last frame of a response still arrives. Tested with a
+simple program in simulated time, 16 cells, all nine functions in turn:
 
 {table}
-A third of the time is to be had where the board takes it. It is not built in, for these reasons:
+It would save a third of the time on a board that supports it. It is not implemented, for these reasons:
 
-- Nobody knows a board that takes it. Users of another project saw that of several requests only the first was answered
-  (ESPHome, pull request 3388), and the BMS's manual describes one question at a time.
-- Where it is not taken half of all questions are lost, each for a time-out: reading becomes more than twice as slow until
-  that is noticed, and a board that takes it only now and then would have to be found out again and again.
-- Two questions would be open at once. What protects from wrong values is that an answer must belong to *the* open question:
-  late answers, second bursts and leftover frames are told apart by that alone.
+- No board is known to support it. Users of another project found that of several requests only the first gets a response
+  (ESPHome, pull request 3388), and the BMS's manual describes one request at a time.
+- On a board without support half of all requests are lost, each with a timeout: reading becomes more than twice as slow
+  until that is detected, and a board that supports it only sometimes would have to be detected again and again.
+- Two requests would be pending at the same time. Wrong values are kept out by the rule that a response must belong to *the*
+  pending request: nothing else tells late responses, repeated responses and trailing frames apart.
 """
 
 
@@ -476,13 +477,13 @@ def overlap_table():
     """What overlapping would bring."""
     rows = []
     for what, ahead, options in (
-        ("one question at a time", False, "overlap=0"), ("ahead, the board takes it", True, "overlap=1"),
-        ("ahead, the board does not take it", True, "overlap=0"), ("one at a time, 5 % damaged", False, "overlap=0,corrupt=5"),
-        ("ahead, the board takes it, 5 % damaged", True, "overlap=1,corrupt=5"),
+        ("one request at a time", False, "overlap=0"), ("overlapping, supported", True, "overlap=1"),
+        ("overlapping, not supported", True, "overlap=0"), ("one at a time, 5 % damaged", False, "overlap=0,corrupt=5"),
+        ("overlapping, supported, 5 % damaged", True, "overlap=1,corrupt=5"),
     ):  # fmt: skip
         ratio, lost = ask_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,{options}")
         rows.append((what, f"{ratio:.2f}", f"{100 * lost:.0f} %"))
-    return table(("", "time / limit of one at a time", "questions lost"), rows)
+    return table(("", "time / limit of one at a time", "requests lost"), rows)
 
 
 def plot(names, clean):
@@ -503,13 +504,13 @@ def plot(names, clean):
         y += 8
     parts.append(f'<line x1="220" y1="34" x2="220" y2="{y}" stroke="black" stroke-dasharray="4"/>')
     parts.append(f'<text x="224" y="{y + 4}">1</text>')
-    parts.append('<text x="380" y="22">cost against cells, 4 cells = 1</text>')
+    parts.append('<text x="380" y="22">cost by number of cells, 4 cells = 1</text>')
     parts += [
         '<line x1="380" y1="240" x2="700" y2="240" stroke="black"/>',
         '<line x1="380" y1="34" x2="380" y2="240" stroke="black"/>',
     ]
-    curves = {"limit of a round": ("#868e96", {c: round_limit(MEASURED, c) for c in CURVE})}
-    curves["round, measured"] = (
+    curves = {"limit of a poll cycle": ("#868e96", {c: round_limit(MEASURED, c) for c in CURVE})}
+    curves["poll cycle, measured"] = (
         "#0b7285",
         {c: clean[OURS, c].ratio * round_limit(MEASURED, c) for c in CELLS if (OURS, c) in clean},
     )
@@ -517,7 +518,7 @@ def plot(names, clean):
     curves["bytes a publish"] = ("#5f3dc4", {c: cost.state for c, cost in costs().items()})
     for number, (name, (colour, values)) in enumerate(curves.items()):
         if 4 in values:
-            scale = values[4] if name != "round, measured" else round_limit(MEASURED, 4)
+            scale = values[4] if name != "poll cycle, measured" else round_limit(MEASURED, 4)
             points = " ".join(f"{380 + 6.4 * c:.0f},{240 - 50 * value / scale:.1f}" for c, value in values.items())
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
             parts.append(f'<text x="390" y="{44 + 16 * number}" fill="{colour}">{name}</text>')

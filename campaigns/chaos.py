@@ -322,7 +322,7 @@ def _all(*actions: Callable[[Bench], Any]) -> Callable[[Bench], None]:
 
 JOIN_LIMIT_S = 4.8  # app/watchdog.py, and what the others take in that pass
 FAULTS = [
-    Fault("nothing at all", lambda bench: None, seconds=60, longest_s=0.1, note="steady state"),
+    Fault("no fault", lambda bench: None, seconds=60, longest_s=0.1, note="steady state"),
     _troubled("access point off", {"wifi": "off"}, seconds=90, note="the join is a scan of 2.4 s; an hour: see the soak"),
     _troubled(
         "access point has another password", {"wifi": "password"}, longest_s=JOIN_LIMIT_S, note="the join takes the chip 4 s"
@@ -341,7 +341,7 @@ FAULTS = [
         lambda b: b.set_trouble(dhcp=""),
         seconds=40,
         longest_s=JOIN_LIMIT_S,
-        note="the chip would wait for ever; ended by the watchdog's exception",
+        note="the chip alone would wait forever; ended by an exception from the watchdog",
     ),
     Fault(
         "address changed",
@@ -365,22 +365,22 @@ FAULTS = [
         uncounted_s=8,
         note="the chip's lookup takes 7 s; none with an IP address",
     ),
-    Fault("broker killed, kept its memory", lambda b: b.broker.kill(), lambda b: b.broker.start(), short=3),
-    Fault("broker killed, lost its memory", lambda b: b.broker.kill(), lambda b: b.broker.start(False)),
+    Fault("broker killed, data kept", lambda b: b.broker.kill(), lambda b: b.broker.start(), short=3),
+    Fault("broker killed, data lost", lambda b: b.broker.kill(), lambda b: b.broker.start(False)),
     Fault("broker frozen", lambda b: b.broker.freeze(), lambda b: b.broker.thaw()),
     _mode("refuse", name="connections refused"),
     _mode("deny", name="user name or password refused"),
     _mode("drop", name="connections dropped"),
-    _mode("hang", name="connections accepted, nothing said"),
+    _mode("hang", name="connections accepted, no response"),
     _mode("half_open", name="half-open", seconds=50, heals_itself=True, note="noticed within three keep-alives"),
-    _mode("swallow", name="everything swallowed"),
-    _mode("close", name="closed at once", short=3),
-    _mode("cut", name="packets cut off"),
-    _mode("fragment", name="every byte alone", seconds=15),
+    _mode("swallow", name="all data swallowed"),
+    _mode("close", name="closed immediately", short=3),
+    _mode("cut", name="packets truncated"),
+    _mode("fragment", name="one byte per packet", seconds=15),
     _mode("garbage", name="random bytes", short=4),
     _mode("huge", name="a message of 200 MB"),
-    _mode("delay", 0.5, name="0.5 s late"),
-    _mode("delay", 3, name="3 s late"),
+    _mode("delay", 0.5, name="delayed by 0.5 s"),
+    _mode("delay", 3, name="delayed by 3 s"),
     _mode("throttle", 2000, name="2000 bytes/s"),
     _mode("throttle", 100, name="100 bytes/s"),
     Fault("BMS frozen", lambda b: b.bms.send_signal(19), lambda b: b.bms.send_signal(18), seconds=15, polls=False),
@@ -401,7 +401,7 @@ FAULTS = [
         longest_s=60,
         restarts=True,
         polls=False,
-        note="the watchdog bites after 45 s",
+        note="the watchdog resets the chip after 45 s",
     ),
 ]
 
@@ -544,8 +544,8 @@ def steady(bench: Bench, seconds: float) -> tuple[str, int]:
     own_ms = 1000 * bench.seen["longest_own"]
     rows = (
         ("Undisturbed", f"{seconds / 60:.3g} minutes, with screen, broker and a BMS of 16 cells"),
-        ("Longest pass", f"{longest[-1]} ms; {own_ms:.0f} ms without what the PC gave to other programs, pause included"),
-        ("Longest pass within ten seconds", f"{longest[len(longest) // 2]} ms on the median, {len(longest)} times looked"),
+        ("Longest pass", f"{longest[-1]} ms; {own_ms:.0f} ms without the time the PC gave to other programs, pause included"),
+        ("Longest pass within ten seconds", f"median {longest[len(longest) // 2]} ms, {len(longest)} samples"),
         ("Result", "ok" if own_ms <= STEADY_MS else f"longer than {STEADY_MS} ms"),
     )
     table = "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
@@ -556,7 +556,7 @@ def steady(bench: Bench, seconds: float) -> tuple[str, int]:
 # the table
 
 HEAD = (
-    "| Fault | Lasts | Noticed after | Back after | Longest pass | BMS not asked for | Energy | Result |\n"
+    "| Fault | Lasts | Noticed after | Back after | Longest pass | BMS not polled for | Energy | Result |\n"
     "|---|---|---|---|---|---|---|---|\n"
 )
 

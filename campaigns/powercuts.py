@@ -163,7 +163,7 @@ def table(result: Result) -> str:
         ("Counters published", f"{result.published}, none less than the one before" if not result.wrong else "see below"),
         ("Energy between the cuts", f"{result.counted_on:.0f} Wh counted of {result.flowed_on:.0f} Wh that flowed"),
         ("Energy in all", f"{result.counted:.0f} Wh counted of {result.flowed:.0f} Wh, most of which flowed without power"),
-        ("Orders", f"{result.orders} given just before a cut, {result.carried_out} carried out, none twice and none later"),
+        ("Commands", f"{result.orders} sent just before a cut, {result.carried_out} executed, none twice and none later"),
         ("Result", "; ".join(result.wrong) or "ok"),
     )
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)

@@ -1,1 +1,1 @@
-"""The battery: the conversation with a Daly Smart BMS in its A5 protocol, without I/O and without a clock of its own."""
+"""Communication with a Daly Smart BMS: the A5 protocol, polling, timing, commands, diagnosis. Only bus.py performs I/O."""

@@ -72,15 +72,15 @@ def uart() -> Drawing:
     drawing.box("ESP32 board", 690, 50, 150, left=("3V3", "RX", "TX", "GND"), fill="#e3f2fd", below="board's side")
     for pin, here, color, label in (
         ("3.3 V", "VDD1", PLUS, ""),
-        ("TX", "IN 1", TO_BOARD, "answers"),
-        ("RX", "OUT 1", TO_BMS, "questions"),
+        ("TX", "IN 1", TO_BOARD, "responses"),
+        ("RX", "OUT 1", TO_BMS, "requests"),
         ("GND (B−)", "GND1", OTHER_GROUND, "battery ground"),
     ):
         drawing.wire(f"BMS socket.{pin}", f"Isolator ADUM1201.{here}", color, label)
     for pin, here, color, label in (
         ("3V3", "VDD2", PLUS, ""),
-        ("RX", "OUT 2", TO_BOARD, "answers"),
-        ("TX", "IN 2", TO_BMS, "questions"),
+        ("RX", "OUT 2", TO_BOARD, "responses"),
+        ("TX", "IN 2", TO_BMS, "requests"),
         ("GND", "GND2", GROUND, "board ground"),
     ):
         drawing.wire(f"Isolator ADUM1201.{here}", f"ESP32 board.{pin}", color, label)
@@ -105,7 +105,7 @@ def power() -> Drawing:
     x2, _ = drawing.pins["Load, charger, inverter.minus"]
     path = f"M{x1 + 30} {y1} V190 H{x2 - 30} V{y1}"
     drawing.parts.insert(0, f'<path d="{path}" fill="none" stroke="{NEVER}" stroke-width="3" stroke-dasharray="4 6"/>')
-    drawing.words(360, 215, "✗  never join B− and P−, not even through USB, screen or shield  ✗", "middle", 14, NEVER, True)
+    drawing.words(360, 215, "✗  never connect B− and P−, not even through USB, screen or shield  ✗", "middle", 14, NEVER, True)
     drawing.box("USB charger", 20, 250, 150, right=("5 V", "GND"), fill="#f3e5f5", below="from the mains")
     drawing.box("ESP32 board", 270, 250, 150, left=("5 V (USB)", "GND"), fill="#e3f2fd")
     drawing.wire("USB charger.5 V", "ESP32 board.5 V (USB)", PLUS)

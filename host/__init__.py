@@ -1,1 +1,1 @@
-"""The same firmware on a PC: stand-ins for the chip, a broker, a simulated BMS and a view of the screen."""
+"""The unmodified firmware on a PC: stand-ins for the chip's modules, a broker, a view of the screen."""

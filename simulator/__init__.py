@@ -1,1 +1,1 @@
-"""Simulated batteries on a pseudo-terminal, and recordings that are played back."""
+"""Simulated batteries on a pseudo-terminal, with faults; and replay of recordings."""

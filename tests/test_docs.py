@@ -105,3 +105,20 @@ def test_what_the_screen_says_of_the_link_is_in_troubleshooting(outcome):
         link.failed(outcome)
     for line in link.short:
         assert f"`{line}`" in README, line
+
+
+def test_the_sentences_of_the_diagnosis_are_in_truth():
+    tree = ast.parse((ROOT / "daly" / "diagnosis.py").read_text())
+    tables = [node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)]
+    sentences = [ast.literal_eval(words.elts[0]) for table in tables for words in table.values if isinstance(words, ast.Tuple)]
+    text = (ROOT / "docs" / "TRUTH.md").read_text()
+    assert len(sentences) > 15 and [sentence for sentence in sentences if f"| `{sentence}` |" not in text] == []
+
+
+@pytest.mark.parametrize("file", ("automations.yaml", "dashboard.yaml"))
+def test_entities_of_the_ready_made_files_exist(file):
+    text = (ROOT / "docs" / "homeassistant" / file).read_text()
+    found = set(re.findall(r"\bsensor\.daly_bms_(\w+)", text)) - {"cell_"}  # completed by a template
+    keys = {row.key for row in READINGS if row.kind != BITFIELD} | {"connection"}
+    keys |= {f"bridge_{key}" for key in generate.BRIDGE_NOTES}
+    assert found and found - keys == set()

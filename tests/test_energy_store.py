@@ -289,7 +289,7 @@ def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_st
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30")
     memory = NvmStore(nvm, 0)
-    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
+    energy_store = EnergyStore(memory, wire.pack, "x")
     wire.run(15, lambda wire: energy_store.tick(wire.now))
     assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 1
     assert Wire("drift=0", polarity=NvmStore(nvm, 0).polarity).poller.pack.polarity.text == "normal"
@@ -300,7 +300,7 @@ def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled()
     memory = NvmStore(nvm, 0)
     memory.count_boot("power_on")
     wire = Wire("drift=0,current=-30")
-    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
+    energy_store = EnergyStore(memory, wire.pack, "x")
     energy_store.finish()  # the first connection takes the write that is left
     wire.run(30, lambda wire: energy_store.tick(wire.now))
     assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 3
@@ -309,7 +309,7 @@ def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled()
 def test_a_memory_that_is_read_late_still_says_it():
     memory = NvmStore(None, 0)
     wire = Wire("drift=0,current=-1")
-    energy_store = EnergyStore(memory, wire.pack, "x", sign=wire.poller.pack.polarity)
+    energy_store = EnergyStore(memory, wire.pack, "x")
     memory.polarity = 2
     wire.run(1, lambda wire: energy_store.tick(wire.now))
     assert wire.poller.pack.polarity.text == "inverted"
@@ -318,6 +318,6 @@ def test_a_memory_that_is_read_late_still_says_it():
 def test_what_the_owner_decided_is_not_kept():
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30", current_sign="inverted")
-    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x", sign=wire.poller.pack.polarity)
+    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x")
     wire.run(15, lambda wire: energy_store.tick(wire.now))
     assert NvmStore(nvm, 0).polarity == 0 and nvm.writes == 0

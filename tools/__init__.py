@@ -1,1 +1,1 @@
-"""What brings the firmware onto a board: the bundle, and the installer. Never on the board themselves."""
+"""Installing the firmware on a board (bundle, installer), and mutation tests."""

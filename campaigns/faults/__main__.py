@@ -59,21 +59,21 @@ def goals_of(results: list[Result], said: list, extremes: list) -> list[tuple[st
         *goals,
         (f"longest gap on any line with 5 % damage: {gap:.1f} s, under 2 s", gap < 2),
         (f"refreshes lost at 1 %: {one.lost:.1f} %, at most 2 %", one.lost <= 2),
-        (f"reasons misnamed: {len(misnamed)} of {len(said)}", not misnamed),
-        (f"step of up to 1000 A believed on a clean line after {step:.1f} s at the most, under 1.5 s", step < 1.5),
-        (f"extremes not published as they were said: {len(extremes)}", not extremes),
+        (f"wrong diagnoses: {len(misnamed)} of {len(said)}", not misnamed),
+        (f"step of up to 1000 A accepted on a clean line after {step:.1f} s at most, under 1.5 s", step < 1.5),
+        (f"extremes not published as they were sent: {len(extremes)}", not extremes),
     ]
 
 
 FIVES = {case.name for case in CASES if case.name.startswith("5 %")}
 WORDS = {
-    "wrong": "values the BMS never held",
-    "contradicts": "values that contradict those beside them",
+    "wrong": "values the BMS never measured",
+    "contradicts": "values that contradict those next to them",
     "stale": "values older than promised",
-    "zero": "zeros that were not shown",
-    "missing": "values that were said and not shown",
-    "energy": "counters that fell or went wrong",
-    "reason": "words that do not fit the numbers",
+    "zero": "zeros not shown",
+    "missing": "values that were sent and not shown",
+    "energy": "counters that decreased or were wrong",
+    "reason": "diagnoses that do not fit the numbers",
 }
 
 
@@ -89,17 +89,18 @@ def report(pool, frames: int, seed: int, draws: int):
             yield row_of(result)
             told += examples_of(result)
         yield "\n".join(["", *told, ""])
-    yield "Lies whose sum is right, which no receiver can tell from the truth but by what they say:\n"
+    yield "Undetected errors: the checksum is right, and only the content gives them away:\n"
     yield HEADER
     for result in campaign(pool, LIES, frames, seed):
         yield row_of(result)
     said = pool.map(blind, range(seed, seed + draws), 4)
-    yield "\n| what is the matter | drawn | misnamed |\n|---|---|---|"
+    yield "\n| situation | drawn | wrong diagnosis |\n|---|---|---|"
     for situation in SITUATIONS:
         mine = [(text, right) for drawn, text, right in said if drawn == situation]
         yield f"| {situation.name} | {len(mine)} | {sum(not right for _, right in mine)} |"
     yield "\n".join(["", *[f"<!-- {drawn.name}: {text} -->" for drawn, text, right in said if not right], ""])
-    yield "| board thinks | deaf after an answer | time / limit | gap found | not heard in 30 s |\n|---|---|---|---|---|"
+    yield "| response delay | ignores requests after a response for | time / limit | gap found | requests lost in 30 s |"
+    yield "|---|---|---|---|---|"
     for (think, deaf), (ratio, gap, lost) in zip(PACES, pool.starmap(pace, PACES, 1), strict=True):
         yield f"| {think} ms | {deaf} ms | {ratio:.2f} | {gap} ms | {lost} |"
     tried = [(name, damage) for name in EXTREMES for damage in ("", "corrupt=1", FIVE)]

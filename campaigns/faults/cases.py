@@ -50,7 +50,7 @@ CASES = (
     _case("20 % corrupted", "corrupt=20"),
     _case("5 %, slow board", FIVE, board=SLOW),
     _case("5 %, loop stalls for 100 ms", FIVE, stalls=True),
-    _case("5 %, own echo heard", FIVE, board="echo=1"),
+    _case("5 %, with echo", FIVE, board="echo=1"),
     _case("5 %, second master", FIVE + ",second_master=10"),
     # each fault alone, as often as it can be
     *(
@@ -59,7 +59,7 @@ CASES = (
         if fault.worst and fault.name != "corrupt"
     ),
     _case("20 % missing", "drop_frame=20"),
-    _case("own echo heard", board="echo=1"),
+    _case("with echo", board="echo=1"),
     _case("noise, 20 bytes a second", "noise=20"),
     _case("silent for 5-20 s, 5 %", FIVE, outage="silent"),
     _case("asleep for 5-20 s, 5 %", FIVE, outage="asleep"),
@@ -99,9 +99,9 @@ VARIANTS = (  # of boards, batteries and settings
     _case("STALE_PERIODS 2, temperatures missed", "drop_frame=20", poller=(("stale_periods", 2),)),
 )
 LIES = (  # the sum is right: only what it says tells a lie from the truth
-    _case("1 % lies", "implausible=1", 0.03),
-    _case("5 % lies", "implausible=5", 0.03),
-    _case("1 % lies, 1 % corrupted", "implausible=1,corrupt=1", 0.03),
+    _case("1 % undetected errors", "implausible=1", 0.03),
+    _case("5 % undetected errors", "implausible=5", 0.03),
+    _case("1 % undetected errors, 1 % corrupted", "implausible=1,corrupt=1", 0.03),
 )
 MIXTURE = [f"{fault.name}={fault.worst:g}" for fault in FAULTS if fault.worst and fault.host == 0x40] + ["noise=20", "echo=1"]
 WAYS = "think=20 think_jitter=30 gap=10 stale=0 zero_based=1 temperature_frames=2 absent=255"

@@ -35,24 +35,30 @@ SITUATIONS = (
     Situation("TX and RX joined", "Only our own requests come back: .*", "silent=1,echo=1"),
     Situation("asleep since power-on", "Only our own requests come back: .*", "asleep=1"),
     Situation("noise", "Noise instead of responses: .*", "silent=1,noise=NOISE"),
-    Situation("answers at 0x80 only", "OK, at host address 0x80", "host=0x80"),
+    Situation("responds at 0x80 only", "OK, at host address 0x80", "host=0x80"),
     Situation(
-        "0x40 set, 0x80 answers", "The BMS responds only to host address 0x80: .*", "host=0x80", poller=(("host_address", 64),)
+        "0x40 set, responds at 0x80",
+        "The BMS responds only to host address 0x80: .*",
+        "host=0x80",
+        poller=(("host_address", 64),),
     ),
     Situation(
-        "0x80 set, 0x40 answers", "The BMS responds only to host address 0x40: .*", "host=0x40", poller=(("host_address", 128),)
+        "0x80 set, responds at 0x40",
+        "The BMS responds only to host address 0x40: .*",
+        "host=0x40",
+        poller=(("host_address", 128),),
     ),
     Situation("another board number", "Other devices talk on this line, .*", "board=3"),
     Situation("speaks D2", r".*newer protocol \(D2\).*", "protocol=d2"),
     Situation("speaks 0x81/0x51", r".*newer protocol \(0x81/0x51\).*", "protocol=p81"),
-    Situation("some commands unknown", "OK, but this BMS does not support MUTED: .*", "mute=MUTED"),
+    Situation("some functions unsupported", "OK, but this BMS does not support MUTED: .*", "mute=MUTED"),
     Situation("zeros since power-on", "The BMS responds with zeros only: .*", "zeros=100"),
     # its number is right, and it answers all it is asked: either it is read, or the words say that answers come late
-    Situation("answers late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
+    Situation("responds late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
     Situation("fell asleep", ASLEEP.format("our requests come back"), later="asleep=1"),
     Situation("fell silent", ASLEEP.format("nothing is received any more"), later="silent=1"),
-    Situation("says only zeros now", ASLEEP.format("it sends only zeros"), later="zeros=100"),
-    Situation("noise broke in", "Noise instead of responses: .*", later="silent=1,noise=NOISE"),
+    Situation("sends only zeros now", ASLEEP.format("it sends only zeros"), later="zeros=100"),
+    Situation("noise sets in", "Noise instead of responses: .*", later="silent=1,noise=NOISE"),
     Situation("was silent, is back", "Recovered: .*", later="silent=1", ended="silent=0"),
     Situation("was asleep, is back", "Recovered: .*", later="asleep=1", ended="asleep=0"),
 )
@@ -117,8 +123,8 @@ EXTREMES = {
     "90 °C": "temperature=90,temperatures=8",
     "0 %, every alarm, MOSFETs off": f"soc=0,alarms={'ff' * 7},charge_mosfet=0,discharge_mosfet=0",
     "open sense wire": "cell_mv=3:5000",
-    "a dead cell, 0.38 V": "cell_mv=13:380",
-    "a dead cell, 0.000 V": "cell_mv=13:0",
+    "dead cell, 0.38 V": "cell_mv=13:380",
+    "dead cell, 0.000 V": "cell_mv=13:0",
     "no temperature sensor": "temperatures=0",
 }
 

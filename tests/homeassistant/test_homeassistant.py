@@ -28,7 +28,7 @@ EXPECTED = {
     "binary_sensor.daly_bms_charge_mosfet": "on",
     "binary_sensor.daly_bms_discharge_mosfet": "on",
     "binary_sensor.daly_bms_problem": "off",
-    "sensor.daly_bms_problems": "none",
+    "sensor.daly_bms_active_alarms": "none",
     "switch.daly_bms_charge_mosfet": "on",
     "sensor.daly_bms_last_command": "none",
     **{f"sensor.daly_bms_cell_{n}_voltage": f"{mv / 1000:g}" for n, mv in CELLS.items()},
@@ -306,10 +306,10 @@ def test_the_automations_are_at_work(house):
 
 # option of the BMS that makes an automation speak up -> the option that ends it, and what is said
 TROUBLES = {
-    "cell_spread": ("cell_mv=1:3100", f"cell_mv={MILLIVOLTS}", "and cell 1 (3.1 V)"),
+    "cell_imbalance": ("cell_mv=1:3100", f"cell_mv={MILLIVOLTS}", "and cell 1 (3.1 V)"),
     "low": ("soc=12", "soc=57.3", "12.0 % left"),
     "problem": ("alarms=soc_low_2", "alarms=", "State of charge low (protection)"),
-    "asleep": ("asleep=1", "asleep=0", ""),
+    "no_response": ("asleep=1", "asleep=0", ""),
 }
 
 
@@ -323,10 +323,10 @@ def test_an_automation_speaks_up(house, name):
     house.bms.set(end)
 
 
-def test_an_automation_speaks_up_when_the_bridge_is_gone(house):
+def test_an_automation_speaks_up_when_the_bridge_is_offline(house):
     house.wait(house.is_all_known, BACK_S)
     house.bridge.kill()
-    house.wait(lambda: "daly_bms_bridge_gone" in house.notifications(), 60)
+    house.wait(lambda: "daly_bms_bridge_offline" in house.notifications(), 60)
     house.bridge.start()
     house.wait(house.is_all_known, BACK_S)
 
