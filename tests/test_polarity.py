@@ -7,6 +7,7 @@ from simulation import Wire
 
 import simulator.bms
 from battery.energy import COUNTERS
+from battery.polarity import AsRead, Polarity
 
 UNSETTLED, NORMAL, INVERTED = 0, 1, 2  # as they are kept in non-volatile memory
 
@@ -163,3 +164,199 @@ def test_where_both_are_asked_seldom_comparing_them_does_not_ask_the_mode_more_o
     begun = len(wire.requests)
     wire.run(40)
     assert [command for _, command in wire.requests[begun:]].count(0x93) <= 5
+
+
+# the decision alone
+
+REREAD, CHANGED, TURNED = 1, 2, 4  # what a comparison results in
+AGREES, CURRENT_UNSETTLED, CURRENT_CONTRADICTED, MODE_CONTRADICTED = 0, 1, 2, 3  # why something is unknown
+CHARGING, DISCHARGING = 1, 2
+
+
+class Compared:
+    """A Polarity and the tick of the next reading."""
+
+    def __init__(self, *options):
+        self.polarity = Polarity(*options)
+        self.at = 0
+
+    def compare(self, current, mode, times=1):
+        """The result of the last of so many comparisons with a new reading each."""
+        result = None
+        for _ in range(times):
+            self.at += 100
+            result = self.polarity.compare(current, mode, self.at)
+        return result
+
+
+@pytest.mark.parametrize(("current", "mode"), [(30, CHARGING), (-30, DISCHARGING), (500, CHARGING)])
+def test_ten_clear_agreements_settle_the_usual_way(current, mode):
+    compared = Compared()
+    assert compared.compare(current, mode, 9) == 0 and compared.polarity.text == "not settled yet"
+    assert compared.compare(current, mode) == CHANGED and compared.polarity.text == "normal"
+    assert compared.polarity.kept == NORMAL and not compared.polarity.current_inverted
+    assert compared.compare(current, mode, 20) == 0
+
+
+@pytest.mark.parametrize(("current", "mode"), [(30, DISCHARGING), (-30, CHARGING)])
+def test_ten_clear_contradictions_in_one_mode_turn_what_is_not_settled(current, mode):
+    compared = Compared()
+    compared.compare(current, mode, 9)
+    assert compared.polarity.text == "not settled yet" and not compared.polarity.current_inverted
+    assert compared.compare(current, mode) & (TURNED | CHANGED) == TURNED | CHANGED
+    assert compared.polarity.text == "inverted" and compared.polarity.kept == INVERTED and compared.polarity.current_inverted
+    assert compared.polarity.trouble == AGREES and not compared.polarity.hides(-current, mode)
+
+
+def test_contradictions_in_both_modes_do_not_add_up():
+    compared = Compared()
+    for _ in range(9):
+        compared.compare(30, DISCHARGING)
+        compared.compare(-30, CHARGING)
+    assert compared.polarity.kept == UNSETTLED
+    compared.compare(30, DISCHARGING)
+    assert compared.polarity.kept == INVERTED
+
+
+def test_evidence_in_between_begins_the_count_again():
+    compared = Compared()
+    compared.compare(30, CHARGING, 9)
+    compared.compare(30, DISCHARGING)
+    compared.compare(30, CHARGING, 9)
+    assert compared.polarity.kept == UNSETTLED
+    compared.compare(30, DISCHARGING, 9)
+    compared.compare(-30, DISCHARGING)
+    compared.compare(30, DISCHARGING, 9)
+    assert compared.polarity.kept == UNSETTLED
+    compared.compare(30, DISCHARGING)
+    assert compared.polarity.kept == INVERTED
+
+
+@pytest.mark.parametrize("current", [29, -29])
+@pytest.mark.parametrize("mode", [CHARGING, DISCHARGING])
+def test_less_than_3_a_is_no_evidence(current, mode):
+    compared = Compared()
+    compared.compare(current, mode, 100)
+    assert compared.polarity.kept == UNSETTLED
+
+
+def test_neither_rest_nor_idle_is_evidence():
+    compared = Compared()
+    for current, mode in ((0, CHARGING), (500, 0), (-500, 0), (None, CHARGING), (500, None)):
+        assert compared.compare(current, mode, 50) == 0
+    assert compared.polarity.kept == UNSETTLED
+
+
+def test_three_contradictions_in_a_row_make_the_current_unknown_until_one_agreement():
+    compared = Compared("auto", NORMAL)
+    assert compared.compare(30, DISCHARGING) == REREAD and compared.polarity.trouble == AGREES
+    assert compared.compare(30, DISCHARGING) == REREAD and not compared.polarity.hides(30, DISCHARGING)
+    assert compared.compare(30, DISCHARGING) == CHANGED
+    assert compared.polarity.trouble == CURRENT_CONTRADICTED and compared.polarity.hides(30, CHARGING)
+    assert compared.compare(30, DISCHARGING) == 0
+    assert compared.compare(-30, DISCHARGING) == CHANGED
+    assert compared.polarity.trouble == AGREES and not compared.polarity.hides(-30, DISCHARGING)
+    compared.compare(30, DISCHARGING, 2)
+    compared.compare(-30, DISCHARGING)
+    assert compared.compare(30, DISCHARGING, 2) == REREAD and compared.polarity.trouble == AGREES
+
+
+def test_a_contradiction_ends_with_rest_and_with_a_small_current():
+    for current, mode in ((0, DISCHARGING), (30, 0), (29, DISCHARGING)):
+        compared = Compared("auto", NORMAL)
+        compared.compare(30, DISCHARGING, 3)
+        assert compared.compare(current, mode) == CHANGED and compared.polarity.trouble == AGREES
+
+
+def test_before_it_is_settled_a_small_current_contradicts_too():
+    compared = Compared()
+    assert compared.polarity.hides(-1, CHARGING) and compared.polarity.hides(1, DISCHARGING)
+    assert not compared.polarity.hides(1, CHARGING) and not compared.polarity.hides(-1, 0)
+    assert not compared.polarity.hides(None, CHARGING)
+    compared.compare(1, DISCHARGING, 3)
+    assert compared.polarity.trouble == CURRENT_UNSETTLED and compared.polarity.hides(1, CHARGING)
+    settled = Compared("auto", NORMAL)
+    assert not settled.polarity.hides(-1, CHARGING) and settled.compare(-29, CHARGING, 9) == 0
+    assert settled.polarity.trouble == AGREES
+
+
+def test_a_reading_counts_once_however_often_the_mode_is_read_beside_it():
+    compared = Compared()
+    assert [compared.polarity.compare(30, DISCHARGING, 7) for _ in range(30)] == [REREAD] * 30
+    assert [compared.polarity.compare(30, CHARGING, 8) for _ in range(30)] == [0] * 30
+    assert compared.polarity.kept == UNSETTLED
+    assert compared.polarity.compare(30, DISCHARGING, 0) == REREAD  # the tick 0 is a tick
+
+
+@pytest.mark.parametrize("first", [CHARGING, DISCHARGING])
+def test_what_is_settled_is_overturned_by_forty_contradictions_in_each_direction(first):
+    compared = Compared("auto", NORMAL)
+    against = {CHARGING: -30, DISCHARGING: 30}
+    second = 3 - first
+    compared.compare(against[first], first, 200)
+    compared.compare(against[second], second, 39)
+    assert compared.polarity.kept == NORMAL
+    assert compared.compare(against[second], second) == TURNED | CHANGED
+    assert compared.polarity.kept == INVERTED and compared.polarity.trouble == AGREES
+    # and back, with the same evidence
+    compared.compare(against[first], first, 39)
+    compared.compare(against[second], second, 40)
+    assert compared.polarity.kept == INVERTED
+    compared.compare(against[first], first)
+    assert compared.polarity.kept == NORMAL
+
+
+def test_one_agreement_saves_what_is_settled():
+    compared = Compared("auto", NORMAL)
+    compared.compare(-30, CHARGING, 40)
+    compared.compare(30, DISCHARGING, 39)
+    compared.compare(30, CHARGING)
+    compared.compare(30, DISCHARGING, 40)
+    assert compared.polarity.kept == NORMAL
+    compared.compare(-30, CHARGING, 40)
+    assert compared.polarity.kept == INVERTED
+
+
+def test_restoring():
+    assert Polarity().restore(UNSETTLED) == 0
+    assert Polarity().restore(NORMAL) == CHANGED
+    polarity = Polarity()
+    assert polarity.restore(INVERTED) == TURNED and polarity.current_inverted and polarity.text == "inverted"
+    assert polarity.restore(NORMAL) == 0 and polarity.kept == INVERTED  # the first one counts
+    decided = Polarity("normal")
+    assert decided.restore(INVERTED) == 0 and not decided.current_inverted and decided.text == "normal"
+    assert Polarity("auto", NORMAL).text == "normal" and Polarity("auto").text == "not settled yet"
+
+
+def test_the_owner_decides():
+    for choice, is_inverted in (("normal", False), ("inverted", True)):
+        polarity = Polarity(choice)
+        assert (polarity.current_inverted, polarity.mode_inverted) == (is_inverted, is_inverted)
+        assert polarity.decides_mode and polarity.text == choice and polarity.kept == UNSETTLED
+    polarity = Polarity()
+    assert not (polarity.current_inverted or polarity.mode_inverted or polarity.decides_mode)
+
+
+def test_where_the_owner_decides_the_mode_follows_the_current():
+    compared = Compared("inverted")
+    compared.compare(30, DISCHARGING, 3)
+    assert compared.polarity.trouble == MODE_CONTRADICTED
+    compared.compare(30, DISCHARGING, 6)
+    assert compared.polarity.mode_inverted
+    assert compared.compare(30, DISCHARGING) == TURNED | CHANGED
+    assert not compared.polarity.mode_inverted and compared.polarity.current_inverted
+    assert compared.polarity.kept == UNSETTLED and compared.polarity.text == "inverted"
+
+
+def test_readings_that_have_been_judged_are_not_judged_again():
+    judged = AsRead()
+    assert not judged.hides(30, DISCHARGING)
+    assert not (judged.decides_mode or judged.current_inverted or judged.mode_inverted)
+
+
+def test_what_is_settled_stands_in_the_log(capsys):
+    Compared().compare(30, CHARGING, 10)
+    Compared().compare(30, DISCHARGING, 10)
+    Compared("normal").compare(30, CHARGING, 10)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["BMS: the sign of the current is normal", "BMS: the sign of the current is inverted"]
