@@ -140,7 +140,7 @@ class Schedule:
         may_differ = self._unsupported[index] or is_static
         self._unsupported[index] = False
         self._lost = max(0, self._lost - 1)
-        if index == self._cycle:
+        if 0 < index == self._cycle:  # not the fast lane, behind which the cycle may stand still
             self._repeats = 0
         return may_differ
 

@@ -9,6 +9,7 @@ from battery.controls import CONTROL
 from daly.commands import BatteryCommands
 
 CHARGE, DISCHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0xD9, 0x21, 0x00
+CONFIRM_MS, PAUSE_MS = 6000, 2000  # docs/RELIABILITY.md: what is not confirmed in 6 s is an error
 NOW = (2031, 5, 6, 7, 8, 9)
 
 
@@ -106,6 +107,17 @@ def test_a_bms_that_falls_silent_is_an_error(order):
     rig.run(10)
     assert [code for _, code in rig.said] == ["not_confirmed"]
     assert len(rig.writes) <= 1  # a simulated BMS that says nothing may have heard it
+
+
+@pytest.mark.parametrize("clock", [(2026, 11, 27, 3, 39, 45), (2099, 12, 31, 23, 59, 59), (2000, 1, 1, 0, 0, 0)])
+@pytest.mark.parametrize("raw", [0, 1, 255, 256, 1000])
+def test_each_byte_of_the_clock_and_the_charge(clock, raw):
+    """Year without its century, month, day, hour, minute, second; then tenths of a percent."""
+    rig = Rig("drift=0,soc=57.3", 3)
+    assert rig.control.set_soc(raw, clock, rig.now) is None
+    rig.run(1)
+    assert rig.writes == [(CLOCK_AND_SOC, bytes([clock[0] - 2000, *clock[1:], raw // 256, raw % 256]))]
+    assert str(rig.wire.bms.options.clock)[:16] == "{:04d}-{:02d}-{:02d} {:02d}:{:02d}".format(*clock)
 
 
 def test_nothing_is_ordered_of_a_bms_that_does_not_answer():

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from simulation import Wire
 
 import simulator.bms
-from battery.energy import COUNTERS, LONGEST_STEP_MS, MEAN_MS, EnergyMeter
+from battery.energy import COUNTERS, EnergyMeter
 from battery.pack import Pack
 from battery.readings import READING
 
 HOUR_MS = 3600000
+LONGEST_STEP_MS = 5000  # docs/RELIABILITY.md: what the energy meter bridges
+MEAN_MS = 300000
 
 
 def loaded(*totals):
@@ -99,6 +101,22 @@ def test_the_mean_current_follows_slowly_and_turns_at_once():
     assert meter.mean_current == -30000
     meter.take(0, 0, MEAN_MS + 3000)
     assert meter.mean_current == 0
+
+
+@pytest.mark.parametrize(("step", "mean"), [(3000, 10300), (5000, 10500), (5001, 10000), (0, 10000)])
+def test_the_mean_current_leans_on_five_minutes(step, mean):
+    meter = loaded()
+    meter.take(0, 100, 1000)
+    meter.take(0, 400, 1000 + step)
+    assert meter.mean_current == mean
+
+
+@pytest.mark.parametrize(("step", "counted"), [(1, 0), (4999, 138), (5000, 138), (5001, 0), (0, 0), (-1000, 0)])
+def test_a_step_of_more_than_5_s_counts_for_nothing(step, counted):
+    meter = loaded()
+    meter.take(10_000_000, 15000, 10000)
+    meter.take(10_000_000, 15000, 10000 + step)  # 100 kW
+    assert meter.total("energy_charged") == counted
 
 
 @pytest.mark.parametrize("current", [400, -400])

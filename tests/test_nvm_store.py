@@ -7,12 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.energy_store import EnergyStore, find_decimal
-from app.nvm_store import INTERVAL_MS, WRITES_PER_DAY, NvmStore
+from app.nvm_store import NvmStore
 from battery.energy import COUNTERS, EnergyMeter
 from battery.pack import Pack
 
 HALF = 2**28  # ticks_diff knows no longer times
 DAY_MS = 86400000
+# docs/RELIABILITY.md: once in 30 minutes, 48 a day
+INTERVAL_MS = 1800000
+WRITES_PER_DAY = 48
 
 
 class Nvm:
@@ -348,6 +351,55 @@ def test_time_is_kept_when_nothing_may_be_written_for_weeks():
     assert memory.has_spare or memory.is_due((now + INTERVAL_MS) % 2**29)
 
 
+def test_what_a_life_may_spend():
+    """Ten starts in reserve, one write for each half hour, and at most three half hours saved up."""
+    nvm = Nvm()
+    memory = NvmStore(nvm, 0)
+    while memory.save():
+        pass
+    assert nvm.writes == 2 + 10 and memory.is_pending
+    now = 0
+    for _ in range(20):  # ten hours without a write
+        now += INTERVAL_MS
+        memory.is_due(now)
+    begun = nvm.writes
+    while memory.save():
+        pass
+    assert nvm.writes - begun == 3  # while something waits to be written the reserve does not fill
+
+
+def test_the_reserve_fills_by_every_second_interval():
+    memory = NvmStore(Nvm(), 0)
+    while memory.save():
+        pass
+    memory.is_pending = False
+    due = []
+    for number in range(1, 25):
+        if memory.is_due(number * INTERVAL_MS):
+            due.append(number)
+            memory.save()
+    assert due == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 21, 22, 23, 24]
+
+
+def test_the_regular_write_is_due_after_half_an_hour():
+    memory = NvmStore(Nvm(), 0)
+    assert not memory.is_due(INTERVAL_MS - 1) and memory.is_due(INTERVAL_MS) and not memory.is_due(INTERVAL_MS + 1)
+
+
+def test_a_read_is_tried_again_every_5_s_for_two_minutes():
+    nvm = written()
+    nvm.failures = 10**9
+    memory = NvmStore(nvm, 0)
+    tried, left = [], nvm.failures
+    for now in range(100, 130001, 100):
+        memory.is_due(now)
+        if nvm.failures != left:
+            tried.append(now)
+            left = nvm.failures
+        assert memory.is_settled == (now >= 120000)
+    assert tried == list(range(5000, 120001, 5000))
+
+
 # the counters
 
 
@@ -456,6 +508,30 @@ def test_who_tampers_with_the_retained_counter_gains_little():
     energy_store, meter = energy_store_of(Nvm(), 10**13)
     energy_store.finish()
     assert discharged(meter) == 0  # nobody's battery
+
+
+@pytest.mark.parametrize(
+    ("counter", "beyond_record", "largest"),
+    [("energy_charged", 900_000, 10**9), ("energy_discharged", 900_000, 10**9), ("capacity_charged", 3_000_000, 10**10),
+     ("capacity_discharged", 3_000_000, 10**10)],
+)  # fmt: skip
+def test_a_retained_counter_is_believed_as_far_as_a_battery_can_have_counted(counter, beyond_record, largest):
+    """docs/MQTT.md: 900 kWh and 3000 Ah above the record, 1 GWh and 10 MAh on a board that has none."""
+
+    def heard(nvm, total):
+        keeper, meter = energy_store_of(nvm)
+        keeper.restore("t/bms1/energy", b'{"%s":%d.%03d}' % (counter.encode(), *divmod(total, 1000)))
+        keeper.finish()
+        return meter.total(counter)
+
+    assert (heard(Nvm(), largest), heard(Nvm(), largest + 1)) == (largest, 0)
+    for total, believed in ((5 + beyond_record, 5 + beyond_record), (6 + beyond_record, 5)):
+        nvm = Nvm()
+        keeper, meter = energy_store_of(nvm)
+        keeper.finish()
+        meter.set([5] * 4)
+        keeper.save()
+        assert heard(nvm, total) == believed
 
 
 @given(st.binary(max_size=200))

@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from battery.pack import Pack
-from battery.readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READING, READINGS, TEXT
+from battery.readings import (
+    BINARY,
+    BITFIELD,
+    DATE,
+    ENUM,
+    GROUPS,
+    NUMBER,
+    READING,
+    READINGS,
+    TEXT,
+    is_immediate,
+    is_measured,
+    is_plausible,
+)
 from battery.text import decimal_text, write_decimal
 from daly.a5 import BLOCKS
 
@@ -196,3 +209,244 @@ def test_the_remaining_time_moves_in_steps_and_is_not_known_while_idle(mah, tent
     pack.energy.take(50 * tenths_of_ampere, tenths_of_ampere, 0)
     assert pack.raw("time_to_empty") == pack.raw("remaining_time") == (None if hours is None else round(100 * hours))
     assert pack.raw("time_to_full") is None
+
+
+# The whole table once more, written by hand: what a reading is, and what a real pack can send. A limit is a promise
+# (docs/TRUTH.md), so a change of one is made in two places. MAIN, DIAGNOSTIC and DISABLED are 0, 1 and 2.
+
+CELLS_48, SENSORS_16 = (48, "cell_count"), (16, "temperature_count")
+NUMBERS = {  # key: name, group, low, high, step, deadband, share of the value, unit, decimals, category
+    "pack_voltage": ("Voltage", "pack", 1, 3000, 100, 2, None, "V", 1, 0),
+    "current": ("Current", "pack", -15000, 15000, 2000, 3, 32, "A", 1, 0),
+    "power": ("Power", "pack", None, None, None, 1, None, "W", 2, 0),
+    "energy_charged": ("Energy charged", "pack", 0, 2**40, None, 20, None, "kWh", 3, 0),
+    "energy_discharged": ("Energy discharged", "pack", 0, 2**40, None, 20, None, "kWh", 3, 0),
+    "capacity_charged": ("Capacity charged", "pack", 0, 2**40, None, 1000, None, "Ah", 3, 1),
+    "capacity_discharged": ("Capacity discharged", "pack", 0, 2**40, None, 1000, None, "Ah", 3, 1),
+    "soc": ("State of charge", "pack", 0, 1000, 30, 1, None, "%", 1, 0),
+    "heartbeat": ("Heartbeat", "status", 0, 255, None, 1, None, None, 0, 2),
+    "remaining_capacity": ("Remaining capacity", "status", 0, 10_000_000, 20000, 1000, None, "Ah", 3, 0),
+    "remaining_time": ("Remaining time", "status", None, None, None, 1, None, "h", 2, 0),
+    "time_to_full": ("Time to full", "status", None, None, None, 1, None, "h", 2, 2),
+    "time_to_empty": ("Time to empty", "status", None, None, None, 1, None, "h", 2, 2),
+    "fault_code": ("Fault code", "alarms", 0, 255, None, 1, None, None, 0, 2),
+    "cell_count": ("Cell count", "counts", 1, 48, 0, 1, None, None, 0, 1),
+    "temperature_count": ("Temperature sensor count", "counts", 0, 16, 0, 1, None, None, 0, 2),
+    "cycle_count": ("Cycle count", "counts", 0, 65534, 1, 1, None, None, 0, 1),
+    "max_cell_voltage": ("Highest cell voltage", "extremes", 1, 5999, 300, 3, None, "V", 3, 1),
+    "max_voltage_cell": ("Highest cell", "extremes", 1, 48, None, 0, None, None, 0, 1),
+    "min_cell_voltage": ("Lowest cell voltage", "extremes", 0, 5999, 300, 3, None, "V", 3, 1),
+    "min_voltage_cell": ("Lowest cell", "extremes", 1, 48, None, 0, None, None, 0, 1),
+    "cell_voltage_delta": ("Cell voltage delta", "extremes", None, None, None, 6, None, "V", 3, 0),
+    "max_temperature": ("Highest temperature", "extremes", -39, 214, 10, 2, None, "°C", 0, 0),
+    "max_temperature_sensor": ("Highest temperature sensor", "extremes", 1, 16, None, 0, None, None, 0, 2),
+    "min_temperature": ("Lowest temperature", "extremes", -39, 214, 10, 2, None, "°C", 0, 1),
+    "min_temperature_sensor": ("Lowest temperature sensor", "extremes", 1, 16, None, 0, None, None, 0, 2),
+    "cell_{}_voltage": ("Cell {} voltage", "cells", 0, 5999, 300, 3, None, "V", 3, 1),
+    "temperature_{}": ("Temperature {}", "temperatures", -39, 214, 10, 2, None, "°C", 0, 1),
+    "rated_capacity": ("Rated capacity", "static", 1, 10_000_000, 0, 1, None, "Ah", 3, 1),
+    "nominal_cell_voltage": ("Nominal cell voltage", "static", 1000, 5000, 0, 1, None, "V", 3, 2),
+    "sleep_time": ("Sleep time", "static", 0, 65534, 0, 1, None, "s", 0, 2),
+}
+OTHERS = {  # key: name, group, kind, category
+    "mode": ("Mode", "status", ENUM, 0),
+    "charge_mosfet": ("Charge MOSFET", "status", BINARY, 0),
+    "discharge_mosfet": ("Discharge MOSFET", "status", BINARY, 0),
+    "problem": ("Problem", "alarms", BINARY, 0),
+    "active_alarms": ("Active alarms", "alarms", TEXT, 0),
+    "alarm_bits_{}": ("Alarm bits {}", "alarms", BITFIELD, 0),
+    "charger_connected": ("Charger connected", "counts", BINARY, 2),
+    "load_connected": ("Load connected", "counts", BINARY, 2),
+    "digital_input_{}": ("Digital input {}", "counts", BINARY, 2),
+    "digital_output_{}": ("Digital output {}", "counts", BINARY, 2),
+    "balancing": ("Balancing", "cells", BINARY, 0),
+    "cell_{}_balancing": ("Cell {} balancing", "cells", BINARY, 2),
+    "production_date": ("Production date", "static", DATE, 2),
+    "chemistry": ("Chemistry", "static", ENUM, 1),
+    "battery_code": ("Battery code", "static", TEXT, 2),
+    "software_version": ("Software version", "static", TEXT, 2),
+    "hardware_version": ("Hardware version", "static", TEXT, 2),
+}
+WORDS = {"mode": ("idle", "charging", "discharging"), "chemistry": ("LFP", "NMC", "LTO")}
+MANY = {"cell_{}_voltage": CELLS_48, "cell_{}_balancing": CELLS_48, "temperature_{}": SENSORS_16, "alarm_bits_{}": (3, None),
+        "digital_input_{}": (4, None), "digital_output_{}": (4, None)}  # fmt: skip
+DEVICE_CLASSES = {"soc": "battery", "problem": "problem"}
+TOTALS = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged", "cycle_count"}
+ICONS = {
+    "capacity_charged": "battery-plus", "capacity_discharged": "battery-minus", "mode": "swap-vertical",
+    "charge_mosfet": "battery-arrow-up", "discharge_mosfet": "battery-arrow-down", "heartbeat": "heart-pulse",
+    "remaining_capacity": "battery-medium", "active_alarms": "alert-outline", "fault_code": "alert-circle-outline",
+    "cell_count": "counter", "temperature_count": "counter", "charger_connected": "power-plug",
+    "load_connected": "power-socket", "cycle_count": "battery-sync", "max_voltage_cell": "arrow-up-bold",
+    "min_voltage_cell": "arrow-down-bold", "max_temperature_sensor": "thermometer-chevron-up",
+    "min_temperature_sensor": "thermometer-chevron-down", "balancing": "scale-balance", "cell_{}_balancing": "scale-balance",
+    "rated_capacity": "battery", "production_date": "calendar", "chemistry": "flask-outline", "battery_code": "identifier",
+    "software_version": "identifier", "hardware_version": "identifier",
+}  # fmt: skip
+PERIODS = {  # group: setting, ms
+    "pack": ("POLL_PACK_MS", 80), "status": ("POLL_STATUS_MS", 0), "alarms": ("POLL_STATUS_MS", 0),
+    "cells": ("POLL_CELLS_MS", 0), "temperatures": ("POLL_TEMPERATURES_MS", 1000), "extremes": ("POLL_CHECKS_MS", 5000),
+    "counts": ("POLL_CHECKS_MS", 5000), "static": (None, None),
+}  # fmt: skip
+DERIVED = {
+    "power",
+    "remaining_time",
+    "time_to_full",
+    "time_to_empty",
+    "problem",
+    "active_alarms",
+    "cell_voltage_delta",
+    "balancing",
+}
+
+
+def test_each_reading_is_written_down_here_too():
+    assert {row.key for row in READINGS} >= {*NUMBERS, *OTHERS}  # a new reading needs no row here
+    assert {group: tuple(GROUPS[group]) for group in GROUPS} == PERIODS
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_a_number_has_the_limits_and_the_unit_written_here(key):
+    row = READING[key]
+    assert row.kind == NUMBER
+    assert NUMBERS[key] == (
+        *(row.name, row.group, row.low, row.high, row.step),
+        *(row.deadband, row.deadband_share, row.unit, row.decimals, row.category),
+    )
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_what_is_no_number_has_the_kind_written_here(key):
+    row = READING[key]
+    assert OTHERS[key] == (row.name, row.group, row.kind, row.category)
+    assert (row.step, row.deadband, row.deadband_share, row.unit, row.decimals) == (None, 1, None, None, 0)
+
+
+@pytest.mark.parametrize("key", [*NUMBERS, *OTHERS])
+def test_the_other_columns_are_those_written_here(key):
+    row = READING[key]
+    assert row.options == WORDS.get(key) and (row.slots, row.counted_by) == MANY.get(key, (1, None))
+    assert row.device_class == DEVICE_CLASSES.get(key) and row.icon == ICONS.get(key)
+    assert row.is_total == (key in TOTALS) and (row.derive is not None) == (key in DERIVED)
+
+
+PLAUSIBLE = {  # key: the smallest and largest raw values that are accepted
+    **{key: columns[2:4] for key, columns in NUMBERS.items() if columns[2] is not None},
+    **{key: (0, 1) for key in OTHERS if OTHERS[key][2] == BINARY and key not in DERIVED},
+    "mode": (0, 2),
+    "chemistry": (0, 2),
+    "alarm_bits_{}": (0, 2**30 - 1),
+    "production_date": (0 << 16 | 1 << 8 | 1, 99 << 16 | 12 << 8 | 31),
+}
+
+
+@pytest.mark.parametrize("key", PLAUSIBLE)
+def test_outside_its_limits_nothing_is_plausible(key):
+    row = READING[key]
+    low, high = PLAUSIBLE[key]
+    assert is_plausible(row, low) and is_plausible(row, high)
+    assert not is_plausible(row, low - 1) and not is_plausible(row, high + 1) and not is_plausible(row, None)
+
+
+@pytest.mark.parametrize(
+    ("day", "possible"),
+    [
+        ((24, 0, 1), False),
+        ((24, 1, 0), False),
+        ((24, 13, 1), False),
+        ((24, 12, 32), False),
+        ((24, 12, 31), True),
+        ((24, 2, 1), True),
+    ],
+)
+def test_a_date_has_a_month_and_a_day(day, possible):
+    assert is_plausible(READING["production_date"], day[0] << 16 | day[1] << 8 | day[2]) == possible
+
+
+def test_a_text_is_plausible_whatever_it_is():
+    assert is_plausible(READING["battery_code"], "") and not is_plausible(READING["battery_code"], None)
+
+
+def test_what_has_natural_noise():
+    noisy = {key for key, columns in NUMBERS.items() if columns[4]}
+    assert {row.key for row in READINGS if row.key in NUMBERS and is_measured(row)} == noisy
+
+
+def test_what_is_published_immediately():
+    immediate = {"mode", "charge_mosfet", "discharge_mosfet", "problem", "balancing", "alarm_bits_{}"}
+    assert {row.key for row in READINGS if row.key in (*NUMBERS, *OTHERS) and is_immediate(row)} == immediate
+
+
+# what is derived from other readings
+
+
+def held(mean=0, **readings):
+    pack = Pack(cell_count=readings.pop("cells", 0))
+    for key, raw in readings.items():
+        pack.put(READING[key], 0, raw, 0)
+    if mean:
+        pack.energy.take(1, mean, 0)
+    return pack
+
+
+@pytest.mark.parametrize(
+    ("voltage", "current", "power"), [(532, -124, -65968), (532, 0, 0), (None, 10, None), (532, None, None), (1, 1, 1)]
+)
+def test_power_is_voltage_times_current(voltage, current, power):
+    assert held(pack_voltage=voltage, current=current).raw("power") == power
+
+
+@pytest.mark.parametrize(
+    ("highest", "lowest", "delta"),
+    [(3310, 3300, 10), (3300, 3300, 0), (3300, 3301, None), (None, 3300, None), (3300, None, None)],
+)
+def test_the_delta_is_highest_less_lowest(highest, lowest, delta):
+    assert held(max_cell_voltage=highest, min_cell_voltage=lowest).raw("cell_voltage_delta") == delta
+
+
+@pytest.mark.parametrize(
+    ("cells", "balancing"),
+    [((), None), ((0, 0), 0), ((0, 1), 1), ((1, 0), 1), ((None, 0), None), ((0, None), None), ((None, 1), 1), ((1, None), 1)],
+)
+def test_balancing_is_that_of_any_cell(cells, balancing):
+    pack = Pack(cell_count=len(cells))
+    for index, raw in enumerate(cells):
+        pack.put(READING["cell_{}_balancing"], index, raw, 0)
+    assert pack.raw("balancing") == balancing
+
+
+@pytest.mark.parametrize(
+    ("readings", "full", "empty"),
+    [
+        ({"current": 100, "remaining_capacity": 60000, "rated_capacity": 100000}, 400, None),  # 40 Ah at 10 A
+        ({"current": 100, "remaining_capacity": 100000, "rated_capacity": 100000}, 0, None),
+        ({"current": 100, "remaining_capacity": 120000, "rated_capacity": 100000}, 0, None),
+        ({"current": 100, "remaining_capacity": 60000, "soc": 600}, 400, None),
+        ({"current": 100, "remaining_capacity": 10000, "soc": 100}, 900, None),
+        ({"current": 100, "remaining_capacity": 10000, "soc": 99}, None, None),  # too empty to know what is full
+        ({"current": 100, "remaining_capacity": 10000}, None, None),
+        ({"current": 10, "remaining_capacity": 10000, "rated_capacity": 12000}, 200, None),
+        ({"current": 9, "remaining_capacity": 10000, "rated_capacity": 12000}, None, None),
+        ({"current": -10, "remaining_capacity": 2000}, None, 200),
+        ({"current": -9, "remaining_capacity": 2000}, None, None),
+        ({"current": -100, "remaining_capacity": None}, None, None),
+        ({"current": None, "remaining_capacity": 2000}, None, None),
+        ({"current": -100, "remaining_capacity": 20000, "mean": -200}, None, 100),  # the mean counts
+        ({"current": -100, "remaining_capacity": 20000, "mean": 200}, None, 200),  # but not that of the other direction
+        ({"current": -10, "remaining_capacity": 2000, "mean": -1}, None, 200),  # and not less than 1 A
+        ({"current": -10, "remaining_capacity": 100000}, None, 10000),  # 100 hours
+        ({"current": -10, "remaining_capacity": 102100}, None, None),
+        ({"current": -100, "remaining_capacity": 417}, None, 0),  # 2.5 minutes are 0
+        ({"current": -100, "remaining_capacity": 500}, None, 9),  # 3 are 5: 0.09 h
+        ({"current": -100, "remaining_capacity": 39900}, None, 400),  # 3 h 59 are 4 h
+        ({"current": -100, "remaining_capacity": 42400}, None, 400),  # 4 h 14: half hours from here on
+        ({"current": -100, "remaining_capacity": 42500}, None, 450),  # 4 h 15
+        ({"current": -100, "remaining_capacity": 239800}, None, 2400),  # 23 h 59
+        ({"current": -100, "remaining_capacity": 259000}, None, 2400),  # 25 h 54: four hours from here on
+        ({"current": -100, "remaining_capacity": 260000}, None, 2800),  # 26 h
+    ],
+)
+def test_the_time_to_full_and_to_empty(readings, full, empty):
+    pack = held(**readings)
+    assert (pack.raw("time_to_full"), pack.raw("time_to_empty")) == (full, empty)
+    assert pack.raw("remaining_time") == (empty if full is None else full)
