@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import getpass
 import itertools
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,14 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-
+from campaigns.mosquitto import PROGRAM, Mosquitto, Subscriber, wait_until
 from host import trouble
 from host.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin")
 BASE = "t"
 SETTINGS = f"""CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
@@ -44,72 +39,6 @@ BMS = "cells=16,temperatures=2,current=-300,capacity=4000,soc=90"  # 16 kW: a wa
 PATIENCE_S = 90  # for coming back: the longest pause between two tries is a minute
 STEADY_MS = 100  # for a pass while nothing is wrong
 NOTICE_S = 45  # three keep-alives
-
-
-class Broker:
-    """A mosquitto to be killed, frozen and started again on the same port."""
-
-    def __init__(self, folder: Path, port: int, extra: str = ""):
-        self.port = port
-        self._folder = folder
-        self._extra = extra
-        self._process: subprocess.Popen | None = None
-
-    def start(self, persistent: bool = True):
-        """Start it; `persistent`: with what it had retained."""
-        store = f"persistence true\npersistence_location {self._folder}/\nautosave_interval 1\nautosave_on_changes true\n"
-        config = self._folder / "mosquitto.conf"
-        config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_dest none\nuser {getpass.getuser()}\n"
-            + self._extra
-            + (store if persistent else "persistence false\n")
-        )
-        self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(config)], stderr=subprocess.DEVNULL)
-
-    def kill(self):
-        """As a power cut: nobody is told."""
-        self._process.kill()
-        self._process.wait()
-
-    def freeze(self):
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self._process.send_signal(signal.SIGCONT)
-
-
-class Ear:
-    """Hears everything on the broker, for ever reconnecting; `heard` is [(time, topic, text, retained)]."""
-
-    def __init__(self, port: int):
-        self.heard: list[tuple[float, str, str, bool]] = []
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._client.reconnect_delay_set(0.1, 0.1)
-        self._client.on_connect = lambda client, *_: client.subscribe("#", 0)
-        self._client.on_message = self._note
-        self._client.connect_async("127.0.0.1", port)
-        self._client.loop_start()
-
-    def say(self, topic: str, text: str):
-        self._client.publish(topic, text, 0)
-
-    def since(self, when: float, topic: str) -> list[str]:
-        """What was said live on a topic since then, with its children if it ends with a slash."""
-        return [
-            text
-            for at, where, text, retained in list(self.heard)
-            if at >= when and not retained and (where == topic or (topic.endswith("/") and where.startswith(topic)))
-        ]
-
-    def latest(self, topic: str) -> str | None:
-        return next((text for _, where, text, _ in reversed(list(self.heard)) if where == topic), None)
-
-    def stop(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _note(self, _client, _data, message):
-        self.heard.append((time.monotonic(), message.topic, message.payload.decode("utf-8", "replace"), message.retain))
 
 
 class Bench:
@@ -126,10 +55,9 @@ class Bench:
         self._log: list[tuple[float, str]] = []
         self._pings = 0
         self._bms_log = folder / "bms.jsonl"
-        self.proxy = Proxy(("127.0.0.1", _free_port()))
-        self.broker = Broker(folder, self.proxy._target[1])
-        self.broker.start()
-        self.ear = Ear(self.broker.port)
+        self.broker = Mosquitto(folder, persistent=True)
+        self.proxy = Proxy(("127.0.0.1", self.broker.port))
+        self.subscriber = Subscriber(self.broker.port)
         command = [sys.executable, "-m", "simulator.line", "--bms", bms, "--log", str(self._bms_log)]
         self.bms = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.uart = self.bms.stdout.readline().strip()
@@ -163,7 +91,7 @@ class Bench:
         self.cut_power()
         self.bms.kill()
         self.bms.wait()
-        self.ear.stop()
+        self.subscriber.stop()
         self.broker.thaw()
         self.broker.kill()
         self.proxy.close()
@@ -195,6 +123,19 @@ class Bench:
 
     # what is known of it
 
+    def published(self, since: float, topic: str) -> list[str]:
+        """The payloads published live on a topic since then; on all topics below it if it ends with a slash."""
+        return [
+            text
+            for at, (where, text, retained) in list(self.subscriber.timed)
+            if at >= since and not retained and (where == topic or (topic.endswith("/") and where.startswith(topic)))
+        ]
+
+    def publish(self, topic: str, text: str):
+        """Publish a message; it is lost while the broker is away."""
+        with contextlib.suppress(RuntimeError):
+            self.subscriber.publish(topic, text)
+
     def log(self, since: float = 0) -> list[str]:
         return [line for at, line in list(self._log) if at >= since]
 
@@ -204,19 +145,19 @@ class Bench:
 
     def bridge(self, since: float = 0) -> list[dict]:
         """The bridge's own states."""
-        return [json.loads(text) for text in self.ear.since(since, BASE + "/state")]
+        return [json.loads(text) for text in self.published(since, BASE + "/state")]
 
     def is_up(self, since: float) -> bool:
         """Whether a new state of the battery and of the bridge was published since then, everything being online."""
         topics = (BASE + "/status", BASE + "/bms1/status")
-        return all(self.ear.latest(topic) == "online" for topic in topics) and bool(self._fresh_states(since))
+        return all(self.subscriber.latest(topic) == "online" for topic in topics) and bool(self._fresh_states(since))
 
     def hears(self) -> bool:
         """Say something it does not understand, and look whether it heard that."""
         if self._pings and any(f'"ping-{n}"' in line for n in range(self._pings, 0, -1) for line in self.log()[-400:]):
             return True
         self._pings += 1
-        self.ear.say(BASE + "/support/set", f"ping-{self._pings}")
+        self.publish(BASE + "/support/set", f"ping-{self._pings}")
         return False
 
     def requests(self, since: float, until: float) -> list[float]:
@@ -236,7 +177,7 @@ class Bench:
 
     def energy(self, before: float | None = None) -> tuple[float, float] | None:
         """(time, Wh) of the newest counter published, or the last before some time."""
-        for at, topic, text, retained in reversed(list(self.ear.heard)):
+        for at, (topic, text, retained) in reversed(list(self.subscriber.timed)):
             if topic == BASE + "/bms1/energy" and not retained and (before is None or at <= before):
                 return at, 1000 * json.loads(text)["energy_discharged"]
         return None
@@ -244,14 +185,14 @@ class Bench:
     def counters(self) -> list[tuple[float, float]]:
         """(time, Wh) of every counter ever published, in order."""
         found = []
-        for at, topic, text, retained in list(self.ear.heard):
+        for at, (topic, text, retained) in list(self.subscriber.timed):
             if topic in (BASE + "/bms1/energy", BASE + "/bms1/state") and not retained:
                 value = json.loads(text).get("energy_discharged")
                 found += [] if value is None else [(at, 1000 * value)]
         return found
 
     def _fresh_states(self, since: float) -> list[str]:
-        return [text for text in self.ear.since(since, BASE + "/bms1/state") if '"pack_voltage":null' not in text]
+        return [text for text in self.published(since, BASE + "/bms1/state") if '"pack_voltage":null' not in text]
 
     def _events(self) -> list[dict]:
         with contextlib.suppress(OSError):
@@ -261,24 +202,6 @@ class Bench:
     def _read_log(self, process: subprocess.Popen):
         for line in process.stdout:
             self._log.append((time.monotonic(), line.rstrip()))
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(is_so: Callable[[], Any], seconds: float, pause: float = 0.05) -> bool:
-    """Look at something until it is so; False when it is not in time."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            return False
-        time.sleep(pause)
-    return True
 
 
 # the faults
@@ -366,7 +289,7 @@ FAULTS = [
         note="the chip's lookup takes 7 s; none with an IP address",
     ),
     Fault("broker killed, kept its memory", lambda b: b.broker.kill(), lambda b: b.broker.start(), short=3),
-    Fault("broker killed, lost its memory", lambda b: b.broker.kill(), lambda b: b.broker.start(False)),
+    Fault("broker killed, lost its memory", lambda b: b.broker.kill(), lambda b: b.broker.start(forget=True)),
     Fault("broker frozen", lambda b: b.broker.freeze(), lambda b: b.broker.thaw()),
     _mode("refuse", name="connections refused"),
     _mode("deny", name="user name or password refused"),
@@ -434,7 +357,7 @@ def run(bench: Bench, fault: Fault, seconds: float | None = None) -> Outcome:
     ended = begun if fault.heals_itself else time.monotonic()
     _wait_for_return(bench, outcome, ended)
     back = time.monotonic()
-    wait_until(lambda: len(bench.bridge(back)) >= 1, 15)  # the longest pass is published every 10 s
+    wait_until(lambda: len(bench.bridge(back)) >= 1, 15, 0.05)  # the longest pass is published every 10 s
     _judge(bench, outcome, begun, back, before)
     _judge_going_on(outcome, during, drawn, _boots(bench) - boots)
     return outcome
@@ -453,7 +376,7 @@ def _wait_for_return(bench: Bench, outcome: Outcome, ended: float):
         time.sleep(0.2)
         return False
 
-    if wait_until(is_back, PATIENCE_S):
+    if wait_until(is_back, PATIENCE_S, 0.05):
         outcome.back_s = time.monotonic() - ended
         if outcome.fault.heals_itself:
             outcome.back_s = _up_again_at(bench, ended) - ended
@@ -466,7 +389,7 @@ def _heard(bench: Bench, before: int, since: float) -> bool:
     if any(f'"ping-{n}"' in line for n in range(before + 1, bench._pings + 1) for line in bench.log(since)):
         return True
     bench._pings += 1
-    bench.ear.say(BASE + "/support/set", f"ping-{bench._pings}")
+    bench.publish(BASE + "/support/set", f"ping-{bench._pings}")
     return False
 
 
@@ -482,7 +405,7 @@ def _judge(bench: Bench, outcome: Outcome, begun: float, back: float, before):
     outcome.noticed_s = None if noticed is None else noticed - begun
     if fault.heals_itself and (outcome.noticed_s is None or outcome.noticed_s > NOTICE_S):
         outcome.wrong.append("not noticed in time")
-    if bench.logged_at("MQTT: connected", begun) and not bench.ear.since(begun, "homeassistant/device/"):
+    if bench.logged_at("MQTT: connected", begun) and not bench.published(begun, "homeassistant/device/"):
         outcome.wrong.append("not announced")
     states = bench.bridge(begun)
     outcome.published_ms = max((state["longest_pass"] for state in states), default=0)
@@ -528,8 +451,8 @@ def _judge_going_on(outcome: Outcome, during: dict, drawn: int, restarts: int):
 
 
 def _boots(bench: Bench) -> int:
-    states = [text for _, topic, text, _ in list(bench.ear.heard) if topic == BASE + "/state"]
-    return json.loads(states[-1])["boot_count"] if states else 0
+    latest = bench.subscriber.latest(BASE + "/state")
+    return json.loads(latest)["boot_count"] if latest else 0
 
 
 # steady state
@@ -589,7 +512,7 @@ def main():
     parser.add_argument("--steady", type=float, metavar="SECONDS", help="no faults: how long are the passes of the loop?")
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
-    if MOSQUITTO is None:
+    if PROGRAM is None:
         sys.exit("mosquitto is not installed: apt install mosquitto")
     with contextlib.suppress(PermissionError):
         # what else this computer does must not look like a stall
@@ -597,9 +520,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="daly-chaos-") as folder:
         bench = Bench(Path(folder))
         try:
-            if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30):
+            if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30, 0.05):
                 sys.exit("the firmware does not start:\n" + "\n".join(bench.log()[-30:]))
-            wait_until(lambda: len(bench.bridge()) >= 2, 20)
+            wait_until(lambda: len(bench.bridge()) >= 2, 20, 0.05)
             table, wrong = steady(bench, options.steady) if options.steady else _matrix(bench, options.only)
         finally:
             bench.close()

@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaigns.chaos import BASE, BMS, MOSQUITTO, SETTINGS, Bench, wait_until, write
+from campaigns.chaos import BASE, BMS, SETTINGS, Bench, write
+from campaigns.mosquitto import PROGRAM, wait_until
 from simulator.bms import CHARGE
 
 ORDERS = 'ALLOW_CONTROL = "charge_mosfet"\n'
@@ -82,12 +83,12 @@ def run(folder: Path, cuts: int, seed: int = 1) -> Result:
 
 def _live_a_while(bench: Bench, result: Result, born: float, ordered: list[float], dice: random.Random):
     """Until it has published; then an order or not, and a moment."""
-    if not wait_until(lambda: bench.is_up(born) and _counted_since(bench, born), PATIENCE_S):
+    if not wait_until(lambda: bench.is_up(born) and _counted_since(bench, born), PATIENCE_S, 0.05):
         result.wrong.append("did not come back: " + " / ".join(bench.log(born)[-3:]))
         return
     if dice.random() < 0.7:
         ordered.append(time.monotonic())
-        bench.ear.say(BASE + "/bms1/charge_mosfet/set", dice.choice(("ON", "OFF")))
+        bench.publish(BASE + "/bms1/charge_mosfet/set", dice.choice(("ON", "OFF")))
         time.sleep(dice.uniform(0, 0.3))
     else:
         time.sleep(dice.uniform(0, 3))
@@ -119,7 +120,7 @@ def _is_torn(block: bytes) -> bool:
 
 
 def _counted_since(bench: Bench, since: float) -> bool:
-    return bool(bench.ear.since(since, BASE + "/bms1/energy"))
+    return bool(bench.published(since, BASE + "/bms1/energy"))
 
 
 def _judge_energy(bench: Bench, result: Result, lives: list[tuple[float, float]]):
@@ -175,7 +176,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
-    if MOSQUITTO is None:
+    if PROGRAM is None:
         sys.exit("mosquitto is not installed: apt install mosquitto")
     with tempfile.TemporaryDirectory(prefix="daly-powercuts-") as folder:
         result = run(Path(folder), options.cuts, options.seed)

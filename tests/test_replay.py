@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from simulation import Wire
 
 from app.diagnostics import Support
@@ -231,7 +231,7 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
     bundle["settings"].update(BMS_BOARD_NUMBER=3, CURRENT_SIGN='auto"\nMQTT_BASE_TOPIC = "stolen')
     path = file(json.dumps(bundle))
     broker = Mosquitto(tmp_path)
-    listener = Listener(broker.port)
+    subscriber = Subscriber(broker.port)
     (tmp_path / "settings.toml").write_text('MQTT_BASE_TOPIC = "b"\n')
     command = [
         "-m",
@@ -246,13 +246,13 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
     with (tmp_path / "log").open("w") as log:
         host = subprocess.Popen([sys.executable, *command, "--replay", path], cwd=ROOT, stdout=log, stderr=log)
     try:
-        assert wait_until(lambda: listener.latest("b/bms1/status") == "online", 15)
+        assert wait_until(lambda: subscriber.latest("b/bms1/status") == "online", 15)
     finally:
         host.terminate()
         host.wait(10)
-        listener.stop()
+        subscriber.stop()
         broker.kill()
-    state = json.loads([text for text in listener.texts("b/bms1/state") if json.loads(text)["soc"] is not None][-1])
+    state = json.loads([text for text in subscriber.texts("b/bms1/state") if json.loads(text)["soc"] is not None][-1])
     assert state["soc"] == 12.5 and "State of charge low" in state["active_alarms"] and state["cell_count"] == 16
     printed = (tmp_path / "log").read_text()
     assert "BMS_BOARD_NUMBER = 3" in printed and "stolen" not in printed
