@@ -294,8 +294,14 @@ class Player:
 def main():
     parser = argparse.ArgumentParser("simulator.replay", None, __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE", help="see above")
+    parser.add_argument("--describe", action="store_true", help="only print what is in it, as JSON: summary and settings")
+    options = parser.parse_args()
     try:
-        line = Line(Player(read(parser.parse_args().file)))
+        recording = read(options.file)
+        if options.describe:
+            print(json.dumps({"summary": recording.summary(), "settings": recording.settings}))
+            return
+        line = Line(Player(recording))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     say_ready(line.path)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simulator.bms import BYTE_US, Bms
-
-if TYPE_CHECKING:
-    from host.clock import SimulatedClock
 
 FRAME_US = 13 * BYTE_US  # of A5
 TICKS = 1 << 29  # the chip's milliseconds wrap here
@@ -41,10 +38,19 @@ class Wire:
         return written
 
 
+class Clock(Protocol):
+    """Simulated time in microseconds, which passes by sleeping; host/clock.py has one."""
+
+    us: int
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+
 class SimulatedUart:
     """The serial device of host/standins/busio.py with a Bms in place of a port: `chip.open_uart` may make one."""
 
-    def __init__(self, bms: Bms, clock: SimulatedClock):
+    def __init__(self, bms: Bms, clock: Clock):
         self._bms = bms
         self._clock = clock
         self._received = bytearray()

@@ -211,6 +211,13 @@ def test_on_a_serial_line(file):
         assert child.wait(5) == 0
 
 
+def test_what_is_in_a_file_is_described_for_other_programs(file):
+    text, _ = recorded("drift=0,board=3", board_number=3)
+    command = [sys.executable, "-m", "simulator.replay", "--describe", str(file(text))]
+    described = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30).stdout)
+    assert described["summary"].startswith("answers to 0x50") and described["settings"]["BMS_CELL_COUNT"] == 0
+
+
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--replay", "/nope"], "/nope"),
     (["--replay", "/etc/passwd"], "no frame"),
