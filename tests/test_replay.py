@@ -92,11 +92,11 @@ def test_damage_is_played_as_it_was(file):
     text, _ = recorded("corrupt1=60,seed=5")
     damaged = {line.split()[2] for line in json.loads(text)["frames"] if line.split()[1] == "!"}
     recording = read(file(text))
-    kept = {said.hex() for found in recording.sessions[0].commands.values() for one in found for _, said in one.frames}
+    kept = {said.hex() for found in recording.sessions[0].functions.values() for one in found for _, said in one.frames}
     assert damaged and damaged & kept
     player = Player(recording)
     said = b"".join(asked(player, REQUEST_90, 1e6 * n)[0] for n in range(20))
-    here = {frame.hex() for one in recording.sessions[0].commands[0x90] for _, frame in one.frames}
+    here = {frame.hex() for one in recording.sessions[0].functions[0x90] for _, frame in one.frames}
     assert here and all(bytes.fromhex(frame) in said for frame in here)
 
 
@@ -110,9 +110,9 @@ def test_damage_is_played_as_it_was(file):
 def test_a_bundle_is_found_however_it_was_sent(file, spoil):
     text, _ = recorded("")
     whole, spoilt = read(file(text)), read(file(spoil(text)))
-    asked_for = {command for command in whole.sessions[0].commands if command not in whole.made}
-    assert asked_for <= spoilt.sessions[0].commands.keys()
-    assert spoilt.sessions[0].commands[0x90] == whole.sessions[0].commands[0x90]
+    asked_for = {command for command in whole.sessions[0].functions if command not in whole.generated}
+    assert asked_for <= spoilt.sessions[0].functions.keys()
+    assert spoilt.sessions[0].functions[0x90] == whole.sessions[0].functions[0x90]
 
 
 def test_what_no_frame_has_is_answered_from_the_readings(file):
@@ -122,7 +122,7 @@ def test_what_no_frame_has_is_answered_from_the_readings(file):
     again = published(played(file(json.dumps(bundle)), 12).pack)
     assert again == published(wire.pack)
     assert again["cell_count"] == 16 and again["production_date"] and again["cell_3_balancing"] == "ON"
-    assert read(file(json.dumps({**bundle, "readings": {}}))).made == []
+    assert read(file(json.dumps({**bundle, "readings": {}}))).generated == []
 
 
 def test_occurrences_take_turns(file):
@@ -215,7 +215,7 @@ def test_what_is_in_a_file_is_described_for_other_programs(file):
     text, _ = recorded("drift=0,board=3", board_number=3)
     command = [sys.executable, "-m", "simulator.replay", "--describe", str(file(text))]
     described = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30).stdout)
-    assert described["summary"].startswith("answers to 0x50") and described["settings"]["BMS_CELL_COUNT"] == 0
+    assert described["summary"].startswith("responses to 0x50") and described["settings"]["BMS_CELL_COUNT"] == 0
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
