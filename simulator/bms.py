@@ -705,7 +705,7 @@ class Bms:
         return bytes(self._last_data)
 
     def _write(self, function: int, data: bytes, at: float) -> list[bytes]:
-        """Execute a write. Its response begins with the byte written to a MOSFET, with 1 for the clock; for a restart: unknown."""
+        """Execute a write. The response begins with the byte written to a MOSFET, or with 1 for the clock; restart: unknown."""
         self.writes.append((at, function, data))
         if not self.options.ignore_writes:
             self._apply(function, data, at)

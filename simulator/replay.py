@@ -38,7 +38,7 @@ _TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
 
 @dataclass
 class Response:
-    """The frames after one request: (ms from the request to the frame's end, or None if unknown; bytes). No frame is silence."""
+    """The frames after one request: (ms from the request to the frame's end, None if unknown; bytes). No frame is silence."""
 
     frames: list = field(default_factory=list)
     host: int | None = None  # host address of the request; None: not recorded, any
