@@ -164,22 +164,22 @@ class Row(NamedTuple):
 def figures(run):
     """What a run comes to; None when hardly anything was asked."""
     asked = [event for event in run.log if "request" in event]
-    said = [event for event in run.log if "answer" in event]
+    said = [event for event in run.log if "response" in event]
     late = [event for event in asked if run.since <= event["t"] < run.until]
     if len(late) < 20:
         return None
     begin, end = late[0]["t"], late[-1]["t"]
     heard = [event for event in said if begin <= event["t"] < end]
     requests = len(late) - 1
-    limit = limit_of(requests, sum(len(event["answer"]) // 2 for event in heard))
+    limit = limit_of(requests, sum(len(event["response"]) // 2 for event in heard))
     cells = [event["t"] for event in late if command_of(event["request"]) == 0x95]
     own = sorted({command for command in map(command_of, (event["request"] for event in asked)) if command in MEASURED})
     count = asked[0]["truth"]["cell_count"]
     first = asked[0]["t"] - FRAME_S  # when it began
     handed = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
     frames = sum(run.since <= event["t"] < run.until for event in asked)
-    frames += sum(len(event["answer"]) // 26 for event in said if run.since <= event["t"] < run.until)
-    good = sum(command_of(event["answer"]) == 0x95 and not event["faults"] for event in heard)
+    frames += sum(len(event["response"]) // 26 for event in said if run.since <= event["t"] < run.until)
+    good = sum(command_of(event["response"]) == 0x95 and not event["faults"] for event in heard)
     return Row(
         ratio=(end - begin) / limit,
         refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASURED, count),
@@ -212,8 +212,8 @@ def first_answered(commands, said):
     """When the last of `commands` had been answered for the first time."""
     ends = {}
     for event in said:
-        ends.setdefault(command_of(event["answer"]), event["until"])
-        if command_of(event["answer"]) == 0x95 and len(ends) < len(commands):
+        ends.setdefault(command_of(event["response"]), event["until"])
+        if command_of(event["response"]) == 0x95 and len(ends) < len(commands):
             ends[0x95] = event["until"]  # it has several frames
     return max((ends.get(command, float("nan")) for command in commands), default=float("nan"))
 

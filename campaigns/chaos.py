@@ -1,19 +1,16 @@
 """The fault matrix: `make chaos` runs the unmodified firmware as a process and takes its network, broker and power away.
 
 A real mosquitto, the real MiniMQTT, host/proxy.py between them, host/trouble.py around the chip, and the simulated BMS
-with a log of what it was asked. Prints a table and writes it into docs/RELIABILITY.md, which says how to read it.
+with a log of its requests. Prints a table and writes it into docs/RELIABILITY.md, which explains it.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import getpass
 import itertools
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,14 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-
+from campaigns.mosquitto import PROGRAM, Mosquitto, Subscriber, wait_until
 from host import trouble
 from host.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin")
 BASE = "t"
 SETTINGS = f"""CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
@@ -41,79 +36,13 @@ PUBLISH_INTERVAL_S = 1
 DEADBAND_PERCENT = 0
 """
 BMS = "cells=16,temperatures=2,current=-300,capacity=4000,soc=90"  # 16 kW: a watt hour in a quarter of a second
-PATIENCE_S = 90  # for coming back: the longest pause between two tries is a minute
-STEADY_MS = 100  # for a pass while nothing is wrong
-NOTICE_S = 45  # three keep-alives
-
-
-class Broker:
-    """A mosquitto to be killed, frozen and started again on the same port."""
-
-    def __init__(self, folder: Path, port: int, extra: str = ""):
-        self.port = port
-        self._folder = folder
-        self._extra = extra
-        self._process: subprocess.Popen | None = None
-
-    def start(self, persistent: bool = True):
-        """Start it; `persistent`: with what it had retained."""
-        store = f"persistence true\npersistence_location {self._folder}/\nautosave_interval 1\nautosave_on_changes true\n"
-        config = self._folder / "mosquitto.conf"
-        config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_dest none\nuser {getpass.getuser()}\n"
-            + self._extra
-            + (store if persistent else "persistence false\n")
-        )
-        self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(config)], stderr=subprocess.DEVNULL)
-
-    def kill(self):
-        """As a power cut: nobody is told."""
-        self._process.kill()
-        self._process.wait()
-
-    def freeze(self):
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self._process.send_signal(signal.SIGCONT)
-
-
-class Ear:
-    """Hears everything on the broker, for ever reconnecting; `heard` is [(time, topic, text, retained)]."""
-
-    def __init__(self, port: int):
-        self.heard: list[tuple[float, str, str, bool]] = []
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self._client.reconnect_delay_set(0.1, 0.1)
-        self._client.on_connect = lambda client, *_: client.subscribe("#", 0)
-        self._client.on_message = self._note
-        self._client.connect_async("127.0.0.1", port)
-        self._client.loop_start()
-
-    def say(self, topic: str, text: str):
-        self._client.publish(topic, text, 0)
-
-    def since(self, when: float, topic: str) -> list[str]:
-        """What was said live on a topic since then, with its children if it ends with a slash."""
-        return [
-            text
-            for at, where, text, retained in list(self.heard)
-            if at >= when and not retained and (where == topic or (topic.endswith("/") and where.startswith(topic)))
-        ]
-
-    def latest(self, topic: str) -> str | None:
-        return next((text for _, where, text, _ in reversed(list(self.heard)) if where == topic), None)
-
-    def stop(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _note(self, _client, _data, message):
-        self.heard.append((time.monotonic(), message.topic, message.payload.decode("utf-8", "replace"), message.retain))
+RETURN_LIMIT_S = 90  # for recovering: the longest pause between two attempts is a minute
+STEADY_LIMIT_MS = 100  # for a pass of the loop without a fault
+NOTICE_LIMIT_S = 45  # for noticing a dead connection: three keep-alives
 
 
 class Bench:
-    """One firmware with everything around it, in `folder`."""
+    """A firmware with broker, proxy, simulated BMS and subscriber, started by the constructor; its files are in `folder`."""
 
     def __init__(self, folder: Path, settings: str = SETTINGS, bms: str = BMS, oled: bool = True):
         self.folder = folder
@@ -126,10 +55,9 @@ class Bench:
         self._log: list[tuple[float, str]] = []
         self._pings = 0
         self._bms_log = folder / "bms.jsonl"
-        self.proxy = Proxy(("127.0.0.1", _free_port()))
-        self.broker = Broker(folder, self.proxy._target[1])
-        self.broker.start()
-        self.ear = Ear(self.broker.port)
+        self.broker = Mosquitto(folder, persistent=True)
+        self.proxy = Proxy(("127.0.0.1", self.broker.port))
+        self.subscriber = Subscriber(self.broker.port)
         command = [sys.executable, "-m", "simulator.line", "--bms", bms, "--log", str(self._bms_log)]
         self.bms = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.uart = self.bms.stdout.readline().strip()
@@ -139,7 +67,7 @@ class Bench:
     # the firmware
 
     def start(self):
-        """Switch the chip on."""
+        """Switch the chip's power on."""
         command = [sys.executable, "-m", "host", "--plain", "--settings", str(self.settings), "--uart", self.uart]
         command += ["--broker", f"localhost:{self.proxy.port}", "--nvm", str(self.folder / "nvm")]
         environment = {**os.environ, trouble.VARIABLE: str(self._trouble_file), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -155,34 +83,35 @@ class Bench:
         threading.Thread(target=self._read_log, args=(self.host,), daemon=True).start()
 
     def cut_power(self):
-        """Kill the firmware where it stands."""
+        """Kill the firmware, whatever it is doing."""
         self.host.kill()
         self.host.wait()
 
     def close(self):
+        """End everything."""
         self.cut_power()
         self.bms.kill()
         self.bms.wait()
-        self.ear.stop()
+        self.subscriber.stop()
         self.broker.thaw()
         self.broker.kill()
         self.proxy.close()
 
     def set_trouble(self, **troubles: str):
-        """wifi="off" and so on, see host/trouble.py; "" ends it."""
+        """Set troubles of host/trouble.py, for example wifi="off"; "" ends one."""
         self._trouble.update(troubles)
         part = self._trouble_file.with_suffix(".new")
         part.write_text("".join(f"{key}={value}\n" for key, value in self._trouble.items() if value))
         part.rename(self._trouble_file)
 
     def mark(self):
-        """Measure the longest gap between two feedings of the watchdog from here on."""
+        """Measure the longest interval between two feedings of the watchdog anew from now on."""
         self._marks += 1
         self.set_trouble(mark=str(self._marks))
 
     @property
-    def seen(self) -> dict:
-        """What the stand-ins have seen of the firmware."""
+    def observed(self) -> dict:
+        """The counters of host/trouble.py: what the stand-ins have observed of the firmware."""
         try:
             return json.loads(self._trouble_file.with_suffix(".seen").read_text())
         except (OSError, ValueError):
@@ -193,65 +122,79 @@ class Bench:
         self.bms.stdin.write(line + "\n")
         self.bms.stdin.flush()
 
-    # what is known of it
+    # what it has done
+
+    def published(self, since: float, topic: str) -> list[str]:
+        """The payloads published live on a topic since then; on all topics below it if it ends with a slash."""
+        return [
+            text
+            for at, (where, text, retained) in list(self.subscriber.timed)
+            if at >= since and not retained and (where == topic or (topic.endswith("/") and where.startswith(topic)))
+        ]
+
+    def publish(self, topic: str, text: str):
+        """Publish a message; it is lost while the broker is away."""
+        with contextlib.suppress(RuntimeError):
+            self.subscriber.publish(topic, text)
 
     def log(self, since: float = 0) -> list[str]:
+        """The lines printed since then."""
         return [line for at, line in list(self._log) if at >= since]
 
     def logged_at(self, words: str, since: float) -> float | None:
-        """When a line with these words was printed first."""
+        """When a line with these words was first printed; None: never."""
         return next((at for at, line in list(self._log) if at >= since and words in line), None)
 
     def bridge(self, since: float = 0) -> list[dict]:
-        """The bridge's own states."""
-        return [json.loads(text) for text in self.ear.since(since, BASE + "/state")]
+        """The states of the bridge itself published since then."""
+        return [json.loads(text) for text in self.published(since, BASE + "/state")]
 
     def is_up(self, since: float) -> bool:
-        """Whether a new state of the battery and of the bridge was published since then, everything being online."""
+        """Whether bridge and battery are online and a state of the battery with values was published since then."""
         topics = (BASE + "/status", BASE + "/bms1/status")
-        return all(self.ear.latest(topic) == "online" for topic in topics) and bool(self._fresh_states(since))
+        return all(self.subscriber.latest(topic) == "online" for topic in topics) and bool(self._fresh_states(since))
 
     def hears(self) -> bool:
         """Say something it does not understand, and look whether it heard that."""
         if self._pings and any(f'"ping-{n}"' in line for n in range(self._pings, 0, -1) for line in self.log()[-400:]):
             return True
         self._pings += 1
-        self.ear.say(BASE + "/diagnostics/set", f"ping-{self._pings}")
+        self.publish(BASE + "/diagnostics/set", f"ping-{self._pings}")
         return False
 
     def requests(self, since: float, until: float) -> list[float]:
-        """When the BMS was asked."""
+        """Times of the requests to the BMS."""
         return [event["t"] for event in self._events() if "request" in event and since <= event["t"] <= until]
 
-    def written(self, command: int) -> list[float]:
-        """When the BMS was told something by that command."""
+    def written(self, function: int) -> list[float]:
+        """Times of the requests with this function."""
         requests = [(event["t"], event["request"]) for event in self._events() if len(event.get("request", "")) == 26]
-        return [at for at, request in requests if bytes.fromhex(request)[2] == command]
+        return [at for at, request in requests if bytes.fromhex(request)[2] == function]
 
     def true_energy(self, since: float, until: float) -> float:
-        """The watt hours that left the battery, by the simulated BMS's own account."""
+        """The watt hours that left the battery, by the values of the simulated BMS."""
         events = [e for e in self._events() if "truth" in e and since <= e["t"] <= until]
         steps = itertools.pairwise(events)
         return -sum((a["truth"]["power"] + b["truth"]["power"]) / 2 * (b["t"] - a["t"]) / 3600 for a, b in steps)
 
     def energy(self, before: float | None = None) -> tuple[float, float] | None:
-        """(time, Wh) of the newest counter published, or the last before some time."""
-        for at, topic, text, retained in reversed(list(self.ear.heard)):
+        """(time, Wh) of the last discharged energy published, or the last one before a time; None: there is none."""
+        for at, (topic, text, retained) in reversed(list(self.subscriber.timed)):
             if topic == BASE + "/bms1/energy" and not retained and (before is None or at <= before):
                 return at, 1000 * json.loads(text)["energy_discharged"]
         return None
 
     def counters(self) -> list[tuple[float, float]]:
-        """(time, Wh) of every counter ever published, in order."""
+        """(time, Wh) of every discharged energy published, in order."""
         found = []
-        for at, topic, text, retained in list(self.ear.heard):
+        for at, (topic, text, retained) in list(self.subscriber.timed):
             if topic in (BASE + "/bms1/energy", BASE + "/bms1/state") and not retained:
                 value = json.loads(text).get("energy_discharged")
                 found += [] if value is None else [(at, 1000 * value)]
         return found
 
     def _fresh_states(self, since: float) -> list[str]:
-        return [text for text in self.ear.since(since, BASE + "/bms1/state") if '"pack_voltage":null' not in text]
+        return [text for text in self.published(since, BASE + "/bms1/state") if '"pack_voltage":null' not in text]
 
     def _events(self) -> list[dict]:
         with contextlib.suppress(OSError):
@@ -263,41 +206,23 @@ class Bench:
             self._log.append((time.monotonic(), line.rstrip()))
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(is_so: Callable[[], Any], seconds: float, pause: float = 0.05) -> bool:
-    """Look at something until it is so; False when it is not in time."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            return False
-        time.sleep(pause)
-    return True
-
-
 # the faults
 
 
 @dataclass
 class Fault:
-    """Something that happens and, after a while, ends. `longest_s`: how long a pass may take meanwhile."""
+    """Something that begins and, after `seconds`, ends. `longest_s`: the longest pass of the loop that is allowed meanwhile."""
 
     name: str
     begin: Callable[[Bench], Any]
     end: Callable[[Bench], Any] = lambda bench: None
     seconds: float = 25
     longest_s: float = 3.0
-    uncounted_s: float = 0.0  # of energy: the meter bridges pauses of up to 5 s
+    uncounted_s: float = 0.0  # for which energy may be missing: the meter interpolates pauses of up to 5 s
     restarts: bool = False
     note: str = ""
-    heals_itself: bool = False  # it is over as soon as it has begun: coming back counts from there
-    polls: bool = True  # the BMS is asked all the time
+    heals_itself: bool = False  # it ends as soon as it has begun: recovery is measured from there
+    polls: bool = True  # the BMS is polled meanwhile
     short: float = 0  # seconds in the short form; 0: not part of it
 
 
@@ -341,7 +266,7 @@ FAULTS = [
         lambda b: b.set_trouble(dhcp=""),
         seconds=40,
         longest_s=JOIN_LIMIT_S,
-        note="the chip alone would wait forever; ended by an exception from the watchdog",
+        note="the chip would wait forever; ended by the watchdog's exception",
     ),
     Fault(
         "address changed",
@@ -365,8 +290,8 @@ FAULTS = [
         uncounted_s=8,
         note="the chip's lookup takes 7 s; none with an IP address",
     ),
-    Fault("broker killed, data kept", lambda b: b.broker.kill(), lambda b: b.broker.start(), short=3),
-    Fault("broker killed, data lost", lambda b: b.broker.kill(), lambda b: b.broker.start(False)),
+    Fault("broker killed, retained messages kept", lambda b: b.broker.kill(), lambda b: b.broker.start(), short=3),
+    Fault("broker killed, retained messages lost", lambda b: b.broker.kill(), lambda b: b.broker.start(forget=True)),
     Fault("broker frozen", lambda b: b.broker.freeze(), lambda b: b.broker.thaw()),
     _mode("refuse", name="connections refused"),
     _mode("deny", name="user name or password refused"),
@@ -408,92 +333,91 @@ FAULTS = [
 
 @dataclass
 class Outcome:
-    """What came of one fault."""
+    """The result of one fault."""
 
     fault: Fault
-    back_s: float | None = None  # from the end of the fault to state, subscriptions and announcement
-    noticed_s: float | None = None
-    longest_s: float = 0.0  # between two feedings of the watchdog, without what the PC gave to other programs
-    published_ms: int = 0  # loop_time_max as published
-    pause_s: float = 0.0  # longest in which the BMS was not asked
+    back_s: float | None = None  # from the end of the fault to state, subscriptions and discovery; None: it did not recover
+    noticed_s: float | None = None  # from the begin of the fault to the message on the console; None: there was none
+    longest_s: float = 0.0  # between two feedings of the watchdog, without the time the PC spent on other programs
+    published_max_ms: int = 0  # longest_pass as published
+    pause_s: float = 0.0  # longest interval between two requests to the BMS
     energy_error: float | None = None  # published against true, in percent
     wrong: list[str] = field(default_factory=list)
 
 
 def run(bench: Bench, fault: Fault, seconds: float | None = None) -> Outcome:
-    """Let the fault happen, and see what the firmware makes of it."""
+    """Begin and end the fault, wait for recovery and check everything; `seconds` in place of the fault's own duration."""
     outcome = Outcome(fault)
     before = bench.energy()
-    drawn, boots = bench.seen["screen_writes"], _boots(bench)
+    drawn, boots = bench.observed["screen_writes"], _boots(bench)
     bench.mark()
     begun = time.monotonic()
     fault.begin(bench)
     time.sleep(fault.seconds if seconds is None else seconds)
-    during = bench.seen
+    during = bench.observed
     fault.end(bench)
     ended = begun if fault.heals_itself else time.monotonic()
     _wait_for_return(bench, outcome, ended)
     back = time.monotonic()
-    wait_until(lambda: len(bench.bridge(back)) >= 1, 15)  # the longest pass is published every 10 s
-    _judge(bench, outcome, begun, back, before)
-    _judge_going_on(outcome, during, drawn, _boots(bench) - boots)
+    wait_until(lambda: len(bench.bridge(back)) >= 1, 15, 0.05)  # the longest pass is published every 10 s
+    _check(bench, outcome, begun, back, before)
+    _check_restarts_and_screen(outcome, during, drawn, _boots(bench) - boots)
     return outcome
 
 
 def _wait_for_return(bench: Bench, outcome: Outcome, ended: float):
-    bench._pings = 0 if not bench._pings else bench._pings
-    heard_before = bench._pings
+    pings_before = bench._pings
     begun = time.monotonic()
 
     def is_back() -> bool:
         if not bench.is_up(max(ended, begun - 0.5)):
             return False
-        if _heard(bench, heard_before, begun):
+        if _is_receiving(bench, pings_before, begun):
             return True
         time.sleep(0.2)
         return False
 
-    if wait_until(is_back, PATIENCE_S):
+    if wait_until(is_back, RETURN_LIMIT_S, 0.05):
         outcome.back_s = time.monotonic() - ended
         if outcome.fault.heals_itself:
-            outcome.back_s = _up_again_at(bench, ended) - ended
+            outcome.back_s = _reconnected_at(bench, ended) - ended
     else:
-        outcome.wrong.append("did not come back")
+        outcome.wrong.append("did not recover")
 
 
-def _heard(bench: Bench, before: int, since: float) -> bool:
-    """Whether it has heard something that we said since then."""
+def _is_receiving(bench: Bench, before: int, since: float) -> bool:
+    """Whether the firmware has received a message published since then; publishes another one if not."""
     if any(f'"ping-{n}"' in line for n in range(before + 1, bench._pings + 1) for line in bench.log(since)):
         return True
     bench._pings += 1
-    bench.ear.say(BASE + "/diagnostics/set", f"ping-{bench._pings}")
+    bench.publish(BASE + "/diagnostics/set", f"ping-{bench._pings}")
     return False
 
 
-def _up_again_at(bench: Bench, since: float) -> float:
-    """When the new session was there; `since` when the old one never ended."""
+def _reconnected_at(bench: Bench, since: float) -> float:
+    """When the new session began; `since` if the old one did not end."""
     connected = bench.logged_at("MQTT: connected", since)
     return since if connected is None else connected
 
 
-def _judge(bench: Bench, outcome: Outcome, begun: float, back: float, before):
+def _check(bench: Bench, outcome: Outcome, begun: float, back: float, before):
     fault = outcome.fault
     noticed = bench.logged_at("MQTT: No ", begun)
     outcome.noticed_s = None if noticed is None else noticed - begun
-    if fault.heals_itself and (outcome.noticed_s is None or outcome.noticed_s > NOTICE_S):
+    if fault.heals_itself and (outcome.noticed_s is None or outcome.noticed_s > NOTICE_LIMIT_S):
         outcome.wrong.append("not noticed in time")
-    if bench.logged_at("MQTT: connected", begun) and not bench.ear.since(begun, "homeassistant/device/"):
-        outcome.wrong.append("not announced")
+    if bench.logged_at("MQTT: connected", begun) and not bench.published(begun, "homeassistant/device/"):
+        outcome.wrong.append("discovery not published")
     states = bench.bridge(begun)
-    outcome.published_ms = max((state["loop_time_max"] for state in states), default=0)
-    outcome.longest_s = bench.seen["longest_own"]
+    outcome.published_max_ms = max((state["longest_pass"] for state in states), default=0)
+    outcome.longest_s = bench.observed["longest_own"]
     if outcome.longest_s > fault.longest_s:
         outcome.wrong.append(f"a pass of {outcome.longest_s:.2f} s")
-    asked = bench.requests(begun, back)
-    outcome.pause_s = max((b - a for a, b in itertools.pairwise(asked)), default=back - begun)
+    requests = bench.requests(begun, back)
+    outcome.pause_s = max((b - a for a, b in itertools.pairwise(requests)), default=back - begun)
     if fault.polls and outcome.pause_s > fault.longest_s + 1.5:
-        outcome.wrong.append(f"the BMS was not asked for {outcome.pause_s:.1f} s")
-    _judge_energy(bench, outcome, before)
+        outcome.wrong.append(f"no request to the BMS for {outcome.pause_s:.1f} s")
+    _check_energy(bench, outcome, before)
     failures = {state["last_failure"] for state in states} - {"none"}
     if failures and not fault.restarts:
         outcome.wrong.append(f"failure: {failures}")
@@ -501,10 +425,10 @@ def _judge(bench: Bench, outcome: Outcome, begun: float, back: float, before):
         outcome.wrong.append("the firmware has ended")
 
 
-def _judge_energy(bench: Bench, outcome: Outcome, before):
+def _check_energy(bench: Bench, outcome: Outcome, before):
     after = bench.energy()
     if any(b < a for (_, a), (_, b) in itertools.pairwise(bench.counters())):
-        outcome.wrong.append("a counter fell")
+        outcome.wrong.append("a counter decreased")
     if before is None or after is None or after[0] - before[0] < 5:
         return
     true = bench.true_energy(before[0], after[0])
@@ -516,7 +440,7 @@ def _judge_energy(bench: Bench, outcome: Outcome, before):
         outcome.wrong.append("energy too low")
 
 
-def _judge_going_on(outcome: Outcome, during: dict, drawn: int, restarts: int):
+def _check_restarts_and_screen(outcome: Outcome, during: dict, drawn: int, restarts: int):
     if outcome.fault.restarts:
         if not restarts:
             outcome.wrong.append("no restart was counted")
@@ -524,39 +448,39 @@ def _judge_going_on(outcome: Outcome, during: dict, drawn: int, restarts: int):
     if restarts:
         outcome.wrong.append(f"{restarts} restarts")
     if during["screen_writes"] == drawn:
-        outcome.wrong.append("the screen stood still")
+        outcome.wrong.append("the screen did not change")
 
 
 def _boots(bench: Bench) -> int:
-    states = [text for _, topic, text, _ in list(bench.ear.heard) if topic == BASE + "/state"]
-    return json.loads(states[-1])["boot_count"] if states else 0
+    latest = bench.subscriber.latest(BASE + "/state")
+    return json.loads(latest)["boot_count"] if latest else 0
 
 
 # steady state
 
 
 def steady(bench: Bench, seconds: float) -> tuple[str, int]:
-    """Let it run undisturbed; a table of how long the passes of the loop took, as the firmware itself publishes it."""
+    """Run without a fault; (table of the durations of passes as the firmware publishes them, 1 if they are too long or 0)."""
     bench.mark()
     begun = time.monotonic()
     time.sleep(seconds)
-    longest = sorted(state["loop_time_max"] for state in bench.bridge(begun)) or [0]
-    own_ms = 1000 * bench.seen["longest_own"]
+    longest = sorted(state["longest_pass"] for state in bench.bridge(begun)) or [0]
+    own_ms = 1000 * bench.observed["longest_own"]
     rows = (
         ("Undisturbed", f"{seconds / 60:.3g} minutes, with screen, broker and a BMS of 16 cells"),
-        ("Longest pass", f"{longest[-1]} ms; {own_ms:.0f} ms without the time the PC gave to other programs, pause included"),
-        ("Longest pass within ten seconds", f"median {longest[len(longest) // 2]} ms, {len(longest)} samples"),
-        ("Result", "ok" if own_ms <= STEADY_MS else f"longer than {STEADY_MS} ms"),
+        ("Longest pass", f"{longest[-1]} ms; {own_ms:.0f} ms without the time the PC spent on other programs, pause included"),
+        ("Longest pass within ten seconds", f"{longest[len(longest) // 2]} ms in the median of {len(longest)} samples"),
+        ("Result", "ok" if own_ms <= STEADY_LIMIT_MS else f"longer than {STEADY_LIMIT_MS} ms"),
     )
     table = "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
     print(table)
-    return table, own_ms > STEADY_MS
+    return table, own_ms > STEADY_LIMIT_MS
 
 
 # the table
 
 HEAD = (
-    "| Fault | Lasts | Noticed after | Back after | Longest pass | BMS not polled for | Energy | Result |\n"
+    "| Fault | Duration | Noticed after | Recovered after | Longest pass | BMS not polled for | Energy | Result |\n"
     "|---|---|---|---|---|---|---|---|\n"
 )
 
@@ -585,27 +509,27 @@ def row(outcome: Outcome, seconds: float) -> str:
 
 def main():
     parser = argparse.ArgumentParser("campaigns.chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", help="faults with this in their name")
-    parser.add_argument("--steady", type=float, metavar="SECONDS", help="no faults: how long are the passes of the loop?")
+    parser.add_argument("--only", help="only faults with this in their name")
+    parser.add_argument("--steady", type=float, metavar="SECONDS", help="no faults: measure the passes of the loop for so long")
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
-    if MOSQUITTO is None:
+    if PROGRAM is None:
         sys.exit("mosquitto is not installed: apt install mosquitto")
     with contextlib.suppress(PermissionError):
-        # what else this computer does must not look like a stall
+        # other programs on this computer must not look like a stall
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     with tempfile.TemporaryDirectory(prefix="daly-chaos-") as folder:
         bench = Bench(Path(folder))
         try:
-            if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30):
+            if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30, 0.05):
                 sys.exit("the firmware does not start:\n" + "\n".join(bench.log()[-30:]))
-            wait_until(lambda: len(bench.bridge()) >= 2, 20)
+            wait_until(lambda: len(bench.bridge()) >= 2, 20, 0.05)
             table, wrong = steady(bench, options.steady) if options.steady else _matrix(bench, options.only)
         finally:
             bench.close()
     if options.write:
         write("steady" if options.steady else "chaos", table)
-    sys.exit(f"{wrong:d} went wrong" if wrong else 0)
+    sys.exit(f"{wrong:d} failed" if wrong else 0)
 
 
 def _matrix(bench: Bench, only: str | None) -> tuple[str, int]:
@@ -624,7 +548,7 @@ def _matrix(bench: Bench, only: str | None) -> tuple[str, int]:
 
 
 def write(name: str, table: str):
-    """Put a table where docs/RELIABILITY.md shows it."""
+    """Replace a table of docs/RELIABILITY.md, which is between marks with its name."""
     text = DOCUMENT.read_text()
     begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->"
     head, _, rest = text.partition(begin)

@@ -1,7 +1,7 @@
 """Runs inside MicroPython, not here: what a frame and a published state cost there, by number of cells; for campaigns/bench.py.
 
-`micropython cost.py FILE`: lines of request and answer in hex. Prints the bytes of heap that an answered frame takes, the bytes
-of garbage that a published state leaves behind, the bytes of that state, and the microseconds of each (of states the fastest).
+`micropython cost.py FILE`: lines of request and response in hex. Prints the bytes of heap that a received frame takes, the
+bytes of garbage that a published state leaves, the bytes of that state, and the microseconds of each (of states the fastest).
 """
 
 import gc
@@ -16,11 +16,11 @@ from mqtt.publisher import Publisher
 SETTLE_MS = 6000
 MEASURED_MS = 4000
 STATES = 20
-answers = {}
+responses = {}
 with open(sys.argv[1]) as file:
     for line in file:
-        request, answer = line.split()
-        answers[bytes.fromhex(request)[2]] = bytes.fromhex(answer)
+        request, response = line.split()
+        responses[bytes.fromhex(request)[2]] = bytes.fromhex(response)
 pack = Pack()
 poller = Poller(pack)
 discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
@@ -28,21 +28,21 @@ publisher = Publisher("daly/x", discovery, pack, poller, lambda now: (), 2000)
 spent_us = 0
 
 
-def converse(begin, end, publish):
-    """Let the BMS be asked and answer from tick to tick; afterwards `spent_us` is what the poller took."""
+def run(begin, end, publish):
+    """Run poller and BMS between two ticks in ms; `publish`: the publisher, too. `spent_us` is the poller's time."""
     global spent_us
     spent_us = 0
-    answer = None
+    response = None
     due = 0
     for now in range(begin, end):
         at = time.ticks_us()
-        if answer is not None and now >= due:
-            poller.receive(answer, len(answer), now)
-            answer = None
+        if response is not None and now >= due:
+            poller.receive(response, len(response), now)
+            response = None
         request = poller.poll(now)
         spent_us += time.ticks_diff(time.ticks_us(), at)
         if request is not None:
-            answer = answers.get(request[2])
+            response = responses.get(request[2])
             due = now + 30
         if publish:
             publisher.poll(now)
@@ -51,12 +51,12 @@ def converse(begin, end, publish):
 def main():
     """Measure, and print five numbers."""
     publisher.begin(0)
-    converse(0, SETTLE_MS, True)
+    run(0, SETTLE_MS, True)
     frames = poller.frames_ok
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
-    converse(SETTLE_MS, SETTLE_MS + MEASURED_MS, False)
+    run(SETTLE_MS, SETTLE_MS + MEASURED_MS, False)
     frames = poller.frames_ok - frames
     frame_heap = (gc.mem_alloc() - before) // frames
     frame_us = spent_us / frames

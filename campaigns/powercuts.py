@@ -1,8 +1,8 @@
-"""Power cuts: `make powercuts` kills the firmware again and again, most times in the middle of a write to its memory.
+"""Power cuts: `make powercuts` kills the firmware again and again, mostly in the middle of a write to its memory.
 
-The unmodified firmware as a process with a real mosquitto (campaigns/chaos.py's bench), a memory that writes slowly, and orders
-to the BMS given moments before the cut. What must hold: no counter published falls, none counts what did not flow, no order is
-carried out twice. Prints a table, which docs/RELIABILITY.md shows; status 1 if something was not as it must be.
+The unmodified firmware as a process with a real mosquitto (campaigns/chaos.py's bench), a memory that writes slowly, and
+commands published moments before the cut. Conditions: no published counter decreases or counts energy that did not flow, no
+command is executed twice. Prints a table for docs/RELIABILITY.md; exit status 1 if a condition was broken.
 """
 
 from __future__ import annotations
@@ -17,49 +17,50 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaigns.chaos import BASE, BMS, MOSQUITTO, SETTINGS, Bench, wait_until, write
+from campaigns.chaos import BASE, BMS, SETTINGS, Bench, write
+from campaigns.mosquitto import PROGRAM, wait_until
 from simulator.bms import CHARGE
 
-ORDERS = 'ALLOW_CONTROL = "charge_mosfet"\n'
-SLOTS, RECORD = (0, 256), 131  # app/nvm_store.py: where its two records begin, and how long they are without their CRC
-LOST_EVERY = 10  # so often the cut takes the whole memory: the ESP32 rewrites all of it at each write
+ALLOW_COMMANDS = 'ALLOW_CONTROL = "charge_mosfet"\n'
+SLOTS, RECORD = (0, 256), 131  # app/nvm_store.py: where its two records begin, and their length without the CRC
+LOST_EVERY = 10  # every tenth cut loses the whole memory: the ESP32 rewrites all of it at each write
 WRITE_S = 0.3  # host/trouble.py, nvm=slow
-PATIENCE_S = 90  # for coming back
-LATE_WH = 15  # a counter is heard up to some seconds after its time, at 16 kW
-LATEST_S = 8.0  # daly/commands.py gives an order up after 6 s
+RETURN_LIMIT_S = 90  # for recovering
+LATE_WH = 15  # a counter is received up to some seconds late, at 16 kW
+COMMAND_LIMIT_S = 8.0  # daly/commands.py cancels a command after 6 s
 
 
 @dataclass
 class Result:
-    """What came of all the cuts."""
+    """The result of all cuts."""
 
     cuts: int = 0
     torn: int = 0  # cuts that left half a record
-    lost: int = 0  # cuts that took the whole memory
-    orders: int = 0
-    carried_out: int = 0
+    lost: int = 0  # cuts that lost the whole memory
+    commands: int = 0
+    executed: int = 0
     published: int = 0  # counters
     counted: float = 0  # Wh
-    flowed: float = 0  # Wh that left the battery from the first power-on to the last look
-    counted_on: float = 0  # Wh between the first and the last counter of each life
-    flowed_on: float = 0
+    flowed: float = 0  # Wh that left the battery from the first power-on to the end
+    counted_on: float = 0  # Wh between the first and the last counter of each power cycle
+    flowed_on: float = 0  # Wh that left the battery in the same time
     wrong: list[str] = field(default_factory=list)
 
 
 def run(folder: Path, cuts: int, seed: int = 1) -> Result:
-    """Cut the power so often; every third time somewhere, else in a write to the memory."""
+    """Cut the power `cuts` times: every third time at random, otherwise in a write to the memory."""
     dice = random.Random(seed)
     result = Result()
-    ordered: list[float] = []
+    sent_at: list[float] = []
     lives: list[tuple[float, float]] = []
     memory = folder / "nvm"
-    bench = Bench(folder, SETTINGS + ORDERS, BMS + ",drift=0", oled=False)
+    bench = Bench(folder, SETTINGS + ALLOW_COMMANDS, BMS + ",drift=0", oled=False)
     try:
         bench.set_trouble(nvm="slow")
         for number in range(cuts):
             born, before = time.monotonic(), _content(memory)
             if number % 3 == 2:
-                _live_a_while(bench, result, born, ordered, dice)
+                _run_a_while(bench, result, born, sent_at, dice)
             else:
                 _wait_for_write(memory, dice)
             bench.cut_power()
@@ -71,35 +72,35 @@ def run(folder: Path, cuts: int, seed: int = 1) -> Result:
                 result.lost += 1
             bench.start()
         born = time.monotonic()
-        _live_a_while(bench, result, born, ordered, dice)
-        time.sleep(LATEST_S)
-        _judge_energy(bench, result, [*lives, (born, time.monotonic())])
-        _judge_orders(bench, result, ordered)
+        _run_a_while(bench, result, born, sent_at, dice)
+        time.sleep(COMMAND_LIMIT_S)
+        _check_energy(bench, result, [*lives, (born, time.monotonic())])
+        _check_commands(bench, result, sent_at)
     finally:
         bench.close()
     return result
 
 
-def _live_a_while(bench: Bench, result: Result, born: float, ordered: list[float], dice: random.Random):
-    """Until it has published; then an order or not, and a moment."""
-    if not wait_until(lambda: bench.is_up(born) and _counted_since(bench, born), PATIENCE_S):
-        result.wrong.append("did not come back: " + " / ".join(bench.log(born)[-3:]))
+def _run_a_while(bench: Bench, result: Result, born: float, sent_at: list[float], dice: random.Random):
+    """Wait until it has published, then mostly send a command, and wait a moment."""
+    if not wait_until(lambda: bench.is_up(born) and _counted_since(bench, born), RETURN_LIMIT_S, 0.05):
+        result.wrong.append("did not recover: " + " / ".join(bench.log(born)[-3:]))
         return
     if dice.random() < 0.7:
-        ordered.append(time.monotonic())
-        bench.ear.say(BASE + "/bms1/charge_mosfet/set", dice.choice(("ON", "OFF")))
+        sent_at.append(time.monotonic())
+        bench.publish(BASE + "/bms1/charge_mosfet/set", dice.choice(("ON", "OFF")))
         time.sleep(dice.uniform(0, 0.3))
     else:
         time.sleep(dice.uniform(0, 3))
 
 
 def _wait_for_write(memory: Path, dice: random.Random):
-    """Until a write has begun, that of the boot that is counted or that of the first connection, and some bytes more."""
+    """Until a write has begun, that of the boot counter or that of the first connection, and some bytes are written."""
     for pause_s in (0, 2 * WRITE_S)[: dice.choice((1, 2))]:
         time.sleep(pause_s)
         before = _content(memory)
         wait_until(lambda before=before: _content(memory) != before, 20, 0.002)
-    time.sleep(dice.uniform(0, 1.2 * WRITE_S))  # sometimes it is whole, and nothing was published of it
+    time.sleep(dice.uniform(0, 1.2 * WRITE_S))  # sometimes it is complete, and nothing was published yet
 
 
 def _content(file: Path) -> bytes:
@@ -107,7 +108,7 @@ def _content(file: Path) -> bytes:
 
 
 def _is_torn(block: bytes) -> bool:
-    """Whether a slot holds something that is no whole record. A new memory that was cut while it was made is empty."""
+    """Whether a slot contains an incomplete record. A new memory cut while it was created is empty."""
     if not block:
         return False
     for begin in SLOTS:
@@ -119,18 +120,18 @@ def _is_torn(block: bytes) -> bool:
 
 
 def _counted_since(bench: Bench, since: float) -> bool:
-    return bool(bench.ear.since(since, BASE + "/bms1/energy"))
+    return bool(bench.published(since, BASE + "/bms1/energy"))
 
 
-def _judge_energy(bench: Bench, result: Result, lives: list[tuple[float, float]]):
+def _check_energy(bench: Bench, result: Result, lives: list[tuple[float, float]]):
     counters = bench.counters()
-    told = [wh for _, wh in counters]
-    result.published, result.counted = len(told), told[-1] if told else 0.0
+    published = [wh for _, wh in counters]
+    result.published, result.counted = len(published), published[-1] if published else 0.0
     result.flowed = bench.true_energy(lives[0][0], time.monotonic())
-    if told != sorted(told):
-        result.wrong.append("a counter fell")
+    if published != sorted(published):
+        result.wrong.append("a counter decreased")
     if result.counted > 1.01 * result.flowed + LATE_WH:
-        result.wrong.append("a counter counted what did not flow")
+        result.wrong.append("a counter counted energy that did not flow")
     for begin, end in lives:
         life = [(at, wh) for at, wh in counters if begin <= at <= end]
         if len(life) > 1:
@@ -138,32 +139,32 @@ def _judge_energy(bench: Bench, result: Result, lives: list[tuple[float, float]]
             result.flowed_on += bench.true_energy(life[0][0], life[-1][0])
     late = LATE_WH * len(lives)
     if result.counted_on > 1.1 * result.flowed_on + late or result.counted_on < 0.5 * result.flowed_on - late:
-        result.wrong.append("between the cuts something else was counted than flowed")
+        result.wrong.append("between the cuts the energy counted is not the energy that flowed")
 
 
-def _judge_orders(bench: Bench, result: Result, ordered: list[float]):
-    result.orders = len(ordered)
+def _check_commands(bench: Bench, result: Result, sent_at: list[float]):
+    result.commands = len(sent_at)
     written = bench.written(CHARGE)
-    result.carried_out = len(written)
+    result.executed = len(written)
     for at in written:
-        causes = [order for order in ordered if 0 <= at - order <= LATEST_S]
+        causes = [sent for sent in sent_at if 0 <= at - sent <= COMMAND_LIMIT_S]
         if not causes:
-            result.wrong.append("an order was carried out that nobody had given just before")
+            result.wrong.append("a command was executed that had not been sent just before")
         else:
-            ordered.remove(causes[0])
+            sent_at.remove(causes[0])
 
 
 def table(result: Result) -> str:
-    """The result for people."""
+    """The result as a Markdown table."""
     rows = (
         (
             "Power cuts",
-            f"{result.cuts}, of which {result.torn} left half a record in the memory, {result.lost} took all of it",
+            f"{result.cuts}, of which {result.torn} left half a record in the memory and {result.lost} lost all of it",
         ),
-        ("Counters published", f"{result.published}, none less than the one before" if not result.wrong else "see below"),
+        ("Counters published", f"{result.published}, none less than the previous one" if not result.wrong else "see below"),
         ("Energy between the cuts", f"{result.counted_on:.0f} Wh counted of {result.flowed_on:.0f} Wh that flowed"),
         ("Energy in all", f"{result.counted:.0f} Wh counted of {result.flowed:.0f} Wh, most of which flowed without power"),
-        ("Commands", f"{result.orders} sent just before a cut, {result.carried_out} executed, none twice and none later"),
+        ("Commands", f"{result.commands} sent just before a cut, {result.executed} executed, none twice and none later"),
         ("Result", "; ".join(result.wrong) or "ok"),
     )
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
@@ -175,7 +176,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
-    if MOSQUITTO is None:
+    if PROGRAM is None:
         sys.exit("mosquitto is not installed: apt install mosquitto")
     with tempfile.TemporaryDirectory(prefix="daly-powercuts-") as folder:
         result = run(Path(folder), options.cuts, options.seed)

@@ -1,6 +1,6 @@
 """Runs a public PyPI reader against a serial port and prints every refresh as one JSON line; for campaigns/bench.py.
 
-Lives in the readers' own environment: imports nothing of ours. `python readers.py dalybms|pydalybms PORT SECONDS`.
+Runs in an environment of the readers' own: imports nothing of this project. `python readers.py dalybms|pydalybms PORT SECONDS`.
 """
 
 import json
@@ -56,7 +56,7 @@ def main():
     while time.monotonic() < end:
         try:
             values = refresh()
-        except Exception:  # a refresh that failed is a lost one, whatever the reason
+        except Exception:  # a failed refresh is a lost one, whatever the reason
             values = None
         usage = resource.getrusage(resource.RUSAGE_SELF)
         cpu = usage.ru_utime + usage.ru_stime

@@ -1,10 +1,10 @@
-"""How many rows a day costs a Home Assistant's database: `python -m campaigns.rows` plays a day with the simulated BMS.
+"""How many rows a day adds to Home Assistant's database: `python -m campaigns.rows` plays a day with the simulated BMS.
 
 Home Assistant's recorder writes a row whenever the state of an enabled entity changes. So the real poller and publisher are
 run at a simulated BMS in simulated time (a day takes some minutes), and every change in what they publish is counted for the
-entities that are enabled by default. Beside them a naive publisher tells every reading as it is, once a second, and has all
-its entities enabled. The day: a house at night, clouds over its solar panels at noon, an evening; the current changes every
-few seconds, cells and temperatures wander by themselves.
+entities that are enabled by default. For comparison, a naive publisher publishes every reading once a second, and all its
+entities are enabled. The day: a house at night, clouds over its solar panels at noon, an evening; the current changes every
+few seconds, cells and temperatures drift by themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simulator.wire import Wire  # noqa: E402
 
 LONGEST_STEP_US = 5000
 DAY_S = 86400
-# hour at which it begins, amperes (positive charging), how far they wander, seconds between two changes
+# hour at which it begins, amperes (positive: charging), by how much they vary, seconds between two changes
 PART_OF_DAY = (
     (0, -4, 2, 60),  # night: refrigerator, standby
     (6, -25, 15, 20),  # breakfast
@@ -65,14 +65,14 @@ def main() -> None:
 
 
 def play(cells: int, seconds: int, settings_text: str = "", begin: float = 0) -> tuple[Counter, Counter]:
-    """Rows by key: of this firmware's enabled entities, and of a naive publisher's."""
+    """(rows by key of this firmware's enabled entities, the same of a naive publisher); `begin`: the hour of the day."""
     day = Day(cells, Settings(settings_text), begin)
     day.run(seconds)
     return day.ours, day.naive
 
 
 class Day:
-    """The BMS, the firmware's core at its serial line, and two that count."""
+    """The BMS, the firmware's core at its serial line, and the rows of both publishers."""
 
     def __init__(self, cells: int, settings, begin: float):
         self.ours: Counter = Counter()
@@ -93,13 +93,14 @@ class Day:
         self._begin = begin
 
     def run(self, seconds: int) -> None:
+        """Simulate so many seconds of the day."""
         next_second = next_change = 0.0
         while self._wire.us < seconds * 1e6:
             if self._wire.us >= next_change:
                 next_change = self._wire.us + 1e6 * self._change_current()
             if self._wire.us >= next_second:
                 next_second += 1e6
-                self._tell_naively()
+                self._publish_naively()
             self._publish()
             self._wire.exchange()
             self._wire.us += LONGEST_STEP_US
@@ -123,9 +124,9 @@ class Day:
             state = json.loads(payload)
             _count(self.ours, self._shown, {key: state[key] for key in self._enabled & state.keys()})
 
-    def _tell_naively(self) -> None:
+    def _publish_naively(self) -> None:
         state = json.loads(write_pack(self._writer.clear(), self._pack).bytes())
-        del state["heartbeat"]  # it would be one more in every second
+        del state["heartbeat"]  # it changes every second
         _count(self.naive, self._read, state)
 
 

@@ -2,7 +2,7 @@
 
 The heap is that of MicroPython from PyPI with 64-bit words, where pointers, and so most objects, are twice a board's. All our
 code and all its libraries are loaded, as a board does with every option switched on; the chip's own modules are thin stand-ins
-that are left out of the figures (campaigns/vm.py). The smallest heap is found by trying.
+that are left out of the figures (campaigns/vm.py). The smallest heap is found by trial.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from tools import bundle
 ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
-# loaded to read the settings, or to put a fault into words, and then taken out of the memory again
-FORGOTTEN = ("app.advice", "mqtt.trouble")
-STEP_KB = 2  # how exactly the smallest heap is looked for
+# loaded to read the settings or to describe a fault, then removed from memory
+UNLOADED = ("app.advice", "mqtt.trouble")
+STEP_KB = 2  # resolution of the smallest heap
 
 
-def lay(folder: Path, mpy: bool) -> tuple[int, int]:
-    """Write the drive's Python files, libraries included; returns their bytes, and those of settings and papers."""
+def write_drive(folder: Path, mpy: bool) -> tuple[int, int]:
+    """Write the drive's Python files, libraries included; returns (their bytes, those of settings and documentation)."""
     files = bundle.everything(mpy)
     code = 0
     for path, data in files.items():
         if path.endswith((".py", ".mpy")):
             target = folder / path.removeprefix("lib/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(b"M" + data[1:] if path.endswith(".mpy") else data)  # as it came from the compiler
+            target.write_bytes(b"M" + data[1:] if path.endswith(".mpy") else data)  # as the compiler made it
             code += len(data)
     return code, sum(len(data) for data in files.values()) - code
 
 
 def modules() -> list[str]:
-    """Every module, libraries included, behind those that it loads itself: so that each is weighed alone."""
+    """Every module, libraries included, each after those that it imports: so its own memory can be measured."""
     sources = {path.removeprefix("lib/"): data for path, data in {**bundle.libraries(), **bundle.firmware()}.items()}
     sources = {path: data for path, data in sources.items() if path.endswith(".py") and path not in bundle.PLAIN}
     names = {_name(path): data.decode() for path, data in sources.items()}
@@ -75,7 +75,7 @@ def _imports(name: str, text: str) -> list[str]:
 
 
 def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str, int]] | None:
-    """[(module, bytes of heap it keeps)] when they are loaded one after the other; None when the heap is too small for that."""
+    """[(module, bytes of heap it keeps)] when they are loaded one after the other; None: the heap is too small."""
     command = [VM, "-X", f"heapsize={heap_kb}k", ROOT / "campaigns" / "vm.py", *names]
     environment = {**os.environ, "MICROPYPATH": f"{folder}:.frozen"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -86,7 +86,7 @@ def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str,
 
 
 def smallest_heap(folder: Path, names: list[str]) -> int:
-    """KB of the smallest heap in which they load; the stand-ins have their place in it, too."""
+    """KB of the smallest heap in which they load, together with the stand-ins."""
     too_small, enough = 0, 4096
     while enough - too_small > STEP_KB:
         middle = (too_small + enough) // 2
@@ -104,17 +104,17 @@ def is_ours(name: str) -> bool:
 
 @functools.cache
 def measured(mpy: bool) -> dict:
-    """All figures of one form of the drive."""
+    """All figures of the drive with .py or .mpy files; those of the heap are missing without MicroPython."""
     names = modules()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        code, papers = lay(folder, mpy)
-        figures: dict = {"code": code, "papers": papers}
+        code, other = write_drive(folder, mpy)
+        figures: dict = {"code": code, "other": other}
         if VM.exists():
             weights = load(folder, names)
             assert weights is not None
             figures["weights"] = weights
-            figures["ours"] = sum(weight for name, weight in weights if is_ours(name) and name not in FORGOTTEN)
+            figures["ours"] = sum(weight for name, weight in weights if is_ours(name) and name not in UNLOADED)
             figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
             figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
     return figures
@@ -124,7 +124,7 @@ def main() -> None:
     """Print the tables."""
     plain, compiled = measured(False), measured(True)
     print(f"{'':34}{'.py':>10}{'.mpy':>10}")
-    lines = [("drive: code and libraries, bytes", "code"), ("drive: settings and papers, bytes", "papers")]
+    lines = [("drive: code and libraries, bytes", "code"), ("drive: settings and documentation, bytes", "other")]
     if VM.exists():
         lines += [("heap for our code, bytes", "ours"), ("heap for the libraries, bytes", "libraries")]
         lines += [("smallest heap to load all, KB", "smallest")]

@@ -2,9 +2,9 @@
 
 Everything of the board's code runs as it is, crash handler and wiring included, on the emulator's stand-in chip. The clock is
 host/clock.py's simulated one, the network host/simulated_network.py, the broker host/broker.py, the BMS simulator/bms.py at the
-line of simulator/wire.py. A pass of the loop takes a second while all is well, a tenth while something happens. Power is cut
-in the second half only, so that the first is one life. Seeded: one seed, one result. It ends with a table, which
-docs/RELIABILITY.md shows, and with status 1 if something was not as it must be.
+line of simulator/wire.py. A pass of the loop takes a second while everything works, a tenth of it during an outage. Power is
+cut in the second half only, so that the firmware runs through the first without a restart. The same seed gives the same result:
+a table for docs/RELIABILITY.md, and exit status 1 if a condition was broken.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from simulator.wire import SimulatedUart
 
 ROOT = Path(__file__).resolve().parent.parent
 STANDINS = ROOT / "host" / "standins"
-STEP_S = 1.0  # voltage and current are asked in every second pass; the energy meter joins readings up to 5 s apart
-FINE_S = 0.1  # so long is a pass from the beginning of an outage on, and until everything is back
+STEP_S = 1.0  # voltage and current are polled in every second pass; the energy meter interpolates up to 5 s
+FINE_S = 0.1  # duration of a pass from the beginning of an outage until everything has recovered
 FINE_FOR_S = 60
 WRAP_MS = 1 << 29
 HOUR_S, DAY_S = 3600, 86400
 BMS = "cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0"
 CURRENTS = (-40, -20, -5, 0, 12, 30)  # A
 FULL_W = 2112
-BAND_WH = 20  # battery/readings.py: a counter is published when it has moved by so much
+DEADBAND_WH = 20  # battery/readings.py: a counter is published when it has changed by so much
 HEARTBEAT_S = 10  # mqtt/publisher.py: how often the last state is repeated
-MEMORY_BLOCKS = 500  # by so many the blocks in use may differ: the inbox, a refused packet
-BACK_S = 62 + 10 + 8  # the longest pause between two tries, restoring the counters, and what follows
-GC_SHARE = 360  # one of so many collections is done: on a PC each takes as long as a hundred passes, and frees only cycles
+MEMORY_BLOCKS = 500  # by which the blocks in use may differ: the inbox, a refused packet
+RECOVERY_LIMIT_S = 62 + 10 + 8  # the longest pause between two attempts, restoring the counters, and the rest
+COLLECT_EVERY = 360  # collections of the firmware for one that is done: on a PC each takes as long as a hundred passes
 SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "192.168.1.10"
 MQTT_BASE_TOPIC = "t"
 OLED = false
 STALE_PERIODS = 10
-"""  # in passes of a second a cycle of all registers takes longer than their three periods
-# loaded anew with each power-on, as all that is in the memory of a chip
+"""  # with passes of a second a poll cycle takes longer than the three periods of its readings
+# loaded anew at each power-on, as everything in the memory of a chip
 BOARD_PACKAGES = ("app", "battery", "daly", "mqtt", "adafruit_ticks", "adafruit_minimqtt", "adafruit_connection_manager")
 
 
 class Interruption(BaseException):
-    """Control comes back from the firmware; not an Exception, so that it does not catch it."""
+    """Ends the firmware; not an Exception, so that it does not catch it."""
 
 
 class PowerCut(Interruption):
@@ -79,6 +79,8 @@ def reset(reset_reason: str, **_left):
 
 @dataclass(frozen=True)
 class Event:
+    """One outage: it begins at `at_s` seconds and lasts `seconds`."""
+
     at_s: int
     name: str
     seconds: int
@@ -87,21 +89,21 @@ class Event:
 
 
 def _trouble(**troubles: str) -> tuple:
-    """Around the chip, see host/trouble.py. An access point that comes back may be on another channel: joining scans for it."""
+    """(begin, end) of troubles of host/trouble.py. A returning access point may be on another channel: joining scans for it."""
 
     def end(soak: Soak):
-        channel = str(1 + soak.found.events % 13) if "wifi" in troubles else trouble.of("channel")
+        channel = str(1 + soak.result.events % 13) if "wifi" in troubles else trouble.of("channel")
         trouble.begin(**dict.fromkeys(troubles, ""), channel=channel)
 
     return (lambda soak: trouble.begin(**troubles)), end
 
 
 def _network(mode: str) -> tuple:
-    """Between the chip and the broker, see host/proxy.py."""
+    """(begin, end) of a mode of host/simulated_network.py."""
     return (lambda soak: soak.network.set(mode)), (lambda soak: soak.network.set("pass"))
 
 
-def _broker_dies_and_forgets(soak: Soak):
+def _lose_retained(soak: Soak):
     soak.network.set("refuse")
     soak.broker.retained.clear()
 
@@ -119,7 +121,7 @@ OUTAGES = (  # name, share of all, seconds, what happens, how it ends
     ("access point off for an hour", 1, (3600, 3600), *_trouble(wifi="off")),
     ("DHCP gone", 1, (60, 900), *_trouble(dhcp="gone")),
     ("broker off", 3, (10, 900), *_network("refuse")),
-    ("broker restarted without its memory", 1, (10, 60), _broker_dies_and_forgets, _network("refuse")[1]),
+    ("broker restarted without retained messages", 1, (10, 60), _lose_retained, _network("refuse")[1]),
     ("connections dropped", 1, (30, 300), *_network("drop")),
     ("broker hangs", 1, (30, 300), *_network("hang")),
     ("half-open", 1, (1, 1), *_network("half_open")),
@@ -132,7 +134,7 @@ OUTAGES = (  # name, share of all, seconds, what happens, how it ends
 
 
 def plan(days: float, seed: int, per_day: int) -> list[Event]:
-    """What happens when; never two things at once, and time between them to come back. No power cut in the first half."""
+    """The outages of `days`, about `per_day` a day; one at a time, with time to recover. No power cut in the first half."""
     rng = random.Random(seed)
     events = []
     at = 300
@@ -147,28 +149,28 @@ def plan(days: float, seed: int, per_day: int) -> list[Event]:
         at += seconds
 
 
-ROUND_S = 1700
+CYCLE_S = 1700
 
 
-def rounds(number: int) -> list[Event]:
-    """So many times everything that may happen, one after the other and a minute long at most; at last a power cut."""
+def cycles(number: int) -> list[Event]:
+    """Every outage so many times, one after the other and a minute long at most; a power cut at the end."""
     *others, power_cut = [(name, min(least, 60), begin, end) for name, _, (least, _), begin, end in OUTAGES]
     events = []
-    for begin_s in range(0, number * ROUND_S, ROUND_S):
+    for begin_s in range(0, number * CYCLE_S, CYCLE_S):
         at = begin_s + 90  # after the first wrap of the ticks
         for name, seconds, begin, end in others:
             events.append(Event(at, name, seconds, begin, end))
             at += seconds + 80
     name, seconds, begin, end = power_cut
-    return [*events, Event(number * ROUND_S + 60, name, seconds, begin, end)]
+    return [*events, Event(number * CYCLE_S + 60, name, seconds, begin, end)]
 
 
 # the run
 
 
 @dataclass
-class Found:
-    """What came of it all."""
+class Result:
+    """The result of the run."""
 
     days: float = 0
     events: int = 0
@@ -176,43 +178,43 @@ class Found:
     wraps: int = 0
     states: int = 0
     sessions: int = 0
-    latest_back_s: float = 0
+    longest_recovery_s: float = 0
     longest_gap_s: float = 0
-    longest_feed_s: float = 0
+    longest_feeding_gap_s: float = 0
     most_sockets: int = 0
-    sweeps: int = 0
+    collections: int = 0
     writes: int = 0
     writes_allowed: int = 0
     memory: list[tuple[int, int]] = field(default_factory=list)  # (boots, blocks of Python's in use) at each period's end
     counted: float = 0  # Wh published at the end
-    possible: float = 0  # Wh that flowed while there was somebody to count them
-    uncounted_s: float = 0  # seconds that may be missing, at full power
-    uncounted_wh: float = 0
+    possible: float = 0  # Wh that flowed while the firmware had power and the BMS responded
+    uncounted_s: float = 0  # seconds at full power that may be missing from the energy
+    uncounted_wh: float = 0  # Wh that may be missing besides
     wrong: list[str] = field(default_factory=list)
 
     @property
-    def settled(self) -> list[int]:
-        """Of the longest life, without its first day, in which things are met for the first time."""
+    def steady_memory(self) -> list[int]:
+        """The blocks in use in the longest run without a restart, except on its first day, in which caches fill."""
         lives = [boots for boots, _ in self.memory]
         longest = [blocks for boots, blocks in self.memory if boots == max(lives, key=lives.count)]
         return longest[1:] if len(longest) > 2 else longest or [0]
 
 
 class Soak:
-    """The firmware and what is around it."""
+    """The firmware and everything around it, for `seconds` of simulated time with `events`."""
 
     def __init__(self, seconds: int, seed: int, events: list[Event], period_s: int = DAY_S):
         self.clock = SimulatedClock(self._on_step)
         self.bms = Bms(BMS)
         self.broker = Broker(self._on_publish)
         self.network = SimulatedNetwork(self.broker, self.clock)
-        self.found = Found(seconds / DAY_S)
+        self.result = Result(seconds / DAY_S)
         self._end_s = seconds
-        self._period_s = period_s  # the memory in use is noted at the end of each
-        self._events = tuple(events)  # kept to the end: what is given back would look like a leak the other way
+        self._period_s = period_s  # the memory in use is recorded at the end of each
+        self._events = tuple(events)  # kept to the end: freeing them would hide a leak
         self._next_event = 0
         self._random = random.Random(seed)
-        random.seed(seed)  # the firmware's own dice, which vary its pauses
+        random.seed(seed)  # the firmware's random pauses
         self._running: Event | None = None
         self._ends_at = self._fine_until = self._current_at = 0.0
         self._step_s = FINE_S
@@ -221,13 +223,13 @@ class Soak:
         self._joules = 0.0  # that flowed while the firmware could have counted them
         self._next_period = 1
         self._state_at: float | None = None  # when the last state was published
-        self._clear_from: float | None = 0.0  # since when nothing has been wrong
-        self._back_from: float | None = None
+        self._faultless_since: float | None = 0.0  # since when there is no outage
+        self._recovering_since: float | None = None
         self._published = [0, 0]
         self._log = io.StringIO()
 
-    def run(self) -> Found:
-        """Live through all of it."""
+    def run(self) -> Result:
+        """Run to the end; can be called once."""
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(self._log):
             drive = Path(folder, "drive")
             drive.mkdir()
@@ -242,7 +244,7 @@ class Soak:
             finally:
                 os.chdir(home)
             if _files(drive) != before:
-                self.found.wrong.append("the drive was written to")
+                self.result.wrong.append("the drive was written to")
         return self._sum_up()
 
     def _wire(self, folder: str):
@@ -250,7 +252,7 @@ class Soak:
         chip.clock, chip.network, chip.restart = self.clock, self.network, reset
         chip.open_uart = lambda **options: SimulatedUart(self.bms, self.clock)
         chip.nvm_path = str(Path(folder, "nvm"))
-        keyboard.console = keyboard.Console(-1)  # nobody types
+        keyboard.console = keyboard.Console(-1)  # no input
         if str(STANDINS) not in sys.path:
             sys.path.append(str(STANDINS))
         self._standins = {path.stem for path in STANDINS.glob("*.py")}
@@ -271,26 +273,26 @@ class Soak:
         return lambda: crash.run_with_restart(main)
 
     def _collect(self):
-        self.found.sweeps += 1
-        if self.found.sweeps % GC_SHARE == 0:
+        self.result.collections += 1
+        if self.result.collections % COLLECT_EVERY == 0:
             gc.collect()
 
     def _power_on(self):
         code = self._load()
-        self.found.boots += 1
+        self.result.boots += 1
         chip.power_on_s = self.clock.monotonic()
         trouble.power_on()
         self._ticks = 0
-        self._back_from = chip.power_on_s + 15 if self._running is None else None
+        self._recovering_since = chip.power_on_s + 15 if self._running is None else None
         try:
             code()
         except PowerCut:
             self.network.cut_power()
-            self.found.uncounted_s += 16  # from the last state published to the cut, and from power-on to the first reading
-            self.found.uncounted_wh += BAND_WH
+            self.result.uncounted_s += 16  # from the last state published to the cut, and from power-on to the first reading
+            self.result.uncounted_wh += DEADBAND_WH
             self._wait_without_power()
         except Reset:
-            self.found.wrong.append(f"it restarted at {self.clock.monotonic():.0f} s: {self._log.getvalue()[-300:]}")
+            self.result.wrong.append(f"it restarted at {self.clock.monotonic():.0f} s: {self._log.getvalue()[-300:]}")
             self.network.cut_power()
         except Interruption:
             pass
@@ -308,19 +310,19 @@ class Soak:
     def _on_step(self, seconds: float):
         now = self.clock.monotonic()
         ticks = int(1000 * (now - chip.power_on_s) + 0x1FFF0000) % WRAP_MS
-        self.found.wraps += ticks < self._ticks
+        self.result.wraps += ticks < self._ticks
         self._ticks = ticks
         if not self.bms.options.silent:
             self._joules += abs(self._watts) * seconds
         self.broker.check_keep_alive(now)
         if now >= self._current_at:
             self._change_current(now)
-        self._judge_link(now)
+        self._check_publishing(now)
         if self._running is not None and now >= self._ends_at:
             self._end_event()
         elif self._running is None and now >= self._next_at():
             self._begin_event(now)
-        if now >= self._fine_until and self._back_from is None:
+        if now >= self._fine_until and self._recovering_since is None:
             self._step_s = STEP_S
         if now >= self._next_period * self._period_s:
             self._end_period()
@@ -331,7 +333,7 @@ class Soak:
         self._current_at = now + self._random.randint(600, 7200)
         self.bms.set("current", self._random.choice(CURRENTS), self.clock.us)
         self._watts = self.bms.truth(self.clock.us)["power"]
-        self.found.uncounted_s += 4.5  # a change between two readings is smeared over them
+        self.result.uncounted_s += 4.5  # a change between two readings is averaged over their interval
 
     def _next_at(self) -> float:
         return self._events[self._next_event].at_s if self._next_event < len(self._events) else float("inf")
@@ -340,10 +342,10 @@ class Soak:
         self._running = self._events[self._next_event]
         self._next_event += 1
         self._ends_at = now + self._running.seconds
-        self._clear_from = self._back_from = None
-        self.found.events += 1
+        self._faultless_since = self._recovering_since = None
+        self.result.events += 1
         if self._running.name == "BMS silent":
-            self.found.uncounted_s += 8  # the silence begins and ends between two readings
+            self.result.uncounted_s += 8  # the silence begins and ends between two readings
         self._use_fine_steps()
         self._running.begin(self)
 
@@ -351,7 +353,7 @@ class Soak:
         self._use_fine_steps()
         self._running.end(self)
         self._running = None
-        self._back_from = self.clock.monotonic()
+        self._recovering_since = self.clock.monotonic()
 
     def _use_fine_steps(self):
         self._step_s = FINE_S
@@ -362,91 +364,92 @@ class Soak:
         self._log.seek(0)
         self._log.truncate()
         gc.collect()
-        self.found.memory.append((self.found.boots, sys.getallocatedblocks()))
+        self.result.memory.append((self.result.boots, sys.getallocatedblocks()))
 
     # what is published
 
     def _on_publish(self, topic: str, payload: bytes):
         if topic == "t/bms1/state" and b'"pack_voltage":null' not in payload:
-            self._judge_state(self.clock.monotonic(), json.loads(payload))
+            self._check_state(self.clock.monotonic(), json.loads(payload))
         elif topic == "t/bms1/energy":
-            self._judge_energy(json.loads(payload))
+            self._check_energy(json.loads(payload))
         elif topic == "t/status" and payload == b"online":
-            self.found.sessions += 1
+            self.result.sessions += 1
 
-    def _judge_state(self, now: float, state: dict):
-        self.found.states += 1
-        if self._clear_from is not None and self._state_at is not None:
-            self.found.longest_gap_s = max(self.found.longest_gap_s, now - self._state_at)
-        if self._back_from is not None and self._running is None:
-            self.found.latest_back_s = max(self.found.latest_back_s, now - self._back_from)
-            self._back_from, self._clear_from = None, now
+    def _check_state(self, now: float, state: dict):
+        self.result.states += 1
+        if self._faultless_since is not None and self._state_at is not None:
+            self.result.longest_gap_s = max(self.result.longest_gap_s, now - self._state_at)
+        if self._recovering_since is not None and self._running is None:
+            self.result.longest_recovery_s = max(self.result.longest_recovery_s, now - self._recovering_since)
+            self._recovering_since, self._faultless_since = None, now
             self._use_fine_steps()  # one message a pass, and a dozen to publish
         self._state_at = now
-        self._judge_energy(state)
+        self._check_energy(state)
 
-    def _judge_energy(self, state: dict):
+    def _check_energy(self, state: dict):
         for index, key in enumerate(("energy_charged", "energy_discharged")):
             if state[key] is not None:
                 counted = round(1000 * state[key])
                 if counted < self._published[index]:
-                    self.found.wrong.append(f"{key} fell from {self._published[index]} to {counted} Wh")
+                    self.result.wrong.append(f"{key} decreased from {self._published[index]} to {counted} Wh")
                 self._published[index] = counted
 
-    def _judge_link(self, now: float):
-        if self._back_from is not None and now - self._back_from > BACK_S:
-            self.found.wrong.append(f"not back at {now:.0f} s")
-            self._back_from = now + DAY_S
-        if self._clear_from is not None and self._state_at is not None and now - self._state_at > 2 * HEARTBEAT_S:
-            self.found.wrong.append(f"nothing was published for {now - self._state_at:.0f} s at {now:.0f} s")
+    def _check_publishing(self, now: float):
+        if self._recovering_since is not None and now - self._recovering_since > RECOVERY_LIMIT_S:
+            self.result.wrong.append(f"not recovered at {now:.0f} s")
+            self._recovering_since = now + DAY_S
+        if self._faultless_since is not None and self._state_at is not None and now - self._state_at > 2 * HEARTBEAT_S:
+            self.result.wrong.append(f"nothing was published for {now - self._state_at:.0f} s at {now:.0f} s")
             self._state_at = now
 
-    # the end
+    # results
 
-    def _sum_up(self) -> Found:
-        found = self.found
-        found.counted = sum(self._published)
-        found.possible = self._joules / 3600
-        found.longest_feed_s = trouble.seen["longest_gap"]
-        found.writes = trouble.seen["nvm_writes"]
-        found.most_sockets = self.network.most_sockets
-        found.writes_allowed = int(48 * found.days) + 13
-        self._judge()
-        return found
+    def _sum_up(self) -> Result:
+        result = self.result
+        result.counted = sum(self._published)
+        result.possible = self._joules / 3600
+        result.longest_feeding_gap_s = trouble.seen["longest_gap"]
+        result.writes = trouble.seen["nvm_writes"]
+        result.most_sockets = self.network.most_sockets
+        result.writes_allowed = int(48 * result.days) + 13
+        self._check()
+        return result
 
-    def _judge(self):
-        found = self.found
-        missing = found.possible - found.counted
-        allowed = found.uncounted_s * FULL_W / 3600 + found.uncounted_wh + 2 * BAND_WH
-        if missing < -0.002 * found.possible - 10 or missing > allowed:
-            found.wrong.append(f"{found.counted:.0f} Wh were counted of {found.possible:.0f}")
-        if found.writes > found.writes_allowed:
-            found.wrong.append(f"{found.writes} writes to the memory")
-        if found.most_sockets > 1:
-            found.wrong.append(f"{found.most_sockets} sockets at once")
-        if found.longest_gap_s > HEARTBEAT_S + 2 * STEP_S:
-            found.wrong.append(f"a state came {found.longest_gap_s:.1f} s after the one before")
-        if max(found.settled) - min(found.settled) > MEMORY_BLOCKS:
-            found.wrong.append(f"the memory is not flat: {found.memory}")
+    def _check(self):
+        result = self.result
+        missing = result.possible - result.counted
+        allowed = result.uncounted_s * FULL_W / 3600 + result.uncounted_wh + 2 * DEADBAND_WH
+        if missing < -0.002 * result.possible - 10 or missing > allowed:
+            result.wrong.append(f"{result.counted:.0f} Wh were counted of {result.possible:.0f}")
+        if result.writes > result.writes_allowed:
+            result.wrong.append(f"{result.writes} writes to the memory")
+        if result.most_sockets > 1:
+            result.wrong.append(f"{result.most_sockets} sockets at once")
+        if result.longest_gap_s > HEARTBEAT_S + 2 * STEP_S:
+            result.wrong.append(f"a state was published {result.longest_gap_s:.1f} s after the previous one")
+        if max(result.steady_memory) - min(result.steady_memory) > MEMORY_BLOCKS:
+            result.wrong.append(f"the memory in use is not constant: {result.memory}")
 
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def table(found: Found) -> str:
-    """The result for people."""
+def table(result: Result) -> str:
+    """The result as a Markdown table."""
+    least, most = min(result.steady_memory), max(result.steady_memory)
     rows = (
-        ("Simulated time", f"{found.days:.3g} days; the ticks wrapped {found.wraps} times, first 65 s after power-on"),
-        ("Outages", f"{found.events}, among them {found.boots - 1} power cuts; {found.sessions} sessions"),
-        ("Back after an outage", f"{found.latest_back_s:.0f} s at the latest"),
-        ("States published", f"{found.states}; never more than {found.longest_gap_s:.1f} s apart while all is well"),
-        ("Watchdog fed", f"every {found.longest_feed_s:.1f} s at least"),
-        ("Sockets open", f"{found.most_sockets} at most"),
-        ("Memory", f"{min(found.settled)} to {max(found.settled)} blocks in use, day by day, in the longest life"),
-        ("Writes to the memory", f"{found.writes} of {found.writes_allowed} allowed"),
-        ("Energy", f"{found.counted:.0f} Wh counted of {found.possible:.0f} Wh that flowed"),
-        ("Result", "; ".join(found.wrong[:5]) or "ok"),
+        ("Simulated time", f"{result.days:.3g} days; the ticks wrapped {result.wraps} times, first 65 s after power-on"),
+        ("Outages", f"{result.events}, among them {result.boots - 1} power cuts; {result.sessions} sessions"),
+        ("Recovered after an outage", f"within {result.longest_recovery_s:.0f} s"),
+        ("States published", f"{result.states}; never more than {result.longest_gap_s:.1f} s apart without an outage"),
+        ("Watchdog fed", f"every {result.longest_feeding_gap_s:.1f} s at least"),
+        ("Sockets open", f"{result.most_sockets} at most"),
+        ("Memory", f"{least} to {most} blocks in use, day by day, in the longest run without a restart"),
+        ("Writes to the memory", f"{result.writes} of {result.writes_allowed} allowed"),
+        ("Energy", f"{result.counted:.0f} Wh counted of {result.possible:.0f} Wh that flowed"),
+        ("Result", "; ".join(result.wrong[:5]) or "ok"),
     )
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
 
@@ -455,21 +458,21 @@ def main():
     parser = argparse.ArgumentParser("campaigns.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--per-day", type=int, default=8, help="outages a day, on the average")
-    parser.add_argument("--short", action="store_true", help="an hour in which everything happens twice")
+    parser.add_argument("--per-day", type=int, default=8, help="average number of outages a day")
+    parser.add_argument("--short", action="store_true", help="an hour with every outage twice")
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
     begun = time.monotonic()
     if options.short:
-        soak = Soak(2 * ROUND_S + 300, options.seed, rounds(2), ROUND_S)
+        soak = Soak(2 * CYCLE_S + 300, options.seed, cycles(2), CYCLE_S)
     else:
         soak = Soak(int(DAY_S * options.days), options.seed, plan(options.days, options.seed, options.per_day))
-    found = soak.run()
-    text = table(found)
+    result = soak.run()
+    text = table(result)
     print(text + f"\n{time.monotonic() - begun:.0f} s")
     if options.write:
         write("soak", text)
-    sys.exit(1 if found.wrong else 0)
+    sys.exit(1 if result.wrong else 0)
 
 
 if __name__ == "__main__":

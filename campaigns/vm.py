@@ -1,7 +1,7 @@
-"""Runs inside MicroPython, not here: the chip's modules as thin as can be, then modules are loaded and weighed.
+"""Runs inside MicroPython, not here: the chip's modules as thin as can be, then modules are loaded and their memory measured.
 
-`micropython vm.py NAME ...` imports them one after the other and prints each with the bytes of heap that came to stay. What the
-stand-ins take is there before the first look. `-X heapsize` finds out how little heap it can be done with.
+`micropython vm.py NAME ...` imports them one after the other and prints each with the bytes of heap that it keeps. The
+stand-ins are loaded before. `-X heapsize` limits the heap.
 """
 
 import gc
@@ -12,12 +12,12 @@ import time
 CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
         "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi")  # fmt: skip
 BUILT_IN = ("binascii", "builtins", "collections", "errno", "json", "micropython", "os", "random", "struct")
-# what the libraries ask for where they are not on a board
+# what the libraries import when they are not on a board
 TYPES = ("typing", "types", "circuitpython_typing", "circuitpython_typing.socket")
 
 
 class Module:
-    """A module in which every name stands for something."""
+    """A module in which every name exists."""
 
     def __getattr__(self, name):
         if name.startswith("__"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import json
 import os
 import runpy
 import shutil
@@ -49,7 +50,6 @@ REPLAYED = (
     "STALE_PERIODS",
     "CURRENT_SIGN",
 )
-BOARD_PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
 
 
@@ -211,15 +211,17 @@ def _check_settings(options: argparse.Namespace) -> int:
         complain(str(error))
 
 
-def _read_recording(path: Path):
-    from simulator import replay  # it knows the firmware's map, whose libraries must come from the drive otherwise
-
+def _read_recording(path: Path) -> dict:
+    """What simulator/replay.py, a process of its own, finds in a recording: {"summary": text, "settings": {key: value}}."""
     try:
-        return replay.read(path)
+        path.open("rb").close()
     except OSError as error:
         complain(f"the recording {path} cannot be read ({error.strerror}); give --replay another file.")
-    except ValueError as error:
-        complain(f"--replay: {error}.")
+    command = [sys.executable, "-m", "simulator.replay", "--describe", str(path)]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        complain(f"--replay: {done.stderr.strip().rpartition('error: ')[2]}.")
+    return json.loads(done.stdout)
 
 
 def _check_libraries() -> None:
@@ -357,7 +359,7 @@ def _overrides(options: argparse.Namespace) -> dict:
 
 def _replayed_settings(options: argparse.Namespace) -> dict:
     """What the bundle says of those settings; it comes from a stranger, so only numbers and plain words are taken."""
-    said = options.recording.settings if options.recording else {}
+    said = options.recording["settings"] if options.recording else {}
     settings = {key: said[key] for key in REPLAYED if key in said}
     numbers = {key: str(value) for key, value in settings.items() if type(value) is int}
     words = {
@@ -373,8 +375,6 @@ def _arrange_path(root: Path) -> None:
     here = [str(ROOT), str(root), chip.home, ""]
     first = [str(ROOT / "host" / "standins"), str(root / "lib")]
     sys.path[:] = [*first, *(path for path in sys.path if path not in here), str(root)]
-    for name in [name for name in sys.modules if name.partition(".")[0] in BOARD_PACKAGES]:
-        del sys.modules[name]  # the host itself uses some of the project's: code.py shall find the drive's
 
 
 def _attach_screen(options: argparse.Namespace) -> None:
@@ -422,7 +422,7 @@ def _announce(options: argparse.Namespace, resumed: bool) -> None:
     if options.drive and options.settings == ROOT / "settings.toml":
         chip.say("the drive has no settings.toml, so this runs with the project's: write one before it goes onto a board")
     if options.recording:
-        chip.say(f"{options.replay.name} has {options.recording.summary()}; the rest is silence")
+        chip.say(f"{options.replay.name} has {options.recording['summary']}; the rest is silence")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
         if settings:
             chip.say("settings of the diagnostics file: " + settings)

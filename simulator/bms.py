@@ -1,7 +1,7 @@
-"""A simulated Daly BMS: a battery that answers its serial line byte by byte at 9600 baud, and fails on request.
+"""A simulated Daly BMS: it responds on its serial line byte by byte at 9600 baud, and fails on request.
 
-It performs no I/O and owns no clock: every call is given the time in microseconds. It shares no line with daly/, so
-that an error in one of the two shows. Current is positive while charging, as everywhere in this project; on the A5 wire
+It has no I/O and no clock: the time, in microseconds, is an argument of every call. It shares no code with daly/, so that
+an error in one of the two is noticed. Current is positive while charging, as everywhere in this project; on the A5 wire
 it is the other way round (raw 30000 - 10 * I: the captured packs in state "discharging" read above 30000).
 """
 
@@ -34,7 +34,7 @@ OPEN_CIRCUIT = {
     "lto": ((0, 2000), (10, 2150), (50, 2300), (90, 2450), (100, 2700)),
 }
 
-# Bit names of 0x98, bytes 0 to 6, half a byte a row, lowest bit first: the vendor's table (V1.2) in short words.
+# Bit names of 0x98, bytes 0 to 6, half a byte a row, lowest bit first: after the vendor's table (V1.2).
 ALARM_ROWS = (
     "cell_high_1 cell_high_2 cell_low_1 cell_low_2",
     "pack_high_1 pack_high_2 pack_low_1 pack_low_2",
@@ -58,7 +58,7 @@ ALARMS = [name for row in ALARM_ROWS for name in row.split()]
 
 
 class Kind(NamedTuple):
-    """How an option's text becomes a value; `read` raises ValueError, `allowed` says what would not."""
+    """How the text of an option is read: `read` raises ValueError, `allowed` is what it accepts, in words."""
 
     read: Callable[[str], Any]
     allowed: str
@@ -108,13 +108,15 @@ def _ascii(length: int) -> Kind:
 
 SWITCH = _number(0, 1, _whole)
 PERCENT = _number(0, 100)
-COMMANDS = Kind(lambda text: frozenset(map(_whole, _items(text))), "commands joined by +, as in 0x97+0x98")
+FUNCTIONS = Kind(lambda text: frozenset(map(_whole, _items(text))), "functions joined by +, for example 0x97+0x98")
 CLOCK = Kind(datetime.fromisoformat, "a time YYYY-MM-DDThh:mm:ss")
-CELLS = Kind(lambda text: frozenset(map(int, _items(text))), "cell numbers joined by +, as in 3+7")
+CELLS = Kind(lambda text: frozenset(map(int, _items(text))), "cell numbers joined by +, for example 3+7")
 PAIRS = Kind(_pairs, "NUMBER:VALUE joined by +, as in 3:5000+4:0")
 
 
-ALARM_BITS = Kind(_alarms, "names of ALARM_ROWS in simulator/bms.py joined by +, as in soc_low_1+eeprom, or 14 hex digits")
+ALARM_BITS = Kind(
+    _alarms, "names of ALARM_ROWS in simulator/bms.py joined by +, for example soc_low_1+eeprom, or 14 hex digits"
+)
 
 
 class Option(NamedTuple):
@@ -128,67 +130,68 @@ OPTIONS = (
     # the pack
     Option("cells", "16", _number(1, 48, _whole), "cells in series"),
     Option("temperatures", "2", _number(0, 16, _whole), "temperature sensors"),
-    Option("soc", "57.3", PERCENT, "state of charge in percent; the current moves it on"),
+    Option("soc", "57.3", PERCENT, "state of charge in percent at the start; the current changes it"),
     Option("current", "-12.4", _number(-3000, 3000), "amperes, positive = charging"),
-    Option("ripple", "0", _number(0, 10), "amperes by which the measured current plays, also at rest"),
-    Option("deadzone", "0", _number(0, 10), "amperes, either way, up to which the mode is idle"),
+    Option("ripple", "0", _number(0, 10), "amperes by which the measured current fluctuates, also at rest"),
+    Option("deadzone", "0", _number(0, 10), "amperes in either direction up to which the mode is idle"),
     Option("capacity", "280", _number(1, 4000), "rated capacity in Ah"),
     Option("cycles", "42", _number(0, 65535, _whole), "charge cycles"),
-    Option("chemistry", "lfp", _one_of(*CHEMISTRIES), "which rest voltage curve the cells follow"),
-    Option("spread", "12", _number(0, 1000), "millivolts between the best and the worst cell, about"),
-    Option("temperature", "22", _number(-40, 120), "degrees Celsius around which the sensors lie"),
-    Option("drift", "1", _number(0, 100), "how much values wander by themselves; 0 freezes everything"),
-    Option("seed", "1", _number(0, 2**31, _whole), "one seed, one run: values and faults repeat"),
+    Option("chemistry", "lfp", _one_of(*CHEMISTRIES), "of the cells: their rest voltage curve"),
+    Option("spread", "12", _number(0, 1000), "approximate millivolts between the highest and the lowest cell"),
+    Option("temperature", "22", _number(-40, 120), "mean of the sensors in degrees Celsius"),
+    Option("drift", "1", _number(0, 100), "how much values vary by themselves; 0 freezes everything"),
+    Option("seed", "1", _number(0, 2**31, _whole), "the same seed gives the same values and faults"),
     Option("charge_mosfet", "1", SWITCH, "charge MOSFET on"),
     Option("discharge_mosfet", "1", SWITCH, "discharge MOSFET on"),
     Option("balancing", "", CELLS, "cells being balanced"),
     Option("alarms", "", ALARM_BITS, "alarm bits, 0x98"),
     Option("cell_mv", "", PAIRS, "cells with a fixed voltage in mV: 5000 is an open sense wire"),
-    Option("sensor_raw", "", PAIRS, "sensors with a fixed raw byte (degrees + 40): 0 or 255 is a broken one"),
+    Option("sensor_raw", "", PAIRS, "sensors with a fixed raw byte (degrees + 40): 0 or 255 is a broken sensor"),
     Option("life", "80", _number(0, 255, _whole), "heartbeat counter at the start"),
     Option("battery_code", "DL16S280A230517", _ascii(35), "0x57"),
     Option("software", "20230517-1.01T", _ascii(14), "0x62"),
     Option("hardware", "DL-BMS-R32-01E", _ascii(14), "0x63"),
     Option("produced", "2023-05-17", Kind(date.fromisoformat, "a date YYYY-MM-DD"), "production date"),
-    Option("sleep_time", "3600", _number(0, 65535, _whole), "the sleep setting it reports, in seconds"),
+    Option("sleep_time", "3600", _number(0, 65535, _whole), "sleep setting as reported, in seconds"),
     Option("clock", "2026-03-14T12:00:00", CLOCK, "its clock at the start"),
-    # how it talks
-    Option("protocol", "a5", _one_of("a5", "d2", "p81", "none"), "the protocol it speaks; silent to the others"),
-    Option("host", "both", _one_of("0x40", "0x80", "both"), "host addresses it answers"),
-    Option("board", "1", _number(1, 16, _whole), "board number: asked at 0x40 + number - 1, replies as number"),
-    Option("think", "5", _number(0, 10000), "ms between the request and its answer"),
+    # communication
+    Option("protocol", "a5", _one_of("a5", "d2", "p81", "none"), "protocol; requests of the others get no response"),
+    Option("host", "both", _one_of("0x40", "0x80", "both"), "host addresses it responds to"),
+    Option("board", "1", _number(1, 16, _whole), "board number: requests go to 0x40 + number - 1, responses come from number"),
+    Option("think", "5", _number(0, 10000), "ms between a request and its response"),
     Option("think_jitter", "0", _number(0, 10000), "up to this many ms more"),
-    Option("gap", "0", _number(0, 1000), "ms between the frames of one answer"),
-    Option("inverted", "0", SWITCH, "counts charging above 30000, as some active-balance boards do"),
-    Option("swapped", "0", SWITCH, "shunt wired the wrong way round: current and mode say the other direction"),
-    Option("overlap", "0", SWITCH, "one request may wait while another is answered; otherwise it is lost"),
-    Option("stale", "1", SWITCH, "unused bytes keep the previous answer's; 0 zeroes them as the R24TS does"),
-    Option("zero_based", "0", SWITCH, "frame numbers count from 0, as the vendor PDF says and no capture shows"),
-    Option("temperature_frames", "1", _number(1, 3, _whole), "at least so many frames of 0x96 (2 at host 0x80)"),
-    Option("absent", "0", _number(0, 255, _whole), "raw byte of sensors that are not there: 0 or 255"),
-    Option("dio", "2", _number(0, 255, _whole), "byte 4 of 0x94; half of the captured boards show 2"),
-    Option("restart_reply", "0", SWITCH, "the restart command 0x00 is acknowledged"),
+    Option("gap", "0", _number(0, 1000), "ms between the frames of one response"),
+    Option("inverted", "0", SWITCH, "raw current above 30000 is charging, as on some boards with active balancing"),
+    Option("swapped", "0", SWITCH, "shunt wired the wrong way round: current and mode show the opposite direction"),
+    Option("overlap", "0", SWITCH, "a request that arrives during a response is queued; otherwise it is lost"),
+    Option("stale", "1", SWITCH, "unused bytes keep those of the previous response; 0 zeroes them as the R24TS does"),
+    Option("zero_based", "0", SWITCH, "frame numbers count from 0, as in the vendor's PDF and in no capture"),
+    Option("temperature_frames", "1", _number(1, 3, _whole), "minimum number of frames of 0x96 (2 at host 0x80)"),
+    Option("absent", "0", _number(0, 255, _whole), "raw byte of sensors that do not exist: 0 or 255"),
+    Option("dio", "2", _number(0, 255, _whole), "byte 4 of 0x94; 2 on half of the captured boards"),
+    Option("restart_reply", "0", SWITCH, "restart, 0x00, is acknowledged"),
     Option("ignore_writes", "0", SWITCH, "writes are acknowledged but change nothing"),
     # states
-    Option("silent", "0", SWITCH, "says nothing"),
+    Option("silent", "0", SWITCH, "sends nothing"),
     Option("asleep", "0", SWITCH, "sends every request back unchanged after 1-5 ms"),
-    Option("sleep_after", "0", _number(0, 1e6), "falls asleep after so many seconds awake; 0 never"),
-    Option("wake_on_request", "0", _number(0, 1e6, _whole), "so many requests wake it; 0 never"),
-    Option("echo", "0", SWITCH, "the adapter hears its own transmission, as on RS485"),
+    Option("sleep_after", "0", _number(0, 1e6), "seconds until it falls asleep; 0: never"),
+    Option("wake_on_request", "0", _number(0, 1e6, _whole), "number of requests that wake it; 0: none do"),
+    Option("echo", "0", SWITCH, "the adapter receives its own transmission, as on RS485"),
     Option("noise", "0", _number(0, 960), "random bytes a second"),
-    Option("mute", "", COMMANDS, "commands it never answers"),
+    Option("mute", "", FUNCTIONS, "functions it does not respond to"),
     # in percent of the frames sent, or of the responses
-    *(Option(fault.name, "0", PERCENT, fault.words) for fault in FAULTS),
+    *(Option(fault.name, "0", PERCENT, fault.description) for fault in FAULTS),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def parse(text: str) -> dict[str, Any]:
-    """`cells=16,soc=57.3` as a dict of values. Raises ValueError with a sentence for the user."""
+    """The options in a text such as `cells=16,soc=57.3`: name -> value. Raises ValueError with a sentence for the user."""
     return dict(_setting(item) for item in text.split(",") if item.strip())
 
 
 def options_help() -> str:
+    """One line for each option: name, default, meaning and what it accepts."""
     return "\n".join(f"  {o.name}={o.default}".ljust(32) + f"{o.meaning} ({o.kind.allowed})" for o in OPTIONS)
 
 
@@ -246,7 +249,7 @@ class Readings:
 
 
 class Pack:
-    """The battery: every value is a function of time, so how often it is asked changes nothing."""
+    """The battery: every value is a function of time, so it does not matter how often it is read."""
 
     def __init__(self, options: SimpleNamespace, now_us: float):
         self._options = options
@@ -255,11 +258,12 @@ class Pack:
         self._offset = [Random(f"{options.seed}:{index}").uniform(-0.5, 0.5) for index in range(80)]
 
     def settle(self, now_us: float):
-        """Keep what has run until now; call it before an option changes."""
+        """Make the state of charge and the clock of now the new start; to be called before an option changes."""
         self._options.soc, self._options.clock = self._soc(now_us), self._clock(now_us)
         self._since_us = now_us
 
     def readings(self, now_us: float) -> Readings:
+        """What the BMS measures at this time."""
         o = self._options
         current, soc = self._current(now_us), self._soc(now_us)
         mean = _interpolate(OPEN_CIRCUIT[o.chemistry], soc) + current * 140 / o.capacity  # half a milliohm for 280 Ah
@@ -277,7 +281,7 @@ class Pack:
         return (now_us - self._since_us) / 1e6 if self._options.drift else 0.0
 
     def _flowing(self) -> float:
-        """The current wanted, as far as the MOSFETs let it through."""
+        """The current option in A, 0 while the MOSFET of its direction is off."""
         o = self._options
         open_way = o.charge_mosfet if o.current > 0 else o.discharge_mosfet
         return o.current if open_way else 0.0
@@ -296,7 +300,7 @@ class Pack:
         return self._options.clock + timedelta(seconds=self._elapsed(now_us))
 
     def _cell(self, n: int, mean: float, now_us: float) -> int:
-        """The cell's own offset from the mean, and its drift."""
+        """mV of cell n, counted from 0: the mean, the cell's own offset and its drift."""
         own = mean + self._options.spread * self._offset[n + 1]
         return max(0, min(65535, round(own + 1.5 * self._wander(n + 1, now_us, 60))))
 
@@ -310,7 +314,7 @@ class Pack:
 
 
 def _wave(random: Random) -> Callable[[float], float]:
-    """A smooth line within -1..1 that hardly repeats: two sines, each one's phase from the seed."""
+    """A smooth curve within -1..1 that hardly repeats: two sines with phases from the seed."""
     first, second = random.uniform(0, 7), random.uniform(0, 7)
     return lambda x: 0.6 * math.sin(2 * math.pi * x + first) + 0.4 * math.sin(9.7 * x + second)
 
@@ -366,9 +370,9 @@ def truth(r: Readings) -> dict[str, Any]:
     }
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
-# Each returns the data of its frames, only as many bytes as it really writes: what is missing stays as the previous
-# answer left it, as real boards do (0x94 byte 7 = 0x93 byte 7 in dsf21898 and everywhere else).
+# --- responses -------------------------------------------------------------------------------------------------------
+# Each returns the data of its frames, only the bytes that it writes: the others keep the values of the previous response,
+# as on real boards (0x94 byte 7 = 0x93 byte 7 in dsf21898 and everywhere else).
 
 
 def _pack_status(r: Readings, host: int) -> list[bytes]:
@@ -382,7 +386,7 @@ def _cell_extremes(r: Readings, host: int) -> list[bytes]:
 
 
 def _temperature_extremes(r: Readings, host: int) -> list[bytes]:
-    raw = r.temperatures or [0]  # a board without a sensor reads raw 0 of sensor 1 (gh18754103785)
+    raw = r.temperatures or [0]  # a board without a sensor sends raw 0 of sensor 1 (gh18754103785)
     return [bytes([max(raw), raw.index(max(raw)) + 1, min(raw), raw.index(min(raw)) + 1])]
 
 
@@ -442,11 +446,11 @@ def _clock(r: Readings, host: int) -> list[bytes]:
 
 
 def _text(option: str, frames: int) -> Callable[[Readings, int], list[bytes]]:
-    def answer(r: Readings, host: int) -> list[bytes]:
+    def response(r: Readings, host: int) -> list[bytes]:
         text = getattr(r.options, option).encode("ascii").ljust(7 * frames, b"\0")
         return _numbered(r, [text[i : i + 7] for i in range(0, len(text), 7)])
 
-    return answer
+    return response
 
 
 def _constant(payload: bytes) -> Callable[[Readings, int], list[bytes]]:
@@ -482,15 +486,15 @@ READS = {
 UNMODELLED = unmodelled.values(READS)
 READS |= {function: _constant(payload) for function, payload in unmodelled.responses(READS).items()}
 MEASURED = tuple(function for function in READS if 0x90 <= function <= 0x98)
-STATIC = (0x50, 0x53, 0x57, 0x62, 0x63)  # what does not change, as far as a reader asks for it
+STATIC = (0x50, 0x53, 0x57, 0x62, 0x63)  # static data
 MULTI_FRAME = (0x95, 0x96, 0x57, 0x62, 0x63)  # responses whose frames are numbered
 RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE = 0x00, 0x21, 0xD9, 0xDA
 WRITES = (RESTART, SET_CLOCK_AND_SOC, DISCHARGE, CHARGE)
 
 
-def frame(address: int, command: int, data: bytes) -> bytes:
-    """An A5 frame; the sum over all bytes before it closes it."""
-    head = bytes([0xA5, address, command, 8]) + data
+def frame(address: int, function: int, data: bytes) -> bytes:
+    """An A5 frame of 13 bytes: `data` are eight; the last byte is the checksum, the sum of all others."""
+    head = bytes([0xA5, address, function, 8]) + data
     return head + bytes([sum(head) & 0xFF])
 
 
@@ -498,7 +502,7 @@ def _is_a5(data: bytes) -> bool:
     return data[0] == 0xA5 and data[3] == 8 and data[12] == sum(data[:12]) & 0xFF
 
 
-# --- the other two Daly protocols, as far as a firmware must recognise them ------------------------------------------
+# --- the other two Daly protocols, as far as a firmware must detect them ---------------------------------------------
 
 MODBUS = (  # value of the readings, its D2 register, its P81 register
     (lambda r: r.cells[:32], 0x00, 0x00),
@@ -526,31 +530,27 @@ def crc16(data: bytes) -> bytes:
     return struct.pack("<H", crc)
 
 
-def _modbus_reply(r: Readings, request: bytes) -> bytes:
+def _modbus_response(r: Readings, request: bytes) -> bytes:
     start, count = struct.unpack(">HH", request[2:6])
     d2 = request[0] == 0xD2
     words = [0] * max(0x80, start + count)
     for value, d2_register, p81_register in MODBUS:
         at, values = d2_register if d2 else p81_register, value(r)
         words[at : at + len(values)] = values
-    address = 0xD2 if d2 else request[0] - 0x30  # P81 replies from 0x50 + board to a request at 0x80 + board
-    reply = bytes([address, 3, 2 * count]) + struct.pack(f">{count}H", *words[start : start + count])
-    return reply + crc16(reply)
+    address = 0xD2 if d2 else request[0] - 0x30  # P81 responds from 0x50 + board to a request to 0x80 + board
+    response = bytes([address, 3, 2 * count]) + struct.pack(f">{count}H", *words[start : start + count])
+    return response + crc16(response)
 
 
 # --- the BMS on its line ---------------------------------------------------------------------------------------------
 
 
 class Bms:
-    """One BMS at the end of a 9600 baud line.
+    """One BMS at the end of a 9600 baud line. `options`: a text for parse(), or {name: value}; ValueError if one is wrong.
 
-    receive(data, now)   the master starts to write data now; the bytes arrive one byte time apart
-    transmit(now)        all bytes whose last bit has reached the master by now
-    next_us()            when calling transmit again is worth while; None: not before the next receive
-    set(name, value, now), truth(now), writes = [(now, command, data)]
-
-    `note` is called with a dict for every request heard ("t" in seconds when it was complete, "request", "outcome",
-    "truth" as answered) and everything said ("t" and "until", "answer" or "echo" or "foreign ...", "faults").
+    `writes` are the functions that write: (time in us, function, data). `note`, if given, is called with a dict for every
+    request received ("t": seconds when it was complete, "request": hex, "outcome", "truth": the values responded) and for all
+    that is sent ("t" and "until": seconds of its begin and end, "response" or "echo" or "foreign ...": hex, "faults").
     """
 
     def __init__(self, options: str | dict[str, Any] = "", now_us: float = 0, note: Callable | None = None):
@@ -561,37 +561,40 @@ class Bms:
         self._note = note
         self._random = Random(self.options.seed)
         self._pack = Pack(self.options, now_us)
-        self._last_data = bytearray(8)  # of the previous answer: unused bytes of the next one
+        self._last_data = bytearray(8)  # of the previous response: unused bytes of the next one
         self._arriving: deque[tuple[float, int]] = deque()
         self._request = bytearray()
-        self._planned: list[tuple] = []  # heap of (not before, sequence, bytes, what it is, faults)
+        self._scheduled: list[tuple] = []  # heap of (earliest begin, sequence, bytes, what it is, faults)
         self._leaving: list[tuple[float, int, int]] = []  # heap of (last bit out, sequence, byte)
         self._sequence = 0
-        self._line_free_us = now_us  # when the last byte begun is out
-        self._answer_ends: list[float] = []  # of the answers not yet finished
+        self._line_free_us = now_us  # when the last byte that has begun has been sent
+        self._response_ends: list[float] = []  # of the responses not yet finished
         self._burst_until = self._dead_until = 0.0
-        self._awake_since, self._knocks = now_us, 0
+        self._awake_since, self._requests_asleep = now_us, 0
         self._noise_us = now_us
 
     def receive(self, data: bytes, now_us: float):
+        """The master starts to write `data` now; the bytes arrive one byte time apart."""
         at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
         for index, byte in enumerate(data, 1):
             self._arriving.append((at + index * BYTE_US, byte))
 
     def transmit(self, now_us: float) -> bytes:
+        """The bytes that have reached the master by now, each with its last bit, since the last call."""
         while self._arriving and self._arriving[0][0] <= now_us:
-            self._hear(*self._arriving.popleft())
+            self._receive_byte(*self._arriving.popleft())
         self._make_noise(now_us)
-        self._begin_planned(now_us)
+        self._begin_scheduled(now_us)
         out = bytearray()
         while self._leaving and self._leaving[0][0] <= now_us:
             out.append(heapq.heappop(self._leaving)[2])
         return bytes(out)
 
     def next_us(self) -> float | None:
+        """When transmit can have more; None: not before the next receive."""
         times = [queue[0][0] for queue in (self._arriving, self._leaving) if queue]
-        if self._planned:
-            times.append(max(self._planned[0][0], self._line_free_us))
+        if self._scheduled:
+            times.append(max(self._scheduled[0][0], self._line_free_us))
         if self.options.noise:
             times.append(self._noise_us)
         return min(times, default=None)
@@ -606,14 +609,15 @@ class Bms:
         if name == "noise":
             self._noise_us = now_us
         if name in ("asleep", "sleep_after"):
-            self._awake_since, self._knocks = now_us, 0
+            self._awake_since, self._requests_asleep = now_us, 0
 
     def truth(self, now_us: float) -> dict[str, Any]:
+        """The values at this time, see truth() above."""
         return truth(self._pack.readings(now_us))
 
-    # hearing
+    # requests
 
-    def _hear(self, at: float, byte: int):
+    def _receive_byte(self, at: float, byte: int):
         if self.options.echo:
             self._emit(at, byte)
         self._request.append(byte)
@@ -622,7 +626,7 @@ class Bms:
             request = bytes(self._request[:size])
             if is_valid(request):
                 self._request.clear()
-                self._judge(request, at)
+                self._process(request, at)
             else:
                 del self._request[0]
 
@@ -630,18 +634,18 @@ class Bms:
         address = {"d2": 0xD2, "p81": 0x80 + self.options.board}.get(self.options.protocol)
         return data[0] == address and data[1] == 3 and 1 <= data[5] <= 125 and data[6:] == crc16(data[:6])
 
-    def _judge(self, request: bytes, at: float):
+    def _process(self, request: bytes, at: float):
         self._fall_asleep(at)
         outcome = self._outcome(request, at)
-        start = self._start_of_answer(at) if outcome == "answered" else at
+        start = self._start_of_response(at) if outcome == "responded" else at
         if self._note:
             self._note({"t": at / 1e6, "request": request.hex(), "outcome": outcome, "truth": self.truth(start)})
         if outcome == "echoed":
-            self._send_back(request, at)
-        if outcome == "answered":
-            self._answer(request, start)
+            self._send_echo(request, at)
+        if outcome == "responded":
+            self._respond(request, start)
         if self._hit("second_master"):
-            self._overhear(at)
+            self._add_second_master(at)
 
     def _outcome(self, request: bytes, at: float) -> str:
         o, a5 = self.options, self.options.protocol == "a5"
@@ -652,52 +656,52 @@ class Bms:
         if a5 and request[1] not in self._addresses():
             return "not for this board"
         if a5 and (request[2] in o.mute or request[2] not in (*READS, *WRITES)):
-            return "unknown command"
-        return "lost" if self._is_busy(at - len(request) * BYTE_US, at) else "answered"
+            return "unknown function"
+        return "lost" if self._is_busy(at - len(request) * BYTE_US, at) else "responded"
 
     def _addresses(self) -> list[int]:
         own = 0x40 + self.options.board - 1
         return {"0x40": [own], "0x80": [0x80], "both": [own, 0x80]}[self.options.host]
 
     def _is_busy(self, began: float, at: float) -> bool:
-        """Without overlap the request's first bit must come after the last answer's last one."""
+        """Without overlap the first bit of a request must come after the last bit of the last response."""
         if self.options.overlap:
-            return len([end for end in self._answer_ends if end > at]) > 1
-        return any(end > began + 1 for end in self._answer_ends)
+            return len([end for end in self._response_ends if end > at]) > 1
+        return any(end > began + 1 for end in self._response_ends)
 
     # sleep
 
     def _fall_asleep(self, at: float):
         after = self.options.sleep_after
         if after and not self.options.asleep and at - self._awake_since >= after * 1e6:
-            self.options.asleep, self._knocks = 1, 0
+            self.options.asleep, self._requests_asleep = 1, 0
 
-    def _send_back(self, request: bytes, at: float):
-        self._plan(request, at + 1000 * self._random.uniform(1, 5), "echo", [])
-        self._knocks += 1
-        if self._knocks == self.options.wake_on_request:
+    def _send_echo(self, request: bytes, at: float):
+        self._schedule(request, at + 1000 * self._random.uniform(1, 5), "echo", [])
+        self._requests_asleep += 1
+        if self._requests_asleep == self.options.wake_on_request:
             self.options.asleep, self._awake_since = 0, at
 
-    # answering
+    # responses
 
-    def _start_of_answer(self, at: float) -> float:
+    def _start_of_response(self, at: float) -> float:
         o = self.options
-        self._answer_ends = [end for end in self._answer_ends if end > at]
-        return max([at, *self._answer_ends]) + 1000 * (o.think + o.think_jitter * self._random.random())
+        self._response_ends = [end for end in self._response_ends if end > at]
+        return max([at, *self._response_ends]) + 1000 * (o.think + o.think_jitter * self._random.random())
 
-    def _answer(self, request: bytes, start: float):
+    def _respond(self, request: bytes, start: float):
         delay = 1000 * self._random.uniform(300, 900) if self._hit("late") else 0
-        end = self._say(self._frames(request, start), start + delay)
-        self._answer_ends.append(end - delay)
+        end = self._send(self._frames(request, start), start + delay)
+        self._response_ends.append(end - delay)
 
     def _frames(self, request: bytes, at: float) -> list[bytes]:
         if self.options.protocol != "a5":
-            return [_modbus_reply(self._pack.readings(at), request)]
-        host, command = request[1] & 0xC0, request[2]
+            return [_modbus_response(self._pack.readings(at), request)]
+        host, function = request[1] & 0xC0, request[2]
         parts = (
-            self._written(command, request[4:12], at) if command in WRITES else READS[command](self._pack.readings(at), host)
+            self._write(function, request[4:12], at) if function in WRITES else READS[function](self._pack.readings(at), host)
         )
-        frames = [frame(self.options.board, command, self._filled(part)) for part in parts]
+        frames = [frame(self.options.board, function, self._filled(part)) for part in parts]
         for fault in FAULTS:
             if fault.response is not None and self._hit(fault.name):
                 frames = fault.response(frames, request, self._random)
@@ -708,43 +712,43 @@ class Bms:
         self._last_data = bytearray(part + rest)
         return bytes(self._last_data)
 
-    def _written(self, command: int, data: bytes, at: float) -> list[bytes]:
-        """Apply a write. The first byte of the reply echoes a switch, is 1 for the clock; a restart's is unknown."""
-        self.writes.append((at, command, data))
+    def _write(self, function: int, data: bytes, at: float) -> list[bytes]:
+        """Execute a write. The response begins with the byte written to a MOSFET, or with 1 for the clock; restart: unknown."""
+        self.writes.append((at, function, data))
         if not self.options.ignore_writes:
-            self._apply(command, data, at)
-        if command == RESTART:
+            self._apply(function, data, at)
+        if function == RESTART:
             return [b"\0"] * self.options.restart_reply
-        return [b"\1" if command == SET_CLOCK_AND_SOC else data[:1]]
+        return [b"\1" if function == SET_CLOCK_AND_SOC else data[:1]]
 
-    def _apply(self, command: int, data: bytes, at: float):
+    def _apply(self, function: int, data: bytes, at: float):
         self._pack.settle(at)
         o = self.options
-        if command == DISCHARGE:
+        if function == DISCHARGE:
             o.discharge_mosfet = int(data[0] == 1)
-        elif command == CHARGE:
+        elif function == CHARGE:
             o.charge_mosfet = int(data[0] == 1)
-        elif command == SET_CLOCK_AND_SOC:
+        elif function == SET_CLOCK_AND_SOC:
             o.clock, o.soc = _date_of(data), min(100.0, int.from_bytes(data[6:8], "big") / 10)
         else:
             o.charge_mosfet = o.discharge_mosfet = 1
             self._dead_until = at + 1e6
 
-    # the line towards the master
+    # sending
 
-    def _say(self, frames: list[bytes], at: float) -> float:
-        """Plan the frames one after the other, with the faults that hit them; returns when the last is out."""
-        for said in frames:
-            said, faults = self._damaged(said, at)
-            self._plan(said, at, "answer", faults)
-            at += len(said) * BYTE_US + 1000 * self.options.gap
+    def _send(self, frames: list[bytes], at: float) -> float:
+        """Schedule the frames one after the other, with the faults that hit them; returns when the last has been sent."""
+        for sent in frames:
+            sent, faults = self._damaged(sent, at)
+            self._schedule(sent, at, "response", faults)
+            at += len(sent) * BYTE_US + 1000 * self.options.gap
             silent_s = max((fault.silent_s for fault in FAULTS if fault.name in faults), default=0)
             if silent_s:
                 self._dead_until = at + 1e6 * silent_s
                 break
         return at - 1000 * self.options.gap
 
-    def _damaged(self, said: bytes, at: float) -> tuple[bytes, list[str]]:
+    def _damaged(self, data: bytes, at: float) -> tuple[bytes, list[str]]:
         if self._hit("burst"):
             self._burst_until = at + 1000 * self._random.uniform(50, 300)
         faults = []
@@ -752,38 +756,38 @@ class Bms:
             if fault.frame is None:
                 continue
             if self._hit(fault.name) or (fault.name == "corrupt" and at < self._burst_until):
-                said = fault.frame(said, self._random)
+                data = fault.frame(data, self._random)
                 faults.append(fault.name)
-        return said, faults
+        return data, faults
 
     def _hit(self, fault: str) -> bool:
         percent = getattr(self.options, fault)
         return percent and self._random.random() * 100 < percent  # a fault that is off leaves the others their seed
 
-    def _overhear(self, at: float):
-        """Another master asks this board, or the next one, which answers with other values from its own address."""
-        board, command, readings = self.options.board, self._random.randrange(0x90, 0x99), self._pack.readings(at)
+    def _add_second_master(self, at: float):
+        """Another master sends a request to this board, or to the next one, which has other values."""
+        board, function, readings = self.options.board, self._random.randrange(0x90, 0x99), self._pack.readings(at)
         if self._random.random() < 0.5:
             board, readings = board + 1, replace(readings, soc=1000 - readings.soc, current=-readings.current)
         at += 1000 * self._random.uniform(0, 60)
-        self._plan(frame(0x40 + board - 1, command, bytes(8)), at, "foreign request", [])
-        for part in READS[command](readings, 0x40):
-            self._plan(frame(board, command, part.ljust(8, b"\0")), at + 5000, "foreign answer", [])
+        self._schedule(frame(0x40 + board - 1, function, bytes(8)), at, "foreign request", [])
+        for part in READS[function](readings, 0x40):
+            self._schedule(frame(board, function, part.ljust(8, b"\0")), at + 5000, "foreign response", [])
 
-    def _plan(self, said: bytes, at: float, what: str, faults: list[str]):
+    def _schedule(self, data: bytes, at: float, what: str, faults: list[str]):
         self._sequence += 1
-        heapq.heappush(self._planned, (at, self._sequence, said, what, faults))
+        heapq.heappush(self._scheduled, (at, self._sequence, data, what, faults))
 
-    def _begin_planned(self, now_us: float):
-        """One wire: what is planned earlier goes first, and whole."""
-        while self._planned and max(self._planned[0][0], self._line_free_us) <= now_us:
-            at, _, said, what, faults = heapq.heappop(self._planned)
+    def _begin_scheduled(self, now_us: float):
+        """One line: what is scheduled earlier is sent first, and completely."""
+        while self._scheduled and max(self._scheduled[0][0], self._line_free_us) <= now_us:
+            at, _, data, what, faults = heapq.heappop(self._scheduled)
             at = max(at, self._line_free_us)
-            self._line_free_us = at + len(said) * BYTE_US
-            for index, byte in enumerate(said, 1):
+            self._line_free_us = at + len(data) * BYTE_US
+            for index, byte in enumerate(data, 1):
                 self._emit(at + index * BYTE_US, byte)
             if self._note:
-                self._note({"t": at / 1e6, "until": self._line_free_us / 1e6, what: said.hex(), "faults": faults})
+                self._note({"t": at / 1e6, "until": self._line_free_us / 1e6, what: data.hex(), "faults": faults})
 
     def _emit(self, at: float, byte: int):
         self._sequence += 1
@@ -799,4 +803,4 @@ def _date_of(data: bytes) -> datetime:
     try:
         return datetime(2000 + data[0], *data[1:6])
     except ValueError:
-        return datetime(2000, 1, 1)  # a date of zeros is accepted and spoils the clock
+        return datetime(2000, 1, 1)  # a date of zeros is accepted and makes the clock wrong

@@ -1,4 +1,4 @@
-"""The faults of the simulated BMS: one table, which its options, their help, the campaign and the tests are read off.
+"""The faults of the simulated BMS: one table, from which its options, their help, the fault campaign and the tests are made.
 
 A new fault is a row here, with its function, and its test in tests/test_bms.py. A fault is an option of the BMS, in percent:
 `python -m host --bms corrupt=5`.
@@ -15,14 +15,16 @@ CELL_COUNT, CELL_VOLTAGES = 0x94, 0x95
 
 
 class Fault(NamedTuple):
+    """One kind of damage, to single frames, to responses or to the line."""
+
     name: str
-    words: str  # for people
-    worst: float = 0  # percent that the campaign goes up to; 0: it does not, since no receiver can tell
-    case: str = ""  # what the campaign calls the line on which it occurs alone
-    host: int = 0x40  # the only host address at which it occurs, unless it is 0x40
-    frame: Callable[[bytes, Random], bytes] | None = None  # what becomes of one frame
-    response: Callable[[list[bytes], bytes, Random], list[bytes]] | None = None  # of all frames of a response to a request
-    silent_s: float = 0  # the BMS is silent for so long afterwards
+    description: str
+    worst: float = 0  # highest percentage in the campaign; 0: it is not part of it, since no receiver can detect it
+    case: str = ""  # name of the campaign's case in which it is the only fault
+    host: int = 0x40  # 0x80: occurs at this host address only
+    frame: Callable[[bytes, Random], bytes] | None = None  # damages one frame
+    response: Callable[[list[bytes], bytes, Random], list[bytes]] | None = None  # damages (frames, their request, ...)
+    silent_s: float = 0  # seconds of silence afterwards
 
 
 def _changed(frame: bytes, random: Random, count: int) -> bytes:
@@ -32,16 +34,16 @@ def _changed(frame: bytes, random: Random, count: int) -> bytes:
     return bytes(out)
 
 
-def _with_right_sum(frame: bytes) -> bytes:
+def _with_checksum(frame: bytes) -> bytes:
     return frame[:-1] + bytes([sum(frame[:-1]) & 0xFF])
 
 
 def _implausible(frame: bytes, random: Random) -> bytes:
-    return _with_right_sum(frame[:4] + _changed(frame[4:12], random, 1) + frame[12:])
+    return _with_checksum(frame[:4] + _changed(frame[4:12], random, 1) + frame[12:])
 
 
 def _zeros(frame: bytes, random: Random) -> bytes:
-    return _with_right_sum(frame[:4] + bytes(len(frame) - 5) + frame[-1:])
+    return _with_checksum(frame[:4] + bytes(len(frame) - 5) + frame[-1:])
 
 
 def _without_byte(frame: bytes, random: Random) -> bytes:
@@ -57,7 +59,7 @@ def _with_byte(frame: bytes, random: Random) -> bytes:
 def _cells_zero(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
     if request[2] != CELL_COUNT:
         return frames
-    return [_with_right_sum(frame[:4] + b"\0" + frame[5:]) for frame in frames]
+    return [_with_checksum(frame[:4] + b"\0" + frame[5:]) for frame in frames]
 
 
 def _ram_garbage(frames: list[bytes], request: bytes, random: Random) -> list[bytes]:
@@ -75,8 +77,8 @@ def _swapped(frames: list[bytes], request: bytes, random: Random) -> list[bytes]
 
 FAULTS = (
     # of a frame, in the order in which they are applied to it
-    Fault("implausible", "one data byte is wrong, the sum is right", frame=_implausible),
-    Fault("zeros", "all data zero, the sum is right: 0 V, -3000 A, -40 C", 5, "5 % all zero", frame=_zeros),
+    Fault("implausible", "one data byte is wrong, the checksum is right", frame=_implausible),
+    Fault("zeros", "all data zero, the checksum is right: 0 V, -3000 A, -40 C", 5, "5 % all zero", frame=_zeros),
     Fault(
         "corrupt", "1-4 bytes changed", 5, "5 % corrupted", frame=lambda f, random: _changed(f, random, random.randint(1, 4))
     ),

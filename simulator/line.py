@@ -1,7 +1,7 @@
 """The simulated BMS on a pseudo-terminal: `python -m simulator.line --bms cells=8,soc=40` prints the path of a serial port.
 
-Every byte becomes readable when its last bit would be out at 9600 baud, not earlier. The program ends when its standard
-input does; until then a line there such as `current=-30` changes options.
+Every byte becomes readable when its last bit would arrive at 9600 baud, not earlier. The program ends when its standard
+input ends; until then a line on it such as `current=-30` changes options.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from simulator.bms import Bms, options_help, parse
 
 
 class Line:
-    """A pseudo-terminal with a BMS at its far end; `path` is what a serial program opens."""
+    """A pseudo-terminal with a BMS at its far end; `path` is its serial device. A Player of simulator/replay.py is one, too."""
 
     def __init__(self, bms: Bms):
         self._bms = bms
-        # The slave stays open here: its raw mode then outlives any program that opens and closes it, and no EIO comes.
+        # The slave stays open here: it keeps its raw mode when a program opens and closes it, and reading raises no EIO.
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -33,32 +33,32 @@ class Line:
         self._typed = b""
 
     def serve(self, control: int):
-        """Serve until the file descriptor `control` reaches its end."""
+        """Serve until the file descriptor `control` is at its end; lines from it change options."""
         while True:
             self._send()
             readable, _, _ = select.select([self._master, control], [], [], self._wait_s())
             if self._master in readable:
                 self._bms.receive(os.read(self._master, 4096), now_us())
-            if control in readable and not self._obey(os.read(control, 4096)):
+            if control in readable and not self._read_control(os.read(control, 4096)):
                 return
 
     def _send(self):
         data = self._bms.transmit(now_us())
         if data:
-            with contextlib.suppress(BlockingIOError):  # nobody reads: lost, as on a wire
+            with contextlib.suppress(BlockingIOError):  # nothing reads it: lost, as on a wire
                 os.write(self._master, data)
 
     def _wait_s(self) -> float | None:
         due = self._bms.next_us()
         return None if due is None else max(0.0, due - now_us()) / 1e6
 
-    def _obey(self, data: bytes) -> bool:
+    def _read_control(self, data: bytes) -> bool:
         *lines, self._typed = (self._typed + data).split(b"\n")
         for line in lines:
-            self._change(line.decode())
+            self._set_options(line.decode())
         return bool(data)
 
-    def _change(self, line: str):
+    def _set_options(self, line: str):
         try:
             parse(line)
             for item in filter(None, line.split(",")):
@@ -68,8 +68,8 @@ class Line:
             print(error, file=sys.stderr, flush=True)
 
 
-def say_ready(text: str):
-    """The one line that whoever has started us waits for, unless he was ended meanwhile."""
+def report_ready(text: str):
+    """Print the one line that the starting program waits for; exits if that program has ended."""
     try:
         os.write(1, text.encode() + b"\n")
     except BrokenPipeError:
@@ -77,11 +77,12 @@ def say_ready(text: str):
 
 
 def now_us() -> float:
+    """time.monotonic() in microseconds."""
     return time.monotonic() * 1e6
 
 
-def wake_in_time():
-    """Ask Linux for timers without its usual 50 us of slack (PR_SET_TIMERSLACK): it halves the bytes' mean lateness."""
+def reduce_timer_slack():
+    """Have Linux set timers without its usual 50 us of slack (PR_SET_TIMERSLACK), which halves the mean delay of the bytes."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)
 
@@ -90,7 +91,7 @@ def main():
     description = f"{__doc__}\noptions of the BMS, joined by commas:\n{options_help()}"
     parser = argparse.ArgumentParser("simulator.line", None, description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--bms", default="", metavar="OPTIONS", help="see above")
-    parser.add_argument("--log", metavar="FILE", help="JSON lines of what was asked and said; t is time.monotonic()")
+    parser.add_argument("--log", metavar="FILE", help="JSON lines of requests and responses; t is time.monotonic()")
     arguments = parser.parse_args()
     try:
         log = open(arguments.log, "w", buffering=1) if arguments.log else None  # noqa: SIM115 (open until the end)
@@ -101,8 +102,8 @@ def main():
         line = Line(Bms(arguments.bms, now_us(), note))
     except ValueError as error:
         parser.error(str(error))
-    say_ready(line.path)
-    wake_in_time()
+    report_ready(line.path)
+    reduce_timer_slack()
     with contextlib.suppress(KeyboardInterrupt):
         line.serve(sys.stdin.fileno())
 

@@ -1,9 +1,9 @@
-"""A recorded BMS on a pseudo-terminal: `python -m simulator.replay FILE` prints a serial port and answers from the file.
+"""A recorded BMS on a pseudo-terminal: `python -m simulator.replay FILE` prints a serial port and responds from the file.
 
 FILE is a diagnostics file (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has
-them, or one frame in hex a line. Each request is met with what was recorded behind a request for the same command: whole
-bursts in their order and at their pace, damaged frames and silences too, one occurrence after the other, for ever. What
-a bundle has no frames of but readings, such as the number of cells, is answered so that it reads the same.
+them, or one frame in hex a line. The response to a request is what was recorded after a request for the same function: all
+its frames in their order and with their timing, also damaged ones and silence, one recorded response after the other and again
+from the start. Functions of which it has readings but no frames, such as the number of cells, are encoded from these.
 """
 
 from __future__ import annotations
@@ -19,57 +19,61 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
-    sys.path.append(STANDINS)  # adafruit_ticks wants the chip's supervisor
+    sys.path.append(STANDINS)  # adafruit_ticks needs the chip's supervisor
 
 from battery.json import key_of  # noqa: E402
 from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
 from simulator.bms import BYTE_US, MULTI_FRAME, frame  # noqa: E402
-from simulator.line import Line, say_ready, wake_in_time  # noqa: E402
+from simulator.line import Line, reduce_timer_slack, report_ready  # noqa: E402
 
 LENGTH = 13
-THINK_MS = 20  # where the recording has no times
-SESSION_S = 30  # a file of several sessions, which are several packs, shows each for so long
-OPEN_MS = 400  # a request younger than this when the bundle was made may still have been answered
+RESPONSE_DELAY_MS = 20  # where the recording has no times
+SESSION_S = 30  # of several packs in one file, each is played for so long
+OPEN_MS = 400  # the response to a request younger than this may have come after the bundle was made
 FIRST_HOST_ADDRESS = 0x20
 
 _TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
 
 
 @dataclass
-class Occurrence:
-    """What one request was met with: (ms from the request to the end of the frame, its bytes); nothing is silence."""
+class Response:
+    """The frames after one request: (ms from the request to the frame's end, None if unknown; bytes). No frame is silence."""
 
     frames: list = field(default_factory=list)
-    host: int | None = None  # the address that asked; None: not recorded, any
+    host: int | None = None  # host address of the request; None: not recorded, any
 
 
 @dataclass
 class Session:
-    """The recording of one pack: command -> its occurrences. `hosts`: the addresses it was asked from; empty: not recorded."""
+    """The recording of one pack: function -> its responses. `hosts`: host addresses of the requests; empty: unknown."""
 
     name: str = ""
-    commands: dict = field(default_factory=dict)
+    functions: dict = field(default_factory=dict)
     hosts: set = field(default_factory=set)
 
-    def begin(self, command: int, host: int | None = None) -> Occurrence:
-        self.commands.setdefault(command, []).append(Occurrence(host=host))
-        return self.commands[command][-1]
+    def begin(self, function: int, host: int | None = None) -> Response:
+        """Add an empty response to a function."""
+        self.functions.setdefault(function, []).append(Response(host=host))
+        return self.functions[function][-1]
 
 
 @dataclass
 class Recording:
+    """All of a file."""
+
     sessions: list
-    settings: dict = field(default_factory=dict)  # of the bundle, as texts and numbers
-    made: list = field(default_factory=list)  # commands whose answers are made from the bundle's readings
+    settings: dict = field(default_factory=dict)  # of the bundle: key -> text or number
+    generated: list = field(default_factory=list)  # functions whose responses are encoded from the bundle's readings
 
     def summary(self) -> str:
-        """For people: which packs there are, or which commands of the one, how often."""
+        """For people: the packs, or of a single one the functions and the number of their responses."""
         if len(self.sessions) > 1:
             return f"{len(self.sessions)} packs, {SESSION_S} s each: " + ", ".join(session.name for session in self.sessions)
-        commands = sorted(self.sessions[0].commands.items())
-        return "answers to " + ", ".join(
-            f"0x{command:02X} ({'from its readings' if command in self.made else len(found)})" for command, found in commands
+        functions = sorted(self.sessions[0].functions.items())
+        return "responses to " + ", ".join(
+            f"0x{function:02X} ({'from its readings' if function in self.generated else len(found)})"
+            for function, found in functions
         )
 
 
@@ -90,7 +94,7 @@ def read(path: Path) -> Recording:
 
 
 def _bundle(text: str) -> dict:
-    """The bundle's JSON inside a text; {} when it cannot be read: its frames may be found all the same."""
+    """The bundle's JSON inside a text; {} if it cannot be read: its frames may be found nevertheless."""
     begin = max(text.find('{"diagnostics"'), text.find('{"support"'))  # the second: as before 0.1.0
     if begin < 0:
         begin = text.find("{")
@@ -102,42 +106,42 @@ def _bundle(text: str) -> dict:
 
 def _read_bundle(traced: list, bundle: dict) -> Recording:
     session = Session()
-    occurrence = None
-    asked_ms = last_ms = None
+    response = None
+    request_ms = last_ms = None
     for ms, direction, digits in traced:
         at_ms, data = int(ms), bytes.fromhex(digits)
         if last_ms is not None and at_ms < last_ms:
-            occurrence = None  # another bundle begins
+            response = None  # another bundle begins
         last_ms = at_ms
         if direction == ">":
             session.hosts.add(data[1])
-            asked_ms = at_ms
-            occurrence = session.begin(data[2], data[1]) if at_ms <= -OPEN_MS else None
-        elif occurrence is not None:  # what comes first answers a request that is not in the recording any more
-            occurrence.frames.append((at_ms - asked_ms, data))
-    made = _complete(session, bundle.get("readings"))
+            request_ms = at_ms
+            response = session.begin(data[2], data[1]) if at_ms <= -OPEN_MS else None
+        elif response is not None:  # the first frames respond to a request that is no longer in the recording
+            response.frames.append((at_ms - request_ms, data))
+    generated = _complete(session, bundle.get("readings"))
     settings = bundle.get("settings")
-    return Recording([session], settings if isinstance(settings, dict) else {}, made)
+    return Recording([session], settings if isinstance(settings, dict) else {}, generated)
 
 
 def _complete(session: Session, readings) -> list:
-    """What is asked for but seldom is not among the last frames: make it from the readings; returns those commands."""
+    """Functions polled rarely are not among the last frames: encode them from the readings; returns those functions."""
     if not isinstance(readings, dict):
         return []
-    boards = {said[1] for found in session.commands.values() for one in found for _, said in one.frames}
+    boards = {data[1] for responses in session.functions.values() for response in responses for _, data in response.frames}
     board = min(boards, default=1)
-    made = []
+    generated = []
     for block in BLOCKS:
-        parts = [] if block.function in session.commands else _encode(block, readings)
+        parts = [] if block.function in session.functions else _encode(block, readings)
         if parts:
             frames = session.begin(block.function).frames
             frames += [(None, frame(board, block.function, part)) for part in parts]
-            made.append(block.function)
-    return made
+            generated.append(block.function)
+    return generated
 
 
 def _encode(block, readings: dict) -> list:
-    """The frames' data that read as these readings, or as impossible where they are not known; [] when none is."""
+    """Data of the frames with these readings, 0xFF where one is not known; [] if none is."""
     data = bytearray(block.frames * block.width)
     size, known = 0, False
     for place in block.fields:
@@ -162,7 +166,7 @@ def _encode(block, readings: dict) -> list:
 
 
 def _number(place, value) -> int | None:
-    """What stands on the wire for a reading as published; None for what cannot stand there."""
+    """The raw value of a reading as published; None for a value that A5 cannot transmit."""
     row = place.row
     number: int | None = None
     with contextlib.suppress(ValueError, TypeError, AttributeError, OverflowError):
@@ -199,29 +203,29 @@ def _frames(text: str, path: Path):
 
 
 def _sessions(frames: list) -> list:
-    """Sessions with more than one command, `name-part` joined to `name`; without any such, all frames as one."""
+    """Sessions with more than one function, `name-part` joined to `name`; without any such, all frames as one."""
     names = {name for name, _ in frames}
     sessions: dict = {}
     for name, data in frames:
         stem = name and name.rpartition("-")[0]
         sessions.setdefault(stem if stem and stem in names else name, []).append(data)
     found = [_session(name, parts) for name, parts in sessions.items() if name is not None]
-    whole = [session for session in found if len(session.commands) > 1]
+    whole = [session for session in found if len(session.functions) > 1]
     return whole or [_session("", [data for _, data in frames])]
 
 
 def _session(name: str, parts: list) -> Session:
     session = Session(name)
-    occurrence, command, last = None, None, -1
+    response, function, last = None, None, -1
     for data in parts:
         known = data[0] == 0xA5 and len(data) > 4
-        if known or occurrence is None:  # else a damaged frame, in the midst of whatever it was
+        if known or response is None:  # else a damaged frame, which belongs to the present response
             number = data[4] if known and data[2] in MULTI_FRAME else -1
-            if occurrence is None or data[2:3] != command or number <= last:
-                command = data[2:3]
-                occurrence = session.begin(command[0] if command else 0)
+            if response is None or data[2:3] != function or number <= last:
+                function = data[2:3]
+                response = session.begin(function[0] if function else 0)
             last = number
-        occurrence.frames.append((None, data))
+        response.frames.append((None, data))
     return session
 
 
@@ -229,63 +233,66 @@ def _session(name: str, parts: list) -> Session:
 
 
 class Player:
-    """Answers like simulator.bms.Bms, on the same line; no clock of its own, times in microseconds."""
+    """Responds like simulator.bms.Bms, on the same line, from a recording; no clock of its own, times in microseconds."""
 
     def __init__(self, recording: Recording):
         self._sessions = recording.sessions
         self._began_us: float | None = None
-        self._next: dict = {}  # (session, host, command) -> index of the next occurrence
-        self._arriving: deque = deque()  # (when its last bit is in, byte)
+        self._next: dict = {}  # (session, host, function) -> index of the next response
+        self._arriving: deque = deque()  # (when its last bit has arrived, byte)
         self._request = bytearray()
-        self._leaving: deque = deque()  # (when its last bit is out, byte)
+        self._leaving: deque = deque()  # (when its last bit has been sent, byte)
 
     def receive(self, data: bytes, now_us: float):
+        """As that of Bms."""
         at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
         for index, byte in enumerate(data, 1):
             self._arriving.append((at + index * BYTE_US, byte))
 
     def transmit(self, now_us: float) -> bytes:
+        """As that of Bms."""
         while self._arriving and self._arriving[0][0] <= now_us:
-            self._hear(*self._arriving.popleft())
+            self._receive_byte(*self._arriving.popleft())
         out = bytearray()
         while self._leaving and self._leaving[0][0] <= now_us:
             out.append(self._leaving.popleft()[1])
         return bytes(out)
 
     def next_us(self) -> float | None:
+        """As that of Bms."""
         return min((queue[0][0] for queue in (self._arriving, self._leaving) if queue), default=None)
 
     def set(self, name, value, now_us: float):
-        """A recording has no options, and nothing wakes it."""
+        """Nothing to do: a recording has no options."""
 
-    def _hear(self, at: float, byte: int):
+    def _receive_byte(self, at: float, byte: int):
         self._request.append(byte)
         while self._request and (self._request[0] != 0xA5 or self._request[3:4] not in (b"", b"\x08")):
             del self._request[0]
         if len(self._request) >= LENGTH:
             request, self._request = bytes(self._request), bytearray()
             if sum(request[:-1]) & 0xFF == request[-1]:
-                self._answer(request[1], request[2], at)
+                self._respond(request[1], request[2], at)
 
-    def _answer(self, host: int, command: int, at: float):
+    def _respond(self, host: int, function: int, at: float):
         if self._began_us is None:
             self._began_us = at
-        turn = int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
-        session = self._sessions[turn]
-        found = [one for one in session.commands.get(command, ()) if one.host in (None, host)]
+        session_index = int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
+        session = self._sessions[session_index]
+        found = [one for one in session.functions.get(function, ()) if one.host in (None, host)]
         if not found or (session.hosts and host not in session.hosts):
             return
-        index = self._next.get((turn, host, command), 0)
-        self._next[turn, host, command] = (index + 1) % len(found)
-        self._say(found[index], at)
+        index = self._next.get((session_index, host, function), 0)
+        self._next[session_index, host, function] = (index + 1) % len(found)
+        self._send(found[index], at)
 
-    def _say(self, occurrence: Occurrence, at: float):
-        """Times were taken when a request began to be sent; a frame is out no sooner than the wire allows."""
-        asked_us = at - LENGTH * BYTE_US
+    def _send(self, response: Response, at: float):
+        """Recorded times count from the begin of a request; a frame is sent no sooner than the line allows."""
+        begun_us = at - LENGTH * BYTE_US
         free_us = self._leaving[-1][0] if self._leaving else at
-        pause_us = 1000 * THINK_MS
-        for ms, data in occurrence.frames:
-            begin = free_us + pause_us if ms is None else max(free_us, asked_us + 1000 * ms - len(data) * BYTE_US)
+        pause_us = 1000 * RESPONSE_DELAY_MS
+        for ms, data in response.frames:
+            begin = free_us + pause_us if ms is None else max(free_us, begun_us + 1000 * ms - len(data) * BYTE_US)
             for index, byte in enumerate(data, 1):
                 self._leaving.append((begin + index * BYTE_US, byte))
             free_us, pause_us = begin + len(data) * BYTE_US, 0
@@ -294,12 +301,18 @@ class Player:
 def main():
     parser = argparse.ArgumentParser("simulator.replay", None, __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE", help="see above")
+    parser.add_argument("--describe", action="store_true", help="only print what is in it, as JSON: summary and settings")
+    options = parser.parse_args()
     try:
-        line = Line(Player(read(parser.parse_args().file)))
+        recording = read(options.file)
+        if options.describe:
+            print(json.dumps({"summary": recording.summary(), "settings": recording.settings}))
+            return
+        line = Line(Player(recording))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    say_ready(line.path)
-    wake_in_time()
+    report_ready(line.path)
+    reduce_timer_slack()
     with contextlib.suppress(KeyboardInterrupt):
         line.serve(sys.stdin.fileno())
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simulator.bms import BYTE_US, Bms
-
-if TYPE_CHECKING:
-    from host.clock import SimulatedClock
 
 FRAME_US = 13 * BYTE_US  # of A5
 TICKS = 1 << 29  # the chip's milliseconds wrap here
 
 
 class Wire:
-    """A Poller at one end, a Bms at the other. `us` is the time, which passes of the loop add to; `start`: its first tick."""
+    """A Poller at one end, a Bms at the other. `us`: the time, which the caller advances; `start`: the tick in ms at us = 0."""
 
     def __init__(self, bms: Bms, poller: Any, start: int = 0):
         self.bms = bms
@@ -24,11 +21,11 @@ class Wire:
 
     @property
     def now(self) -> int:
-        """The tick of the moment, wrapping as on the board."""
+        """The present tick in ms, wrapping as on the board."""
         return (self._start + int(self.us // 1000)) % TICKS
 
     def exchange(self) -> bytes | None:
-        """What has arrived is handed over, and a request is written, which takes its time on the line; returns it."""
+        """Give the poller what has arrived and write its next request, which takes time on the line; None: there is none."""
         arrived = self.bms.transmit(self.us)
         if arrived:
             self.poller.receive(arrived, len(arrived), self.now)
@@ -41,26 +38,37 @@ class Wire:
         return written
 
 
+class Clock(Protocol):
+    """Simulated time in microseconds, which passes by sleeping; host/clock.py has one."""
+
+    us: int
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+
 class SimulatedUart:
     """The serial device of host/standins/busio.py with a Bms in place of a port: `chip.open_uart` may make one."""
 
-    def __init__(self, bms: Bms, clock: SimulatedClock):
+    def __init__(self, bms: Bms, clock: Clock):
         self._bms = bms
         self._clock = clock
         self._received = bytearray()
 
     def write(self, data: Any) -> int:
+        """Send bytes; returns their number."""
         self._bms.receive(bytes(data), self._clock.us)
         return len(data)
 
     def read(self, size: int) -> bytes:
+        """At most `size` bytes of those that have arrived."""
         self._received += self._bms.transmit(self._clock.us)
         part = bytes(self._received[:size])
         del self._received[:size]
         return part
 
     def wait(self, seconds: float) -> bool:
-        """Whether there is something to read within so many seconds."""
+        """Whether there is something to read within so many seconds; without any, always."""
         end = self._clock.us + 1e6 * seconds
         while not self._received and self._clock.us < end:
             due = self._bms.next_us()
@@ -69,10 +77,10 @@ class SimulatedUart:
         return bool(self._received) or not seconds
 
     def flush(self) -> None:
-        """All that was written is on its way."""
+        """Nothing to do: all that was written has been sent."""
 
     def reset_output_buffer(self) -> None:
-        """Nothing waits to be written."""
+        """Nothing to do: nothing waits to be written."""
 
     def close(self) -> None:
-        """The line stays."""
+        """Nothing to do."""

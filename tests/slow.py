@@ -47,16 +47,16 @@ def is_slow(item):
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if _origin(thing) in MODULES:
+        if MODULES.intersection(_origin(thing)):
             return True
         waiting += [scope[name] for name in _names(thing, item.module.__name__) if name in scope]
     return False
 
 
 def _origin(thing):
-    """The module that something is or comes from."""
+    """The parts of the name of the module that something is or comes from."""
     name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
-    return (name or "").split(".")[0]
+    return (name or "").split(".")
 
 
 def _names(thing, module):

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import ROOT, Bridge, SimulatedBms
 
 pytestmark = [needs_mosquitto, pytest.mark.timeout(240)]
@@ -28,9 +28,9 @@ def broker(tmp_path):
 
 @pytest.fixture
 def home(broker):
-    ear = Listener(broker.port, HOME)
-    yield ear
-    ear.stop()
+    subscriber = Subscriber(broker.port, HOME)
+    yield subscriber
+    subscriber.stop()
 
 
 def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
@@ -40,22 +40,22 @@ def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
     )
     bridge = Bridge(tmp_path, bms.path, broker.port, settings, base="")
     try:
-        assert wait_until(lambda: {t for t, *_ in home.heard} >= set(CONFIGS) and len(CONFIGS) > 20, 40), bridge.log
+        assert wait_until(lambda: {t for t, *_ in home.received} >= set(CONFIGS) and len(CONFIGS) > 20, 40), bridge.log
         assert wait_until(lambda: home.latest(BASE + "/bms1/status") == "online", 20)
         for topic in ("/status", "/state", "/bms1/state", "/bms1/energy", "/bms1/connection", "/bms1/command_result"):
             assert wait_until(lambda: home.texts(BASE + topic), 20), topic  # noqa: B023
-        home.say(BASE + "/bms1/charge_mosfet/set", "OFF")
-        assert wait_until(lambda: home.latest(BASE + "/bms1/control") == "Charge MOSFET off: done", 15)
-        home.say(BASE + "/diagnostics/set", "PRESS")
+        home.publish(BASE + "/bms1/charge_mosfet/set", "OFF")
+        assert wait_until(lambda: home.latest(BASE + "/bms1/command_result") == "Charge MOSFET off: done", 15)
+        home.publish(BASE + "/diagnostics/set", "PRESS")
         assert wait_until(lambda: home.texts(BASE + "/diagnostics"), 15)
         announced = len(home.texts(CONFIGS[0]))
-        home.say("homeassistant/status", "online")
+        home.publish("homeassistant/status", "online")
         assert wait_until(lambda: len(home.texts(CONFIGS[0])) > announced, 20)
         counted = wait_until(lambda: discharged(home) > 0, 20) and discharged(home)
         bridge.kill()  # the broker says its last will
         assert counted and wait_until(lambda: home.latest(BASE + "/status") == "offline", 40)
         bridge.nvm.unlink(missing_ok=True)
-        home.say(BASE + "/bms1/discharge_mosfet/set", "OFF", retain=True)
+        home.publish(BASE + "/bms1/discharge_mosfet/set", "OFF", retain=True)
         states = len(home.texts(BASE + "/bms1/energy"))
         bridge.start()  # what it counted is heard from the broker, and the old wish is cleared
         assert wait_until(lambda: len(home.texts(BASE + "/bms1/energy")) > states, 40)
@@ -68,8 +68,8 @@ def test_with_this_list_the_bridge_does_all_its_work(tmp_path, broker, home):
         bms.stop()
 
 
-def discharged(ear):
-    return json.loads(ear.latest(BASE + "/bms1/energy") or '{"energy_discharged":0}')["energy_discharged"]
+def discharged(subscriber):
+    return json.loads(subscriber.latest(BASE + "/bms1/energy") or '{"energy_discharged":0}')["energy_discharged"]
 
 
 FOREIGN = ["homeassistant/status", "homeassistant/device/other/config", "homeassistant/device/daly_c0ffe0/config", "other"]
@@ -77,25 +77,25 @@ FOREIGN += ["daly", "homeassistant/sensor/x/config", "daly/c0ffe0/bms1/charge_mo
 
 
 def test_with_this_list_the_bridges_password_is_good_for_nothing_else(broker, home):
-    thief = Listener(broker.port, BRIDGE)
+    thief = Subscriber(broker.port, BRIDGE)
     for topic in FOREIGN:
-        thief.say(topic, "by the thief")
-        home.say(topic, "secret")
-    thief.say(BASE + "/state", "own")
-    home.say(BASE + "/diagnostics/set", "own")
+        thief.publish(topic, "by the thief")
+        home.publish(topic, "secret")
+    thief.publish(BASE + "/state", "own")
+    home.publish(BASE + "/diagnostics/set", "own")
     assert wait_until(lambda: thief.texts(BASE + "/diagnostics/set") and home.texts(BASE + "/state"))
     time.sleep(0.3)
-    assert "by the thief" not in str(home.heard)
-    assert {topic for topic, text, _ in thief.heard if text == "secret"} == {"homeassistant/status"}
+    assert "by the thief" not in str(home.received)
+    assert {topic for topic, text, _ in thief.received if text == "secret"} == {"homeassistant/status"}
     thief.stop()
 
 
 def test_with_this_list_who_may_only_read_cannot_order(broker, home):
-    reader = Listener(broker.port, READER)
+    reader = Subscriber(broker.port, READER)
     for topic in ("/bms1/charge_mosfet/set", "/restart/set", "/diagnostics/set", "/bms1/state"):
-        reader.say(BASE + topic, "ON")
-    home.say(BASE + "/bms1/state", "{}")
+        reader.publish(BASE + topic, "ON")
+    home.publish(BASE + "/bms1/state", "{}")
     assert wait_until(lambda: reader.texts(BASE + "/bms1/state"))
     time.sleep(0.3)
-    assert {text for _, text, _ in home.heard} == {"{}"}
+    assert {text for _, text, _ in home.received} == {"{}"}
     reader.stop()

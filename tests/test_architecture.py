@@ -1,6 +1,6 @@
 """Who may import whom, what only one place may do, and what CircuitPython lacks although MicroPython and mpy-cross let it pass.
 
-Read off the syntax trees of the board's files; nothing is run.
+Read off the syntax trees of the board's files, and of the programs on the PC's side; nothing is run.
 """
 
 import ast
@@ -82,6 +82,40 @@ def test_dependencies_point_one_way(file):
     below = {"battery": set(), "daly": {"battery"}, "mqtt": {"battery"}, "display": {"battery"}, None: {"app"}}
     knows = below.get(package, {"battery", "daly", "mqtt", "display"})
     assert packages(TREES[file]) & {*PACKAGES, "host", "simulator", "campaigns", "tests"} <= knows
+
+
+# the PC's side: the emulator, the simulated BMS, what judges the firmware, and what brings it onto a board
+PC_PACKAGES = ("host", "simulator", "campaigns", "tools")
+PC_FILES = sorted(f.relative_to(ROOT).as_posix() for package in PC_PACKAGES for f in (ROOT / package).rglob("*.py"))
+PC_TREES = {file: ast.parse((ROOT / file).read_text()) for file in PC_FILES}
+MAY_KNOW = {
+    "host": {"host"},  # it runs code.py and starts the simulated BMS: processes
+    "host/check.py": {"host", "app"},  # a settings file is judged by the board's own rules
+    "simulator": {"simulator"},  # an error that it shared with the firmware would not show
+    "simulator/replay.py": {"simulator", "battery", "daly"},  # encodes readings by the map of A5
+    "simulator/unmodelled.py": {"simulator", "battery", "daly"},  # sends what bms.py does not model by that map
+    "campaigns": {*PACKAGES, *PC_PACKAGES},
+    "tools": {"tools"},
+    "tools/settings.py": {"tools", "app"},  # which settings there are
+}
+
+
+@pytest.mark.parametrize("file", PC_FILES)
+def test_emulator_simulator_campaigns_and_tools_are_apart(file):
+    known = packages(PC_TREES[file]) & {*PACKAGES, *PC_PACKAGES, "tests", *(f.stem for f in (ROOT / "tests").glob("*.py"))}
+    may = MAY_KNOW.get(file, MAY_KNOW[file.split("/")[0]])
+    assert known <= may, f"it knows {known - may}"
+
+
+@pytest.mark.parametrize("file", [file for file in MAY_KNOW if file.endswith(".py")])
+def test_every_exception_is_needed(file):
+    """What a file need not know any more is taken off the list, so that it stays so."""
+    assert packages(PC_TREES[file]) & {*PACKAGES, *PC_PACKAGES} >= MAY_KNOW[file] - MAY_KNOW[file.split("/")[0]]
+
+
+def test_a_replay_takes_the_map_of_a5_and_nothing_else_of_the_firmware():
+    of_the_board = {module for _, module, _ in imports(PC_TREES["simulator/replay.py"]) if module.split(".")[0] in PACKAGES}
+    assert of_the_board == {"battery.json", "battery.readings", "daly.a5"}
 
 
 @pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")])

@@ -318,7 +318,7 @@ def test_a_request_while_it_is_busy_is_lost():
     outcomes = []
     master = Master(note=lambda event: outcomes.extend([event["outcome"]] if "outcome" in event else []))
     assert [f[2] for f in frames_in(master.say(request(0x90) + request(0x91)))] == [0x90]
-    assert outcomes == ["answered", "lost"]
+    assert outcomes == ["responded", "lost"]
 
 
 def test_with_overlap_one_request_waits_and_a_third_is_lost():
@@ -435,7 +435,7 @@ def test_a_fault_strikes_as_often_as_asked_and_only_so(fault):
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_every_fault_of_the_table_is_an_option_that_is_off_by_default_and_has_a_test(fault):
     assert getattr(Bms().options, fault.name) == 0
-    assert f"  {fault.name}=0 ".ljust(32) + fault.words in options_help()
+    assert f"  {fault.name}=0 ".ljust(32) + fault.description in options_help()
     assert fault.name in STRUCK or f"{fault.name}=" in Path(__file__).read_text()
 
 
@@ -594,11 +594,11 @@ def test_options_change_by_standard_input_and_all_is_logged(line):
     os.close(port)
     events = [json.loads(text) for text in line.log.read_text().splitlines()]
     asked = [event for event in events if "request" in event]
-    said = [event for event in events if "answer" in event]
+    said = [event for event in events if "response" in event]
     assert asked[0]["truth"]["current"] == -12.4
     assert asked[-1]["truth"]["current"] == -30.0
     assert asked[-1]["truth"]["soc"] == 20.0
-    assert all(is_whole(bytes.fromhex(event["answer"])) for event in said)
+    assert all(is_whole(bytes.fromhex(event["response"])) for event in said)
     assert asked[0]["t"] < said[0]["t"] < said[0]["until"] < time.monotonic()
 
 

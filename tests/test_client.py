@@ -13,7 +13,7 @@ from itertools import pairwise
 import pytest
 import wifi
 from adafruit_ticks import ticks_ms
-from mosquitto import Listener, Mosquitto, free_port, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, free_port, needs_mosquitto, wait_until
 from socketpool import SocketPool
 
 from app.settings import Settings
@@ -150,77 +150,77 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def listener(broker):
-    listener = Listener(broker.port)
-    yield listener
-    listener.stop()
+def subscriber(broker):
+    subscriber = Subscriber(broker.port)
+    yield subscriber
+    subscriber.stop()
 
 
 @needs_mosquitto
-def test_it_connects_and_says_what_there_is_to_say(broker, listener):
+def test_it_connects_and_says_what_there_is_to_say(broker, subscriber):
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: listener.latest("t/event"))
-    assert [said[:2] for said in listener.heard if said[1]] == [
+    assert bridge.run(lambda: subscriber.latest("t/event"))
+    assert [said[:2] for said in subscriber.received if said[1]] == [
         (t, text if t != "t/state" else '{"a":1}') for t, text, *_ in INTRODUCTION
     ]
     assert bridge.client.trouble is None and bridge.client.connects == 1
-    late = Listener(broker.port)
-    assert wait_until(lambda: len(late.heard) >= 2)
-    assert sorted(late.heard) == [("t/state", '{"a":1}', True), ("t/status", "online", True)]  # what was retained
+    late = Subscriber(broker.port)
+    assert wait_until(lambda: len(late.received) >= 2)
+    assert sorted(late.received) == [("t/state", '{"a":1}', True), ("t/status", "online", True)]  # what was retained
     late.stop()
 
 
 @needs_mosquitto
-def test_a_message_of_four_kilobytes_goes_through_whole(broker, listener):
+def test_a_message_of_four_kilobytes_goes_through_whole(broker, subscriber):
     bridge = Bridge(broker.port)
     assert bridge.run(bridge.is_connected)
     bridge.publisher.more.append(("t/config", 4096 * b"x", True, 1))
-    assert bridge.run(lambda: listener.latest("t/config") == 4096 * "x")
+    assert bridge.run(lambda: subscriber.latest("t/config") == 4096 * "x")
 
 
 @needs_mosquitto
-def test_its_will_is_published_when_it_vanishes(broker, listener):
+def test_its_will_is_published_when_it_vanishes(broker, subscriber):
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: listener.latest("t/status") == "online")
+    assert bridge.run(lambda: subscriber.latest("t/status") == "online")
     bridge.sockets.made[-1].close()  # as a reset of the chip: no DISCONNECT
-    assert wait_until(lambda: listener.latest("t/status") == "offline")
-    late = Listener(broker.port)
-    assert wait_until(lambda: ("t/status", "offline", True) in late.heard)
+    assert wait_until(lambda: subscriber.latest("t/status") == "offline")
+    late = Subscriber(broker.port)
+    assert wait_until(lambda: ("t/status", "offline", True) in late.received)
     late.stop()
 
 
 @needs_mosquitto
-def test_a_broker_that_was_killed_is_found_again_and_told_everything(broker, listener):
+def test_a_broker_that_was_killed_is_found_again_and_told_everything(broker, subscriber):
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: listener.latest("t/event"))
+    assert bridge.run(lambda: subscriber.latest("t/event"))
     broker.kill()
     assert bridge.run(bridge.is_not_connected, 5)
     assert bridge.client.trouble[0] in ("closed", "refused") and f"127.0.0.1:{broker.port}" in bridge.client.trouble_text
     bridge.run(lambda: False, 1.5)
-    listener.heard.clear()
+    subscriber.clear()
     broker.start()
-    assert bridge.run(lambda: listener.latest("t/event"))
-    assert listener.texts("t/status") == ["online"] and bridge.client.trouble is None
+    assert bridge.run(lambda: subscriber.latest("t/event"))
+    assert subscriber.texts("t/status") == ["online"] and bridge.client.trouble is None
     assert (bridge.publisher.sessions, bridge.client.connects) == (2, 2)
-    listener.say("t/do", "it")  # subscriptions are forgotten by broker and library: they must have been renewed
+    subscriber.publish("t/do", "it")  # subscriptions are forgotten by broker and library: they must have been renewed
     assert bridge.run(lambda: bridge.commands.heard == [("t/do", b"it", False)])
     assert bridge.longest_s < LONGEST_TICK_S
 
 
 @needs_mosquitto
-def test_commands_are_heard_and_a_retained_one_is_cleared_not_obeyed(broker, listener):
-    listener.say("t/do", "old", retain=True)
-    listener.say("t/ask", "theirs", retain=True)
+def test_commands_are_heard_and_a_retained_one_is_cleared_not_obeyed(broker, subscriber):
+    subscriber.publish("t/do", "old", retain=True)
+    subscriber.publish("t/ask", "theirs", retain=True)
     bridge = Bridge(broker.port)
-    assert bridge.run(lambda: listener.latest("t/event") == "now")
-    listener.say("t/do", "new")
-    listener.say("t/ask", "hello")
-    listener.say("t/else", "not for us")
+    assert bridge.run(lambda: subscriber.latest("t/event") == "now")
+    subscriber.publish("t/do", "new")
+    subscriber.publish("t/ask", "hello")
+    subscriber.publish("t/else", "not for us")
     assert bridge.run(lambda: len(bridge.commands.heard) >= 3)
     assert ("t/do", b"old", True) not in bridge.commands.heard
     assert [h for h in bridge.commands.heard if not h[2]] == [("t/do", b"new", False), ("t/ask", b"hello", False)]
     assert ("t/ask", b"theirs", True) in bridge.commands.heard  # with its flag, so that it can be left alone
-    late = Listener(broker.port)
+    late = Subscriber(broker.port)
     assert wait_until(lambda: late.latest("t/ask") == "theirs")
     assert late.latest("t/do") is None
     late.stop()
@@ -228,34 +228,34 @@ def test_commands_are_heard_and_a_retained_one_is_cleared_not_obeyed(broker, lis
 
 @needs_mosquitto
 @pytest.mark.parametrize("left", [{}, {"t/energy": '{"x":1}'}, {"t/energy": '{"x":1}', "t/state": 2000 * "y"}])
-def test_after_a_restart_the_counters_are_recalled_before_anything_is_said(broker, listener, left):
+def test_after_a_restart_the_counters_are_recalled_before_anything_is_said(broker, subscriber, left):
     for topic, text in left.items():
-        listener.say(topic, text, retain=True)
+        subscriber.publish(topic, text, retain=True)
     bridge = Bridge(broker.port, loaded=False)
     assert bridge.run(lambda: bridge.store.heard_all or bridge.is_connected(), 20)
     assert {topic: len(state) for topic, state in bridge.store.heard}.keys() == left.keys()
     assert all(left[topic].startswith(state.decode()) and state for topic, state in bridge.store.heard)
-    assert bridge.run(lambda: listener.latest("t/event")) and bridge.store.finished == 1
+    assert bridge.run(lambda: subscriber.latest("t/event")) and bridge.store.finished == 1
 
 
 @needs_mosquitto
-def test_messages_larger_than_memory_do_not_end_the_session(broker, listener):
+def test_messages_larger_than_memory_do_not_end_the_session(broker, subscriber):
     bridge = Bridge(broker.port)
     assert bridge.run(bridge.is_connected)
-    listener.say("t/do", 100_000 * "x")
-    listener.say("t/do", "after")
+    subscriber.publish("t/do", 100_000 * "x")
+    subscriber.publish("t/do", "after")
     assert bridge.run(lambda: ("t/do", b"after", False) in bridge.commands.heard)
     assert bridge.client.connects == 1
 
 
 @needs_mosquitto
-def test_an_empty_message_does_not_end_the_session(broker, listener):
+def test_an_empty_message_does_not_end_the_session(broker, subscriber):
     """Whoever clears a retained message sends one."""
     bridge = Bridge(broker.port)
     assert bridge.run(bridge.is_connected)
-    listener.say("t/do", "")
+    subscriber.publish("t/do", "")
     assert bridge.run(lambda: ("t/do", b"", False) in bridge.commands.heard)  # nothing stands behind it
-    listener.say("t/do", "after")
+    subscriber.publish("t/do", "after")
     assert bridge.run(lambda: ("t/do", b"after", False) in bridge.commands.heard)
     assert bridge.client.connects == 1
 
@@ -281,7 +281,7 @@ def test_the_right_password_connects(tmp_path):
 
 
 @needs_mosquitto
-def test_a_broker_that_hangs_is_noticed_within_three_keep_alives(broker, listener, monkeypatch):
+def test_a_broker_that_hangs_is_noticed_within_three_keep_alives(broker, subscriber, monkeypatch):
     clock = Hurry(10)
     monkeypatch.setattr(client_module, "ticks_ms", clock)
     monkeypatch.setattr(transport, "ticks_ms", clock)
@@ -402,11 +402,11 @@ def test_without_wifi_the_networks_name_is_told_and_it_joins_when_it_comes(broke
 
 
 @needs_mosquitto
-def test_wifi_that_drops_is_joined_again(broker, listener):
+def test_wifi_that_drops_is_joined_again(broker, subscriber):
     radio = Radio()
     radio.in_reach = True
     bridge = Bridge(broker.port, radio=radio)
-    assert bridge.run(lambda: listener.latest("t/status") == "online")
+    assert bridge.run(lambda: subscriber.latest("t/status") == "online")
     radio.connected = False
     bridge.sockets.made[-1].close()
     assert bridge.run(bridge.is_not_connected)
@@ -415,13 +415,13 @@ def test_wifi_that_drops_is_joined_again(broker, listener):
 
 
 @needs_mosquitto
-def test_whoever_talks_all_the_time_still_hears_and_is_heard(broker, listener, monkeypatch):
+def test_whoever_talks_all_the_time_still_hears_and_is_heard(broker, subscriber, monkeypatch):
     monkeypatch.setattr(client_module, "READ_INTERVAL_MS", 0)
     monkeypatch.setattr(client_module, "PING_INTERVAL_MS", 50)
     bridge = Bridge(broker.port)
     assert bridge.run(lambda: bridge.client.connected)
     bridge.publisher.more = [("t/event", "again", False, 0)] * 100000
-    listener.say("t/do", "PRESS")
+    subscriber.publish("t/do", "PRESS")
     assert bridge.run(lambda: bridge.commands.heard and bridge.client._pool.last.ping_responses > 2)
     assert bridge.publisher.more
 
@@ -557,11 +557,11 @@ def test_who_may_not_listen_to_his_own_status_is_connected_all_the_same(fake):
 
 
 @needs_mosquitto
-def test_what_stands_on_our_own_status_topics_is_handed_to_whoever_says_it(broker, listener):
+def test_what_stands_on_our_own_status_topics_is_handed_to_whoever_says_it(broker, subscriber):
     bridge = Bridge(broker.port)
     assert bridge.run(lambda: ("t/status", b"online") in bridge.publisher.echoes)  # our own
-    listener.say("t/status", "offline", retain=True)
-    listener.say("t/bms1/status", "x")
+    subscriber.publish("t/status", "offline", retain=True)
+    subscriber.publish("t/bms1/status", "x")
     assert bridge.run(lambda: len(bridge.publisher.echoes) >= 3)
     assert sorted(bridge.publisher.echoes[-2:]) == [("t/bms1/status", b"x"), ("t/status", b"offline")]
     assert not bridge.commands.heard
@@ -569,22 +569,22 @@ def test_what_stands_on_our_own_status_topics_is_handed_to_whoever_says_it(broke
 
 @needs_mosquitto
 @pytest.mark.parametrize("retain_state", [False, True])
-def test_states_that_an_older_version_left_retained_are_cleared_once(broker, listener, retain_state):
+def test_states_that_an_older_version_left_retained_are_cleared_once(broker, subscriber, retain_state):
     left = ["t/bms1/state", "t/bms1/status", "t/bms1/connection"]
     for topic in left:
-        listener.say(topic, 1100 * "x" if topic == "t/bms1/state" else "old", retain=True)
-    listener.say("t/bms1/energy", "{}", retain=True)
+        subscriber.publish(topic, 1100 * "x" if topic == "t/bms1/state" else "old", retain=True)
+    subscriber.publish("t/bms1/energy", "{}", retain=True)
     bridge = Bridge(broker.port, loaded=False, keep=retain_state)
     bridge.store.topics = ("t/bms1/energy", "t/bms1/state")
-    listener.heard.clear()
-    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and listener.latest("t/event"))
-    late = Listener(broker.port)
+    subscriber.clear()
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    late = Subscriber(broker.port)
     assert wait_until(lambda: late.latest("t/bms1/energy"))
     time.sleep(0.2)
-    kept = {topic for topic, text, _ in late.heard if text == "old" or len(text) > 1000}
+    kept = {topic for topic, text, _ in late.received if text == "old" or len(text) > 1000}
     assert kept == (set(left) if retain_state else set())
     late.stop()
-    assert [text for topic, text, _ in listener.heard if topic in left] == ([] if retain_state else 3 * [""])
+    assert [text for topic, text, _ in subscriber.received if topic in left] == ([] if retain_state else 3 * [""])
 
 
 @needs_mosquitto
@@ -666,13 +666,13 @@ def test_a_session_that_has_lived_is_followed_within_seconds_and_a_short_one_is_
 def test_a_broker_without_retained_messages_is_got_on_with(tmp_path):
     broker = Mosquitto(tmp_path, lines=["retain_available false"])
     bridge = Bridge(broker.port)
-    listener = Listener(broker.port)
-    assert bridge.run(lambda: listener.latest("t/event"), 20)
-    listener.heard.clear()
+    subscriber = Subscriber(broker.port)
+    assert bridge.run(lambda: subscriber.latest("t/event"), 20)
+    subscriber.clear()
     bridge.publisher.more = list(INTRODUCTION)
-    assert bridge.run(lambda: listener.latest("t/event"), 20) and listener.latest("t/status") == "online"
+    assert bridge.run(lambda: subscriber.latest("t/event"), 20) and subscriber.latest("t/status") == "online"
     assert bridge.client.connects == 1
-    listener.stop()
+    subscriber.stop()
     broker.kill()
 
 
@@ -687,8 +687,8 @@ def test_a_broker_that_only_hangs_up_for_a_while_is_not_taken_for_one_without_re
         server.shutdown(socket.SHUT_RDWR)
     broker.start()
     assert bridge.run(bridge.is_connected, 20) and bridge.run(lambda: not bridge.publisher.more)
-    late = Listener(broker.port)
-    assert wait_until(lambda: ("t/status", "online", True) in late.heard)
+    late = Subscriber(broker.port)
+    assert wait_until(lambda: ("t/status", "online", True) in late.received)
     late.stop()
     broker.kill()
 

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import Bridge, SimulatedBms
 
 pytestmark = [needs_mosquitto, pytest.mark.timeout(300)]
@@ -51,32 +51,32 @@ class World:
     def __init__(self, folder, settings="", bms="drift=0,soc=57.3,current=-60"):
         self.bms = SimulatedBms(folder, bms)
         self.broker = Mosquitto(folder)
-        self.ear = Listener(self.broker.port)
+        self.subscriber = Subscriber(self.broker.port)
         self.bridge = Bridge(folder, self.bms.path, self.broker.port, settings)
         self.wait_online()
 
     def stop(self):
         self.bridge.stop()
-        self.ear.stop()
+        self.subscriber.stop()
         self.broker.kill()
         self.bms.stop()
 
     def wait_online(self):
-        assert wait_until(lambda: self.ear.latest("t/bms1/status") == "online", 30), "the BMS never came online"
+        assert wait_until(lambda: self.subscriber.latest("t/bms1/status") == "online", 30), "the BMS never came online"
 
     @property
     def state(self):
-        return json.loads(self.ear.latest("t/bms1/state"))
+        return json.loads(self.subscriber.latest("t/bms1/state"))
 
     def shows(self, key, value, seconds=8):
         return wait_until(lambda: self.state[key] == value, seconds)
 
-    def order(self, name, payload):
-        """Publish an order; the report that comes of it."""
-        before = len(self.ear.texts(REPORT))
-        self.ear.say(f"t/bms1/{name}/set", payload)
-        assert wait_until(lambda: len(self.ear.texts(REPORT)) > before, 10), f"nothing came of {payload} on {name}"
-        return self.ear.latest(REPORT)
+    def write(self, name, payload):
+        """Publish a command; the result published for it."""
+        before = len(self.subscriber.texts(REPORT))
+        self.subscriber.publish(f"t/bms1/{name}/set", payload)
+        assert wait_until(lambda: len(self.subscriber.texts(REPORT)) > before, 10), f"nothing came of {payload} on {name}"
+        return self.subscriber.latest(REPORT)
 
     def commands_written(self):
         return [request[2] for request in self.bms.writes()]
@@ -84,7 +84,9 @@ class World:
     def energy(self):
         """What was published of the discharged energy, in order, nulls left out."""
         said = [
-            json.loads(t)["energy_discharged"] for topic, t, _ in self.ear.heard if topic in ("t/bms1/state", "t/bms1/energy")
+            json.loads(t)["energy_discharged"]
+            for topic, t, _ in self.subscriber.received
+            if topic in ("t/bms1/state", "t/bms1/energy")
         ]
         return [kwh for kwh in said if kwh is not None]
 
@@ -108,7 +110,7 @@ def world(tmp_path_factory, clock):
 
 
 def test_nothing_is_written_at_boot_and_no_order_is_said_to_be_none(world):
-    assert wait_until(lambda: world.ear.latest(REPORT) == "none")
+    assert wait_until(lambda: world.subscriber.latest(REPORT) == "none")
     assert world.commands_written() == []
 
 
@@ -131,8 +133,8 @@ def test_malformed_orders_are_refused_where_it_can_be_read(world, payload):
 def test_a_flood_of_orders_is_slowed_down(world):
     before = len(world.bms.writes())
     for _ in range(10):
-        world.ear.say("t/bms1/charge_mosfet/set", "ON")
-    assert wait_until(lambda: world.ear.texts(REPORT)[-20:].count("Charge MOSFET on: done") > 0, 10)
+        world.subscriber.publish("t/bms1/charge_mosfet/set", "ON")
+    assert wait_until(lambda: world.subscriber.texts(REPORT)[-20:].count("Charge MOSFET on: done") > 0, 10)
     time.sleep(1)
     assert len(world.bms.writes()) == before + 1
     time.sleep(PAUSE_S)
@@ -161,22 +163,24 @@ def test_what_the_bms_ignores_is_an_error_and_the_truth_stays(world):
     world.bms.set("ignore_writes=1")
     assert "not confirmed" in world.write("charge_mosfet", "OFF")
     world.bms.set("ignore_writes=0")
-    assert {json.loads(text)["charge_mosfet"] for text in world.ear.texts("t/bms1/state")[-3:]} == {"ON"}
+    assert {json.loads(text)["charge_mosfet"] for text in world.subscriber.texts("t/bms1/state")[-3:]} == {"ON"}
 
 
 def test_the_bms_restarts(world):
-    world.ear.say("t/bms1/restart/set", "PRESS")
-    assert wait_until(lambda: world.ear.latest(REPORT) == "Restart of the BMS: done", 15), world.ear.latest(REPORT)
+    world.subscriber.publish("t/bms1/restart/set", "PRESS")
+    assert wait_until(lambda: world.subscriber.latest(REPORT) == "Restart of the BMS: done", 15), world.subscriber.latest(
+        REPORT
+    )
     assert world.commands_written()[-1] == RESTART
     time.sleep(PAUSE_S)
 
 
 def test_the_bridge_restarts_and_writes_nothing(world):
-    before, uptime = world.commands_written(), json.loads(world.ear.latest("t/state"))["uptime"]
+    before, uptime = world.commands_written(), json.loads(world.subscriber.latest("t/state"))["uptime"]
     boots = world.bridge.log.count("Daly MQTT bridge")
-    world.ear.say("t/restart/set", "PRESS")
+    world.subscriber.publish("t/restart/set", "PRESS")
     assert wait_until(lambda: world.bridge.log.count("Daly MQTT bridge") > boots, 20)
-    assert wait_until(lambda: json.loads(world.ear.latest("t/state"))["uptime"] < uptime, 30)
+    assert wait_until(lambda: json.loads(world.subscriber.latest("t/state"))["uptime"] < uptime, 30)
     world.wait_online()
     assert world.commands_written() == before
 
@@ -185,8 +189,8 @@ def test_what_was_retained_is_neither_carried_out_nor_kept(world):
     before = world.commands_written()
     world.bridge.kill()
     for name, payload in (("charge_mosfet", "OFF"), ("discharge_mosfet", "OFF"), ("soc", "1"), ("restart", "PRESS")):
-        world.ear.say(f"t/bms1/{name}/set", payload, retain=True)
-    world.ear.say("t/restart/set", "PRESS", retain=True)
+        world.subscriber.publish(f"t/bms1/{name}/set", payload, retain=True)
+    world.subscriber.publish("t/restart/set", "PRESS", retain=True)
     boots = world.bridge.log.count("Daly MQTT bridge")
     connects = world.bridge.log.count("MQTT: connected")
     world.bridge.start()
@@ -195,10 +199,10 @@ def test_what_was_retained_is_neither_carried_out_nor_kept(world):
     time.sleep(3)
     assert world.commands_written() == before
     assert world.bridge.log.count("Daly MQTT bridge") == boots + 1
-    late = Listener(world.broker.port, topics="t/+/set")
-    later = Listener(world.broker.port, topics="t/bms1/+/set")
+    late = Subscriber(world.broker.port, topics="t/+/set")
+    later = Subscriber(world.broker.port, topics="t/bms1/+/set")
     time.sleep(0.5)
-    assert late.heard == later.heard == []
+    assert late.received == later.received == []
     late.stop()
     later.stop()
 
@@ -223,12 +227,12 @@ def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
     world = World(tmp_path)
     try:
         for name, payload in (("charge_mosfet", "OFF"), ("discharge_mosfet", "OFF"), ("soc", "1"), ("restart", "PRESS")):
-            world.ear.say(f"t/bms1/{name}/set", payload)
-        world.ear.say("t/restart/set", "PRESS")
+            world.subscriber.publish(f"t/bms1/{name}/set", payload)
+        world.subscriber.publish("t/restart/set", "PRESS")
         time.sleep(4)
-        assert world.bms.writes() == [] and world.ear.texts(REPORT) == []
+        assert world.bms.writes() == [] and world.subscriber.texts(REPORT) == []
         assert world.bridge.log.count("Daly MQTT bridge") == 1
-        configs = [json.loads(text) for topic, text, _ in world.ear.heard if topic.endswith("/config") and text]
+        configs = [json.loads(text) for topic, text, _ in world.subscriber.received if topic.endswith("/config") and text]
         platforms = {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
         assert platforms == {"sensor", "binary_sensor", "button"}  # the button makes a diagnostics file
     finally:
@@ -254,7 +258,7 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
             connects = world.bridge.log.count("MQTT: connected")
             world.bridge.start()
             assert wait_until(lambda: world.bridge.log.count("MQTT: connected") > connects, 30)  # noqa: B023
-        assert wait_until(lambda: world.ear.latest("t/bms1/status") == "online", 20)
+        assert wait_until(lambda: world.subscriber.latest("t/bms1/status") == "online", 20)
         time.sleep(4)
         said = world.energy()
         most = watts * (time.monotonic() - begun) / 3600 / 1000
@@ -270,21 +274,21 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
 def test_each_value_is_published_on_its_own_topic(tmp_path):
     world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL_S = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
     try:
-        assert wait_until(lambda: world.ear.latest("t/bms1/hardware_version"), 30)
+        assert wait_until(lambda: world.subscriber.latest("t/bms1/hardware_version"), 30)
         state = {key: value for key, value in world.state.items() if key not in ("seq", "time")}
         for key, value in state.items():
-            text = world.ear.latest("t/bms1/" + key)
+            text = world.subscriber.latest("t/bms1/" + key)
             assert text == ("" if value is None else value if isinstance(value, str) else text), key
             assert value is None or isinstance(value, str) or float(text) == value, key
-        assert world.ear.latest("t/bms1/cell_4_voltage") == f"{state['cell_4_voltage']:.3f}"
-        assert world.ear.latest("t/bms1/current") == "-12.4" and world.ear.latest("t/bms1/problem") == "OFF"
+        assert world.subscriber.latest("t/bms1/cell_4_voltage") == f"{state['cell_4_voltage']:.3f}"
+        assert world.subscriber.latest("t/bms1/current") == "-12.4" and world.subscriber.latest("t/bms1/problem") == "OFF"
         world.bms.set("current=20")
-        assert wait_until(lambda: world.ear.latest("t/bms1/current") == "20.0", 10)
+        assert wait_until(lambda: world.subscriber.latest("t/bms1/current") == "20.0", 10)
         world.bms.set("silent=1")
-        assert wait_until(lambda: world.ear.latest("t/bms1/current") == "", 15)  # not known: nothing there
-        late = Listener(world.broker.port, topics="t/bms1/current")
+        assert wait_until(lambda: world.subscriber.latest("t/bms1/current") == "", 15)  # not known: nothing there
+        late = Subscriber(world.broker.port, topics="t/bms1/current")
         time.sleep(0.5)
-        assert [text for _, text, _ in late.heard if text] == []
+        assert [text for _, text, _ in late.received if text] == []
         late.stop()
     finally:
         world.stop()
@@ -296,36 +300,36 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
 @needs_mosquitto
 def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_path):
     broker = Mosquitto(tmp_path)
-    ear = Listener(broker.port)
-    ear.say("t/bms1/energy", COUNTED, retain=True)
+    subscriber = Subscriber(broker.port)
+    subscriber.publish("t/bms1/energy", COUNTED, retain=True)
     bms = SimulatedBms(tmp_path, "drift=0,current=0")
     bridge = Bridge(tmp_path, bms.path, broker.port, 'ALLOW_CONTROL = "energy"\nPUBLISH_INTERVAL_S = 1\nBRIDGE_ID = "shed"\n')
 
     def charged(topic="t/bms1/energy"):
-        return json.loads(ear.latest(topic) or '{"energy_charged":-1}')["energy_charged"]
+        return json.loads(subscriber.latest(topic) or '{"energy_charged":-1}')["energy_charged"]
 
     try:
         assert wait_until(lambda: charged("t/bms1/state") == 1234.5, 30), bridge.log
-        ear.say("t/bms1/energy/set", "reset")
+        subscriber.publish("t/bms1/energy/set", "reset")
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
-        assert ear.latest("t/bms1/command_result") == "Energy counters: done"
+        assert subscriber.latest("t/bms1/command_result") == "Energy counters: done"
         for _ in range(2):
             bridge.kill()
-            ear.heard.clear()
+            subscriber.clear()
             bridge.start()
-            assert wait_until(lambda: ear.latest("t/bms1/status") == "online" and charged() >= 0, 30)
+            assert wait_until(lambda: subscriber.latest("t/bms1/status") == "online" and charged() >= 0, 30)
             assert charged() == 0 and charged("t/bms1/state") == 0
-        ear.say("t/bms1/energy", COUNTED.replace("1234", "9999999"), retain=True)  # 10 GWh
+        subscriber.publish("t/bms1/energy", COUNTED.replace("1234", "9999999"), retain=True)  # 10 GWh
         bridge.kill()
-        ear.heard.clear()
+        subscriber.clear()
         bridge.start()
-        assert wait_until(lambda: "not believed" in (ear.latest("t/bms1/command_result") or ""), 30)
+        assert wait_until(lambda: "not believed" in (subscriber.latest("t/bms1/command_result") or ""), 30)
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 20)
         assert not bms.writes()
     finally:
         bridge.stop()
         bms.stop()
-        ear.stop()
+        subscriber.stop()
         broker.kill()
 
 

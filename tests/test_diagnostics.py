@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from simulation import Wire
 
 from app.console import Console
@@ -259,35 +259,35 @@ def host(tmp_path):
 def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path, host):
     user = (f"{CANARY}-user", f"{CANARY}-password")
     broker = Mosquitto(tmp_path, user)
-    listener = Listener(broker.port, user)
-    listener.say("b/diagnostics/set", "PRESS", retain=True)
+    subscriber = Subscriber(broker.port, user)
+    subscriber.publish("b/diagnostics/set", "PRESS", retain=True)
     keys = {"MQTT_USERNAME": user[0], "MQTT_PASSWORD": user[1]}
     lines = [f'{key} = "{keys.get(key, f"{CANARY}-{key}")}"' for key in HIDDEN + FOREIGN]
     process = host.start("\n".join([*lines, 'MQTT_BASE_TOPIC = "b"', ""]), broker.port)
 
     def announced():
-        return len([topic for topic, _, retained in list(listener.heard) if topic.startswith("homeassistant/device/")])
+        return len([topic for topic, _, retained in subscriber.received if topic.startswith("homeassistant/device/")])
 
-    assert wait_until(lambda: listener.latest("b/bms1/status") == "online" and announced() > 10), host.printed()
-    assert not listener.texts("b/diagnostics"), "what was retained was carried out"
-    assert listener.latest("b/diagnostics/set") == "", "what was retained was not cleared"
-    listener.say("b/diagnostics/set", "Press")
-    listener.say("b/diagnostics/set", "\0" * 100000)
-    listener.say("b/diagnostics/set", "PRESS")
-    assert wait_until(lambda: listener.texts("b/diagnostics"))
+    assert wait_until(lambda: subscriber.latest("b/bms1/status") == "online" and announced() > 10), host.printed()
+    assert not subscriber.texts("b/diagnostics"), "what was retained was carried out"
+    assert subscriber.latest("b/diagnostics/set") == "", "what was retained was not cleared"
+    subscriber.publish("b/diagnostics/set", "Press")
+    subscriber.publish("b/diagnostics/set", "\0" * 100000)
+    subscriber.publish("b/diagnostics/set", "PRESS")
+    assert wait_until(lambda: subscriber.texts("b/diagnostics"))
     process.stdin.write("help\ndiagnostics\n")
     process.stdin.flush()
     before = announced()
-    listener.say("homeassistant/status", "online")
+    subscriber.publish("homeassistant/status", "online")
     assert wait_until(lambda: announced() > before + 10)
     printed = host.printed()
-    listener.stop()
+    subscriber.stop()
     broker.kill()
-    (told,) = map(json.loads, listener.texts("b/diagnostics"))
+    (told,) = map(json.loads, subscriber.texts("b/diagnostics"))
     assert told["readings"]["soc"] == 57.3 and told["settings"]["MQTT_PASSWORD"] == "set"
-    assert [retained for topic, _, retained in listener.heard if topic == "b/diagnostics"] == [False]
+    assert [retained for topic, _, retained in subscriber.received if topic == "b/diagnostics"] == [False]
     assert 'Commands: diagnostics; "help" is none.' in printed and 'PRESS is understood, not "Press"' in printed
     on_console = [line for line in printed.splitlines() if '{"diagnostics":1' in line and "->" not in line]
     assert json.loads(on_console[0][on_console[0].index("{") :])["settings"] == told["settings"]
     assert CANARY not in printed
-    assert not [heard for heard in listener.heard if CANARY in str(heard)]
+    assert not [heard for heard in subscriber.received if CANARY in str(heard)]

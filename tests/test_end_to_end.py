@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from home_assistant_rules import message_faults
-from mosquitto import Listener, Mosquitto, free_port, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, free_port, needs_mosquitto, wait_until
 from other_bms import OtherBms
 from PIL import Image
 
@@ -67,22 +67,22 @@ class Place:
         folder.mkdir()
         self.bms = OtherBms(cells, seed=cells)
         self.broker = Mosquitto(folder)
-        self.listener = Listener(self.broker.port)
+        self.subscriber = Subscriber(self.broker.port)
         self.host = Host(folder, "--uart", self.bms.path, "--broker", f"127.0.0.1:{self.broker.port}", settings=settings)
 
     def state(self):
         """The latest state of the battery, numbers as they were written; {} when there is none yet."""
-        return json.loads(self.listener.latest("t/bms1/state") or "{}", parse_float=str, parse_int=str)
+        return json.loads(self.subscriber.latest("t/bms1/state") or "{}", parse_float=str, parse_int=str)
 
     def is_told_exactly(self):
         state = self.state()
         return {key: state.get(key) for key in self.bms.says()} == self.bms.says() and self.is_online()
 
     def is_online(self):
-        return self.listener.latest("t/bms1/status") == "online"
+        return self.subscriber.latest("t/bms1/status") == "online"
 
     def is_offline_and_forgotten(self):
-        return self.listener.latest("t/bms1/status") == "offline" and set(self.said_of_it().values()) == {None}
+        return self.subscriber.latest("t/bms1/status") == "offline" and set(self.said_of_it().values()) == {None}
 
     def said_of_it(self):
         """What is published of what the BMS says: energy counters and the like are the bridge's own."""
@@ -90,7 +90,7 @@ class Place:
 
     def close(self):
         self.host.process.kill()
-        self.listener.stop()
+        self.subscriber.stop()
         self.broker.kill()
         self.bms.close()
 
@@ -110,7 +110,7 @@ def test_every_value_published_is_what_the_bms_said(places, cells):
     place = places[cells]
     wait_until(place.is_told_exactly, 20)
     assert {key: place.state().get(key) for key in place.bms.says()} == place.bms.says()
-    assert place.is_online() and place.listener.latest("t/status") == "online"
+    assert place.is_online() and place.subscriber.latest("t/status") == "online"
     assert f"cell_{cells + 1}_voltage" not in place.state()
 
 
@@ -118,13 +118,13 @@ def test_every_value_published_is_what_the_bms_said(places, cells):
 def test_who_comes_later_hears_what_is_alive_and_finds_nothing_that_only_looks_so(places):
     place = places[16]
     assert wait_until(place.is_told_exactly, 20)
-    late = Listener(place.broker.port)
+    late = Subscriber(place.broker.port)
     wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state", "t/bms1/connection"}
-    assert wait_until(lambda: {topic for topic, _, _ in list(late.heard)} >= wanted, 15)
+    assert wait_until(lambda: {topic for topic, _, _ in late.received} >= wanted, 15)
     late.stop()
-    retained = {topic for topic, _, is_retained in late.heard if is_retained and not topic.endswith("/config")}
+    retained = {topic for topic, _, is_retained in late.received if is_retained and not topic.endswith("/config")}
     assert retained == {"t/status", "t/state", "t/bms1/energy"}
-    latest = {topic: text for topic, text, _ in late.heard}
+    latest = {topic: text for topic, text, _ in late.received}
     assert (latest["t/status"], latest["t/bms1/status"]) == ("online", "online")
     assert json.loads(latest["t/bms1/state"])["cell_16_voltage"] == place.bms.cells[15] / 1000
     assert json.loads(latest["t/state"]).keys() >= {"uptime", "rssi", "free_memory", "restart_reason"}
@@ -135,8 +135,8 @@ def test_home_assistant_would_take_all_of_it(places):
     place = places[4]
     assert wait_until(place.is_told_exactly, 20)
     # the last message on the readings: discovery follows the values
-    assert wait_until(lambda: any(topic.endswith("_cell_balancing_41/config") for topic, *_ in place.listener.heard), 20)
-    configs = [(topic, text) for topic, text, _ in place.listener.heard if topic.endswith("/config") and text]
+    assert wait_until(lambda: any(topic.endswith("_cell_balancing_41/config") for topic, *_ in place.subscriber.received), 20)
+    configs = [(topic, text) for topic, text, _ in place.subscriber.received if topic.endswith("/config") and text]
     assert [message_faults(topic, text) for topic, text in configs] == [[] for _ in configs]
     assert max(len(text) for _, text in configs) <= 4096
     named = {}
@@ -148,7 +148,7 @@ def test_home_assistant_would_take_all_of_it(places):
                 named.setdefault(entity.get("stat_t", message["stat_t"]), set()).add(key[1])
     assert named["t/bms1/state"] >= place.bms.says().keys()
     for topic, keys in named.items():
-        assert keys <= json.loads(place.listener.latest(topic)).keys(), topic
+        assert keys <= json.loads(place.subscriber.latest(topic)).keys(), topic
 
 
 @needs_mosquitto
@@ -167,11 +167,11 @@ def test_a_killed_broker_is_found_again_and_told_everything(places):
     place.broker.kill()
     assert wait_until(lambda: "No broker" in place.host.log, 10)
     place.bms.permille -= 5  # polled all the while
-    place.listener.heard.clear()
+    place.subscriber.clear()
     place.broker.start()
     assert wait_until(place.is_told_exactly, 20)
     wanted = {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}
-    assert wait_until(lambda: {topic for topic, _, _ in list(place.listener.heard)} >= wanted, 10)
+    assert wait_until(lambda: {topic for topic, _, _ in place.subscriber.received} >= wanted, 10)
 
 
 @needs_mosquitto
@@ -181,7 +181,7 @@ def test_a_silent_bms_is_offline_and_forgotten_and_comes_back(places):
     place.bms.silent = True
     assert wait_until(place.is_offline_and_forgotten, 15)
     assert place.state()["cell_48_voltage"] is None  # the key stays
-    assert place.listener.latest("t/status") == "online"  # the bridge itself
+    assert place.subscriber.latest("t/status") == "online"  # the bridge itself
     place.bms.silent = False
     assert wait_until(place.is_told_exactly, 20)
 
@@ -191,7 +191,7 @@ def test_without_power_the_will_says_so_and_the_last_picture_is_the_readings(pla
     place = places[16]
     assert wait_until(place.is_told_exactly, 20)
     assert place.host.stop() == 0
-    assert wait_until(lambda: place.listener.latest("t/status") == "offline")
+    assert wait_until(lambda: place.subscriber.latest("t/status") == "offline")
     assert "Traceback" not in place.host.log
     picture = Picture(place.host.picture)
     says = place.bms.says()

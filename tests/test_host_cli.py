@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mosquitto import Listener, wait_until
+from mosquitto import Subscriber, wait_until
 
 from host import view
 from host.view import Frames, Outlet
@@ -398,17 +398,17 @@ def test_the_battery_is_told_on_while_nobody_reads_the_console(tmp_path):
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
     os.close(writer)
-    listener = Listener(port, topics="t/bms1/state")
+    subscriber = Subscriber(port, topics="t/bms1/state")
     try:
-        assert wait_until(lambda: len(listener.heard) > 12, 60), listener.heard
+        assert wait_until(lambda: len(subscriber.received) > 12, 60), subscriber.received
     finally:
-        listener.stop()
+        subscriber.stop()
         process.terminate()
         process.wait(10)
         broker.stdin.close()
         broker.wait(10)
         os.close(reader)
-    times = [json.loads(text) for _, text, _ in listener.heard]
+    times = [json.loads(text) for _, text, _ in subscriber.received]
     assert times[-1]["soc"] is not None
 
 

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from host.__main__ import BOARD_PACKAGES
 from host.drive import oled_address, override, prepare, quoted
+from tools.bundle import PACKAGES as BOARD_PACKAGES
 
 
 def test_a_line_is_replaced_where_it_stands():

@@ -1,4 +1,4 @@
-"""Power cuts in little: some of them in the middle of a write to the memory; `make powercuts` is sixty."""
+"""A few power cuts: some of them in the middle of a write to the memory; `make powercuts` is sixty."""
 
 import pytest
 from mosquitto import needs_mosquitto
@@ -9,7 +9,7 @@ from campaigns.powercuts import run
 @needs_mosquitto
 @pytest.mark.timeout(300)
 @pytest.mark.slow
-def test_no_counter_falls_nothing_counts_twice_and_no_order_is_repeated(tmp_path):
+def test_no_counter_falls_nothing_counts_twice_and_no_command_is_repeated(tmp_path):
     result = run(tmp_path, 4)
     assert result.wrong == []
-    assert result.cuts == 4 and result.published and result.carried_out <= result.orders
+    assert result.cuts == 4 and result.published and result.executed <= result.commands

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from simulation import Wire
 
 from app.diagnostics import Diagnostics
@@ -92,11 +92,11 @@ def test_damage_is_played_as_it_was(file):
     text, _ = recorded("corrupt1=60,seed=5")
     damaged = {line.split()[2] for line in json.loads(text)["frames"] if line.split()[1] == "!"}
     recording = read(file(text))
-    kept = {said.hex() for found in recording.sessions[0].commands.values() for one in found for _, said in one.frames}
+    kept = {said.hex() for found in recording.sessions[0].functions.values() for one in found for _, said in one.frames}
     assert damaged and damaged & kept
     player = Player(recording)
     said = b"".join(asked(player, REQUEST_90, 1e6 * n)[0] for n in range(20))
-    here = {frame.hex() for one in recording.sessions[0].commands[0x90] for _, frame in one.frames}
+    here = {frame.hex() for one in recording.sessions[0].functions[0x90] for _, frame in one.frames}
     assert here and all(bytes.fromhex(frame) in said for frame in here)
 
 
@@ -105,7 +105,7 @@ def test_the_form_of_before_is_read_as_well(file):
     text, _ = recorded("")
     log = "-> daly/x/diagnostics "  # the frames are found in any text; settings and readings only in the JSON
     old, new = read(file(log + text.replace('{"diagnostics":1', '{"support":1', 1))), read(file(log + text))
-    assert old.settings == new.settings != {} and old.made == new.made
+    assert old.settings == new.settings != {} and old.generated == new.generated
 
 
 @pytest.mark.parametrize("spoil", [
@@ -118,9 +118,9 @@ def test_the_form_of_before_is_read_as_well(file):
 def test_diagnostics_are_found_however_they_were_sent(file, spoil):
     text, _ = recorded("")
     whole, spoilt = read(file(text)), read(file(spoil(text)))
-    asked_for = {command for command in whole.sessions[0].commands if command not in whole.made}
-    assert asked_for <= spoilt.sessions[0].commands.keys()
-    assert spoilt.sessions[0].commands[0x90] == whole.sessions[0].commands[0x90]
+    asked_for = {command for command in whole.sessions[0].functions if command not in whole.generated}
+    assert asked_for <= spoilt.sessions[0].functions.keys()
+    assert spoilt.sessions[0].functions[0x90] == whole.sessions[0].functions[0x90]
 
 
 def test_what_no_frame_has_is_answered_from_the_readings(file):
@@ -130,7 +130,7 @@ def test_what_no_frame_has_is_answered_from_the_readings(file):
     again = published(played(file(json.dumps(bundle)), 12).pack)
     assert again == published(wire.pack)
     assert again["cell_count"] == 16 and again["production_date"] and again["cell_3_balancing"] == "ON"
-    assert read(file(json.dumps({**bundle, "readings": {}}))).made == []
+    assert read(file(json.dumps({**bundle, "readings": {}}))).generated == []
 
 
 def test_occurrences_take_turns(file):
@@ -221,6 +221,13 @@ def test_on_a_serial_line(file):
         assert child.wait(5) == 0
 
 
+def test_what_is_in_a_file_is_described_for_other_programs(file):
+    text, _ = recorded("drift=0,board=3", board_number=3)
+    command = [sys.executable, "-m", "simulator.replay", "--describe", str(file(text))]
+    described = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30).stdout)
+    assert described["summary"].startswith("responses to 0x50") and described["settings"]["BMS_CELL_COUNT"] == 0
+
+
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--replay", "/nope"], "/nope"),
     (["--replay", "/etc/passwd"], "no frame"),
@@ -241,7 +248,7 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
     bundle["settings"].update(BMS_BOARD_NUMBER=3, CURRENT_SIGN='auto"\nMQTT_BASE_TOPIC = "stolen')
     path = file(json.dumps(bundle))
     broker = Mosquitto(tmp_path)
-    listener = Listener(broker.port)
+    subscriber = Subscriber(broker.port)
     (tmp_path / "settings.toml").write_text('MQTT_BASE_TOPIC = "b"\n')
     command = [
         "-m",
@@ -256,13 +263,13 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
     with (tmp_path / "log").open("w") as log:
         host = subprocess.Popen([sys.executable, *command, "--replay", path], cwd=ROOT, stdout=log, stderr=log)
     try:
-        assert wait_until(lambda: listener.latest("b/bms1/status") == "online", 15)
+        assert wait_until(lambda: subscriber.latest("b/bms1/status") == "online", 15)
     finally:
         host.terminate()
         host.wait(10)
-        listener.stop()
+        subscriber.stop()
         broker.kill()
-    state = json.loads([text for text in listener.texts("b/bms1/state") if json.loads(text)["soc"] is not None][-1])
+    state = json.loads([text for text in subscriber.texts("b/bms1/state") if json.loads(text)["soc"] is not None][-1])
     assert state["soc"] == 12.5 and "State of charge low" in state["active_alarms"] and state["cell_count"] == 16
     printed = (tmp_path / "log").read_text()
     assert "BMS_BOARD_NUMBER = 3" in printed and "stolen" not in printed

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 import terminalio
-from mosquitto import Listener, Mosquitto, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import ROOT, Bridge, SimulatedBms
 from test_tls import OPENSSL, Secure, make_authority, make_certificate
 
@@ -40,7 +40,7 @@ class World:
         self.folder = folder
         self.bms = SimulatedBms(folder, "drift=0,soc=57.3,current=-60")
         self.bridge = None
-        self.listeners = []
+        self.subscribers = []
         self.brokers = []
 
     def broker(self, *users):
@@ -52,8 +52,8 @@ class World:
         self.bridge = Bridge(self.folder, self.bms.path, port, SETTINGS_WITH_CANARIES + settings, host, options)
 
     def listen(self, port, user=None):
-        self.listeners.append(Listener(port, user))
-        return self.listeners[-1]
+        self.subscribers.append(Subscriber(port, user))
+        return self.subscribers[-1]
 
     def says(self, text, seconds=30):
         """Whether that appears on the console in time."""
@@ -68,15 +68,15 @@ class World:
         return "".join("".join(read_picture(picture)) + "\n" for picture in pictures(self.bridge.log)).replace(" ", "")
 
     def everything(self):
-        heard = [str(message) for listener in self.listeners for message in listener.heard]
+        heard = [str(message) for subscriber in self.subscribers for message in subscriber.received]
         memory = self.bridge.nvm.read_bytes().decode("latin-1") if self.bridge.nvm.exists() else ""
         return "\n".join([self.bridge.log, self.screen(), memory, *heard]).lower()
 
     def stop(self):
         if self.bridge is not None:
             self.bridge.stop()
-        for listener in self.listeners:
-            listener.stop()
+        for subscriber in self.subscribers:
+            subscriber.stop()
         self.bms.stop()
         for broker in self.brokers:
             broker.kill()
@@ -143,17 +143,17 @@ def read_picture(rows):
 
 def test_a_good_login_with_bundle_and_console(world, tmp_path):
     broker = world.broker(USER)
-    ear = world.listen(broker.port, USER)
+    subscriber = world.listen(broker.port, USER)
     world.start(broker.port, 'ALLOW_CONTROL = "charge_mosfet, restart_bridge"\n')
-    assert wait_until(lambda: ear.latest("t/bms1/status") == "online", 30), world.bridge.log
-    ear.say("t/diagnostics/set", "PRESS")
-    ear.say("t/bms1/charge_mosfet/set", "on, please")
+    assert wait_until(lambda: subscriber.latest("t/bms1/status") == "online", 30), world.bridge.log
+    subscriber.publish("t/diagnostics/set", "PRESS")
+    subscriber.publish("t/bms1/charge_mosfet/set", "on, please")
     world.bridge.type("password?")
     world.bridge.type("diagnostics")
-    assert wait_until(lambda: ear.texts("t/diagnostics"), 15)
-    assert json.loads(ear.latest("t/diagnostics"))["settings"]["MQTT_PASSWORD"] == "set"
+    assert wait_until(lambda: subscriber.texts("t/diagnostics"), 15)
+    assert json.loads(subscriber.latest("t/diagnostics"))["settings"]["MQTT_PASSWORD"] == "set"
     assert world.says('"password?" is none') and world.says('{"diagnostics":1') and world.shows("52.3V")
-    ear.say("t/restart/set", "PRESS")  # it keeps the counters in the chip's memory
+    subscriber.publish("t/restart/set", "PRESS")  # it keeps the counters in the chip's memory
     assert world.says("the chip resets") and wait_until(lambda: world.bridge.log.count("MQTT: connected") == 2, 30)
     broker.kill()
     assert world.shows("No broker")
@@ -163,11 +163,11 @@ def test_a_good_login_with_bundle_and_console(world, tmp_path):
 @pytest.mark.parametrize("right", [(USER[0], "another"), ("another", USER[1])])
 def test_a_bad_login(world, tmp_path, right):
     broker = world.broker(right)
-    ear = world.listen(broker.port, right)
+    subscriber = world.listen(broker.port, right)
     world.start(broker.port)
     assert world.says("refuses MQTT_USERNAME or MQTT_PASSWORD") and world.shows("refuses")
     broker.kill()
-    assert world.says("connection refused") and not ear.heard
+    assert world.says("connection refused") and not subscriber.received
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed: apt install openssl")
@@ -203,12 +203,12 @@ def test_a_wifi_that_refuses(world, tmp_path, monkeypatch):
 )
 def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     broker = world.broker(USER)
-    ear = world.listen(broker.port, USER)
+    subscriber = world.listen(broker.port, USER)
     drive = tmp_path / "drive"
     for name in ("app", "battery", "daly", "mqtt", "display"):
         shutil.copytree(ROOT / name, drive / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "code.py", drive)
-    error = "TypeError" if "session" in file else "ValueError"
+    error = "TypeError" if "client" in file else "ValueError"
     source = (drive / file).read_text()
     assert line in source
     docstring = '        """..."""\n' if line.startswith("    ") else ""
@@ -217,8 +217,8 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     world.start(broker.port, options=("--drive", str(drive)))
     assert world.says("a bug") and world.says("Traceback")
     if "bridge_state" in file:
-        assert wait_until(lambda: says in (ear.latest("t/state") or ""), 30)
-    elif "session" in file:
+        assert wait_until(lambda: says in (subscriber.latest("t/state") or ""), 30)
+    elif "client" in file:
         assert wait_until(lambda: world.bridge.log.count("a bug") > 1, 30)
     else:
         assert world.says(says) and world.says("the chip resets")
@@ -227,7 +227,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
 
 def test_secrets_in_lines_that_are_wrong(world, tmp_path):
     broker = world.broker()
-    ear = world.listen(broker.port)
+    subscriber = world.listen(broker.port)
     lines = [
         f"MQTT_PASSWORT = {CANARY}1",
         f"MQTT_USER = '{CANARY}2'",
@@ -237,9 +237,9 @@ def test_secrets_in_lines_that_are_wrong(world, tmp_path):
     ]
     world.start(broker.port, "\n".join([*lines, f"[{CANARY}6]", f'MQTT_PASSWORD = "{CANARY}7"', ""]))
     assert world.says("MQTT_PASSWORT is not a setting") and world.shows("not understood")
-    assert wait_until(lambda: "settings.toml line" in (ear.latest("t/state") or ""), 30)  # the first, and how many more
-    ear.say("t/diagnostics/set", "PRESS")
-    assert wait_until(lambda: len(json.loads(ear.latest("t/diagnostics") or "{}").get("settings_problems", ())) == 5, 15)
+    assert wait_until(lambda: "settings.toml line" in (subscriber.latest("t/state") or ""), 30)  # the first, and how many more
+    subscriber.publish("t/diagnostics/set", "PRESS")
+    assert wait_until(lambda: len(json.loads(subscriber.latest("t/diagnostics") or "{}").get("settings_problems", ())) == 5, 15)
 
 
 MISTAKES = [

@@ -1,6 +1,6 @@
-"""The long run in little: an hour of the real firmware in compressed time in which everything happens twice.
+"""The long run, shortened: an hour of the real firmware in compressed time with every outage twice.
 
-`make soak` is the same for 60 days. As a process, because it puts its own clock and chip under the board's modules.
+`make soak` is the same for 60 days. As a process, because it replaces clock and chip below the board's modules.
 """
 
 import subprocess

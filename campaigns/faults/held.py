@@ -225,14 +225,14 @@ class WitnessedBms(Bms):
         self._last_end = -1e9
         self.frames = self.damaged = 0
 
-    def _plan(self, said, at, what, faults):
-        self.frames += what == "answer"
+    def _schedule(self, data, at, what, faults):
+        self.frames += what == "response"
         self.damaged += bool(faults)
-        super()._plan(said, at, what, faults)
+        super()._schedule(data, at, what, faults)
 
     def _is_busy(self, began, at):
         return began + 1 < self._last_end + self._pause_us or super()._is_busy(began, at)
 
-    def _answer(self, request, start):
-        super()._answer(request, start)
-        self._last_end = self._answer_ends[-1]
+    def _respond(self, request, start):
+        super()._respond(request, start)
+        self._last_end = self._response_ends[-1]

@@ -6,7 +6,7 @@ import time
 import pytest
 from home_assistant import DOCS, HomeAssistant
 from install import CannotInstall, install
-from mosquitto import PROGRAM, Listener, Mosquitto
+from mosquitto import PROGRAM, Mosquitto, Subscriber
 from processes import Bridge, SimulatedBms
 
 pytestmark = pytest.mark.timeout(900)
@@ -63,7 +63,7 @@ class House:
         self.folder = folder
         self.bms = SimulatedBms(folder, OPTIONS)
         self.broker = Mosquitto(folder)
-        self.ear = Listener(self.broker.port)
+        self.subscriber = Subscriber(self.broker.port)
         self.bridge = Bridge(folder, self.bms.path, self.broker.port, 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet"\n')
         automations = (DOCS / "automations.yaml").read_text().replace("minutes:", "seconds:")  # nobody waits here
         dashboards = (
@@ -75,7 +75,7 @@ class House:
     def stop(self):
         self.ha.stop()
         self.bridge.stop()
-        self.ear.stop()
+        self.subscriber.stop()
         self.broker.kill()
         self.bms.stop()
 
@@ -91,7 +91,7 @@ class House:
 
     def connects(self):
         """How often the bridge has connected to the broker, as it says itself."""
-        return json.loads(self.ear.latest("t/state"))["mqtt_connects"]
+        return json.loads(self.subscriber.latest("t/state"))["mqtt_connects"]
 
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
@@ -147,7 +147,7 @@ def told(house, capsys):
 def test_every_entity_that_is_announced_is_there(house, told):
     house.wait(house.is_all_known, BACK_S)
     announced = {}
-    for topic, text, _ in house.ear.heard:
+    for topic, text, _ in house.subscriber.received:
         if topic.endswith("/config") and text:
             announced.update({e["uniq_id"]: e for e in json.loads(text)["cmps"].values() if len(e) > 1})
     made = {entry["unique_id"]: entry["entity_id"] for entry in house.ha.entities()}
@@ -221,15 +221,15 @@ def test_retained_commands_are_ignored_and_cleared(house):
     writes = len(house.bms.writes())
     house.bridge.kill()
     for name in ("charge_mosfet", "discharge_mosfet"):
-        house.ear.say(f"t/bms1/{name}/set", "OFF", retain=True)
+        house.subscriber.publish(f"t/bms1/{name}/set", "OFF", retain=True)
     house.bridge.start()
     house.wait(house.is_all_known, BACK_S)
     time.sleep(5)
     assert len(house.bms.writes()) == writes
     assert house.shown()["switch.daly_bms_discharge_mosfet"] == "on"
-    late = Listener(house.broker.port, topics="t/bms1/+/set")
+    late = Subscriber(house.broker.port, topics="t/bms1/+/set")
     time.sleep(1)
-    assert late.heard == []
+    assert late.received == []
     late.stop()
 
 
@@ -238,7 +238,7 @@ def test_nothing_but_the_exact_words_is_an_order(house):
     writes, connects = len(house.bms.writes()), house.connects()
     for name in ("bms1/charge_mosfet", "bms1/discharge_mosfet", "bms1/soc", "bms1/restart", "restart"):
         for text in NO_ORDERS:
-            house.ear.say(f"t/{name}/set", text)
+            house.subscriber.publish(f"t/{name}/set", text)
     house.wait(lambda: "is understood, not" in house.shown()["sensor.daly_bms_last_command"], 15)
     time.sleep(11)  # the bridge's own state comes every ten seconds
     assert len(house.bms.writes()) == writes and house.connects() == connects
@@ -253,7 +253,7 @@ def test_the_energy_goes_on_where_it_is_known_best(house, told):
     house.bridge.kill()
     house.wait(lambda: set(house.shown().values()) == {"unavailable"}, LOST_BRIDGE_S)
     house.bridge.nvm.unlink()
-    house.ear.say("t/bms1/energy", json.dumps(AHEAD).replace(".0", ".000").replace(" ", ""), retain=True)
+    house.subscriber.publish("t/bms1/energy", json.dumps(AHEAD).replace(".0", ".000").replace(" ", ""), retain=True)
     house.bridge.start()
     house.wait(house.is_all_known, BACK_S)
     assert AHEAD["energy_discharged"] <= counted() < AHEAD["energy_discharged"] + 0.1
