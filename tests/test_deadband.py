@@ -128,9 +128,9 @@ def singles(repeats=True):
 
 
 def test_each_single_value_is_repeated_within_a_minute():
-    _, values, _, now = singles()
+    _, values, _, begun = singles()
     seen = {}
-    for now in range(now, now + 130_000, 10):
+    for now in range(begun, begun + 130_000, 10):
         message = values.poll(now)
         if message is not None:
             seen.setdefault(message[0], []).append(now)
