@@ -224,6 +224,7 @@ def trials(timing, count):
     while len(gaps) < count:
         answered(timing)
         number += 1
+        assert number < 100_000
         if timing.gap_ms != gap:
             responses.append(number)
             gaps.append(timing.gap_ms)
