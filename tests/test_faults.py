@@ -21,7 +21,6 @@ from campaigns.faults.promises import PROMISES, promise_of
 from campaigns.faults.subscriber import Subscriber
 from campaigns.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
 from daly.a5 import alarm_bits
-from daly.timing import Timing
 from mqtt.publisher import Publisher
 
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
@@ -33,29 +32,6 @@ def framed(text):
     """A frame without its sum, in hex, made whole."""
     body = bytes.fromhex(text)
     return body + bytes([sum(body) & 0xFF])
-
-
-@pytest.mark.parametrize("lost", [0.01, 0.05, 0.08])
-def test_lost_frames_are_not_blamed_on_the_gap(lost):
-    timing, random = Timing(), Random(1)
-    gaps = []
-    for _ in range(20000):
-        gaps.append(timing.gap_ms)
-        timing.ignored() if random.random() < lost else timing.answered(30)
-    assert sum(gaps) / len(gaps) < 2 and max(gaps) < 20
-
-
-@pytest.mark.parametrize("needed", [0, 4, 20, 60, 100, 250])
-def test_a_board_that_needs_a_pause_gets_it_and_hardly_more(needed):
-    timing = Timing()
-    lost = []
-    for number in range(20000):
-        if timing.gap_ms < needed:
-            timing.ignored()
-            lost.append(number)
-        timing.answered(30)  # the next request comes after the time-out, late enough
-    assert needed <= timing.gap_ms <= needed + 1
-    assert len([number for number in lost if number < 500]) <= 30 and len(lost) <= 60
 
 
 @pytest.mark.parametrize("damage", ["one byte changed", "one byte lost", "cut off"])

@@ -29,14 +29,6 @@ FIELDS = [field for block in BLOCKS for field in block.fields]
 HELD = [row for row in READINGS if row.derive is None]
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for
 
-# what issue 2 names, "{}" for a number
-DEMANDED = {
-    *("pack_voltage", "current", "power", "soc", "remaining_capacity", "rated_capacity", "cycle_count", "mode"),
-    *("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell", "cell_voltage_delta", "cell_count"),
-    *("cell_{}_voltage", "cell_{}_balancing", "balancing", "temperature_{}", "max_temperature", "min_temperature"),
-    *("charge_mosfet", "discharge_mosfet", "problem", "active_alarms"),
-}
-
 
 def key(row):
     return row.key
@@ -60,10 +52,6 @@ def raws_of(field):
     numbers = (0, 1) if field.bit is not None else (0, 256**field.size - 1)
     ends = sorted(field.factor * (number - field.bias) for number in numbers)
     return ends[0], ends[1]
-
-
-def test_every_reading_the_issue_names_is_there():
-    assert {row.key for row in READINGS} >= DEMANDED
 
 
 def test_keys_are_unique_with_any_number():
@@ -151,10 +139,6 @@ def test_a_class_of_its_own_is_legal_for_home_assistant(row):
     if row.device_class is not None:
         assert row.icon is None and row.device_class in (BINARY_SENSOR if row.kind == BINARY else SENSOR)
     assert row.kind != BINARY or row.unit is None
-
-
-def test_only_the_state_of_charge_is_the_devices_battery_badge():
-    assert [row.key for row in READINGS if row.device_class == "battery"] == ["soc"]
 
 
 def test_choices_have_a_word_for_every_value_and_nothing_else_has_words():
