@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 # Two commands to begin with: `make demo` runs the firmware, `make test` tests it. Both set up .venv by themselves.
 
 PYTHON ?= python3

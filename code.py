@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Starts the firmware; everything else is in app/."""
 
 # pytest imports pdb, which imports a standard module named `code`: this file must do nothing then

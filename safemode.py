@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Restarts the board after a brown-out, a hard fault or the chip's own watchdog; runs instead of code.py in safe mode.
 
 CircuitPython stays in safe mode until somebody presses reset, which nobody does in a cellar (circuitpython#7756). A pause

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The words for what is wrong with settings.toml, and what to do. Loaded while the file is read, and forgotten afterwards.
 
 Every sentence names the remedy. No secret is repeated, and nothing that could be one: not what stands on a line that is not

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The state of the bridge itself, for <base>/state: one row for each value, with its entity in Home Assistant."""
 
 import gc

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The time of day, from an NTP server and only when it is needed."""
 
 from adafruit_ticks import ticks_diff, ticks_ms

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the broker's messages can control: only what ALLOW_CONTROL names, and what changes nothing."""
 
 import random

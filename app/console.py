@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The serial console: a word and Enter run a command. Reading never blocks."""
 
 LONGEST_LINE = 32

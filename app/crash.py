@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The crash handler: an exception that nothing else catches is printed, stored, and restarts the chip with back-off."""
 
 import time

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Keeps the energy counters over restarts: in the chip's memory, and in the state that the broker retains.
 
 The chip's memory is written rarely (see nvm_store.py); the retained state is seconds old, but may be lost or forged. The

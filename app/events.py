@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Events of the battery on the console, each once: why there is data or not, alarms and their end, results of commands.
 
 For those without screen and broker. Readings are not printed. The number of lines is limited: a few at once, then one a

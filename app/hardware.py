@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The chip's hardware according to the settings: UART, wake pin, screen. What is not possible is added to `problems`."""
 
 import gc

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Printing that never blocks: print() itself does, for ever, once a terminal has been opened and no longer reads.
 
 CircuitPython's print() loops until the USB console has accepted the last byte (supervisor/shared/serial.c), also when the

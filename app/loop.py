@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The cooperative loop: calls the `tick(now)` of each job in turn; a job that fails does not stop the others.
 
 The watchdog is fed only when the critical job, polling the BMS, has run: a loop without it is of no use.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The wiring: makes the parts from the settings and the board, and runs the loop."""
 
 import sys

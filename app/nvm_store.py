@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What survives a restart: one small record in the chip's non-volatile memory, in two slots that are written in turn.
 
 A record is valid when magic, version and CRC are right; of two valid records the newer one counts, so a power cut during a

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Reads settings.toml once and checks it: every mistake becomes a sentence with line, key, value and remedy.
 
 The file is read here rather than by os.getenv, which differs between CircuitPython 9 and 10 (bare `true` raises up to

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The chip's watchdog: fed by the loop, and used to end a Wi-Fi join that would not end by itself."""
 
 import errno

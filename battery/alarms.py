@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The alarms of a battery, whatever protocol reports them: names, levels, and which are active.
 
 Three bit fields in the pack, rows "alarm_bits_1" to "_3": warnings, protections, faults. Bit n of the first two stands for

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Everything a person can control, each once: settings, discovery, subscriptions and the writes to the BMS read this table.
 
 The results of commands are codes, with their words here."""

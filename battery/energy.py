@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Energy and charge that went into and out of the battery, added up in integers from every reading of voltage and current.
 
 A step is the time between two believed readings, the trapezium between their powers; after a pause there is no reading and

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """JSON written straight into one buffer that is kept: digits by integer arithmetic, exactly the decimals of the table."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What is known of one battery now: one integer a reading, or None. Performs no I/O and has no clock.
 
 A value is accepted only when the BMS sent it and it is plausible, and expires when it is too old: nothing here is ever guessed.

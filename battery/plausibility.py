@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What makes a reading doubtful: it contradicts another one. Rules for the table's column `doubt`, each with its reason.
 
 A doubtful value is not refused but must be said twice: two readings are never taken at the same moment, and a rule that

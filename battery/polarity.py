@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which direction is charging on this board: decided by comparing current and mode, on strong evidence, and kept for good.
 
 Most A5 boards count discharging above 30000, some firmware and some wirings the other way round (user-pains 1.2; an active

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The readings: everything a battery can report, one row each. Which protocol has a reading where is the protocol's affair.
 
 Plausibility, deadband, JSON, Home Assistant discovery, screen and documentation are read off these rows. A new reading is one

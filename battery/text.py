@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Integers as decimal text, by integer arithmetic: a board's 30-bit floats misprint a quarter of all cell voltages."""
 
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`make bench`: this firmware beside the PyPI readers dalybms and pydalybms, on the same simulated line, in one run.
 
 Everything on the wire is measured from the BMS's own side: simulator.line logs every request and every answer with its

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The fault matrix: `make chaos` runs the unmodified firmware as a process and takes its network, broker and power away.
 
 A real mosquitto, the real MiniMQTT, host/proxy.py between them, host/trouble.py around the chip, and the simulated BMS

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Runs inside MicroPython, not here: what a frame and a published state cost there, by number of cells; for campaigns/bench.py.
 
 `micropython cost.py FILE`: lines of request and response in hex. Prints the bytes of heap that a received frame takes, the

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A real mosquitto to be killed, frozen and restarted on the same port, and an MQTT client that records what it receives."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Power cuts: `make powercuts` kills the firmware again and again, mostly in the middle of a write to its memory.
 
 The unmodified firmware as a process with a real mosquitto (campaigns/chaos.py's bench), a memory that writes slowly, and

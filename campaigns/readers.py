@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Runs a public PyPI reader against a serial port and prints every refresh as one JSON line; for campaigns/bench.py.
 
 Runs in an environment of the readers' own: imports nothing of this project. `python readers.py dalybms|pydalybms PORT SECONDS`.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """How many rows a day adds to Home Assistant's database: `python -m campaigns.rows` plays a day with the simulated BMS.
 
 Home Assistant's recorder writes a row whenever the state of an enabled entity changes. So the real poller and publisher are

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`make size`: what the board's files take on the drive, and what loading them takes of the heap, as .py and as .mpy.
 
 The heap is that of MicroPython from PyPI with 64-bit words, where pointers, and so most objects, are twice a board's. All our

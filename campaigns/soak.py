@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The long run: `make soak` drives the real firmware, code.py's own main, through 60 days of outages in compressed time.
 
 Everything of the board's code runs as it is, crash handler and wiring included, on the emulator's stand-in chip. The clock is

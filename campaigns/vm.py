@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Runs inside MicroPython, not here: the chip's modules as thin as can be, then modules are loaded and their memory measured.
 
 `micropython vm.py NAME ...` imports them one after the other and prints each with the bytes of heap that it keeps. The

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The A5 protocol: frames, responses of several frames, and where each reading is. Performs no I/O and has no clock.
 
 A frame is 13 bytes, 9600 baud 8N1 (vendor PDF V1.2, confirmed by every capture):

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """One UART: moves bytes between it and the poller. The only place in this package that touches hardware."""
 
 BAUD_RATE = 9600

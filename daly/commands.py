@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Carries out a command to the battery: written once, read back, and its result reported as a code. No I/O.
 
 Nothing else in this firmware writes to the BMS. A command is never repeated: when it is not confirmed in time the result is

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Detection of the BMS: which host address it responds to, and whether it is one that speaks a newer protocol."""
 
 from .a5 import HOST_ADDRESSES

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Diagnosis: why there is data from the BMS or not, as a code with words beside it. The poller is its only writer."""
 
 from adafruit_ticks import ticks_diff

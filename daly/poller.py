@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The conversation with one BMS: when a request is sent, what a time-out means, when readings expire. No I/O, no clock.
 
 `receive` takes bytes as they come, `poll` returns the next request when it is time. One request at a time, which one decides

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The poll schedule: which block is requested next. Each in turn when it is due, the fast one in between, static data once.
 
 Every block is optional: one that gets no response has its turn, and never keeps the others waiting. No I/O, no clock.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """How long to wait: between two requests, and for an answer. Both are learned from the board on the line.
 
 Public evidence disagrees: boards think 5 to 200 ms before they answer. Most take a request right after their answer (the

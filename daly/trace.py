@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The last frames on the wire, in a ring buffer that is made once: for the diagnostics download."""
 
 from adafruit_ticks import ticks_diff

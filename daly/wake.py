@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Waking a sleeping BMS by its wake line, when a person allowed it and the battery can bear it. No I/O, no clock.
 
 Waking for ever can discharge a pack to death (Daly2MQTT#81), so every pulse needs: the BMS was seen asleep, what was last

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The contents of the screen: pure functions that return a Page. A number that is not known is not shown.
 
 A screen has 3 lines of 21 characters (128x32 pixels) or 6 (128x64): `rows`. The board's font has printable ASCII only. The

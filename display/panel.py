@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The OLED: a Page as dots, through displayio, on an SSD1306 or SH1106 of 128x32 or 128x64.
 
 Everything is drawn as tiles. A line of text is a TileGrid over the bitmap of the board's font; cell bars and the battery are

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which page is shown, when it is drawn, and when the panel is dimmed, refreshed or looked for again.
 
 Problems come first: an active protection or fault has the screen for itself, without a BMS only the reasons are shown, and

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Generates parts of the pages from the code: tables of docs/MQTT.md, the access list of docs/SECURITY.md, the packages in
 CONTRIBUTING.md.
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF.
 
 `make screens` draws what is not current; with --check it is only said, and the exit status is 1.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Draws docs/wiring: the wiring as SVG. Run it after a change: .venv/bin/python docs/wiring.py"""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`python -m host` runs code.py, unmodified, on a PC: a stand-in chip, a simulated BMS, a broker and a screen.
 
 The firmware runs in the main thread of this very process, so stopping it (SIGSTOP) freezes the chip and killing it takes

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The MQTT 3.1.1 broker: `python -m host.broker` prints its port and runs until standard input closes.
 
 A process of its own, so that it goes on while the stand-in chip resets, and never outlives the host. It listens on this

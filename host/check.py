@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`python -m host --check settings.toml`: reads a settings file as the board will, and says every mistake in its very words.
 
 The board says mistakes; what is legal there and still unlikely to be meant is told here only, as a hint.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What is soldered around the stand-in chip, and what outlives its resets.
 
 `host.__main__` fills this module in before code.py starts; the stand-ins read it. A reset starts this process anew

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The time of the stand-in chip: the PC's own, or a simulated one in which sixty days pass in minutes.
 
 The stand-ins use `host.chip.clock` only: for the time, to sleep, and for the alarm of the watchdog.

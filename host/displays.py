@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Makes Blinka's displayio behave like the board's where the two differ.
 
 Each difference was read in CircuitPython's C sources and measured; without these, tests would pass on a PC what a

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The CIRCUITPY drive as the firmware sees it: a temporary folder with the settings it should run with.
 
 Overrides replace lines where they stand, so that the line numbers in the firmware's messages stay those of the file the

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What is typed where `python -m host` runs, as the chip's serial console: sys.stdin and supervisor.runtime read it here.
 
 As on the board: a read waits until all it was asked for is there, however long that takes (shared/runtime's stdin knows no

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the stand-in chip's sockets lead to: the PC's own network. The simulated one is in host/simulated_network.py.
 
 host/standins/socketpool.py gives either the manners of the chip; an inner socket of these has those of Python's own

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A TCP proxy that fails on request, for a broker: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
 
 What a network does to a connection in a year, one mode at a time; see MODES. In a program, `Proxy(target).set(mode)` does it

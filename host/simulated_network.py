@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A network in memory and in simulated time, with nothing but a broker in it: for a firmware in the same process.
 
 Connections fail as in host/proxy.py, in those modes that need nothing between the two ends.

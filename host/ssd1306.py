@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A model of the SSD1306: eats the bytes a driver writes over I2C and gives the picture a person would see.
 
 Written from the data sheet (Solomon Systech SSD1306 rev 1.1, sections 8 to 10), not from any driver. Scrolling is

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What goes wrong around the chip, and what was seen of it: the stand-ins look here. For `make chaos` and tests.
 
 The environment's DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, looked at again and again; what the firmware does in

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What a person sees of the firmware: a log line by line (Plain) or a live picture of the screen (Live).
 
 Both have start, stop, line and published. What they write goes through an Outlet: nobody waits for a terminal.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The MQTT client: joins the Wi-Fi, connects to the broker, and recovers from every network failure.
 
 What is published is decided in publisher.py, what a received command does in commands.py. MiniMQTT and the radio raise OSError,

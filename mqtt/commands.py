@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The commands received over MQTT: for each topic the exact payloads it accepts and the function it calls.
 
 No I/O except for printing refusals. A retained message is never executed: it would be an old command, repeated at every

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The values as last published, and which changes of the live ones are due to be published.
 
 Each change of an entity is a row in Home Assistant's database. So a value is published when it has left its deadband (column

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What is published, and when. Performs no I/O and has no clock.
 
 After `begin`, once per connection, `poll` returns one message after the other, or None when there is nothing to publish. A

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A socket pool for MiniMQTT with bounded waiting: it delivers complete packets only and limits every send.
 
 MiniMQTT reads a packet byte by byte and waits for each, spins on a closed or a full socket, drops the RETAIN flag, accepts

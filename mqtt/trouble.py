@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Why there is no connection: a code with its details, and the sentence for each code.
 
 A trouble is a pair (code, details); the sentence is for the console, the screen has shorter words for some codes

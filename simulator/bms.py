@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A simulated Daly BMS: it responds on its serial line byte by byte at 9600 baud, and fails on request.
 
 It has no I/O and no clock: the time, in microseconds, is an argument of every call. It shares no code with daly/, so that

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The faults of the simulated BMS: one table, from which its options, their help, the fault campaign and the tests are made.
 
 A new fault is a row here, with its function, and its test in tests/test_bms.py. A fault is an option of the BMS, in percent:

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The simulated BMS on a pseudo-terminal: `python -m simulator.line --bms cells=8,soc=40` prints the path of a serial port.
 
 Every byte becomes readable when its last bit would arrive at 9600 baud, not earlier. The program ends when its standard

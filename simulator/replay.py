@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A recorded BMS on a pseudo-terminal: `python -m simulator.replay FILE` prints a serial port and responds from the file.
 
 FILE is a diagnostics file (also inside a log, or broken into lines by a mail program), frames as tests/data/frames.jsonl has

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Readings that the simulated BMS does not model: each has a constant value, sent where the firmware's own map has it.
 
 So a new reading is seen in the demo and in the tests without a line here. That its place in the map is right shows only against

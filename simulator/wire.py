@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A 9600 baud line in simulated time with a simulated BMS at its end: for a Poller alone, and for the firmware's whole UART."""
 
 from __future__ import annotations

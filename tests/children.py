@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the tests start ends with them: a check after each file, and a system that ends the rest should pytest itself be killed.
 
 Linux only; elsewhere nothing is checked.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Where the tests find things: the board's packages and, for the chip's own modules, the host's stand-ins."""
 
 import sys

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A second BMS, written from docs/PROTOCOL.md alone: an error that firmware and simulator/bms.py share shows.
 
 Knows neither of the two. It sits on a pseudo-terminal, answers host address 0x40 at about 9600 baud, and keeps its values

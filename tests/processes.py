@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The firmware and the simulated BMS as processes of their own, each to be killed, frozen and started again."""
 
 import json

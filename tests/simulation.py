@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A wire in memory: a Poller and a simulated BMS talking at 9600 baud in simulated time, no sleeping."""
 
 from battery.pack import Pack

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which tests are slow: all that need a process, a socket or real time, found by what they use, and those marked by hand."""
 
 import sys

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The A5 protocol: frames in a stream of bytes, every byte of the map, what is an answer, and responses of several frames."""
 
 import pytest

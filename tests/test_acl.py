@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The access list of docs/SECURITY.md, exactly as it stands there, in a real mosquitto: enough for all the work, no more."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The alarms: every bit of 0x98 by its name and level, from the vendor's table (docs/MQTT.md), and their words."""
 
 import pytest

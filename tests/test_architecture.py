@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Who may import whom, what only one place may do, and what CircuitPython lacks although MicroPython and mpy-cross let it pass.
 
 Read off the syntax trees of the board's files, and of the programs on the PC's side; nothing is run.

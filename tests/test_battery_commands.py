@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Orders to the BMS: written once, read back, refused in words; what the broker may ask for at all."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What `make bench` makes of a log, on conversations whose figures are known beforehand."""
 
 import pytest

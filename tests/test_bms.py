@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The simulated BMS against captures of real boards, its timing, and each of its faults.
 
 Nothing here knows the firmware: frames are built and checked by hand. The captured frames are sessions of

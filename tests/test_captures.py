@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Recorded frames of real packs (tests/data/frames.jsonl, with their sources): read as stated, the bad ones refused."""
 
 import json

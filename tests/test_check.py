@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`python -m host --check`: files as people write them wrongly; each mistake with line, key, value, remedy, as on the board."""
 
 import re

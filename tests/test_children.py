@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """That the tests leave no process behind is itself tried: here a pytest leaves some, and is killed."""
 
 import re

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The MQTT client with the real MiniMQTT and a real mosquitto: outages, refusals and half-open connections.
 
 The publisher has a short fixed list of messages, commands are only recorded; the socket pool is the host's stand-in.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Messages from the broker: exact words on known topics are carried out, everything else is refused in a sentence."""
 
 import socket

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Orders, energy and single values through a real mosquitto; firmware and simulated BMS are processes, killed and started."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The table of controls: what other modules and Home Assistant rely on, row by row."""
 
 import json

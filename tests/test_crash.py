@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The last line and the watchdog, first by themselves, then in the real program as a process: nothing ends silently."""
 
 import builtins

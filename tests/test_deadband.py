@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which changes are due to be published: deadbands and intervals alone, to the digit and the millisecond."""
 
 from itertools import pairwise

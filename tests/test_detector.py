@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which address is asked from, and the probes for a newer protocol."""
 
 import pytest

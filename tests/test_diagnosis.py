@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Why there is data from the BMS or not: every code from what has happened, with its words and its two lines on the screen."""
 
 import pytest

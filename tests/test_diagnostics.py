@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The diagnostics file: whole, small, and without a secret, wherever it is asked for."""
 
 import json

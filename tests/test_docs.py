@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The pages against the code: what is made is current, what is named exists, what can be met is explained."""
 
 import ast

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The whole product as processes: the unmodified firmware, a BMS nobody here wrote the firmware against, a real mosquitto.
 
 All hosts are started at once and run while the tests look at them in turn.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Energy and charge: exactly what integer arithmetic gives, nothing where nothing was read, never less than before."""
 
 import struct

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The energy counters across restarts: out of the chip's memory or the broker's retained state, whichever is further."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the console says of the battery: each thing once, and what goes to and fro not for ever."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The fault campaign's findings, one test each, the judge on firmware that is broken on purpose, and the campaign in little."""
 
 import functools

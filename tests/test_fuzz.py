@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Whatever arrives from the broker: no crash, no write to the BMS without its exact words and permission, bounded memory.
 
 `make fuzz` sends a million messages, `make test` some thousands. What may be carried out is said once more here, on its own.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What Home Assistant is told of bridge and battery: nothing in it that would make it drop a message or an entity."""
 
 import json

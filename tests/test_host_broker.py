@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The emulator's broker, byte by byte and with a real client: what MQTT 3.1.1 asks for."""
 
 import subprocess

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`python -m host` as a program: what it says to bad input, and that a chip resets, remembers and loses power."""
 
 import contextlib

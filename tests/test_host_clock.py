@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The simulated clock, and the chip's parts that go by it: no test here waits."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Overrides change the settings where they stand: the firmware's messages name lines of the file the user edits."""
 
 import shutil

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The stand-in socket pool has the board's manners, plain and with TLS."""
 
 import errno

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The model of the SSD1306, by itself and under the real driver, displayio and bitmap_label, down to the pixels."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The stand-in UART over a pseudo-terminal: timeouts, buffer and pins as on an ESP32."""
 
 import errno

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Installing: onto a folder posing as the drive, and through a strict stand-in for the web workflow."""
 
 import errno

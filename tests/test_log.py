@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Printing that never waits: with a console that reads, one that stands still, one that comes back."""
 
 import builtins

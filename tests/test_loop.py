@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The loop: a job that fails rests and the others go on; the watchdog is fed by progress only; passes are measured."""
 
 import itertools

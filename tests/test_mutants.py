@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The tool behind `make mutants`: which changes it makes, what names them, and which tests it takes for them."""
 
 import sys

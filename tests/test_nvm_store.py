@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What survives: two slots against power cuts at every byte, whatever the memory holds, the wear budget, and the counters."""
 
 import binascii

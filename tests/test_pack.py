@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The pack alone: what it accepts, what must be confirmed, what it forgets, and what follows from its values."""
 
 import pytest

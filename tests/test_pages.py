@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The screen's pages: lines of 21 characters the board's font has, numbers only where they are known, trouble in words."""
 
 import re

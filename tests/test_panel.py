@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The panel: pages become dots through the real displayio and driver, at a price on the bus that is counted here."""
 
 import board

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What makes a reading doubtful: each rule at its exact bounds, and that a doubtful value is one that must be sent twice."""
 
 import pytest

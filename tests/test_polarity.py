@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The sign of the current: settled by the board's own mode, on evidence only, and everything else follows it."""
 
 import struct

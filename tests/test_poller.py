@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The conversation with the BMS: what it says is known exactly, what it does not say is not known, whatever the line does."""
 
 import json

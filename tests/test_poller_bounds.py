@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The bounds of the conversation to the millisecond: noise, age, silence, time-outs, writes. Requests and responses by hand."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A few power cuts: some of them in the middle of a write to the memory; `make powercuts` is sixty."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The fault-injecting proxy itself: each of its modes does to a connection what it says."""
 
 import socket

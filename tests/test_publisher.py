@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the broker is told, in which order and when: simulated BMS, real Poller and Publisher, and one who writes it down."""
 
 import json

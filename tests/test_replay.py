@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A recording plays back what was recorded: the same readings, the same damage, the same trouble in words."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """safemode.py as the board runs it: accidents are come back from, slower and slower; a person's wish is left alone."""
 
 import runpy

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What is requested next: the pace of each block, what a missing, late or empty response changes, and static data."""
 
 from itertools import pairwise

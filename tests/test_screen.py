@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The screen over time: which page has its turn, what makes it bright, and a panel that comes and goes."""
 
 import sys

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A canary in every secret, and then everything the whole program says is searched: console, topics, screen, memory, bundle.
 
 The host runs against a real mosquitto: good and bad logins, TLS that cannot be trusted, a Wi-Fi that refuses, bugs with their

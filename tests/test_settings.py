@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Settings: what CircuitPython's file may hold is understood, and each mistake is a sentence with line, key and remedy."""
 
 import re

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The simulated network under the stand-in socket pool, the simulated serial line under its UART. Nothing waits."""
 
 import errno

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The long run, shortened: an hour of the real firmware in compressed time with every outage twice.
 
 `make soak` is the same for 60 days. As a process, because it replaces clock and chip below the board's modules.

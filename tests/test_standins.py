@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The stand-ins for the chip have no name and no parameter that CircuitPython's own stubs do not have.
 
 Both sides are parsed, not imported. A stand-in may have less than the board: what the firmware does not use is left out.

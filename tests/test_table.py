@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Contracts on the table of readings: what is in a row must be possible, unique and legal before anything reads it."""
 
 from decimal import Decimal

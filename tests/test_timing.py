@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """How long to wait, learned from the board: the gap before a request and the time for the first frame of a response."""
 
 from random import Random

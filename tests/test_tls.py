@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """TLS to a real mosquitto with certificates made here: whom it trusts, whom it refuses and in which words; never in the clear.
 
 What a board's mbedtls does otherwise than a PC's OpenSSL is said in docs/SECURITY.md.

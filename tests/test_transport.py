@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The link under MiniMQTT: whole packets in whatever pieces, no wait without an end, no memory for what is too large."""
 
 import errno

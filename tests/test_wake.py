@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The wake pin is pulsed only when the BMS was seen asleep, the battery can bear it, and not too often."""
 
 import pytest

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Settings files as people make them who are no programmers: in Notepad, on a phone, pasted from a forum or another project.
 
 Each must get one sentence, that names the line and the setting and says what to do; and the rest of the file still counts.

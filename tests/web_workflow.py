@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A stand-in for CircuitPython's web workflow, as strict as the board: what it refuses there is refused here.
 
 After circuitpython.md, section 6, and CircuitPython's docs/workflows.md. It keeps a folder; it can be full, have its drive

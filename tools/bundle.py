@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Makes dist/daly-mqtt-<version>.zip: everything for the drive, libraries included; and the same compiled, ...-mpy.zip.
 
 There is no settings.toml in it, so that no unzipping and no copying ever replaces somebody's: the settings come as EXAMPLE.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A CIRCUITPY drive to write to: as a folder, or over the network through CircuitPython's web workflow.
 
 Both know the same words; paths are relative and have forward slashes. Everything that goes wrong is a Refused with a sentence.

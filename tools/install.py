@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Brings the firmware onto a board's drive, new or over an older one: only what has changed is written.
 
     make install DRIVE=/media/me/CIRCUITPY

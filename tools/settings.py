@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What an update does to the user's settings.toml: adds new settings at its end, as comments, and changes nothing else."""
 
 from __future__ import annotations

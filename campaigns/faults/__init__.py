@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The fault campaign: `make faults` drives the real firmware over damaged lines and judges what a subscriber receives.
 
 A simulated BMS (simulator/bms.py) answers, lives (life.py) and is damaged on its way; Poller, Pack, Publisher and Discovery are

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """`make faults`: runs the campaign, prints its tables and writes them into docs/TRUTH.md."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The cases of the campaign: how lines are damaged, boards are odd, batteries live and settings are set, and what each cost."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What the BMS held: every value of every key with its times, and the energy that really flowed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The judge: what a subscriber is shown, against what the BMS held, by what docs/MQTT.md promises.
 
 Kinds of finding:

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The battery's life: what the public reports show, a change every few seconds, and the outages of the line."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """One simulated line: a living, damaged BMS on one end, the firmware up to its messages in the middle, the judge behind."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """What docs/MQTT.md promises of each key, written out by hand: how soon a change is published, and which changes may wait.
 
 Not read off the firmware's own table: an error there must show. tests/test_faults.py compares it with the page.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A dashboard: takes the messages as they come and knows what it would show at any moment. It has a clock of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Trials of their own: are the reasons the right ones, is a board read at its own pace, do extremes pass as they are?"""
 
 from __future__ import annotations

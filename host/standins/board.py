@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's board: the pins of an ESP32-S2 or -S3 module that a person can wire.
 
 Named as Espressif's own DevKitC boards do (IOn, TX = IO43, RX = IO44), plus the names other boards give: SDA = IO8 and

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's busio: UARTs on a serial device of the PC, I2C to models of devices.
 
 As on an ESP32: a UART's timeout starts again with every byte, nothing received is None, writing takes as long as the

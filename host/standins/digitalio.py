@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's digitalio: inputs nothing is wired to, which read their pull; outputs wake the simulated BMS."""
 
 from __future__ import annotations

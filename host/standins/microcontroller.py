@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's microcontroller: pins that remember who uses them, the processor, memory, watchdog."""
 
 from __future__ import annotations

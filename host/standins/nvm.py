@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's nvm: 8192 bytes that outlive power, in a file.
 
 Fresh memory reads as zeros, as CircuitPython's ports/espressif gives an NVS blob that was never written.

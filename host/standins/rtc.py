@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's rtc: the PC's clock, which is right already and which no firmware may set."""
 
 import time as _time

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's socketpool with the manners of ports/espressif/common-hal/socketpool/Socket.c.
 
 Sockets never block underneath: sending takes what fits and says EAGAIN otherwise, and only receiving and connecting

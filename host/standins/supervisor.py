@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's supervisor: the millisecond clock that wraps, the console, and reload()."""
 
 from host import chip as _chip

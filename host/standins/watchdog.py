@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's watchdog: bites by the alarm of host.chip.clock."""
 
 from __future__ import annotations

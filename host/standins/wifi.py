@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py says otherwise.
 
 Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs. What

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """A real Home Assistant as a process: started, asked and restarted by its own interfaces; it listens on this computer only."""
 
 import json

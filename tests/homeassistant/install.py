@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Installs a real Home Assistant into .ha/, as new a one as there is a Python for; nothing else of this machine is touched.
 
     .venv/bin/python tests/homeassistant/install.py        installs it, unless it is there, and prints its folder

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Makes the pictures in docs/homeassistant: the firmware runs against a real Home Assistant, and Chromium looks at its pages.
 
     .venv/bin/python tests/homeassistant/pictures.py [MINUTES [FOLDER]]     how long the graphs may fill first (default 15)

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """code.py against a real Home Assistant: `make test-homeassistant`. The tests are steps of one story, in this order."""
 
 import json

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Mutation testing: small changes are made to the board's code, and the fast half of the tests must notice each of them.
 
 Why a tool of our own: mutmut 3 changes only the inside of undecorated functions, so no constant, no table, no class attribute

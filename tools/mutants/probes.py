@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which test executes which statement: each statement in a function first sets a byte.
 
 Not coverage.py: with a context for each test, the tests take four times as long under it, and with this a third longer.

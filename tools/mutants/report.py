@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """The results: kept between runs in .mutants/, and written into docs/MUTANTS.md with the verdicts of docs/mutants.txt."""
 
 import hashlib

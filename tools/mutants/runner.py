@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Runs the fast tests in forks of one process that has imported everything, each with one change.
 
 A change inside a function is made by giving that function other code, in a fork of a process that has collected all tests. A

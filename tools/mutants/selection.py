@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
 """Which tests can notice a change: those that execute its line; for a constant, those that execute a line that names it."""
 
 import ast
