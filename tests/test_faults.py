@@ -22,7 +22,7 @@ from campaigns.faults.judge import KINDS
 from campaigns.faults.line import Job, Line, run
 from campaigns.faults.promises import PROMISES, promise_of
 from campaigns.faults.subscriber import Subscriber
-from campaigns.faults.trials import EXTREMES, SITUATIONS, blind, extreme, pace
+from campaigns.faults.trials import EXTREMES, SITUATIONS, diagnose, extreme, pace
 from daly.a5 import alarm_bits
 from mqtt.publisher import Publisher
 
@@ -391,12 +391,14 @@ def test_the_judge_goes_by_what_the_page_says():
         promise = promise_of(key.removesuffix(" ..."))
         several = key.endswith(" ...")
         share = f" or 1/{round(1 / promise.share)} of it" if promise.share else ""
-        mine = "published with the one above" if promise.with_above else f"{promise.band:g}{share}" if promise.band else ""
+        mine = (
+            "published with the one above" if promise.with_above else f"{promise.deadband:g}{share}" if promise.deadband else ""
+        )
         assert (key, mine) == (key, band)
         times = {None: "once", 0: "always"}
-        assert (key, times.get(promise.asked_s, f"every {promise.asked_s} s".replace(".0 s", " s"))) == (key, asked)
+        assert (key, times.get(promise.poll_s, f"every {promise.poll_s} s".replace(".0 s", " s"))) == (key, asked)
         pace = "once" if asked == "once" else "main" if place == "main" and not several else "slow"
-        assert (key, promise.pace) == (key, "at once" if key in at_once else pace)
+        assert (key, promise.pace) == (key, "immediate" if key in at_once else pace)
 
 
 # the subscriber
@@ -408,19 +410,19 @@ def announced(key, seconds):
 
 def test_a_subscriber_shows_a_value_until_the_next_state_or_the_end_of_availability():
     dashboard = Subscriber("b")
-    dashboard.take(announced("soc", 60), 0)
-    dashboard.take(("b/bms1/state", b'{"soc":57.3,"mode":null,"chemistry":"LFP"}', False, 0), 1)
+    dashboard.receive(announced("soc", 60), 0)
+    dashboard.receive(("b/bms1/state", b'{"soc":57.3,"mode":null,"chemistry":"LFP"}', False, 0), 1)
     assert dashboard.shown(1) == {}
-    dashboard.take(("b/status", "online", True, 1), 1)
-    dashboard.take(("b/bms1/status", "online", True, 1), 1)
+    dashboard.receive(("b/status", "online", True, 1), 1)
+    dashboard.receive(("b/bms1/status", "online", True, 1), 1)
     assert dashboard.shown(2) == {"soc": 57.3, "chemistry": "LFP"}
     assert dashboard.shown(60.9)["soc"] == 57.3 and dashboard.shown(61.1) == {"chemistry": "LFP"}  # expire_after
-    dashboard.take(("b/bms1/state", b'{"soc":57.4}', False, 0), 62)
+    dashboard.receive(("b/bms1/state", b'{"soc":57.4}', False, 0), 62)
     assert dashboard.shown(62) == {"soc": 57.4}
     dashboard.lost(63)
     assert dashboard.shown(63) == {}
-    dashboard.take(("b/status", "online", True, 1), 64)
-    dashboard.take(("b/bms1/status", "offline", True, 1), 64)
+    dashboard.receive(("b/status", "online", True, 1), 64)
+    dashboard.receive(("b/bms1/status", "offline", True, 1), 64)
     assert dashboard.shown(64) == {}
 
 
@@ -589,9 +591,9 @@ def watched(publisher, options=STILL, seconds=25, script=(), **job):
     while line.s < seconds:
         while waiting and line.s >= waiting[0][0]:
             _, name, value = waiting.pop(0)
-            line.about_to_step()
+            line.before_step()
             line.bms.set(name, value, line.us)
-            line.stepped()
+            line.after_step()
             if name in ("silent", "asleep"):
                 line.outage_begins() if value else line.outage_ends()
         line.step()
@@ -615,7 +617,7 @@ BROKEN = {
     TooMuch: ("energy", "energy_discharged", {"options": "drift=0,soc=57.3,current=-500"}),
     Falling: ("energy", "energy_discharged", {"options": "drift=0,soc=57.3,current=-500"}),
     AlwaysFine: ("reason", "nothing", {"script": [(10, "silent", 1)]}),
-    OthersAreBlamed: ("reason", "numbers", {}),
+    OthersAreBlamed: ("reason", "values", {}),
     NeverOffline: ("stale", "soc", {"script": [(10, "silent", 1)]}),
 }
 
@@ -752,12 +754,12 @@ def test_hardly_anything_is_lost(pool):
 
 def test_the_campaign_sees_a_lie(pool):
     """Lies with a right sum are beyond any receiver on a line that seems clean: the campaign must count some as wrong."""
-    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % undetected errors"], 30000, seed=1)
-    assert [words for words in result.lines() if "never held" in words]
+    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % lies"], 30000, seed=1)
+    assert [words for words in result.lines() if "never measured" in words]
 
 
 def test_every_reason_is_named(pool):
-    told = pool.map(blind, range(24), 1)
+    told = pool.map(diagnose, range(24), 1)
     assert [(situation.name, text) for situation, text, right in told if not right] == []
     assert len({situation.name for situation, _, _ in told}) >= len(SITUATIONS) // 2
 

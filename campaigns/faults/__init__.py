@@ -3,10 +3,10 @@
 
 """The fault campaign: `make faults` drives the real firmware over damaged lines and judges what a subscriber receives.
 
-A simulated BMS (simulator/bms.py) answers, lives (life.py) and is damaged on its way; Poller, Pack, Publisher and Discovery are
-the real ones, in simulated time (line.py). What a dashboard would show (subscriber.py) is judged (judge.py) against what the
-BMS held (held.py) by what docs/MQTT.md promises (promises.py). Seeded: one seed, one result. docs/TRUTH.md says how to read the
-tables.
+A simulated BMS (simulator/bms.py) responds, its values change (life.py), and its frames are damaged; Poller, Pack, Publisher
+and Discovery are the real ones, in simulated time (line.py). What a dashboard shows (subscriber.py) is compared (judge.py) with
+what the BMS measured (held.py), by what docs/MQTT.md promises (promises.py). The same seed gives the same result.
+docs/TRUTH.md explains the tables.
 """
 
 import sys

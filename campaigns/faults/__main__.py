@@ -14,7 +14,7 @@ from . import ROOT
 from .cases import CASES, CELLS, FIVE, LIES, MILLION, VARIANTS, Result, campaign, jobs_of
 from .judge import KINDS
 from .line import run
-from .trials import EXTREMES, PACES, SITUATIONS, blind, extreme, pace
+from .trials import EXTREMES, PACES, SITUATIONS, diagnose, extreme, pace
 
 DOCUMENT = ROOT / "docs" / "TRUTH.md"
 COLUMNS = ("line", "frames", "damaged", "values", *KINDS, "energy off", "refreshes lost", "longest gap")
@@ -86,18 +86,18 @@ def report(pool, frames: int, seed: int, draws: int):
     for title, cases in (("Damaged lines:", CASES), ("Boards, batteries and settings:", VARIANTS)):
         yield f"{title}\n"
         yield HEADER
-        told = []
+        examples = []
         for result in campaign(pool, cases, frames, seed):
             results.append(result)
             yield row_of(result)
-            told += examples_of(result)
-        yield "\n".join(["", *told, ""])
+            examples += examples_of(result)
+        yield "\n".join(["", *examples, ""])
     yield "Undetected errors: the checksum is right, and only the content gives them away:\n"
     yield HEADER
     for result in campaign(pool, LIES, frames, seed):
         yield row_of(result)
-    said = pool.map(blind, range(seed, seed + draws), 4)
-    yield "\n| situation | drawn | wrong diagnosis |\n|---|---|---|"
+    said = pool.map(diagnose, range(seed, seed + draws), 4)
+    yield "\n| what is the matter | drawn | misnamed |\n|---|---|---|"
     for situation in SITUATIONS:
         mine = [(text, right) for drawn, text, right in said if drawn == situation]
         yield f"| {situation.name} | {len(mine)} | {sum(not right for _, right in mine)} |"

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The cases of the campaign: how lines are damaged, boards are odd, batteries live and settings are set, and what each cost."""
+"""The cases of the campaign: damage of the line, variants of boards, batteries and settings; and the result of each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LEAST = 900  # frames of a case, however short the campaign
 
 @dataclass(frozen=True)
 class Case:
-    """`job`: what its lines are told beyond that, as pairs (see Job)."""
+    """One row of the tables. `job`: further arguments of its Jobs, as pairs."""
 
     name: str
     faults: str = ""
-    share: float = 0.02  # of the number of frames asked for
-    board: str = ""  # the way the board is, also in the clean run it is compared with
+    share: float = 0.02  # of the number of frames of the campaign
+    board: str = ""  # options of the board, also in the clean run it is compared with
     outage: str = ""
     job: tuple = ()
 
@@ -70,7 +70,7 @@ CASES = (
 )
 INVERTED = "inverted=1"
 IDLING = "ripple=0.1,deadzone=0.3"
-ALL_SLOW = tuple((lane, 10000) for lane in ("pack", "status", "cells", "temperatures", "checks"))
+ALL_SLOW = tuple((group, 10000) for group in ("pack", "status", "cells", "temperatures", "checks"))
 VARIANTS = (  # of boards, batteries and settings
     _case("loads that fade out", life="fading"),
     _case("fading, 5 %", FIVE, life="fading"),
@@ -111,7 +111,7 @@ WAYS = "think=20 think_jitter=30 gap=10 stale=0 zero_based=1 temperature_frames=
 
 
 def mixture(random: Random) -> str:
-    """Three to six faults at once, each up to its worst, and two ways of being a board."""
+    """Options: three to six faults at once, each up to its highest percentage, and two variants of a board."""
     worst = [item.split("=") for item in random.sample(MIXTURE, random.randint(3, 6))]
     faults = [f"{name}={1 if name == 'echo' else random.uniform(0.1, 1) * float(most)}" for name, most in worst]
     return ",".join([*faults, *random.sample(WAYS.split(), 2)])
@@ -125,9 +125,9 @@ def jobs_of(case: Case, frames: float, size: int, seed: int) -> list[Job]:
         for number in range(seed, seed + pieces):
             faults = mixture(Random(f"{number}/{cells}")) if case.name.startswith("mixtures") else case.faults
             options = ",".join(filter(None, (f"temperatures={TEMPERATURES[cells]}", case.board, faults)))
-            said = math.ceil(frames / len(CELLS) / pieces)
+            count = math.ceil(frames / len(CELLS) / pieces)
             more = {"sound": not faults and not case.outage, **dict(case.job)}
-            jobs.append(Job(case.name, cells, number, said, options, case.outage, **more))
+            jobs.append(Job(case.name, cells, number, count, options, case.outage, **more))
     return jobs
 
 
@@ -140,7 +140,7 @@ class Result:
         self.damaged = sum(t.damaged for t in tallies)
         self.values = sum(t.values for t in tallies)
         self.messages = sum(t.messages for t in tallies)
-        self.links = sum(t.links for t in tallies)
+        self.connection_changes = sum(t.connection_changes for t in tallies)
         self.findings = [(t.job, finding) for t in tallies for finding in t.findings]
         self.kinds = Counter(dict.fromkeys(KINDS, 0))
         self.kinds.update(finding.kind for _, finding in self.findings)
@@ -159,17 +159,18 @@ class Result:
         return sum(t.refreshes for t in tallies) / max(0.1, sum(t.seconds for t in tallies))
 
     def lines(self) -> list[str]:
-        """Each finding with what repeats it."""
+        """Each finding with the line that reproduces it."""
         return [
             f"{finding.kind}: {job.case}, {job.cells} cells, seed {job.seed}, {finding.at:.1f} s: {finding.words}"
             for job, finding in self.findings
         ]
 
     def lag(self, *keys: str) -> float:
-        """Longest time until a change of one of these readings was believed."""
+        """Longest time in seconds until a change of one of these readings was accepted."""
         return max((lag for lags in self._lags for key in keys for lag in lags[key]), default=0.0)
 
     def compare(self, clean: Result):
+        """Calculate `lost` from the refreshes of the clean run."""
         pairs = [(rate, most) for rate, most in zip(self.rates, clean.rates, strict=True) if most]
         self.lost = sum(100 - 100 * rate / most for rate, most in pairs) / max(1, len(pairs))
 

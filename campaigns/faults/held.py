@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What the BMS held: every value of every key with its times, and the energy that really flowed."""
+"""What the BMS measured: every value of every key with its times, and the energy that really flowed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from simulator.bms import ALARMS, Bms, Readings, truth
 
-# The words of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
+# The texts of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
 ALARM_PAIRS = {
     "cell_high": "Cell overvoltage",
     "cell_low": "Cell undervoltage",
@@ -62,13 +62,13 @@ WORDS |= ALARM_SINGLES
 WORD = {False: "OFF", True: "ON"}
 
 
-def listed(problems: str) -> frozenset:
-    """The text of `problems` as a set: the gravest stand first, but which of two faults is graver is not promised."""
-    return frozenset() if problems == "none" else frozenset(problems.split(", "))
+def alarm_set(text: str) -> frozenset:
+    """The text of `active_alarms` as a set: the severest are first, but of two faults the order is not promised."""
+    return frozenset() if text == "none" else frozenset(text.split(", "))
 
 
 class History:
-    """The values of one key, in runs: [value, first held, held last], in seconds. The last run still goes on."""
+    """The values of one key, in runs: [value, first measured, last measured], in seconds. The last run still continues."""
 
     def __init__(self, held: Held):
         self.runs: list[list] = []
@@ -76,7 +76,7 @@ class History:
         self._held = held
 
     def begin(self, value, at: float, ended: float):
-        """Another value from now on; the one before was held until `ended`."""
+        """Another value from now on; the previous one was measured until `ended`."""
         if self.runs:
             self.runs[-1][2] = ended
         self.runs.append([value, at, at])
@@ -84,11 +84,11 @@ class History:
 
     @property
     def current(self):
-        """The value said last; None: there never was one."""
+        """The last value; None: there was none."""
         return self.runs[-1][0] if self.runs else None
 
     def since(self, fits: Callable, now: float) -> float | None:
-        """For how many seconds no value that fits has been held; None: none ever was."""
+        """For how many seconds no value has been measured for which `fits` is true; None: none ever was."""
         runs = self.runs
         if runs and fits(runs[-1][0]):
             return max(0.0, now - self._held.last)
@@ -97,8 +97,8 @@ class History:
                 return max(0.0, now - last)
         return None
 
-    def steady_s(self, now: float) -> float:
-        """For how long the value said last has been said."""
+    def unchanged_s(self, now: float) -> float:
+        """For how many seconds the last value has been the same."""
         return now - self.runs[-1][1]
 
 
@@ -107,11 +107,12 @@ class Held:
 
     def __init__(self):
         self.of: dict[str, History] = defaultdict(lambda: History(self))
-        self.last = 0.0  # when the BMS said anything
+        self.last = 0.0  # when the BMS last responded
         self._before: dict = {}
 
     def note(self, readings: Readings, at: float):
-        values = said(readings)
+        """The BMS has measured these at `at` seconds."""
+        values = published_values(readings)
         before = self._before
         for key, value in values.items():
             if before.get(key, self) != value:
@@ -120,8 +121,8 @@ class Held:
         self.last = max(self.last, at)
 
 
-def said(r: Readings) -> dict:
-    """What must be published of these readings: truth() in the words of the JSON, and what it does not name."""
+def published_values(r: Readings) -> dict:
+    """What must be published of these readings: truth() with the texts of the JSON, and the keys that are not in it."""
     values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
     del values["clock"], values["alarm_bytes"]
     o = r.options
@@ -130,7 +131,7 @@ def said(r: Readings) -> dict:
     values["heartbeat"] = r.life
     values["fault_code"] = 0
     values["charger_connected"] = values["load_connected"] = "OFF"
-    values["active_alarms"] = _problems(o.alarms)
+    values["active_alarms"] = _active_alarms(o.alarms)
     for bit in range(4):
         values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
         values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
@@ -140,29 +141,30 @@ def said(r: Readings) -> dict:
     return values
 
 
-def _problems(alarms: bytes) -> frozenset:
-    """As `listed` makes it of the text."""
+def _active_alarms(alarms: bytes) -> frozenset:
+    """The same set as alarm_set() makes of the text."""
     bits = int.from_bytes(alarms, "little")
     return frozenset(WORDS[name] for bit, name in enumerate(ALARMS) if bits >> bit & 1 and name != "reserved")
 
 
 class Flow:
-    """The energy that really flowed while the BMS could be heard, in kWh and Ah: what it measured, summed by trapezia."""
+    """The energy that really flowed while the BMS responded, in kWh and Ah: the trapezoidal sum of what it measured."""
 
     def __init__(self):
         self.energy = [0.0, 0.0]  # in, out
         self.charge = [0.0, 0.0]
-        self.steps_kw = 0.0  # the sum of all steps of the power: each may be noticed somewhat late
+        self.steps_kw = 0.0  # the sum of all steps of the power, each of which may be noticed somewhat late
         self.steps_a = 0.0
         self.most_kw = self.most_a = 0.0
-        self.waits = True  # for the first reading that is believed: nothing can be counted before
+        self.waits = True  # for the first reading accepted: nothing can be counted before
         self._last: tuple | None = None
 
     def begin(self):
-        """From now on it can be known what flows."""
+        """From now on the firmware can count."""
         self.waits = False
 
     def note(self, readings: Readings, at: float):
+        """The BMS has measured these at `at` seconds."""
         if self.waits:
             return
         amperes = readings.current / 10
@@ -175,15 +177,15 @@ class Flow:
         if self._last is None or at >= self._last[0]:
             self._last = (at, kilowatts, amperes)
 
-    def stepped(self, readings: Readings, at: float):
-        """The battery's life has just changed the current: what was before is already noted."""
+    def after_step(self, readings: Readings, at: float):
+        """The current has just been changed; the previous one is already noted."""
         if self._last is not None:
             self.steps_kw += abs(readings.pack * readings.current / 1e5 - self._last[1])
             self.steps_a += abs(readings.current / 10 - self._last[2])
             self._last = (at, readings.pack * readings.current / 1e5, readings.current / 10)
 
     def pause(self):
-        """The BMS cannot be heard."""
+        """The BMS does not respond from now on."""
         self.waits = True
         self._last = None
 
@@ -192,8 +194,8 @@ def _add(sums: list, amount: float):
     sums[amount < 0] += abs(amount)
 
 
-class Witnessed:
-    """The BMS's battery; what it is asked for is noted as held, and as flowing."""
+class RecordedPack:
+    """The battery of the BMS; what is read of it is recorded as measured, and as flowing."""
 
     def __init__(self, battery, held: Held, flow: Flow):
         self._battery = battery
@@ -201,29 +203,31 @@ class Witnessed:
         self._flow = flow
 
     def settle(self, now_us: float):
+        """As that of the battery."""
         self._battery.settle(now_us)
 
-    def look(self, now_us: float) -> Readings:
-        """Its readings, which nobody was told."""
+    def readings_unrecorded(self, now_us: float) -> Readings:
+        """Its readings, for the campaign itself."""
         return self._battery.readings(now_us)
 
     def truth(self, now_us: float) -> dict:
         """The same by name."""
-        return truth(self.look(now_us))
+        return truth(self.readings_unrecorded(now_us))
 
     def readings(self, now_us: float) -> Readings:
+        """Its readings, for a response to the firmware."""
         readings = self._battery.readings(now_us)
         self._held.note(readings, now_us / 1e6)
         self._flow.note(readings, now_us / 1e6)
         return readings
 
 
-class WitnessedBms(Bms):
-    """A Bms that counts its frames. `pause_ms`: a request that comes sooner after an answer is not heard."""
+class RecordedBms(Bms):
+    """A Bms that records and counts what it sends. `pause_ms`: a request that comes sooner after a response is lost."""
 
     def __init__(self, options: str, held: Held, flow: Flow, pause_ms: float):
         super().__init__(options)
-        self._pack = self.battery = Witnessed(self._pack, held, flow)
+        self._pack = self.battery = RecordedPack(self._pack, held, flow)
         self._pause_us = 1000 * pause_ms
         self._last_end = -1e9
         self.frames = self.damaged = 0

@@ -1,17 +1,17 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The judge: what a subscriber is shown, against what the BMS held, by what docs/MQTT.md promises.
+"""The judge: what a dashboard shows, compared with what the BMS measured, by what docs/MQTT.md promises.
 
 Kinds of finding:
 
-wrong         a value is shown that the BMS never held
-contradicts   a value does not follow from those shown beside it
-stale         a value is shown that the BMS has not held for longer than is promised for its key
-zero          the BMS has said zero for longer than that, and something else is shown
-missing       the BMS says it, the line is sound, and yet it is unknown
-energy        a counter fell, or is further from what really flowed than can be explained
-reason        the words on the link are not those for what is shown
+wrong         a value is shown that the BMS never measured
+contradicts   a value does not follow from the others shown
+stale         a value is shown that the BMS has not measured for longer than is promised for its key
+zero          the BMS has sent zero for longer than that, and something else is shown
+missing       the BMS sends it, nothing is damaged, and yet it is unknown
+energy        a counter decreased, or differs from what really flowed by more than can be explained
+reason        the diagnosis does not fit what is shown
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 
-from .held import Flow, Held, listed
-from .promises import AT_ONCE, FAR, ONCE, PROMISES, Settings, promise_of
+from .held import Flow, Held, alarm_set
+from .promises import FAR, IMMEDIATE, ONCE, PROMISES, Settings, promise_of
 from .subscriber import Subscriber
 
 KINDS = ("wrong", "contradicts", "stale", "zero", "missing", "energy", "reason")
 Finding = namedtuple("Finding", ("kind", "at", "words"))
 
-# Judged by what stands beside them, or by what flowed; their own past says nothing.
+# Judged by the other values shown, or by what flowed, not by their own history.
 DERIVED = ("power", "cell_voltage_delta", "remaining_time", "time_to_full", "time_to_empty")
 COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged")
 NUMBERS = {
@@ -36,36 +36,36 @@ NUMBERS = {
     "min_temperature_sensor": "min_temperature",
 }
 ENDS = {end: number for number, end in NUMBERS.items()}
-ZEROS = ("current", "soc", "remaining_capacity")  # zero is more than a small number: nothing flows, nothing is left
-CLEAR_A = 3  # a current that has a direction beyond doubt
-IDLE_A = 1  # below, nothing is said of the time to full or empty
+ZEROS = ("current", "soc", "remaining_capacity")  # zero matters: nothing flows, nothing is left
+CLEAR_A = 3  # a current whose direction is certain
+IDLE_A = 1  # below, there is no time to full or empty
 LONGEST_H = 100
 FINE = re.compile(r"OK(, at host address 0x[0-9A-F]{2})?|OK, but current and mode contradict .*|Recovered: .*")
-WORDS_S = 1.5  # the words on the link are looked at every half second, and said one message a pass
+DIAGNOSIS_S = 1.5  # the diagnosis is checked every half second and published one message a pass
 
 
 class Judge:
-    """`sound`: nothing is damaged on this line, so what the BMS says must be there. `unsettled`: of this board the sign of the
-    current may stay open, so current and what follows from it may be unknown for ever, and counted too little.
+    """`sound`: nothing is damaged on this line, so what the BMS sends must be shown. `unsettled`: of this board the polarity of
+    the current may stay unknown, so current and what follows from it may be unknown forever, and counted too little.
     """
 
     def __init__(self, held: Held, subscriber: Subscriber, settings: Settings, sound=False, unsettled=False):
         self.findings: list[Finding] = []
-        self.values = 0  # looked at
-        self.oldest = 0.0  # longest time for which a fast value shown was not held any more
+        self.values = 0  # checked
+        self.oldest = 0.0  # longest time for which an immediate value shown was no longer measured
         self._held = held
         self._subscriber = subscriber
         self._settings = settings
         self._sound = sound
         self._may_lack = ("current", "power", *COUNTERS) if unsettled else ()
         self._seen: set = set()
-        self._beside: dict[str, float] = {}  # contradictions that may be there for a moment -> since when
+        self._beside: dict[str, float] = {}  # contradiction that may last a moment -> since when
         self._lacking: dict[str, float] = {}
         self._differs: dict[str, float] = {}
-        self._most: dict[str, float] = {}  # counter -> the most that was shown
+        self._most: dict[str, float] = {}  # counter -> the highest value shown
 
     def _find(self, kind: str, at: float, words: str, once=None):
-        """Note a finding; `once`: what makes it the same as one before."""
+        """Note a finding; one with the same `once` (default: the same words) is noted once."""
         if (kind, once or words) not in self._seen:
             self._seen.add((kind, once or words))
             self.findings.append(Finding(kind, at, words))
@@ -73,44 +73,44 @@ class Judge:
     # every message
 
     def message(self, part: str, at: float):
-        """A message has just arrived."""
+        """Check what a message has changed; `part`: its topic below the base."""
         subscriber = self._subscriber
         if part == "/bms1/state":
             for key, value in subscriber.state.items():
                 if value is not None:
-                    self._was_ever(key, value, at)
+                    self._check_value(key, value, at)
             for words in contradictions(subscriber.state):
                 self._find("contradicts", at, words)
-            self._remaining(subscriber.state, at)
-            self._never_falls(subscriber.state, at)
+            self._check_remaining_time(subscriber.state, at)
+            self._check_counters(subscriber.state, at)
         elif part == "/bms1/energy":
-            self._never_falls(subscriber.energy, at)
-        self.look(at)
+            self._check_counters(subscriber.energy, at)
+        self.check(at)
 
-    def _was_ever(self, key: str, value, at: float):
+    def _check_value(self, key: str, value, at: float):
         if key in DERIVED or key in COUNTERS or promise_of(key) is None:
             return
         if key == "active_alarms":
-            value = listed(value)
+            value = alarm_set(value)
         if key in NUMBERS:
-            return  # judged by what the cell that is named has held
-        if key in ENDS:  # docs/MQTT.md: of the cells themselves, so it follows from the one that is named, shown beside it
+            return  # judged by the voltages of the cell that is named
+        if key in ENDS:  # docs/MQTT.md: taken from the cells themselves, so it follows from the named one
             number = self._subscriber.state.get(ENDS[key])
             if number is not None and self._subscriber.state.get(_named(ENDS[key], number)) == value:
                 return
         if value not in self._held.of[key].ever:
-            self._find("wrong", at, f"{key} {_text(value)}, which the BMS never held")
+            self._find("wrong", at, f"{key} {_text(value)}, which the BMS never measured")
 
-    def _never_falls(self, state: dict, at: float):
+    def _check_counters(self, state: dict, at: float):
         for key in COUNTERS:
             count = state.get(key)
             if count is not None:
                 if count < self._most.get(key, 0):
-                    self._find("energy", at, f"{key} fell from {self._most[key]} to {count}")
+                    self._find("energy", at, f"{key} decreased from {self._most[key]} to {count}")
                 self._most[key] = max(count, self._most.get(key, 0))
 
-    def _remaining(self, state: dict, at: float):
-        """The time to full or empty lies between those at the smallest and largest current since it turned."""
+    def _check_remaining_time(self, state: dict, at: float):
+        """The time to full or empty is between those at the smallest and largest current since its direction changed."""
         time, current, remaining = state.get("remaining_time"), state.get("current"), state.get("remaining_capacity")
         full = self._held.of["rated_capacity"].current if self._held.last else None
         if time is None or not current or remaining is None or full is None:
@@ -129,7 +129,7 @@ class Judge:
             )
 
     def _since_turn(self, charging: bool, at: float) -> list[float]:
-        """The currents held in this direction since it turned, and what may still have been believed then."""
+        """The currents in this direction since it changed, and those that may still have been shown then."""
         amperes: list[float] = []
         limit = at - self._settings.limit_s(PROMISES["current"])
         for value, _, last in reversed(self._held.of["current"].runs):
@@ -141,44 +141,44 @@ class Judge:
 
     # every moment
 
-    def look(self, at: float):
-        """Judge what is shown at this moment."""
+    def check(self, at: float):
+        """Judge what is shown at `at` seconds."""
         shown = self._subscriber.shown(at)
         self.values += len(shown)
         held, is_silent = self._held.of, at - self._held.last > 1
         for key, value in shown.items():
-            if is_silent or held[key].current != value:  # what is held at this moment needs no look into the past
-                self._is_fresh(key, value, shown, at)
-        self._lasting(shown, at)
-        self._words(shown, at)
+            if is_silent or held[key].current != value:  # the present value needs no history
+                self._check_age(key, value, shown, at)
+        self._check_contradictions(shown, at)
+        self._check_diagnosis(shown, at)
         if self._sound:
-            self._is_there(at)
-        if self._subscriber.each:
-            self._own_topics(at)
+            self._check_presence(at)
+        if self._subscriber.own_topics:
+            self._check_own_topics(at)
 
-    def _is_fresh(self, key: str, value, shown: dict, at: float):
+    def _check_age(self, key: str, value, shown: dict, at: float):
         promise = promise_of(key)
         if promise is None or promise.pace == ONCE or key in COUNTERS:
             return
         if key in NUMBERS:
-            self._names_the_cell(key, value, shown, at)
+            self._check_named_cell(key, value, shown, at)
             return
         if key in DERIVED and key != "cell_voltage_delta":
             return
         if key == "active_alarms":
-            value = listed(value)
+            value = alarm_set(value)
         history = self._held.of[key]
         if not history.runs:
             return
         settings = self._settings
-        band = settings.band(promise, value) if promise.band else 0
+        deadband = settings.deadband(promise, value) if promise.deadband else 0
         silent_s = at - self._held.last
-        if key == "cell_voltage_delta":  # the parts may be off by their bands, one up and one down
-            band = 2 * settings.band(PROMISES["max_cell_voltage"], 0)
-        if not (history.current == value or (band and _near(history.current, value, band))) or silent_s > 1:
-            for far in (True, False) if band else (False,):
+        if key == "cell_voltage_delta":  # the two parts may be off by their deadbands, one up and one down
+            deadband = 2 * settings.deadband(PROMISES["max_cell_voltage"], 0)
+        if not (history.current == value or (deadband and _near(history.current, value, deadband))) or silent_s > 1:
+            for far in (True, False) if deadband else (False,):
                 limit = settings.limit_s(promise, far)
-                reach = FAR * band if far else band
+                reach = FAR * deadband if far else deadband
                 since = history.since(lambda h, reach=reach: h == value or (reach and _near(h, value, reach)), at)
                 if since is not None and since > limit:
                     self._find(
@@ -186,23 +186,23 @@ class Judge:
                     )
                 elif since is None and key == "cell_voltage_delta" and not far:
                     self._find("wrong", at, f"{key} {value}, which highest and lowest cell never had", (key, value))
-                elif since is not None and not far and promise.pace == AT_ONCE:
+                elif since is not None and not far and promise.pace == IMMEDIATE:
                     self.oldest = max(self.oldest, since)
         if key in ZEROS and value:
-            since = history.steady_s(at)
+            since = history.unchanged_s(at)
             if history.current == 0 and since > settings.limit_s(promise) and silent_s < 1:
                 self._find("zero", at, f"{key} {value}, {since:.1f} s after it became zero", (key, value, round(at - since, 1)))
 
-    def _names_the_cell(self, key: str, number: int, shown: dict, at: float):
-        """The cell (or sensor) that is named must have had that voltage, within its dead band."""
+    def _check_named_cell(self, key: str, number: int, shown: dict, at: float):
+        """The cell or sensor that is named must have had that value, within its deadband."""
         above = PROMISES[NUMBERS[key]]
         voltage = shown.get(above.key)
         history = self._held.of[_named(key, number)]
         if voltage is None or not history.runs:
             return
-        band = 2 * self._settings.band(above, voltage) + 0.001  # each of the two may be off by one
+        deadband = 2 * self._settings.deadband(above, voltage) + 0.001  # each of the two may be off by one
         for far in (True, False):
-            reach = FAR * band if far else band
+            reach = FAR * deadband if far else deadband
             since = history.since(lambda held, reach=reach: abs(held - voltage) < reach, at)
             if since is None or since > self._settings.limit_s(above, far):
                 ago = "never" if since is None else f"not for {since:.1f} s"
@@ -214,8 +214,8 @@ class Judge:
                 )
                 return
 
-    def _lasting(self, shown: dict, at: float):
-        """What two answers of the BMS say may contradict while one of them is read, but not for longer."""
+    def _check_contradictions(self, shown: dict, at: float):
+        """Values of two responses may contradict until the other one is read, but not for longer."""
         current, mode = shown.get("current"), shown.get("mode")
         contradicting = set()
         if mode is not None and current is not None and abs(current) >= CLEAR_A and (mode == "charging") != (current > 0):
@@ -223,40 +223,42 @@ class Judge:
         if mode == "idle" and current is not None and abs(current) >= CLEAR_A:
             contradicting.add("current beside idle")
         limits = dict.fromkeys(contradicting, self._settings.age_s(PROMISES["current"]))
-        said = dict.fromkeys(contradicting, f"{current} A, {mode}")
+        details = dict.fromkeys(contradicting, f"{current} A, {mode}")
         for part, name in (("cell_{}_voltage", "cell_voltage"), ("temperature_{}", "temperature")):
-            self._ends(shown, part, name, limits, said)
+            self._check_extremes(shown, part, name, limits, details)
         self._beside = {what: self._beside.get(what, at) for what in limits}
         for what, since in self._beside.items():
             if at - since > limits[what]:
-                self._find("contradicts", at, f"{what}: {said[what]}, for {at - since:.1f} s", (what, since))
+                self._find("contradicts", at, f"{what}: {details[what]}, for {at - since:.1f} s", (what, since))
 
-    def _ends(self, shown: dict, part: str, name: str, limits: dict, said: dict):
-        """No cell or sensor is far beyond the highest and the lowest."""
+    def _check_extremes(self, shown: dict, part: str, name: str, limits: dict, details: dict):
+        """No cell or sensor is far beyond the highest or the lowest."""
         first, last = part.split("{}")
         values = [v for k, v in shown.items() if k.startswith(first) and k.endswith(last) and promise_of(k) is PROMISES[part]]
         highest, lowest = shown.get(f"max_{name}"), shown.get(f"min_{name}")
         if not values or highest is None or lowest is None:
             return
         settings, end = self._settings, PROMISES[f"max_{name}"]
-        reach = 2 * FAR * settings.band(end, 0) + 0.001
+        reach = 2 * FAR * settings.deadband(end, 0) + 0.001
         limit = settings.limit_s(end, True) + settings.limit_s(PROMISES[part], True)
         for what, beyond in ((f"a {name} above max", max(values) - highest), (f"a {name} below min", lowest - min(values))):
             if beyond > reach:
                 limits[what] = limit
-                said[what] = f"by {beyond:.3f}"
+                details[what] = f"by {beyond:.3f}"
 
-    def _words(self, shown: dict, at: float):
-        """Numbers are there when the words say that all is well, and only then."""
+    def _check_diagnosis(self, shown: dict, at: float):
+        """Values are shown if the diagnosis is OK, and only then."""
         subscriber = self._subscriber
-        if not subscriber.bridge_online or at - max(subscriber.link_at, subscriber.switched_at) < WORDS_S:
+        if not subscriber.bridge_online or at - max(subscriber.connection_at, subscriber.switched_at) < DIAGNOSIS_S:
             return
-        fine = FINE.fullmatch(subscriber.link or "") is not None
+        fine = FINE.fullmatch(subscriber.connection or "") is not None
         if bool(shown) != fine:
-            self._find("reason", at, f"{'numbers' if shown else 'nothing'} beside {subscriber.link!r}", subscriber.link_at)
+            self._find(
+                "reason", at, f"{'values' if shown else 'nothing'} with {subscriber.connection!r}", subscriber.connection_at
+            )
 
-    def _is_there(self, at: float):
-        """On a sound line what the BMS says is there, at the latest when it has been asked twice more."""
+    def _check_presence(self, at: float):
+        """On an undamaged line what the BMS sends is shown, at the latest after two more polls."""
         lacking = {}
         for key, history in self._held.of.items():
             promise = promise_of(key)
@@ -268,16 +270,16 @@ class Judge:
             ):
                 continue
             lacking[key] = since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
-            limit = 15 if promise.asked_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
+            limit = 15 if promise.poll_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
             if at - since > limit:
-                words = f"{key} unknown for {at - since:.0f} s, while the BMS says {_text(history.current)}"
+                words = f"{key} unknown for {at - since:.0f} s, while the BMS sends {_text(history.current)}"
                 self._find("missing", at, words, (key, since))
         self._lacking = lacking
 
-    def _own_topics(self, at: float):
-        """PUBLISH_EACH_VALUE: the same there as in the state, moments later."""
+    def _check_own_topics(self, at: float):
+        """PUBLISH_EACH_VALUE: the same value there as in the state, moments later."""
         differing = {}
-        for key, text in self._subscriber.each.items():
+        for key, text in self._subscriber.own_topics.items():
             value = self._subscriber.state.get(key)
             if (text == "") != (value is None) or (text and not _same(text, value)):
                 differing[key] = since = self._differs.get(key, at)
@@ -285,10 +287,13 @@ class Judge:
                     self._find("contradicts", at, f"{key} {value} and on its own topic {text!r}", (key, since))
         self._differs = differing
 
-    # in the end
+    # at the end
 
     def energy(self, flow: Flow, late_s: float, may_pause: bool = False) -> list[tuple[str, float, float]]:
-        """Each counter against what flowed: (key, shown, true). `late_s`: how late a step may be noticed."""
+        """Judge the counters: (key, shown, true) of each, in kWh or Ah.
+
+        `late_s`: how late a step may be noticed; `may_pause`: less than the true value is allowed.
+        """
         rows = []
         truths = (*flow.energy, *flow.charge)
         for key, true in zip(COUNTERS, truths, strict=True):
@@ -303,7 +308,7 @@ class Judge:
 
 
 def contradictions(state: dict) -> list[str]:
-    """What does not follow from what is published beside it."""
+    """What of a state does not follow from the rest of it, as sentences."""
     s = state.get
     followed = {
         "power": _product(s("pack_voltage"), s("current")),
@@ -318,7 +323,7 @@ def contradictions(state: dict) -> list[str]:
 
 
 def _times(s) -> list[str]:
-    """Times to full and empty go by the direction of the current beside them."""
+    """Times to full and empty must fit the direction of the current."""
     current, either, full, empty = s("current"), s("remaining_time"), s("time_to_full"), s("time_to_empty")
     found = []
     if full is not None and empty is not None:
@@ -335,7 +340,7 @@ def _times(s) -> list[str]:
 
 
 def _named(key: str, number: int) -> str:
-    """The key of the cell or sensor that max_voltage_cell, min_temperature_sensor, ... names."""
+    """The key of the cell or sensor that max_voltage_cell, min_temperature_sensor, ... name."""
     return f"cell_{number}_voltage" if key.endswith("_cell") else f"temperature_{number}"
 
 
@@ -347,8 +352,8 @@ def _difference(highest, lowest):
     return None if highest is None or lowest is None else (round(1000 * highest) - round(1000 * lowest)) / 1000
 
 
-def _near(held, shown, band: float) -> bool:
-    return held is not None and abs(held - shown) < band - 1e-6
+def _near(held, shown, deadband: float) -> bool:
+    return held is not None and abs(held - shown) < deadband - 1e-6
 
 
 def _step(minutes: float) -> int:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The battery's life: what the public reports show, a change every few seconds, and the outages of the line."""
+"""The life of the battery: changes every few seconds as in public reports, and outages of the line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NO_DIRECTION = ("cell_", "pack_", "soc_", "afe_", "eeprom", "rtc", "temperature_
 
 
 class Life:
-    """What happens to the battery of one line. `line.job.life` says of which kind it is:
+    """What happens to the battery of one line. `line.job.life` is one of these:
 
     busy    everything, about every 8 s
     calm    everything, about every minute
     small   as often, but no current reaches 3 A
     quiet   a small change every minute
-    fading  loads that fade out and stay away for a while
+    fading  loads that fade out and stay off for a while
     still   nothing
     """
 
@@ -52,6 +52,7 @@ class Life:
         }[self._kind]
 
     def tick(self):
+        """Do what is due."""
         now = self._line.s
         if now >= self._next:
             self._next = now + self._random.expovariate(1 / self._mean_s)
@@ -76,28 +77,28 @@ class Life:
             self._line.outage_ends()
 
     def _set(self, name, value, *keys):
-        """Change an option, and tell the line which readings changed by it."""
+        """Change an option; the line is informed of the readings among `keys` that it changes."""
         bms, line = self._line.bms, self._line
-        before = {key: _said(bms, line.us, key) for key in keys}
-        line.about_to_step()
+        before = {key: _value_of(bms, line.us, key) for key in keys}
+        line.before_step()
         bms.set(name, value, line.us)
-        line.stepped()
+        line.after_step()
         for key, old in before.items():
-            line.changed(key, old, _said(bms, line.us, key))
+            line.changed(key, old, _value_of(bms, line.us, key))
 
     def _later(self, seconds: float, name: str, value, key: str):
         self._agenda.append((self._line.s + seconds, name, value, key))
         self._agenda.sort(key=lambda item: item[0])
 
     def _load(self):
-        """From a radio to a starting motor; whoever switches it on has switched the MOSFETs on."""
+        """From a radio to a starting motor; the MOSFETs are on."""
         for name in ("charge_mosfet", "discharge_mosfet"):
             self._set(name, 1, name)
         amperes = self._random.choice(SMALL_A if self._kind == "small" else LOADS_A) * self._random.uniform(0.9, 1)
         self._set("current", round(amperes, 1), "current")
 
     def _fade(self):
-        """Zendure#47: what is left of a load must not stay on the dashboard."""
+        """Zendure#47: the last current of a load must not stay on the dashboard."""
         self._agenda = [item for item in self._agenda if item[1] != "current"]
         for name in ("charge_mosfet", "discharge_mosfet"):
             self._set(name, 1, name)
@@ -108,7 +109,7 @@ class Life:
             at += self._random.uniform(0.5, 5)
 
     def _charge(self):
-        """Also to the very ends."""
+        """Any state of charge, often 0 or 100 %."""
         self._set("soc", self._random.choice((0, 100, *[round(self._random.uniform(0, 100), 1) for _ in range(6)])), "soc")
 
     def _drain(self):
@@ -120,7 +121,7 @@ class Life:
 
     def _alarm(self):
         names = [name for name in ALARMS if name != "reserved"]
-        if self._line.bms.options.swapped:  # which of the others turn is not promised
+        if self._line.bms.options.swapped:  # which of the others have a direction is not documented
             names = [name for name in names if name.startswith(NO_DIRECTION) or "overcurrent" in name]
         active = self._random.sample(names, self._random.choice((0, 1, 2, 5)))
         self._set("alarms", "+".join(active), "problem")
@@ -133,23 +134,23 @@ class Life:
         self._set("temperature", self._random.randint(-20, 60), "temperature_1")
 
     def _die(self):
-        """One cell falls to nearly nothing, or to nothing; somebody replaces it."""
+        """One cell drops to nearly 0 V, or to 0 V, and is replaced later."""
         self._set("cell_mv", f"{self._random.randint(1, self._line.job.cells)}:{self._random.choice(DEAD_MV)}")
         self._later(self._random.uniform(10, 40), "cell_mv", "", "problem")
 
     def _weaken(self):
         """Another cell than before is the lowest, by little or by much."""
-        lowest = min(self._line.bms.battery.look(self._line.us).cells)
+        lowest = min(self._line.bms.battery.readings_unrecorded(self._line.us).cells)
         cell = self._random.randint(1, self._line.job.cells)
         self._set("cell_mv", f"{cell}:{max(0, lowest - self._random.choice((4, 12, 33, 80)))}")
 
     def _nudge(self):
-        """A cell wanders by a few mV and stays: too little to be urgent, enough to be told."""
-        readings = self._line.bms.battery.look(self._line.us)
+        """A cell changes by a few mV: not enough to be published immediately, enough to be published."""
+        readings = self._line.bms.battery.readings_unrecorded(self._line.us)
         cell = self._random.randint(1, self._line.job.cells)
         self._set("cell_mv", f"{cell}:{readings.cells[cell - 1] + self._random.choice((-12, -7, 7, 12))}")
 
 
-def _said(bms: Bms, now_us: float, key: str):
+def _value_of(bms: Bms, now_us: float, key: str):
     value = bms.battery.truth(now_us)[key]
     return ("OFF", "ON")[value] if isinstance(value, bool) else value

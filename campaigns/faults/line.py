@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""One simulated line: a living, damaged BMS on one end, the firmware up to its messages in the middle, the judge behind."""
+"""One simulated line: a BMS that changes and is damaged, the firmware up to its messages, a subscriber, and the judge."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 from simulator.wire import TICKS, Wire
 
-from .held import Flow, Held, WitnessedBms
+from .held import Flow, Held, RecordedBms
 from .judge import Finding, Judge
 from .life import Life
 from .promises import PROMISES, Settings
 from .subscriber import Subscriber
 
-LOOK_S = 0.5  # how often what is shown is judged, besides after each message
+CHECK_S = 0.5  # interval at which the values shown are judged, besides after each message
 HEADLINES = ("pack_voltage", "current", "soc")
 BASE = "daly/c0ffee"
-AWAY_S = 2.0  # a connection to the broker that broke is made again after so long
-LAST_WORDS_S = 2.0  # in the end everything is said once more, as it is
+RECONNECT_S = 2.0  # duration of a lost connection to the broker
+FINAL_S = 2.0  # at the end everything is published once more
 
 
 @dataclass(frozen=True)
 class Job:
-    """One line to be simulated. `frames`: how many the BMS says; `outage`: option set for 5-20 s now and then."""
+    """One line to be simulated. `frames`: how many the BMS sends; `outage`: option set for 5-20 s now and then."""
 
     case: str
     cells: int
@@ -48,31 +48,33 @@ class Job:
     pause_ms: float = 0
     poller: tuple = ()  # its keyword arguments, as pairs
     current_sign: str = "auto"
-    periods: tuple = ()  # of the settings POLL_..._MS, as pairs of lane and milliseconds
+    periods: tuple = ()  # of the settings POLL_..._MS: pairs of poll group and milliseconds
     publish_s: float = 5  # PUBLISH_INTERVAL_S
     cells_s: float = 60  # CELLS_INTERVAL_S
     band_percent: int = 100  # DEADBAND_PERCENT
     each_value: bool = False  # PUBLISH_EACH_VALUE
     reconnects: bool = False  # the connection to the broker breaks now and then
-    sound: bool = False  # nothing is damaged: what the BMS says must be shown
-    unsettled: bool = False  # the sign of the current may stay open
+    sound: bool = False  # nothing is damaged: what the BMS sends must be shown
+    unsettled: bool = False  # the polarity of the current may stay unknown
 
 
 @dataclass
 class Tally:
+    """The result of one line."""
+
     job: Job
     frames: int = 0
     damaged: int = 0
-    seconds: float = 0.0  # in which the BMS was alive
-    values: int = 0  # looked at by the judge
+    seconds: float = 0.0  # without outage
+    values: int = 0  # checked by the judge
     messages: int = 0
     findings: list[Finding] = field(default_factory=list)
-    oldest: float = 0.0  # longest time for which an urgent value shown was not held any more
+    oldest: float = 0.0  # longest time for which an immediate value shown was no longer measured
     energy: list = field(default_factory=list)  # (counter, shown, true)
-    links: int = 0  # how often the words on the link changed
+    connection_changes: int = 0  # how often the text on bms1/connection changed
     refreshes: int = 0
     gap: float = 0.0
-    lags: dict = field(default_factory=lambda: defaultdict(list))  # reading -> seconds until a change was believed
+    lags: dict = field(default_factory=lambda: defaultdict(list))  # reading -> seconds until a change was accepted
     back: list = field(default_factory=list)  # seconds from the end of an outage to the first readings
 
 
@@ -84,12 +86,12 @@ def run(job: Job) -> Tally:
     return line.finish()
 
 
-class WatchedPack(Pack):
-    """A Pack that tells when it has taken an answer."""
+class ObservedPack(Pack):
+    """A Pack that calls `accepted` with the rows of a response when it is complete."""
 
-    def __init__(self, taken: Callable, current_sign: str):
+    def __init__(self, accepted: Callable, current_sign: str):
         super().__init__(polarity=Polarity(current_sign))
-        self._taken = taken
+        self._accepted = accepted
         self._refreshed: dict[int, int] = {}
         self._rows: set = set()  # of the present response
 
@@ -103,11 +105,11 @@ class WatchedPack(Pack):
 
     def finish(self, now):
         super().finish(now)
-        self._taken(self._rows)
+        self._accepted(self._rows)
         self._rows = set()
 
     def refreshed(self, key: str, number: int = 1) -> bool:
-        """Whether what is believed of this reading was said later than at the last call."""
+        """Whether this reading was read anew since the last call."""
         slot = READING[key].slot + number - 1
         if self._raw[slot] is None or self._read_at[slot] == self._refreshed.get(slot):
             return False
@@ -116,9 +118,9 @@ class WatchedPack(Pack):
 
 
 class Line(Wire):
-    """The real Poller, Pack, Publisher and Discovery between a living BMS and a subscriber who is watched by the judge.
+    """The real Poller, Pack, Publisher and Discovery between a BMS and a subscriber, whose values the judge checks.
 
-    `publisher`: another class in the place of the firmware's, to try the judge.
+    `publisher`: a class to use in place of the firmware's, to test the judge.
     """
 
     def __init__(self, job: Job, publisher: type[Publisher] = Publisher):
@@ -127,28 +129,28 @@ class Line(Wire):
         self.held = Held()
         self.flow = Flow()
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
-        bms = WitnessedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
-        self.pack = WatchedPack(self._taken, job.current_sign)
+        bms = RecordedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
+        self.pack = ObservedPack(self._accepted, job.current_sign)
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)
         if job.periods:
-            options["periods"] = {f"POLL_{lane.upper()}_MS": ms for lane, ms in job.periods}
+            options["periods"] = {f"POLL_{group.upper()}_MS": ms for group, ms in job.periods}
         super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS))
-        self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {lane: ms / 1000 for lane, ms in job.periods})
+        self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {group: ms / 1000 for group, ms in job.periods})
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
         self.requests = 0
-        self.pass_us: float | None = None  # how long a pass of the loop lasts; None: 1 to 6 ms, as on a board
+        self.pass_us: float | None = None  # duration of a pass of the loop; None: 1 to 6 ms, as on a board
         self.life = Life(self, Random(job.seed))
         discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", self.pack, "0")
         intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.band_percent, job.each_value)
         self.publisher = publisher(BASE, discovery, self.pack, self.poller, self._bridge_state, *intervals)
         self.publisher.begin(self.now)
-        self._away_until: float | None = None
-        self._look_at = LOOK_S
-        self._rounds = [0, 0, 0]  # the longest of the last rounds allows readings their age
+        self._offline_until: float | None = None
+        self._check_at = CHECK_S
+        self._cycles = [0, 0, 0]  # the longest of the last poll cycles determines the age allowed
         self._last: dict[str, float] = {}  # when the headlines were refreshed
-        self._changed: dict[str, tuple[float, object]] = {}  # reading -> (since, old value) of a change not yet believed
+        self._changed: dict[str, tuple[float, object]] = {}  # reading -> (since, old value) of a change not yet accepted
         self._back_since: float | None = None
         self._alive_since: float | None = 0.0
 
@@ -160,14 +162,14 @@ class Line(Wire):
         return (("uptime", int(self.s)),)
 
     def step(self):
-        """One pass of the board's loop. Nothing to read and nothing to say: a few ms pass, sometimes many."""
+        """One pass of the board's loop, which takes a few ms, sometimes many."""
         self.requests += self.exchange() is not None
         self._publish()
-        if self.s >= self._look_at:
-            self._look_at = self.s + LOOK_S
-            self._rounds = [*self._rounds[1:], self.poller.cycle_ms or 0]
-            self.settings.round_s = max(self._rounds) / 1000
-            self.judge.look(self.s)
+        if self.s >= self._check_at:
+            self._check_at = self.s + CHECK_S
+            self._cycles = [*self._cycles[1:], self.poller.cycle_ms or 0]
+            self.settings.cycle_s = max(self._cycles) / 1000
+            self.judge.check(self.s)
         self.life.tick()
         self.us += self._pass_us()
 
@@ -179,14 +181,14 @@ class Line(Wire):
         return 1000 * self.random.choice((1, 2, 4, 6))
 
     def finish(self) -> Tally:
-        """Say everything once more, as after a reconnect, so that the counters are exact, and add up."""
+        """Publish everything once more, as after a reconnect, so that the counters are exact; returns the results."""
         tally = self.tally
         if self._alive_since is not None:
             tally.seconds += self.s - self._alive_since
         self._measure_gaps()
         tally.frames, tally.damaged = self.bms.frames, self.bms.damaged
         self.publisher.begin(self.now)
-        end = self.s + LAST_WORDS_S
+        end = self.s + FINAL_S
         while self.s < end:
             self._publish()
             self.us += self._pass_us()
@@ -194,43 +196,46 @@ class Line(Wire):
         if self._alive_since is not None:
             tally.energy = judge.energy(self.flow, self._late_s(), self.job.unsettled)
         tally.findings, tally.values, tally.oldest = judge.findings, judge.values, judge.oldest
-        tally.messages, tally.links = self.subscriber.messages, self.subscriber.links
+        tally.messages, tally.connection_changes = self.subscriber.messages, self.subscriber.connection_changes
         return tally
 
     def _late_s(self) -> float:
-        """How late the counters may notice a step of the current, on the mean: half a period, and until it is believed."""
-        return self.settings.asked_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
+        """How late on average the counters may notice a step of the current: half a period, and until it is accepted."""
+        return self.settings.poll_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
 
     # the broker
 
     def reconnect(self):
-        """The connection to the broker breaks; the broker says the last will, and a moment later the bridge is back."""
-        if self._away_until is None:
-            self._away_until = self.s + AWAY_S
+        """The connection to the broker is lost; the broker publishes the last will, and soon the bridge reconnects."""
+        if self._offline_until is None:
+            self._offline_until = self.s + RECONNECT_S
             self.subscriber.lost(self.s)
 
     def _publish(self):
         """One message a pass, as the session does."""
-        if self._away_until is not None:
-            if self.s < self._away_until:
+        if self._offline_until is not None:
+            if self.s < self._offline_until:
                 return
-            self._away_until = None
+            self._offline_until = None
             self.publisher.begin(self.now)
         message = self.publisher.poll(self.now)
         if message is not None:
-            self.judge.message(self.subscriber.take(message, self.s), self.s)
+            self.judge.message(self.subscriber.receive(message, self.s), self.s)
 
     # the battery's life
 
-    def about_to_step(self):
+    def before_step(self):
+        """An option of the BMS is about to be changed."""
         if self._alive_since is not None:
-            self.flow.note(self.bms.battery.look(self.us), self.s)
+            self.flow.note(self.bms.battery.readings_unrecorded(self.us), self.s)
 
-    def stepped(self):
+    def after_step(self):
+        """An option of the BMS has been changed."""
         if self._alive_since is not None:
-            self.flow.stepped(self.bms.battery.look(self.us), self.s)
+            self.flow.after_step(self.bms.battery.readings_unrecorded(self.us), self.s)
 
     def outage_begins(self):
+        """The BMS does not respond from now on."""
         self._measure_gaps()
         self._last.clear()
         self._changed.clear()
@@ -239,6 +244,7 @@ class Line(Wire):
         self.flow.pause()
 
     def outage_ends(self):
+        """The BMS responds from now on."""
         self._alive_since = self._back_since = self.s
 
     def _measure_gaps(self):
@@ -247,7 +253,7 @@ class Line(Wire):
 
     # refreshes
 
-    def _taken(self, rows):
+    def _accepted(self, rows):
         if self._alive_since is None:
             return
         if READING["pack_voltage"] in rows:
@@ -260,7 +266,7 @@ class Line(Wire):
             for number in (1, self.pack.count(READING["cell_{}_voltage"])):
                 self.tally.refreshes += self.pack.refreshed("cell_{}_voltage", number)
         for key in [key for key in self._changed if READING[_row_key(key)] in rows]:
-            self._look_for_change(key)
+            self._check_change(key)
 
     def _refresh_headlines(self):
         for key in HEADLINES:
@@ -275,18 +281,18 @@ class Line(Wire):
     # changes
 
     def changed(self, key: str, old, new):
-        """The BMS's value of a reading has just become another one."""
+        """The BMS's value of a reading has just changed."""
         if old != new:
             self._changed[key] = (self.s, old)
 
-    def _look_for_change(self, key):
+    def _check_change(self, key):
         since, old = self._changed[key]
         value = self._value(key)
-        if value is not None and value != old and self._was_held_after(key, value, since):
+        if value is not None and value != old and self._was_measured_after(key, value, since):
             self.tally.lags[key].append(self.s - since)
             del self._changed[key]
 
-    def _was_held_after(self, key, value, since) -> bool:
+    def _was_measured_after(self, key, value, since) -> bool:
         ago = self.held.of[key].since(lambda held: held == value, self.s)
         return ago is not None and self.s - ago >= since
 

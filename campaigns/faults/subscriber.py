@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A dashboard: takes the messages as they come and knows what it would show at any moment. It has a clock of its own."""
+"""A dashboard: receives the messages and knows what it shows at any moment. The time is an argument of every call."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class Subscriber:
         self.bridge_online = self.battery_online = False
         self.state: dict = {}  # the last bms1/state
         self.state_at = 0.0
-        self.link: str | None = None
-        self.link_at = 0.0
-        self.links = 0  # how often the words changed
+        self.connection: str | None = None
+        self.connection_at = 0.0
+        self.connection_changes = 0  # how often the text changed
         self.energy: dict = {}
-        self.each: dict[str, str] = {}  # readings on topics of their own
-        self.expire_after: dict[str, float] = {}  # as announced to Home Assistant
+        self.own_topics: dict[str, str] = {}  # readings on topics of their own
+        self.expire_after: dict[str, float] = {}  # in seconds, from Home Assistant's discovery
         self.messages = 0
         self.switched_at = 0.0  # when availability changed last
 
-    def take(self, message: tuple, at: float) -> str:
-        """Take (topic, payload, retain, QoS); returns the topic below the base, "" for an announcement."""
+    def receive(self, message: tuple, at: float) -> str:
+        """Receive (topic, payload, retain, QoS); returns the topic below the base, "" for a discovery message."""
         topic, payload, _, _ = message
         self.messages += 1
         text = payload if isinstance(payload, str) else bytes(payload).decode()
         if not topic.startswith(self._base + "/"):
-            self._announced(json.loads(text))
+            self._discovered(json.loads(text))
             return ""
         part = topic[len(self._base) :]
         if part == "/status":
@@ -43,21 +43,21 @@ class Subscriber:
         elif part == "/bms1/energy":
             self.energy = json.loads(text)
         elif part == "/bms1/connection":
-            self.links += self.link is not None and text != self.link
-            self.link, self.link_at = text, at
+            self.connection_changes += self.connection is not None and text != self.connection
+            self.connection, self.connection_at = text, at
         elif part.startswith("/bms1/") and part != "/bms1/command_result":
-            self.each[part[len("/bms1/") :]] = text
+            self.own_topics[part[len("/bms1/") :]] = text
         return part
 
     def lost(self, at: float):
-        """The bridge's connection broke: the broker says its last will."""
+        """The bridge has lost its connection: the broker publishes its last will."""
         self._available(False, self.battery_online, at)
 
     def _available(self, bridge: bool, battery: bool, at: float):
         if (bridge, battery) != (self.bridge_online, self.battery_online):
             self.bridge_online, self.battery_online, self.switched_at = bridge, battery, at
 
-    def _announced(self, message: dict):
+    def _discovered(self, message: dict):
         for key, entity in message.get("cmps", {}).items():
             if "exp_aft" in entity:
                 self.expire_after[key] = entity["exp_aft"]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Trials of their own: are the reasons the right ones, is a board read at its own pace, do extremes pass as they are?"""
+"""Separate trials: is the diagnosis right, is a board read as fast as it allows, are extreme values published unchanged?"""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from random import Random
 from simulator.wire import FRAME_US
 
 from .cases import CELLS
-from .held import listed, said
+from .held import alarm_set, published_values
 from .judge import contradictions
 from .line import Job, Line
 
-# --- the blind round -------------------------------------------------------------------------------------------------
+# --- diagnoses -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Situation:
-    """Something that is the matter, and the only words that name it (a regular expression for the whole text)."""
+    """A fault, and the only diagnosis that is right (a regular expression for the whole text)."""
 
     name: str
     words: str
     start: str = ""  # options of the BMS from power-on
-    later: str = ""  # set when it has worked for a while
-    ended: str = ""  # set again some seconds before somebody looks
+    later: str = ""  # options set after some seconds
+    ended: str = ""  # options set some seconds before the end
     poller: tuple = ()
 
 
@@ -56,8 +56,8 @@ SITUATIONS = (
     Situation("speaks 0x81/0x51", r".*newer protocol \(0x81/0x51\).*", "protocol=p81"),
     Situation("some functions unsupported", "OK, but this BMS does not support MUTED: .*", "mute=MUTED"),
     Situation("zeros since power-on", "The BMS responds with zeros only: .*", "zeros=100"),
-    # its number is right, and it answers all it is asked: either it is read, or the words say that answers come late
-    Situation("responds late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
+    # all responses come: either they are accepted, or the diagnosis is that they are late
+    Situation("answers late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
     Situation("fell asleep", ASLEEP.format("our requests come back"), later="asleep=1"),
     Situation("fell silent", ASLEEP.format("nothing is received any more"), later="silent=1"),
     Situation("sends only zeros now", ASLEEP.format("it sends only zeros"), later="zeros=100"),
@@ -67,8 +67,8 @@ SITUATIONS = (
 )
 
 
-def blind(seed: int) -> tuple[Situation, str, bool]:
-    """A situation drawn by seed, what the subscriber is told of it 15 to 40 s later, and whether that is the truth."""
+def diagnose(seed: int) -> tuple[Situation, str, bool]:
+    """(a situation drawn by seed, the diagnosis published 15 to 40 s later, whether it is the right one)."""
     random = Random(seed)
     situation = random.choice(SITUATIONS)
     muted = random.choice(("0x91", "0x92", "0x97", "0x98", "0x53"))
@@ -80,15 +80,15 @@ def blind(seed: int) -> tuple[Situation, str, bool]:
     damage = f"corrupt={0 if 'LATE' in situation.start else random.choice((0, 0, 1, 5))}"
     options = f"think={random.choice((5, 20, 60, 150))},{damage},{filled(situation.start)}"
     line = Line(Job(situation.name, random.choice(CELLS), seed, 0, options, life="still", poller=situation.poller))
-    _let(line, random.uniform(5, 15) if situation.later else 0, filled(situation.later))
-    _let(line, random.uniform(15, 40), situation.ended)
+    _run(line, random.uniform(5, 15) if situation.later else 0, filled(situation.later))
+    _run(line, random.uniform(15, 40), situation.ended)
     if situation.ended:
-        _let(line, random.uniform(5, 30), "")
-    text = line.subscriber.link
+        _run(line, random.uniform(5, 30), "")
+    text = line.subscriber.connection
     return situation, text, re.fullmatch(filled(situation.words), text or "") is not None
 
 
-def _let(line: Line, seconds: float, then: str):
+def _run(line: Line, seconds: float, then: str):
     """Let time pass, then set options."""
     end = line.s + seconds
     while line.s < end:
@@ -103,15 +103,15 @@ PACES = (*((think, 0) for think in (5, 20, 50, 100, 150, 200)), *((5, pause) for
 
 
 def pace(think_ms: int, pause_ms: float) -> tuple[float, int, int]:
-    """How a board is read that thinks so long and hears nothing for so long after an answer, in the second half minute.
+    """How a board is read that responds after `think_ms` and ignores requests for `pause_ms` after a response.
 
-    (times the limit of what was said, asked, thought and waited for; the gap found; requests that were not heard)
+    In the second half minute: (duration as a multiple of that of all frames and delays, request gap in ms, lost requests)
     """
     line = Line(Job("pace", 16, 1, 0, f"temperatures=4,think={think_ms},drift=0", life="still", pause_ms=pause_ms))
     line.pass_us = 1000
-    _let(line, 30, "")
+    _run(line, 30, "")
     requests, frames, timeouts, begun = line.requests, line.bms.frames, line.poller.timeouts, line.s
-    _let(line, 30, "")
+    _run(line, 30, "")
     requests, frames = line.requests - requests, line.bms.frames - frames
     limit = (requests + frames) * FRAME_US / 1e6 + requests * (think_ms + pause_ms) / 1000
     return (line.s - begun) / limit, line.poller.timing.gap_ms, line.poller.timeouts - timeouts
@@ -133,13 +133,13 @@ EXTREMES = {
 
 
 def extreme(options: str, damage: str) -> list[str]:
-    """What the BMS says and the subscriber is not told, or not so, after 12 s on a line that is clean or not."""
+    """What a subscriber receives otherwise than the BMS sends it, after 12 s on a line with this damage, as sentences."""
     line = Line(Job("extreme", 16, 1, 0, f"drift=0,{options},{damage}", life="still"))
-    _let(line, 12, "")
+    _run(line, 12, "")
     shown = line.subscriber.shown(line.s)
-    held = said(line.bms.battery.look(line.us))
+    held = published_values(line.bms.battery.readings_unrecorded(line.us))
     if len(held["active_alarms"]) <= 5:
-        shown["active_alarms"] = listed(shown.get("active_alarms", "none"))
+        shown["active_alarms"] = alarm_set(shown.get("active_alarms", "none"))
     else:
         del held["active_alarms"]
     wrong = [
