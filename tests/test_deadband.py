@@ -146,3 +146,27 @@ def test_without_repeats_nothing_is_published_twice():
     _, values, found, _ = singles(False)
     assert len({key for key, _ in found}) == len(found)
     assert [values.poll(now) for now in range(0, 100_000, 100)] == [None] * 1000
+
+
+class Watched(Pack):
+    """Notes which rows are looked at."""
+
+    looked: set = set()
+
+    def at(self, row, index=0):
+        self.looked.add(row.key)
+        return super().at(row, index)
+
+
+def test_in_one_pass_eight_rows_are_compared():
+    pack = Watched(3, 2)
+    values = SingleValues(pack, False)
+    while values.poll(0) is not None:
+        pass
+    pack.put(READING["soc"], 0, 500, 0)
+    looked = []
+    for now in range(30):
+        pack.looked.clear()
+        values.poll(now)
+        looked.append(len(pack.looked))
+    assert 6 <= max(looked) <= 12  # and those that are calculated ask for others

@@ -7,8 +7,9 @@ import pytest
 from adafruit_ticks import ticks_add
 from simulation import Wire
 
-from daly.wake import MINUTE_MS, PULSE_MS, Waker
+from daly.wake import Waker
 
+PULSE_MS, MINUTE_MS = 250, 60000
 EVERY_MIN = 60
 
 
