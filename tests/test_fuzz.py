@@ -93,7 +93,7 @@ def message(dice):
     return topic, word, dice.random() < 0.3
 
 
-class Paper(io.TextIOBase):
+class CapturedOutput(io.TextIOBase):
     """What is printed: short, printable lines, whatever arrives; nothing is kept."""
 
     lines = 0
@@ -113,7 +113,7 @@ class Bridge:
         hear = self.wire.bms.receive
         self.wire.bms.receive = lambda data, us: (self._note(data), hear(data, us))[1]
         publisher = SimpleNamespace(report=self._report, announce_again=lambda now, delay: None, say=lambda *message: None)
-        self.control = BatteryCommands(self.wire.poller, self._report)
+        self.control = BatteryCommands(self.wire.poller, lambda subject, code: self._report(subject))
         support = SimpleNamespace(request=lambda publish, now: None)
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
         parsed = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{" ".join(allowed)}"')
@@ -142,7 +142,7 @@ class Bridge:
 def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allowed, share):
     resets = []
     monkeypatch.setattr(microcontroller, "reset", lambda: resets.append(1))
-    bridge, dice, paper = Bridge(allowed), random.Random(f"{allowed}"), Paper()
+    bridge, dice, paper = Bridge(allowed), random.Random(f"{allowed}"), CapturedOutput()
     count = int(MESSAGES * share)
     restarts = orders = blocks = 0
     with contextlib.redirect_stdout(paper):
@@ -314,7 +314,7 @@ def clock(monkeypatch):
 @pytest.mark.timeout(7200)
 def test_whatever_comes_over_the_wire_only_whole_exact_messages_are_carried_out(clock, pieces):
     link = Link(clock)
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for data, _ in pieces:
             link.broker.arriving += data
         for _ in range(60 + sum(len(data) for data, _ in pieces) // 1000):
@@ -335,7 +335,7 @@ def test_a_flood_of_large_packets_takes_no_memory(clock):
     one = publish("t/restart/set", b"x" * 100_000)
     gc.collect()
     tracemalloc.start()
-    with contextlib.redirect_stdout(Paper()):
+    with contextlib.redirect_stdout(CapturedOutput()):
         for _ in range(20):
             link.broker.arriving = one  # counted as the broker's, not ours
             begun = tracemalloc.get_traced_memory()[0]

@@ -209,7 +209,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     for name in ("app", "battery", "daly", "mqtt", "display"):
         shutil.copytree(ROOT / name, drive / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "code.py", drive)
-    error = "TypeError" if "session" in file else "ValueError"
+    error = "TypeError" if "client" in file else "ValueError"
     source = (drive / file).read_text()
     assert line in source
     docstring = '        """..."""\n' if line.startswith("    ") else ""
