@@ -219,7 +219,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     assert world.says("a bug") and world.says("Traceback")
     if "bridge_state" in file:
         assert wait_until(lambda: says in (ear.latest("t/state") or ""), 30)
-    elif "session" in file:
+    elif "client" in file:
         assert wait_until(lambda: world.bridge.log.count("a bug") > 1, 30)
     else:
         assert world.says(says) and world.says("the chip resets")
