@@ -326,7 +326,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         bridge.kill()
         subscriber.clear()
         bridge.start()
-        assert wait_until(lambda: "not believed" in (subscriber.latest("t/bms1/command_result") or ""), 30)
+        assert wait_until(lambda: "implausible" in (subscriber.latest("t/bms1/command_result") or ""), 30)
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 20)
         assert not bms.writes()
     finally:
