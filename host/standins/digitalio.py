@@ -1,4 +1,4 @@
-"""Stand-in for CircuitPython's digitalio: inputs nothing is wired to, which read their pull; outputs wake the simulated BMS."""
+"""Stand-in for CircuitPython's digitalio: unconnected inputs, which read their pull; outputs wake the simulated BMS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-in for CircuitPython's rtc: the PC's clock, which is right already and which no firmware may set."""
+"""Stand-in for CircuitPython's rtc: the PC's clock, which the firmware cannot set."""
 
 import time as _time
 
