@@ -3,8 +3,8 @@
 
 """`python -m host` runs code.py, unmodified, on a PC: a stand-in chip, a simulated BMS, a broker and a screen.
 
-The firmware runs in the main thread of this very process, so stopping it (SIGSTOP) freezes the chip and killing it takes
-its power. The broker and the BMS are children that end when their standard input closes, however this process dies.
+The firmware runs in the main thread of this process, so stopping it (SIGSTOP) freezes the chip and killing it cuts its
+power. The broker and the BMS are children that end when their standard input closes, however this process dies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import uuid
 from pathlib import Path
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to give back yet
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to clean up yet
 
 from host import chip, drive, keyboard
 
@@ -53,15 +53,15 @@ REPLAYED = (
     "STALE_PERIODS",
     "CURRENT_SIGN",
 )
-DRIVE = "daly-drive-"  # how temporary drives are called; the process's number follows
+DRIVE = "daly-drive-"  # prefix of temporary drives; the process id follows
 
 
 def main() -> None:
     _open_standard_files()
     options = _options()
     if options.check or options.board:
-        raise SystemExit(_say_to_who_listens(lambda: _check_settings(options)))
-    _listen_to_signals()
+        raise SystemExit(_run_until_reader_ends(lambda: _check_settings(options)))
+    _install_signal_handlers()
     status = 0
     try:
         _check(options)
@@ -71,14 +71,14 @@ def main() -> None:
         pass
     finally:
         _ignore_signals()
-        _leave(options)
+        _clean_up(options)
     sys.exit(status)
 
 
-def _say_to_who_listens(say) -> int:
-    """What `say()` returns; 0 when whoever reads has seen enough, as `head`."""
+def _run_until_reader_ends(run) -> int:
+    """What `run()` returns; 0 if the program that reads the output has ended, for example `head`."""
     try:
-        status = say()
+        status = run()
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -87,7 +87,7 @@ def _say_to_who_listens(say) -> int:
 
 
 def _open_standard_files() -> None:
-    """Started with some of them closed (`>&-`), the next file that is opened would get their numbers, and our output."""
+    """If one is closed at the start (`>&-`), the next file opened would get its number, and our output."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -98,8 +98,8 @@ def _open_standard_files() -> None:
             setattr(sys, f"__{name}__", stream)
 
 
-def _listen_to_signals() -> None:
-    """Ctrl-C, a polite kill, a terminal that was closed (unless under nohup): all switch the power off."""
+def _install_signal_handlers() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal (except under nohup) switch the power off."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:
             signal.signal(number, _power_off)
@@ -116,21 +116,30 @@ def _options() -> argparse.Namespace:
     add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
     add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
+<<<<<<< HEAD
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after so long")
     add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
+=======
+    add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a support bundle, or frames in hex")
+    add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
+    add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")
+>>>>>>> wt-words
     add("--no-oled", action="store_true", help="run as if no screen were attached")
-    add("--plain", action="store_true", help="a log line by line instead of the live view")
+    add("--plain", action="store_true", help="a log instead of the live view")
     add(
-        "--nvm", type=Path, metavar="FILE", help="non-volatile memory that is kept (default: a fresh one; with --uart FILE.nvm)"
+        "--nvm",
+        type=Path,
+        metavar="FILE",
+        help="non-volatile memory that is kept (default: an empty one; with --uart: SETTINGS.nvm)",
     )
     add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
-    add("--check", type=Path, metavar="FILE", help="do not run; say every mistake in a settings.toml")
-    add("--board", metavar="ID", help="with --check: the pins of that board, as lolin_s2_mini")
+    add("--check", type=Path, metavar="FILE", help="do not run; report every mistake in a settings.toml")
+    add("--board", metavar="ID", help="with --check: the pins of that board, for example lolin_s2_mini")
     options = parser.parse_args()
     options.root = (options.drive or ROOT).resolve()
     options.settings = (options.settings or _default_settings(options.root)).resolve()
-    if options.uart and not options.nvm:  # a simulated battery begins anew each time, and so does what is remembered of it
+    if options.uart and not options.nvm:  # a simulated battery is a new one each time, and so is the memory
         options.nvm = options.settings.with_name(options.settings.name + ".nvm")
     options.nvm = options.nvm and options.nvm.resolve()
     options.oled = options.oled and options.oled.resolve()
@@ -163,7 +172,7 @@ def _seconds(text: str) -> float:
 
 
 def complain(sentence: str) -> None:
-    """Bad input: one sentence that names the thing and the remedy, and exit status 2."""
+    """Print one sentence on wrong input, with the remedy, and end with exit status 2."""
     chip.close_view()
     print(f"python -m host: {sentence}", file=sys.__stderr__)
     raise SystemExit(2)
@@ -267,10 +276,10 @@ def _check_serial(path: str) -> None:
 def _power_on(options: argparse.Namespace) -> None:
     resumed = chip.resume()
     if not resumed:
-        _start_surroundings(options)
-    chip.uart_path = options.uart or chip.state["bms"]["says"]
+        _start_children(options)
+    chip.uart_path = options.uart or chip.state["bms"]["ready"]
     home = Path(chip.state["drive"])
-    chip.nvm_path = str(options.nvm or home / "nvm")  # it goes with the chip, but outlives its resets
+    chip.nvm_path = str(options.nvm or home / "nvm")  # it survives resets of the chip
     if options.uart:
         chip.identity = _identity(options.nvm)
     folder = home / "CIRCUITPY"
@@ -281,15 +290,15 @@ def _power_on(options: argparse.Namespace) -> None:
     _arrange_path(options.root)
     _attach_screen(options)
     _open_view(options)
-    _announce(options, resumed)
+    _report_start(options, resumed)
     if options.seconds:
         threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
 
 
 def _identity(nvm: Path) -> bytes:
-    """Who reads a real BMS: this PC, and on it this memory, so that two batteries on one PC or one broker do not take turns.
+    """The chip's number for a real BMS: from this PC and this memory, so that two batteries at one broker have two client ids.
 
-    The simulated BMS is read by c0ffee wherever it runs.
+    For the simulated BMS it is c0ffee everywhere.
     """
     try:
         machine = Path("/etc/machine-id").read_text().strip()
@@ -298,9 +307,9 @@ def _identity(nvm: Path) -> bytes:
     return hashlib.sha256(f"{machine or uuid.getnode()} {nvm}".encode()).digest()[:3]
 
 
-def _start_surroundings(options: argparse.Namespace) -> None:
-    """All that outlives a reset of the chip."""
-    _sweep()
+def _start_children(options: argparse.Namespace) -> None:
+    """Start what survives a reset of the chip."""
+    _remove_stale_drives()
     chip.state["drive"] = tempfile.mkdtemp(prefix=f"{DRIVE}{os.getpid()}-")
     if options.replay:
         chip.state["bms"] = _start("simulator.replay", str(options.replay))
@@ -312,8 +321,8 @@ def _start_surroundings(options: argparse.Namespace) -> None:
         chip.state["deadline"] = time.monotonic() + options.seconds
 
 
-def _sweep() -> None:
-    """Remove the drives of hosts that were killed: their settings hold passwords."""
+def _remove_stale_drives() -> None:
+    """Remove the drives of hosts that were killed: their settings contain passwords."""
     for folder in Path(tempfile.gettempdir()).glob(DRIVE + "*-*"):
         number = folder.name.removeprefix(DRIVE).split("-")[0]
         try:
@@ -321,7 +330,7 @@ def _sweep() -> None:
         except ProcessLookupError:
             shutil.rmtree(folder, ignore_errors=True)
         except (PermissionError, ValueError):
-            pass  # somebody else's
+            pass  # of another user
 
 
 def _start(module: str, *arguments: str) -> dict:
@@ -336,12 +345,12 @@ def _start(module: str, *arguments: str) -> dict:
         start_new_session=True,
     )  # Ctrl-C is for the host alone
     os.close(reader)
-    says = child.stdout.readline().strip()
-    if not says:
+    ready = child.stdout.readline().strip()
+    if not ready:
         child.wait()
-        raise SystemExit(2)  # it has said on stderr what is wrong
+        raise SystemExit(2)  # it has printed on stderr what is wrong
     os.set_inheritable(writer, True)  # the pipe stays open through a reset
-    return {"says": says, "pipe": writer, "pid": child.pid}
+    return {"ready": ready, "pipe": writer, "pid": child.pid}
 
 
 def _overrides(options: argparse.Namespace) -> dict:
@@ -349,7 +358,7 @@ def _overrides(options: argparse.Namespace) -> dict:
     if options.broker:
         host, port = options.broker
         return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
-    port = chip.state["broker"]["says"]
+    port = chip.state["broker"]["ready"]
     return {
         **replayed,
         "MQTT_BROKER": '"127.0.0.1"',
@@ -361,9 +370,9 @@ def _overrides(options: argparse.Namespace) -> dict:
 
 
 def _replayed_settings(options: argparse.Namespace) -> dict:
-    """What the bundle says of those settings; it comes from a stranger, so only numbers and plain words are taken."""
-    said = options.recording["settings"] if options.recording else {}
-    settings = {key: said[key] for key in REPLAYED if key in said}
+    """Those settings of the recording; it may be from a stranger, so only numbers and plain words are used."""
+    recorded = options.recording["settings"] if options.recording else {}
+    settings = {key: recorded[key] for key in REPLAYED if key in recorded}
     numbers = {key: str(value) for key, value in settings.items() if type(value) is int}
     words = {
         key: drive.quoted(value)
@@ -374,7 +383,7 @@ def _replayed_settings(options: argparse.Namespace) -> dict:
 
 
 def _arrange_path(root: Path) -> None:
-    """The stand-ins first, then the drive's libraries; the project last, its code.py has the name of a module of Python's."""
+    """The stand-ins first, then the drive's libraries; the project last, because Python's library has a module code, too."""
     here = [str(ROOT), str(root), chip.home, ""]
     first = [str(ROOT / "host" / "standins"), str(root / "lib")]
     sys.path[:] = [*first, *(path for path in sys.path if path not in here), str(root)]
@@ -412,43 +421,49 @@ def _open_view(options: argparse.Namespace) -> None:
 
 
 def _broker_name(options: argparse.Namespace) -> str:
-    return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["says"])))
+    return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["ready"])))
 
 
-def _announce(options: argparse.Namespace, resumed: bool) -> None:
+def _report_start(options: argparse.Namespace, resumed: bool) -> None:
     if resumed:
-        return  # the reset has been announced, and the surroundings are the same
-    kind = "" if options.broker else " (embedded; to look: mosquitto_sub -p {} -t '#' -v)".format(chip.state["broker"]["says"])
-    chip.say(_broker_name(options) + kind)
+        return  # the reset has been reported, and the rest is the same
+    kind = (
+        "" if options.broker else " (embedded; to watch: mosquitto_sub -p {} -t '#' -v)".format(chip.state["broker"]["ready"])
+    )
+    chip.report(_broker_name(options) + kind)
     kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
-    chip.say(f"BMS on {chip.uart_path}{kind}")
+    chip.report(f"BMS on {chip.uart_path}{kind}")
     if options.drive and options.settings == ROOT / "settings.toml":
-        chip.say("the drive has no settings.toml, so this runs with the project's: write one before it goes onto a board")
+        chip.report("the drive has no settings.toml, so the project's is used: write one before using this drive on a board")
     if options.recording:
-        chip.say(f"{options.replay.name} has {options.recording['summary']}; the rest is silence")
+        chip.report(f"{options.replay.name} has {options.recording['summary']}; other requests get no response")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
         if settings:
+<<<<<<< HEAD
             chip.say("settings of the diagnostics file: " + settings)
+=======
+            chip.report("settings of the bundle: " + settings)
+>>>>>>> wt-words
 
 
 # Running and ending
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run code.py to its end, which is a failure: firmware never ends."""
+    """Run code.py until it ends, which is a failure: firmware never ends. Returns the exit status."""
     code = str(options.root / "code.py")
     try:
         runpy.run_path(code, run_name="__main__")
     except SystemExit:
         pass
     except Exception as error:
-        traceback.print_exception(type(error), error, _from(code, error.__traceback__))
-    chip.say('code.py has ended: a board would stand still now at "Code done running."')
+        traceback.print_exception(type(error), error, _firmware_part(code, error.__traceback__))
+    chip.report('code.py has ended: a board would now stop with "Code done running."')
     return 1
 
 
-def _from(code: str, trace):
-    """The part of the traceback that is the firmware's."""
+def _firmware_part(code: str, trace):
+    """The part of a traceback that belongs to the firmware."""
     while trace and trace.tb_frame.f_code.co_filename != code:
         trace = trace.tb_next
     return trace
@@ -471,7 +486,7 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _leave(options: argparse.Namespace) -> None:
+def _clean_up(options: argparse.Namespace) -> None:
     chip.close_view()
     if options.oled and chip.screen is not None:
         try:
@@ -486,8 +501,8 @@ def _leave(options: argparse.Namespace) -> None:
         shutil.rmtree(chip.state["drive"], ignore_errors=True)
 
 
-def _end(pid: int, pipe: int, says: str) -> None:
-    """Let a child end by itself; after two seconds, end it."""
+def _end(pid: int, pipe: int, ready: str) -> None:
+    """Let a child end by itself; kill it after two seconds."""
     os.close(pipe)
     for _ in range(200):
         if os.waitpid(pid, os.WNOHANG)[0]:

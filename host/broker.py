@@ -3,10 +3,10 @@
 
 """The MQTT 3.1.1 broker: `python -m host.broker` prints its port and runs until standard input closes.
 
-A process of its own, so that it goes on while the stand-in chip resets, and never outlives the host. It listens on this
-computer only. `Broker` itself does no I/O and has no clock, so that simulated time can use it as well (host/network.py):
+A process of its own, so that it continues while the stand-in chip resets, and ends with the host. It listens on this
+computer only. `Broker` itself has no I/O and no clock, so that it works in simulated time, too (host/simulated_network.py):
 retained messages, last wills, keep-alive, takeover of a client id, QoS 0 to 2 from clients. It delivers with QoS 0, keeps no
-sessions, and asks for no password.
+sessions, and accepts every user.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REFUSED = 0x80  # return code of SUBACK
 
 
 class ProtocolError(Exception):
-    """What a client sent is not MQTT 3.1.1: its connection ends."""
+    """A client sent something that is not MQTT 3.1.1: its connection ends."""
 
 
 class Broker:
@@ -41,6 +41,7 @@ class Broker:
         self._on_publish = on_publish
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Deliver to all subscribers; `retain`: also keep it, or with an empty payload delete what was kept."""
         if retain and payload:
             self.retained[topic] = payload
         elif retain:
@@ -58,7 +59,7 @@ class Broker:
 
 
 class Connection:
-    """One client: `receive` takes its bytes, `outgoing` holds the answers. `is_open` is false once the broker has ended it."""
+    """One client: `receive` takes its bytes, `outgoing` are those for it. `is_open` is false once the connection has ended."""
 
     def __init__(self, broker: Broker, now: float = 0.0):
         self.outgoing = bytearray()
@@ -74,17 +75,17 @@ class Connection:
         self._is_connected = False
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take bytes of the client, a packet or any part of one."""
+        """Process bytes of the client, any part of its packets, at time `now` in seconds."""
         self.received_at = now
         self._incoming += data
         try:
             while self.is_open and (packet := self._take_packet()):
-                self._obey(*packet)
+                self._handle(*packet)
         except (ProtocolError, UnicodeError, struct.error, IndexError):
             self.close()
 
     def close(self) -> None:
-        """The connection has ended, by either side: the last will is published, unless the client has said DISCONNECT."""
+        """The connection has ended, by either side: the last will is published, unless the client has sent DISCONNECT."""
         if not self.is_open:
             return
         self.is_open = False
@@ -94,9 +95,11 @@ class Connection:
             self._broker.publish(*self._will)
 
     def wants(self, topic: str) -> bool:
+        """Whether one of the client's subscriptions covers the topic."""
         return any(matches(pattern, topic) for pattern in self._filters)
 
     def deliver(self, topic: str, payload: bytes, retained: bool) -> None:
+        """Send a message to the client."""
         name = topic.encode()
         self.outgoing += packet(PUBLISH | retained, struct.pack(">H", len(name)) + name + payload)
 
@@ -121,7 +124,7 @@ class Connection:
         del self._incoming[:end]
         return first, body
 
-    def _obey(self, first: int, body: bytes) -> None:
+    def _handle(self, first: int, body: bytes) -> None:
         kind = first & 0xF0
         if (kind == CONNECT) == self._is_connected:
             raise ProtocolError
@@ -231,7 +234,7 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _patterns(data: bytes, extra: int):
-    """Topic filters with the `extra` bytes behind each."""
+    """Topic filters with the `extra` bytes after each."""
     while data:
         pattern, data = _string(data)
         yield pattern.decode(), data[:extra]
@@ -259,7 +262,7 @@ class Server:
         sys.exit(f"The broker cannot listen on {ADDRESS}:{ports[-1]}: {reason}")
 
     async def watch(self) -> None:
-        """Once a second, end what has fallen silent."""
+        """Check the keep-alives once a second, forever."""
         while True:
             await asyncio.sleep(1)
             self.broker.check_keep_alive(time.monotonic())
@@ -281,7 +284,7 @@ class Server:
             writer.close()
 
     def _send(self) -> None:
-        """Send what waits in each connection. One that does not read is given up before it fills the memory."""
+        """Send what is waiting in each connection. One that does not read is closed before it fills the memory."""
         for connection, writer in list(self._writers.items()):
             writer.write(bytes(connection.outgoing))
             connection.outgoing.clear()

@@ -1,9 +1,13 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """`python -m host --check settings.toml`: reads a settings file as the board will, and says every mistake in its very words.
+=======
+"""`python -m host --check settings.toml`: reads a settings file as the board does, and reports every mistake in the same words.
+>>>>>>> wt-words
 
-The board says mistakes; what is legal there and still unlikely to be meant is told here only, as a hint.
+The board reports mistakes; what is legal and still probably not intended is reported here only, as a hint.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from app.advice import no_such_pin, pin_name
 from app.settings import FILE, PIN, SETTINGS, Settings, load
 
 _PIN = re.compile(r"^(\w+): microcontroller\.Pin(?:  # GPIO(\d+))?", re.MULTILINE)
-_EXAMPLES = {  # what the file has as we ship it
+_EXAMPLES = {  # values of the file as shipped
     "CIRCUITPY_WIFI_SSID": ("your network", "write the name of your Wi-Fi"),
     "CIRCUITPY_WIFI_PASSWORD": ("your password", "write your Wi-Fi's password"),
 }
@@ -31,7 +35,7 @@ _USUAL_PINS = {
     "espressif_saola_1_wrover": _FREE,
     "waveshare_esp32_s3_zero": _FREE,
 }
-# Ports and addresses that are something else than they look, in Home Assistant and elsewhere
+# Ports and host names that are often confused, in Home Assistant and elsewhere
 _PORTS = {1884: "MQTT over WebSockets in Home Assistant's Mosquitto add-on"}
 _ONLY_IN_HOME_ASSISTANT = ("core-mosquitto", "addon_core_mosquitto", "mosquitto", "supervisor", "hassio")
 _PLACEHOLDERS = re.compile(
@@ -52,13 +56,13 @@ def check(path: Path, board: str | None = None) -> tuple[list[str], list[str]]:
     if path.name != FILE and path.name.lower().replace(" ", "").startswith("settings.toml"):
         mistakes.append(f"This file is called {path.name}, and the board reads {FILE} only: rename it.")
     if board:
-        for found, said in zip((mistakes, hints), _on_pins(settings, pins(board), board), strict=True):
-            found += said
+        for found, on_pins in zip((mistakes, hints), _on_pins(settings, pins(board), board), strict=True):
+            found += on_pins
     return sorted(mistakes, key=_line), sorted(hints, key=_line)
 
 
 def board_of(drive: Path) -> str | None:
-    """The id of the board whose drive a folder is."""
+    """The id of the board whose drive a folder is; None: unknown."""
     try:
         found = re.search(r"^Board ID:(\w+)", (drive / "boot_out.txt").read_text(), re.MULTILINE)
     except OSError:
@@ -75,7 +79,7 @@ def boards() -> dict[str, Path]:
 
 
 def pins(board: str) -> dict[str, str]:
-    """Name -> number of the GPIO behind it, of one board; names of one pin have one number. Raises UnknownBoard."""
+    """Name -> GPIO number of the pins of one board; several names of one pin have one number. Raises UnknownBoard."""
     known = boards()
     if board not in known:
         near = difflib.get_close_matches(board, known, 3, 0.4)
@@ -115,40 +119,36 @@ def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[lis
 
 
 def _hints(settings, path: Path) -> list[str]:
-    """What the board accepts and what is unlikely to be meant."""
+    """What the board accepts and is probably not intended."""
     where, hints = settings.where, []
     for key, (example, remedy) in _EXAMPLES.items():
         if getattr(settings, key) == example:
             hints.append(f"{where(key)} is still the example; {remedy}.")
     if _FIVE_GHZ.search(settings.CIRCUITPY_WIFI_SSID):
-        hints.append(
-            f"{where('CIRCUITPY_WIFI_SSID')}: the board has 2.4 GHz only; if this is a Wi-Fi of 5 GHz, take the other."
-        )
+        hints.append(f"{where('CIRCUITPY_WIFI_SSID')}: the board has 2.4 GHz only; if this Wi-Fi has 5 GHz, use another.")
     broker = settings.MQTT_BROKER
     if broker.endswith(".local"):
-        hints.append(f"{where('MQTT_BROKER')}: names that end in .local are often not found; an IP address is surest.")
+        hints.append(f"{where('MQTT_BROKER')}: names that end in .local are often not found; an IP address is safer.")
     if broker in _ONLY_IN_HOME_ASSISTANT:
         hints.append(f"{where('MQTT_BROKER')}: {broker} is a name within Home Assistant; write Home Assistant's IP address.")
     if _PLACEHOLDERS.match(broker):
         hints.append(f"{where('MQTT_BROKER')}: {broker} is still an example; write the address of your broker.")
     if settings.MQTT_PORT in _PORTS:
-        hints.append(f"{where('MQTT_PORT')}: {settings.MQTT_PORT} is {_PORTS[settings.MQTT_PORT]}; usual is 1883.")
+        hints.append(f"{where('MQTT_PORT')}: {settings.MQTT_PORT} is {_PORTS[settings.MQTT_PORT]}; the usual port is 1883.")
     if settings.MQTT_CA_FILE and not settings.MQTT_TLS:
         hints.append(f"{where('MQTT_CA_FILE')} is used with MQTT_TLS = true only.")
     if settings.MQTT_CA_FILE:
         certificate = path.parent / settings.MQTT_CA_FILE.lstrip("/")
         if not certificate.is_file():
-            hints.append(
-                f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} does not lie beside this file; copy it to the drive."
-            )
+            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is not next to this file; copy it to the drive.")
         elif b"-----BEGIN CERTIFICATE-----" not in certificate.read_bytes():
-            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is no certificate in PEM form; save it as that.")
+            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is no certificate in PEM format; convert it.")
     return hints
 
 
 def report(path: Path, board: str | None) -> int:
-    """Print what there is to say; the exit status: 0 without a mistake, 1 with one."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a console that lacks a letter of the file is no reason to say nothing
+    """Print mistakes and hints; returns the exit status: 0 without a mistake, 1 with one."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console without one of the file's letters shall not fail
         sys.stdout.reconfigure(errors="backslashreplace")
     mistakes, hints = check(path, board)
     for sentence in mistakes:

@@ -21,7 +21,7 @@ class PcClock:
     _ring: Callable[[], None] | None = None
 
     def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
-        """Call `ring` after so many seconds unless set anew before; 0: never."""
+        """Call `ring` after so many seconds unless set again before; 0: never."""
         if ring != self._ring:
             self._ring = ring
             signal.signal(signal.SIGALRM, lambda number, frame: ring())
@@ -38,9 +38,11 @@ class SimulatedClock:
         self._ring: Callable[[], None] = lambda: None
 
     def monotonic(self) -> float:
+        """Seconds since the start."""
         return self.us / 1e6
 
     def sleep(self, seconds: float) -> None:
+        """Let time pass, at least a microsecond; the alarm may interrupt it by an exception."""
         self.us += max(1, round(1e6 * seconds))
         self.on_step(seconds)
         if self.us > self._alarm_us:
@@ -48,5 +50,6 @@ class SimulatedClock:
             self._ring()
 
     def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
+        """Call `ring` after so many seconds unless set again before; 0: never."""
         self._alarm_us = self.us + 1e6 * seconds if seconds else float("inf")
         self._ring = ring

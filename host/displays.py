@@ -23,9 +23,10 @@ _set_region = _DisplayCore.set_region_to_update
 
 
 def install() -> None:
-    displayio._stop_background()  # a thread that draws at the same time as the firmware, and dies of it
+    """Change Blinka's classes, once."""
+    displayio._stop_background()  # a thread that draws at the same time as the firmware, which fails
     I2CDisplayBus.__init__ = _probing_init
-    I2CDisplayBus._send = _careless_send
+    I2CDisplayBus._send = _send_without_errors
     type(terminalio.FONT).get_glyph = _board_glyph
     type(terminalio.FONT).bitmap = _sheet()
     _DisplayCore.set_region_to_update = _board_region
@@ -38,8 +39,8 @@ def _probing_init(bus, i2c_bus, *, device_address, reset=None) -> None:
         raise ValueError(f"Unable to find I2C Display at {device_address:x}")
 
 
-def _careless_send(bus, *arguments) -> None:
-    """The board ignores what I2C says while it draws: a screen pulled off goes dark without an exception."""
+def _send_without_errors(bus, *arguments) -> None:
+    """The board ignores I2C errors while it draws: a screen that is disconnected raises no exception."""
     try:
         _send(bus, *arguments)
     except OSError:
@@ -52,7 +53,7 @@ def _board_glyph(font, codepoint):
 
 
 def _sheet():
-    """The board's font is one bitmap with all its letters side by side, in ASCII's order; Blinka has one for each."""
+    """The board's font is one bitmap with all characters side by side in the order of ASCII; Blinka has one for each."""
     width, height = terminalio.FONT.get_bounding_box()
     sheet = displayio.Bitmap(width * (0x7F - 0x20), height, 2)
     for code in range(0x20, 0x7F):

@@ -3,8 +3,7 @@
 
 """The CIRCUITPY drive as the firmware sees it: a temporary folder with the settings it should run with.
 
-Overrides replace lines where they stand, so that the line numbers in the firmware's messages stay those of the file the
-user edits.
+Overrides replace lines in place, so that the line numbers in the firmware's messages are those of the file the user edits.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _SECTION = re.compile(rb"\s*\[")
 
 
 def prepare(folder: Path, settings: Path, overrides: dict) -> None:
-    """Copy `settings` into `folder` as settings.toml; beside it the certificates that lie beside the original."""
+    """Copy `settings` into `folder` as settings.toml; also link the certificates that are next to the original."""
     text = settings.read_bytes()
     (folder / "settings.toml").write_bytes(override(text, overrides))
     for pattern in ("*.pem", "*.crt", "*.der"):
@@ -27,7 +26,7 @@ def prepare(folder: Path, settings: Path, overrides: dict) -> None:
 
 
 def override(text: bytes, overrides: dict) -> bytes:
-    """`text` with each key set to its TOML text; None comments the key's lines out, so that the default applies."""
+    """`text` with each key set to its TOML text; None comments its lines out, so that the default applies."""
     lines = text.splitlines(keepends=True)
     end = next((number for number, line in enumerate(lines) if _SECTION.match(line)), len(lines))
     missing = [(key, value) for key, value in overrides.items() if not _replace(lines[:end], lines, key, value)]
@@ -38,7 +37,7 @@ def override(text: bytes, overrides: dict) -> bytes:
 
 
 def _replace(visible: list, lines: list, key: str, value: str | None) -> bool:
-    """Change the lines of `key` among those the firmware sees; False when there is none."""
+    """Change the lines of `key` among those the firmware reads; False if there is none."""
     assignment = re.compile(rb"(\xef\xbb\xbf)?\s*" + re.escape(key.encode()) + rb"\s*=")
     found = False
     for number, line in enumerate(visible):
@@ -51,15 +50,16 @@ def _replace(visible: list, lines: list, key: str, value: str | None) -> bool:
 
 
 def oled_address(text: bytes) -> int:
-    """The address the simulated screen answers at: the one these settings expect, 0x3C unless they say otherwise."""
+    """The I2C address of the simulated screen: that of these settings, or the default 0x3C."""
     found = re.search(rb"^\s*OLED_ADDRESS\s*=\s*(0x[0-9A-Fa-f]+|[0-9]+)", text, re.MULTILINE)
     return int(found[1], 0) if found else 0x3C
 
 
 def oled_type(text: bytes) -> str:
-    """The chip of the simulated screen: the one these settings expect."""
+    """The chip of the simulated screen: that of these settings, SSD1306 or SH1106."""
     return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"\s*SH-?1106', text, re.MULTILINE | re.IGNORECASE) else "SSD1306"
 
 
 def quoted(text: str) -> str:
+    """A text as a TOML string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -3,8 +3,8 @@
 
 """What is typed where `python -m host` runs, as the chip's serial console: sys.stdin and supervisor.runtime read it here.
 
-As on the board: a read waits until all it was asked for is there, however long that takes (shared/runtime's stdin knows no
-end of file), a carriage return arrives as a newline, and little is kept while nobody reads.
+As on the board: a read waits for all its characters, however long that takes (stdin of shared/runtime has no end of file), a
+carriage return is read as a newline, and few bytes are kept while nothing reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import select
 import time
 
-KEPT = 64  # bytes: the USB console's buffer
+BUFFER_SIZE = 64  # bytes: the USB console's buffer
 
 
 class Console(io.TextIOBase):
@@ -38,7 +38,7 @@ class Console(io.TextIOBase):
 
     def _character(self) -> str:
         data = self._byte()
-        for limit in (0xC0, 0xE0, 0xF0):  # how many bytes follow stands in the first one
+        for limit in (0xC0, 0xE0, 0xF0):  # the first byte tells how many follow
             if data[0] >= limit:
                 data += self._byte()
         return data.decode().replace("\r", "\n")
@@ -51,13 +51,13 @@ class Console(io.TextIOBase):
         return byte
 
     def _collect(self, wait_s: float) -> None:
-        """Take what has been typed; at most `wait_s` is waited for it."""
+        """Read what has been typed, waiting at most `wait_s` for it."""
         if self._ended or not self._is_ours():
-            if wait_s:  # sleeping for no time at all lets other programs go first
+            if wait_s:  # not for 0 s: even that lets other programs run
                 time.sleep(wait_s)
-        elif len(self._received) < KEPT and select.select([self._descriptor], [], [], wait_s)[0]:
+        elif len(self._received) < BUFFER_SIZE and select.select([self._descriptor], [], [], wait_s)[0]:
             try:
-                data = os.read(self._descriptor, KEPT - len(self._received))
+                data = os.read(self._descriptor, BUFFER_SIZE - len(self._received))
             except OSError:  # the terminal is gone
                 data = b""
             self._ended = not data

@@ -1,10 +1,13 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """What the stand-in chip's sockets lead to: the PC's own network. The simulated one is in host/simulated_network.py.
+=======
+"""The network of the stand-in chip's sockets: the PC's own. The simulated one is in host/simulated_network.py.
+>>>>>>> wt-words
 
-host/standins/socketpool.py gives either the manners of the chip; an inner socket of these has those of Python's own
-non-blocking ones.
+host/standins/socketpool.py makes either behave as on the chip; the sockets here behave as Python's own non-blocking ones.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ class PcNetwork:
         return pc_socket.getaddrinfo(*arguments)
 
     def wait(self, inner, seconds: float | None) -> bool:
-        """Whether something arrives within so many seconds; None: for ever."""
+        """Whether something arrives within so many seconds; None: wait forever."""
         return bool(select.select([inner], [], [], seconds)[0])
 
     def own_address(self) -> str:

@@ -1,10 +1,13 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """A TCP proxy that fails on request, for a broker: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
+=======
+"""A TCP proxy in front of a broker that fails on request: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
+>>>>>>> wt-words
 
-What a network does to a connection in a year, one mode at a time; see MODES. In a program, `Proxy(target).set(mode)` does it
-from any thread.
+The failures of networks, one mode at a time; see MODES. In a program, `Proxy(target).set(mode)` can be called from any thread.
 """
 
 from __future__ import annotations
@@ -19,17 +22,17 @@ import threading
 
 MODES = {
     "pass": "everything goes through",
-    "refuse": "nobody listens: connections are refused, old ones reset",
+    "refuse": "the port is closed: connections are refused, old ones reset",
     "drop": "connections are never accepted, as by a firewall that drops; old ones fall silent",
-    "hang": "connections are accepted and nothing is ever said; old ones fall silent",
-    "half_open": "old connections fall silent and take nothing, as when the other side lost its power; new ones go through",
+    "hang": "connections are accepted and get no response; old ones fall silent",
+    "half_open": "old connections fall silent, as when the other side has lost its power; new ones work",
     "deny": "every MQTT connection is refused for its user name or password, old ones reset",
-    "swallow": "everything is taken and nothing is passed on",
+    "swallow": "everything is received and nothing is passed on",
     "close": "connections are closed as soon as they are made, and old ones now",
-    "cut": "the next packet towards the client breaks off in its middle, then the connection is closed; again and again",
+    "cut": "the next packet to the client is cut in its middle, then the connection is closed; repeatedly",
     "fragment": "every byte comes alone",
-    "garbage": "random bytes come instead of answers",
-    "huge": "a message of 200 MB begins, and its bytes come as fast as they are taken",
+    "garbage": "random bytes come instead of responses",
+    "huge": "a message of 200 MB begins, and its bytes come as fast as they are read",
     "delay": "everything comes VALUE seconds late (0.5)",
     "throttle": "VALUE bytes a second go through in each direction (500)",
 }
@@ -45,17 +48,17 @@ class Pair:
     def __init__(self, client: asyncio.StreamWriter):
         self.client = client
         self.broker: asyncio.StreamWriter | None = None
-        self.is_silent = False  # for good: bytes lost in a half-open connection do not come later
+        self.is_silent = False  # permanently: bytes lost in a half-open connection do not come later
 
     def reset(self):
-        """End it without a farewell."""
+        """Reset both sides."""
         for writer in (self.client, self.broker):
             if writer is not None:
                 writer.transport.abort()
 
 
 class Proxy:
-    """Listens on 127.0.0.1:`port` (0: any) and passes on to `target`, as `mode` has it; `accepted` counts connections."""
+    """Listens on 127.0.0.1:`port` (0: any) and passes on to `target` as `mode` demands; `accepted` counts connections."""
 
     def __init__(self, target: tuple[str, int], port: int = 0):
         self.mode, self.value = "pass", 0.0
@@ -71,7 +74,7 @@ class Proxy:
         self.port = self._run(self._listen(port))
 
     def set(self, mode: str, value: float | None = None):
-        """Fail in another way from now on. Raises ValueError for a mode that does not exist."""
+        """Change the mode; `value`: of delay in seconds, of throttle in bytes/s. Raises ValueError for an unknown mode."""
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode}; there are {', '.join(MODES)}")
         self._run(self._set(mode, DEFAULTS.get(mode, 0.0) if value is None else value))
@@ -103,8 +106,8 @@ class Proxy:
             self._server.close()
             self._server = None
 
-    def _ignore_callers(self):
-        """A queue of length 0 that is full: the kernel answers no more SYN, which is what a dropping firewall looks like."""
+    def _ignore_connections(self):
+        """A listen queue of length 0 that is full: the kernel ignores further SYNs, as a firewall that drops them."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
@@ -123,7 +126,7 @@ class Proxy:
                 filler.close()
             self._fillers = []
             if mode == "drop":
-                self._ignore_callers()
+                self._ignore_connections()
             elif mode != "refuse":
                 await self._listen(self.port)
         self.mode, self.value = mode, value
@@ -167,12 +170,12 @@ class Proxy:
             pump.cancel()
 
     async def _pump(self, pair: Pair, source: asyncio.StreamReader, sink: asyncio.StreamWriter, to_client: bool):
-        """Pass on until the source ends; reading and writing apart, so that a delay delays and does not throttle."""
+        """Pass on until the source ends; reading and writing are separate, so that a delay does not throttle."""
         queue: asyncio.Queue = asyncio.Queue(64)
         writing = asyncio.ensure_future(self._write(pair, queue, sink, to_client))
         try:
             while True:
-                while pair.is_silent:  # not even taken, so that the other side's buffer fills
+                while pair.is_silent:  # not even read, so that the other side's buffer fills
                     await asyncio.sleep(0.02)
                 data = await source.read(4096)
                 late = self.value if self.mode == "delay" else 0
@@ -212,7 +215,7 @@ class Proxy:
         return 0.001 if self.mode == "fragment" and to_client else 0
 
     async def _flood(self, pair: Pair, mode: str):
-        """Bytes that nobody asked for, towards the client, as long as the mode lasts."""
+        """Send unexpected bytes to the client while the mode lasts."""
         with contextlib.suppress(OSError):
             if mode == "huge":
                 pair.client.write(HUGE)

@@ -1,7 +1,11 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """A model of the SH1106, the SSD1306's cousin on most 1.3 inch modules: 132 columns of memory, written page by page only.
+=======
+"""A model of the SH1106, which most 1.3 inch modules have: like the SSD1306, but 132 columns of memory, written page by page.
+>>>>>>> wt-words
 
 Written from the data sheet (Sino Wealth SH1106 V2.3, "Commands" and "Display Data RAM"). The glass of these modules shows
 128 of the 132 columns, from the third on.
@@ -23,7 +27,7 @@ class SH1106(SSD1306):
         self.memory = bytearray(MEMORY_WIDTH * PAGES)
 
     def _address(self, code: int, arguments: bytes) -> None:
-        """It has no windows: 0x20 to 0x22 are other cells' commands here and change nothing that is seen."""
+        """It has no address windows: 0x20 to 0x22 change nothing visible here."""
 
     def _execute(self, code: int, arguments: bytes) -> None:
         if code <= 0x0F:
@@ -31,12 +35,12 @@ class SH1106(SSD1306):
         elif code <= 0x1F:
             self._column = self._column & 0x0F | (code & 0x0F) << 4
         elif code == 0xAD:
-            self.pump = arguments[0] == 0x8B  # its step-up converter has a command of its own
+            self.pump = arguments[0] == 0x8B  # the command of its step-up converter
         else:
             super()._execute(code, arguments)
 
     def _store(self, byte: int) -> None:
-        if self._column < MEMORY_WIDTH:  # beyond the end a byte is lost, the next line does not begin by itself
+        if self._column < MEMORY_WIDTH:  # a byte beyond the end is lost, there is no automatic next line
             self.memory[self._page * MEMORY_WIDTH + self._column] = byte
             self._column += 1
 

@@ -1,9 +1,13 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """A network in memory and in simulated time, with nothing but a broker in it: for a firmware in the same process.
+=======
+"""A network in memory and in simulated time, with only a broker in it, for a firmware in the same process.
+>>>>>>> wt-words
 
-Connections fail as in host/proxy.py, in those modes that need nothing between the two ends.
+Connections fail as in host/proxy.py, in the modes that need no proxy.
 """
 
 from __future__ import annotations
@@ -17,13 +21,13 @@ from host.broker import Broker, Connection
 from host.clock import SimulatedClock
 from host.proxy import HUGE, SILENT
 
-SEND_BUFFER = 5760  # bytes that TCP takes while nothing is acknowledged
+SEND_BUFFER = 5760  # bytes that TCP accepts while none is acknowledged
 MODES = ("pass", "refuse", "close", *SILENT, "garbage", "huge")
 RESETTING = ("refuse", "close")
 
 
 class SimulatedNetwork:
-    """Every address is the broker's. `set(mode)` lets connections fail; `sockets` are those that are open."""
+    """Every address is the broker's. `set(mode)` makes connections fail; `sockets` are the open ones."""
 
     def __init__(self, broker: Broker, clock: SimulatedClock):
         self.broker = broker
@@ -34,7 +38,7 @@ class SimulatedNetwork:
         self.random = random.Random(1)
 
     def set(self, mode: str) -> None:
-        """Fail in another way from now on. Raises ValueError for a mode that does not exist."""
+        """Change the mode. Raises ValueError for one that is not in MODES."""
         if mode not in MODES:
             raise ValueError(f"there is no mode {mode} without a process; there are {', '.join(MODES)}")
         self.mode = mode
@@ -44,7 +48,7 @@ class SimulatedNetwork:
                 one.reset()
 
     def cut_power(self) -> None:
-        """The chip has lost its power: its connections are gone, which the broker notices by its keep-alive only."""
+        """The chip has lost its power: its connections are gone, which the broker notices only by the keep-alive."""
         self.sockets.clear()
 
     def socket(self, family: int, kind: int, protocol: int) -> SimulatedSocket:
@@ -56,6 +60,7 @@ class SimulatedNetwork:
         return [(family, kind, protocol, "", (host, port))]
 
     def wait(self, inner: SimulatedSocket, seconds: float | None) -> bool:
+        """Let at most 10 ms pass; whether anything arrived shows at the next read."""
         self.clock.sleep(0.01 if seconds is None else min(seconds, 0.01))
         return True
 
@@ -131,7 +136,7 @@ class SimulatedSocket:
             self._connection.close()
 
     def close(self) -> None:
-        """The chip ends the connection; the broker notices if packets come through."""
+        """The chip ends the connection; the broker notices if packets reach it."""
         if self in self._network.sockets:
             self._network.sockets.remove(self)
         if self._connection is not None and not self.is_silent and trouble.is_networked():

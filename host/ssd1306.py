@@ -1,10 +1,14 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """A model of the SSD1306: eats the bytes a driver writes over I2C and gives the picture a person would see.
+=======
+"""A model of the SSD1306: receives the bytes a driver writes over I2C and draws the visible picture.
+>>>>>>> wt-words
 
 Written from the data sheet (Solomon Systech SSD1306 rev 1.1, sections 8 to 10), not from any driver. Scrolling is
-swallowed, not shown. The module shows its picture upright with segment remap and reversed COM scan on (A1, C8).
+ignored. The module shows its picture upright with segment remap and reversed COM scan on (A1, C8).
 """
 
 from __future__ import annotations
@@ -55,23 +59,23 @@ class SSD1306:
     # I2C
 
     def write(self, data: bytes) -> None:
-        """One I2C write: control bytes say whether commands or pixels follow, and whether only one byte of them."""
+        """One I2C write: control bytes tell whether commands or pixels follow, and whether only one byte of them."""
         self.writes += 1
         self.bytes += len(data)
         position = 0
         while position < len(data):
             control = data[position]
             end = position + 2 if control & 0x80 else len(data)
-            eat = self._store if control & 0x40 else self._obey
+            receive = self._store if control & 0x40 else self._receive_command
             for byte in data[position + 1 : end]:
-                eat(byte)
+                receive(byte)
             position = end
 
     def read(self, count: int) -> bytes:
         """The status register: bit 6 is set while the display is off."""
         return bytes([0x00 if self.on else 0x40]) * count
 
-    def _obey(self, byte: int) -> None:
+    def _receive_command(self, byte: int) -> None:
         self._command.append(byte)
         if len(self._command) > _ARGUMENTS.get(self._command[0], 0):
             command, self._command = self._command, bytearray()
@@ -141,7 +145,7 @@ class SSD1306:
         self._page = first if wrapped else (self._page + 1) % PAGES
         return wrapped
 
-    # What is to be seen
+    # The visible picture
 
     @property
     def visible(self) -> bool:
@@ -149,7 +153,7 @@ class SSD1306:
         return self.on and self.pump
 
     def image(self) -> Image.Image:
-        """The picture, one bit a pixel, 128 wide and as high as the multiplex ratio says; black when switched off."""
+        """The picture, one bit a pixel, 128 wide and as high as the multiplex ratio; black when switched off."""
         image = Image.new("1", (WIDTH, self.rows))
         if self.visible:
             pixels = image.load()
@@ -165,7 +169,7 @@ class SSD1306:
         return bool(self.memory[(row >> 3) * WIDTH + column] >> (row & 7) & 1)
 
     def picture(self) -> Image.Image:
-        """The picture for people: four times as large, cold white on dark glass, framed."""
+        """The picture as an RGB image: four times as large, cold white on dark glass, framed."""
         mask = self.image().resize((WIDTH * _SCALE, self.rows * _SCALE), Image.Resampling.NEAREST)
         picture = Image.new("RGB", (mask.width + 4 * _MARGIN, mask.height + 4 * _MARGIN), _FRAME)
         glass = Image.new("RGB", (mask.width + 2 * _MARGIN, mask.height + 2 * _MARGIN), _GLASS)

@@ -1,20 +1,24 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """What goes wrong around the chip, and what was seen of it: the stand-ins look here. For `make chaos` and tests.
+=======
+"""Faults around the chip that the stand-ins simulate, and counters of what the firmware does; for `make chaos` and tests.
+>>>>>>> wt-words
 
-The environment's DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, looked at again and again; what the firmware does in
-the meantime is counted, as JSON, in the same name with `.seen` behind it. Without the variable `begin` says what goes wrong, to
-a firmware in the same process.
+The environment variable DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, which is read repeatedly; the counters are in a
+file of the same name with the suffix `.seen`, as JSON. Without the variable, `begin` sets the faults of a firmware in the same
+process.
 
 wifi=off        the access point is gone; wifi=password: it has another password now
-channel=N       the access point is on another channel now: who was connected is not any more, and must search
-dhcp=gone       joining brings no address, and takes it away from who is connected
-address=IP      the chip's address; when it changes, connections from before are dead
-dns=fail        no name is found; dns=silent: the name server does not answer
+channel=N       the access point is on another channel now: the connection is lost, and joining scans for it
+dhcp=gone       no address is assigned, and a connected chip loses its own
+address=IP      the chip's address; when it changes, open connections are dead
+dns=fail        no name is found; dns=silent: the name server does not respond
 uart=hang       reading the UART never returns, as a driver that is stuck
-nvm=slow        a write to the memory takes a third of a second, byte by byte: time to cut the power in its middle
-mark=TEXT       no trouble: the longest gap between two feedings is measured anew from here on
+nvm=slow        a write to the memory takes a third of a second, byte by byte: the power can be cut in its middle
+mark=TEXT       no fault: another text restarts the measurement of the longest interval between two feedings
 """
 
 from __future__ import annotations
@@ -33,14 +37,14 @@ _path = os.environ.get(VARIABLE)
 _look_at = _note_at = 0.0
 _kept: dict[str, str] = {}
 _fed_at: float | None = None
-_starved = 0.0  # seconds this process has waited for a processor, all in all
+_starved = 0.0  # seconds this process has waited for a processor in total
 _excused = 0.0  # seconds since the watchdog was fed that were not the firmware's
 channel = ""  # on which the chip has joined; "" is the one the access point begins with
 seen: dict = {"mark": "", "feeds": 0, "longest_gap": 0.0, "longest_own": 0.0, "screen_writes": 0, "nvm_writes": 0, "sockets": 0}
 
 
 def of(key: str) -> str:
-    """The trouble of that kind at the moment; "" for none."""
+    """The present value of a key; "": no fault."""
     global _kept, _look_at
     if _path is not None and (now := chip.clock.monotonic()) >= _look_at:
         _look_at = now + LOOK_S
@@ -49,34 +53,34 @@ def of(key: str) -> str:
 
 
 def is_networked() -> bool:
-    """Whether packets come through: access point, address and channel are right."""
+    """Whether packets are delivered: access point, address and channel are right."""
     return not of("wifi") and not of("dhcp") and of("channel") == channel
 
 
 def begin(**troubles: str) -> None:
-    """What goes wrong from now on, by kind; "" ends it. For a firmware in this very process."""
+    """Set faults by key, for a firmware in the same process; "" ends one."""
     _kept.update(troubles)
 
 
 def power_on() -> None:
-    """The chip has been without power: nothing has fed its watchdog yet, and it joins whichever channel there is."""
+    """The chip has been without power: its watchdog was not fed yet, and it joins on any channel."""
     global _fed_at, channel
     _fed_at, channel = None, of("channel")
 
 
 def count(key: str, by: int = 1) -> None:
-    """Something was done once more."""
+    """Increase a counter of `seen`."""
     seen[key] += by
 
 
 def excuse(seconds: float) -> None:
-    """So long the firmware waited for the PC and for nothing that a board has."""
+    """Exclude seconds in which the firmware waited for the PC from `longest_own`."""
     global _excused
     _excused += max(0.0, seconds)
 
 
 def fed() -> None:
-    """The watchdog was fed: the loop has made a pass. `longest_own` leaves out what the PC took for itself and others."""
+    """The watchdog was fed: the loop has made a pass. `longest_own` excludes the time the PC spent on other programs."""
     global _fed_at, _excused, _starved
     now = chip.clock.monotonic()
     seen["feeds"] += 1

@@ -1,9 +1,13 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """What a person sees of the firmware: a log line by line (Plain) or a live picture of the screen (Live).
+=======
+"""The output of the emulator: a log (Plain) or a live picture of the screen (Live).
+>>>>>>> wt-words
 
-Both have start, stop, line and published. What they write goes through an Outlet: nobody waits for a terminal.
+Both have start, stop, line and published. They write through an Outlet, so that the firmware never waits for a terminal.
 """
 
 from __future__ import annotations
@@ -19,13 +23,13 @@ import time
 
 from adafruit_minimqtt.adafruit_minimqtt import MQTT
 
-# the log shows a changed screen at most this often; tests that read the screen there want it sooner
+# shortest interval between two pictures of the screen in the log; tests set a shorter one
 _PICTURE_S = float(os.environ.get("DALY_HOST_PICTURE_S", "5"))
 _HALF_WIDTH = 132  # columns a terminal needs for the picture in half blocks and its frame
 
 
 class Lines(io.TextIOBase):
-    """Where print() goes: hands whole lines on."""
+    """A stream for print() that passes on whole lines."""
 
     def __init__(self, sink):
         self._sink = sink
@@ -39,7 +43,7 @@ class Lines(io.TextIOBase):
 
 
 def watch_messages(view) -> None:
-    """Tell `view` of every message MiniMQTT has sent, with or without TLS."""
+    """Call `view.published` for every message MiniMQTT has sent, with or without TLS."""
     send = MQTT.publish
 
     def publish(client, topic, msg, *arguments, **options):
@@ -50,15 +54,15 @@ def watch_messages(view) -> None:
 
 
 class Outlet:
-    """Writes to a file descriptor from a thread of its own, so that whoever has something to say never waits.
+    """Writes to a file descriptor in a thread of its own, so that `put` never waits.
 
-    A terminal may stand still (Ctrl-S), a pipe may be full and never be read. MOST pieces are kept, then new ones are dropped,
-    and how many is said once there is room again. `put` may be called in the middle of itself: a watchdog bites where it will.
+    A terminal may be stopped (Ctrl-S), a pipe may be full. MOST pieces are kept, then new ones are dropped, and their number is
+    written once there is room again. `put` is re-entrant: the watchdog may interrupt it anywhere.
     """
 
     MOST = 2000
-    SLUGGISH = 200  # pieces that whoever reads may be behind before the chip hears of it
-    MOVES_S = 0.5  # at the end: somebody who reads takes a piece in less
+    BUSY = 200  # pieces not yet written before the chip's console is considered busy
+    PROGRESS_S = 0.5  # at the end: after so long without progress, nothing reads the output
 
     def __init__(self, descriptor: int = 1, end=None):
         self._end = end or end_process
@@ -70,30 +74,31 @@ class Outlet:
         threading.Thread(target=self._write_all, daemon=True).start()
 
     def put(self, text: str) -> None:
+        """Write a text, or drop it if there is no room."""
         if self.pieces >= self.MOST:
             self._dropped += 1
         elif not self._dead:
             if self._dropped and self.pieces < self.MOST // 2:
-                text = f"host: {self._dropped} lines were dropped here, nobody read them\n{text}"
+                text = f"host: {self._dropped} lines were dropped here, nothing read them\n{text}"
                 self._dropped = 0
             self._put += 1
             self._pieces.put(text)
 
     @property
     def pieces(self) -> int:
-        """How many were not taken yet."""
+        """How many are not written yet."""
         return 0 if self._dead else self._put - self._written
 
     def waiting(self) -> int:
-        """For the chip's console: 0 as long as somebody reads."""
-        return self.pieces if self.pieces > self.SLUGGISH else 0
+        """For the chip's console: 0 while the output is read."""
+        return self.pieces if self.pieces > self.BUSY else 0
 
     def flush(self) -> None:
         """Wait until everything is written, or nothing moves any more."""
-        written, moved_at = self._written, time.monotonic()
-        while self.pieces and time.monotonic() - moved_at < self.MOVES_S:
+        written, progress_at = self._written, time.monotonic()
+        while self.pieces and time.monotonic() - progress_at < self.PROGRESS_S:
             if self._written != written:
-                written, moved_at = self._written, time.monotonic()
+                written, progress_at = self._written, time.monotonic()
             time.sleep(0.005)
 
     def _write_all(self) -> None:
@@ -103,7 +108,7 @@ class Outlet:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                time.sleep(0.05)  # somebody has made the terminal a non-blocking one; what is left of the piece is lost
+                time.sleep(0.05)  # another program has made the terminal non-blocking; the rest of the piece is lost
             except OSError as error:
                 self._give_up(error)
             self._written += 1
@@ -112,7 +117,7 @@ class Outlet:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return  # a log on a full disk; there may be room again
         self._dead = True
-        if error.errno == errno.EPIPE:  # as in `python -m host | head`: nobody listens any more
+        if error.errno == errno.EPIPE:  # as in `python -m host | head`: the reader has ended
             self._end()
 
 
@@ -124,13 +129,13 @@ def end_process() -> None:
 
 
 class Frames(io.TextIOBase):
-    """The terminal of the live view: a picture for which there is no room is left out, the next one will do."""
+    """The terminal of the live view: a picture is skipped while the previous one is not written yet."""
 
     encoding = "utf-8"
 
     def __init__(self, outlet: Outlet):
         self._outlet = outlet
-        self.must = False  # what is written now is no mere picture
+        self.must = False  # what is written now must not be skipped
 
     def isatty(self) -> bool:
         return True
@@ -142,7 +147,7 @@ class Frames(io.TextIOBase):
 
 
 class Plain:
-    """One time-stamped line for each thing that happens."""
+    """A log with one time-stamped line for each event."""
 
     def __init__(self, screen, _title, outlet=None):
         self._screen = screen
@@ -208,7 +213,7 @@ class Live:
         self._frames.must = False
 
     def stop(self) -> None:
-        """Give the terminal back, leaving the end of the log on it."""
+        """Restore the terminal and print the end of the log."""
         self._frames.must = True
         self._live.stop()
         self.outlet.put("".join(line + "\n" for line in list(self._log)[-20:]))
@@ -286,7 +291,7 @@ def _dots(pixels, x: int, y: int) -> str:
 
 
 def _plain(text: str):
-    """Text in which rich looks for no markup: payloads have square brackets."""
+    """Text without rich's markup: payloads have square brackets."""
     from rich.text import Text
 
     return Text(text)

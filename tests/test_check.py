@@ -124,13 +124,13 @@ def test_a_good_file_has_nothing_to_say(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "hint"),
     [
-        ('MQTT_BROKER = "homeassistant.local"\n', "IP address is surest"),
+        ('MQTT_BROKER = "homeassistant.local"\n', "IP address is safer"),
         ('MQTT_BROKER = "localhost"\n', "the board itself"),
         ('MQTT_BROKER = "b"\nMQTT_USERNAME = "me"\n', "without MQTT_PASSWORD"),
         ('MQTT_BROKER = "b"\nMQTT_PASSWORD = "me"\n', "without MQTT_USERNAME"),
         ('MQTT_BROKER = "b"\nMQTT_PORT = 8883\n', "MQTT_TLS = true"),
         ('MQTT_BROKER = "b"\nMQTT_PORT = 1883\nMQTT_TLS = true\n', "8883"),
-        ('MQTT_BROKER = "b"\nMQTT_TLS = true\nMQTT_CA_FILE = "ca.pem"\n', "does not lie beside"),
+        ('MQTT_BROKER = "b"\nMQTT_TLS = true\nMQTT_CA_FILE = "ca.pem"\n', "is not next to"),
     ],
 )
 def test_what_is_legal_and_unlikely_is_a_hint(tmp_path, lines, hint):

@@ -431,7 +431,7 @@ def test_who_reads_again_is_told_how_many_lines_were_dropped():
     os.close(writer)
     drain.join(5)
     text = b"".join(heard).decode()
-    assert "line 1999\n" in text and "host: 500 lines were dropped here, nobody read them\nagain\n" in text
+    assert "line 1999\n" in text and "host: 500 lines were dropped here, nothing read them\nagain\n" in text
     os.close(reader)
 
 

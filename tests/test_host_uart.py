@@ -72,7 +72,7 @@ def test_a_line_that_hangs_up_in_the_middle_of_a_write_is_silence(uart, monkeypa
     one = uart(timeout=0)
     monkeypatch.setattr(serial.Serial, "flush", hung_up)
     assert one.write(b"hello") == 5
-    assert "does not answer" in capsys.readouterr().out and one.read(1) is None
+    assert "does not respond" in capsys.readouterr().out and one.read(1) is None
 
 
 def test_nothing_is_none(uart):

@@ -4,7 +4,7 @@
 """Stand-in for CircuitPython's busio: UARTs on a serial device of the PC, I2C to models of devices.
 
 As on an ESP32: a UART's timeout starts again with every byte, nothing received is None, writing takes as long as the
-bits take, and what does not fit the receive buffer is lost without a word. A serial device that goes away is silence.
+bits take, and what does not fit the receive buffer is lost without an error. A serial device that is removed is silence.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from microcontroller import _claim, _free
 from host import chip as _chip
 from host import trouble as _trouble
 
-_LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever one asks for
-_STUCK_S = 0.02  # so long a byte may wait to be taken by the device; a pseudo-terminal's far end may be stopped
-_RETRY_S = 1.0  # how often a lost serial device is looked for
+_LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever is requested
+_STUCK_S = 0.02  # how long the device may take for a byte; the far end of a pseudo-terminal may be stopped
+_RETRY_S = 1.0  # interval at which a lost serial device is opened again
 _GONE = "Object has been deinitialized and can no longer be used. Create a new object."
 
 
@@ -113,7 +113,7 @@ class UART:
         return bytes(line) or None
 
     def write(self, buf):
-        """Returns when the last bit is out; on a pseudo-terminal, which takes no time itself, by sleeping."""
+        """Returns when the last bit has been sent; on a pseudo-terminal, which takes no time itself, by sleeping."""
         self._check()
         done_at = _chip.clock.monotonic() + len(buf) * self._bits / self.baudrate
         try:
@@ -121,7 +121,7 @@ class UART:
                 self._device.write(buf)
                 self._device.flush()
         except _serial.SerialTimeoutException:
-            self._device.reset_output_buffer()  # nobody takes it: lost, as on a wire
+            self._device.reset_output_buffer()  # nothing reads it: lost, as on a wire
         except (OSError, _serial.SerialException, _termios.error) as error:  # the last one from `flush`, and no OSError
             self._lose(error)
         _chip.clock.sleep(max(0.0, done_at - _chip.clock.monotonic()))
@@ -173,7 +173,9 @@ class UART:
                 self._received += data[: self._capacity - len(self._received)]  # the rest is lost, silently
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
-        _trouble.excuse(_chip.clock.monotonic() - begun - wait_s)  # Linux waits for a kernel thread here: long, when it is busy
+        _trouble.excuse(
+            _chip.clock.monotonic() - begun - wait_s
+        )  # Linux waits for a kernel thread here, for long when it is busy
 
     def _check(self) -> None:
         if self._pins is None:
@@ -193,7 +195,7 @@ class UART:
             self._retry_at = now + _RETRY_S
             try:
                 self._device = (_chip.open_uart or _SerialDevice)(**self._format)
-                _chip.say(f"the serial device {_chip.uart_path} is back")
+                _chip.report(f"the serial device {_chip.uart_path} is back")
                 return True
             except (OSError, _serial.SerialException):
                 pass
@@ -201,7 +203,7 @@ class UART:
         return False
 
     def _lose(self, error) -> None:
-        _chip.say(f"the serial device {_chip.uart_path} does not answer: silence until it is back ({error})")
+        _chip.report(f"the serial device {_chip.uart_path} does not respond: silence until it is back ({error})")
         self._close()
         self._retry_at = _chip.clock.monotonic() + _RETRY_S
 

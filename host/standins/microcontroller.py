@@ -1,7 +1,11 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """Stand-in for CircuitPython's microcontroller: pins that remember who uses them, the processor, memory, watchdog."""
+=======
+"""Stand-in for CircuitPython's microcontroller: pins that can be claimed once, the processor, memory, watchdog."""
+>>>>>>> wt-words
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from watchdog import WatchDogTimer as _WatchDogTimer
 
 from host import chip as _chip
 
-_MAC = b"\x02\xda\x1b\xc0\xff\xee"  # locally administered, so it is nobody's
+_MAC = b"\x02\xda\x1b\xc0\xff\xee"  # locally administered, so it belongs to no manufacturer
 
 
 class Pin:
@@ -33,7 +37,7 @@ class Pin:
 
 
 def _claim(*pins) -> None:
-    """Claim all or none; None stands for a pin not given."""
+    """Claim all or none; None: a pin that is not used. Raises ValueError."""
     claimed = []
     try:
         for pin in pins:

@@ -1,10 +1,14 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """Stand-in for CircuitPython's socketpool with the manners of ports/espressif/common-hal/socketpool/Socket.c.
+=======
+"""Stand-in for CircuitPython's socketpool with the behaviour of ports/espressif/common-hal/socketpool/Socket.c.
+>>>>>>> wt-words
 
-Sockets never block underneath: sending takes what fits and says EAGAIN otherwise, and only receiving and connecting
-wait, by themselves. A closed peer is 0 bytes while there is a timeout and ENOTCONN without; a broken connection looks
+Sockets never block underneath: sending accepts what fits and raises EAGAIN otherwise; only receiving and connecting
+wait. A closed peer is 0 bytes while there is a timeout and ENOTCONN without; a broken connection looks
 like silence until the timeout. The pool has no `timeout` attribute, which is how MiniMQTT tells the board from a PC.
 """
 
@@ -19,7 +23,7 @@ import ssl as _ssl
 from host import chip as _chip
 from host import trouble as _trouble
 
-_NAME_SERVER_S = 7.0  # lwIP asks four times, 1 to 3 s apart
+_NAME_SERVER_S = 7.0  # lwIP sends four requests, 1 to 3 s apart
 _SEND_BUFFER = 576000  # bytes, as lwIP has it on the ESP32; Linux doubles it for its own bookkeeping
 _NOT_YET = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
@@ -124,7 +128,7 @@ class Socket:
         end_at = None if self._timeout is None else _chip.clock.monotonic() + self._timeout
         while True:
             if not self._is_alive():
-                self._wait_in_vain(end_at)
+                self._wait_without_network(end_at)
                 continue
             try:
                 count = self._open().recv_into(buffer, bufsize)
@@ -133,7 +137,7 @@ class Socket:
                 return count
             except _NOT_YET:
                 self._wait(end_at)
-            except (ConnectionError, _ssl.SSLError):  # the board's driver cannot tell this from silence
+            except (ConnectionError, _ssl.SSLError):  # for the board's driver this is the same as silence
                 if self._timeout == 0:
                     raise _error(_errno.EAGAIN) from None
                 _pause(end_at)
@@ -147,7 +151,7 @@ class Socket:
         return _trouble.is_networked() and _trouble.of("address") == self._address
 
     def _keep(self, data) -> int:
-        """What TCP does without a network: it keeps what fits for later. A connection from another address is dead."""
+        """As TCP without a network: what fits is kept for later. A connection of another address is dead."""
         self._open()
         if _trouble.of("address") != self._address:
             raise _error(_errno.ECONNABORTED)
@@ -157,7 +161,7 @@ class Socket:
         self._unsent += part
         return len(part)
 
-    def _wait_in_vain(self, end_at) -> None:
+    def _wait_without_network(self, end_at) -> None:
         self._open()
         if self._timeout == 0:
             raise _error(_errno.EAGAIN)
@@ -201,11 +205,11 @@ _wrap_plain = _ssl.SSLContext.wrap_socket
 
 
 def _wrap_socket(context, sock, *arguments, **options):
-    """ssl.SSLContext.wrap_socket for our sockets too; the ones of the PC's own programs are left alone."""
+    """ssl.SSLContext.wrap_socket for our sockets too; those of the PC's own programs are not changed."""
     if not isinstance(sock, Socket):
         return _wrap_plain(context, sock, *arguments, **options)
     wrapped = Socket(_wrap_plain(context, sock._inner, *arguments, **options))
-    sock._inner = None  # it lives on in the wrapped one
+    sock._inner = None  # the wrapped socket owns it now
     wrapped.settimeout(sock._timeout)
     return wrapped
 

@@ -8,7 +8,7 @@ from host.keyboard import console as _console
 
 
 def ticks_ms() -> int:
-    """As on the board: starts 65,535 ms before its end, so that forgetting the wrap shows after 65 s."""
+    """As on the board: starts 65,535 ms before its end, so that a bug at the wrap shows after 65 s."""
     return (int((_chip.clock.monotonic() - _chip.power_on_s) * 1000) + 0x1FFF0000) & 0x1FFFFFFF
 
 

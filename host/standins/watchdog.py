@@ -1,7 +1,11 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """Stand-in for CircuitPython's watchdog: bites by the alarm of host.chip.clock."""
+=======
+"""Stand-in for CircuitPython's watchdog: expires by the alarm of host.chip.clock."""
+>>>>>>> wt-words
 
 from __future__ import annotations
 
@@ -56,14 +60,14 @@ class WatchDogTimer:
         _trouble.fed()
 
     def _refuse_if_running(self) -> None:
-        """Changing one that runs adds the task to the IDF's watchdog a second time, which is an error there."""
+        """Changing a running one adds the task to the IDF's watchdog a second time, which is an error there."""
         if self._mode is not None:
             raise OSError(_errno.EINVAL, "Invalid argument")
 
     def _arm(self) -> None:
-        _chip.clock.set_alarm(0 if self._mode is None else self._timeout, self._bite)
+        _chip.clock.set_alarm(0 if self._mode is None else self._timeout, self._expire)
 
-    def _bite(self) -> None:
+    def _expire(self) -> None:
         mode, self._mode = self._mode, None
         if mode is WatchDogMode.RESET:
             _chip.reset("WATCHDOG")

@@ -1,11 +1,15 @@
+<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
 """Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py says otherwise.
+=======
+"""Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py has a fault.
+>>>>>>> wt-words
 
-Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs. What
-joining in vain takes is as read in ports/espressif/common-hal/wifi: a scan of all channels; or, where no address comes, for
-ever, until an exception is pending.
+Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs. A
+failed join takes as long as in ports/espressif/common-hal/wifi: a scan of all channels; or, without an address, until an
+exception is pending.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from host import trouble as _trouble
 
 _MAC = b"\x02\xda\x1b\xc0\xff\xee"
 _SCAN_S = 2.4  # 13 channels of 120 ms and more
-_HANDSHAKE_S = 4.0  # until the access point has given up on a wrong password
+_HANDSHAKE_S = 4.0  # until the access point refuses a wrong password
 
 
 class AuthMode(_chip.Name):
