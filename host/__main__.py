@@ -116,15 +116,9 @@ def _options() -> argparse.Namespace:
     add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
     add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
-<<<<<<< HEAD
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
-    add("--seconds", type=_seconds, metavar="N", help="stop after so long")
-    add("--oled", type=Path, metavar="FILE.png", help="where to leave the last picture of the screen")
-=======
-    add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a support bundle, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
     add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")
->>>>>>> wt-words
     add("--no-oled", action="store_true", help="run as if no screen were attached")
     add("--plain", action="store_true", help="a log instead of the live view")
     add(
@@ -439,11 +433,7 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
         chip.report(f"{options.replay.name} has {options.recording['summary']}; other requests get no response")
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
         if settings:
-<<<<<<< HEAD
-            chip.say("settings of the diagnostics file: " + settings)
-=======
-            chip.report("settings of the bundle: " + settings)
->>>>>>> wt-words
+            chip.report("settings of the diagnostics file: " + settings)
 
 
 # Running and ending

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""`python -m host --check settings.toml`: reads a settings file as the board will, and says every mistake in its very words.
-=======
 """`python -m host --check settings.toml`: reads a settings file as the board does, and reports every mistake in the same words.
->>>>>>> wt-words
 
 The board reports mistakes; what is legal and still probably not intended is reported here only, as a hint.
 """

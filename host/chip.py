@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What is soldered around the stand-in chip, and what outlives its resets.
-=======
 """What is connected to the stand-in chip, and what survives its resets.
->>>>>>> wt-words
 
 `host.__main__` sets these variables before code.py starts; the stand-ins read them. A reset restarts this process (os.execv
 keeps its id, its children and its pipes), so what must survive is passed on in an environment variable.

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What the stand-in chip's sockets lead to: the PC's own network. The simulated one is in host/simulated_network.py.
-=======
 """The network of the stand-in chip's sockets: the PC's own. The simulated one is in host/simulated_network.py.
->>>>>>> wt-words
 
 host/standins/socketpool.py makes either behave as on the chip; the sockets here behave as Python's own non-blocking ones.
 """

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A TCP proxy that fails on request, for a broker: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
-=======
 """A TCP proxy in front of a broker that fails on request: `python -m host.proxy 1884 127.0.0.1:1883`, modes on standard input.
->>>>>>> wt-words
 
 The failures of networks, one mode at a time; see MODES. In a program, `Proxy(target).set(mode)` can be called from any thread.
 """

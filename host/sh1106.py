@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A model of the SH1106, the SSD1306's cousin on most 1.3 inch modules: 132 columns of memory, written page by page only.
-=======
 """A model of the SH1106, which most 1.3 inch modules have: like the SSD1306, but 132 columns of memory, written page by page.
->>>>>>> wt-words
 
 Written from the data sheet (Sino Wealth SH1106 V2.3, "Commands" and "Display Data RAM"). The glass of these modules shows
 128 of the 132 columns, from the third on.

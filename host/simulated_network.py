@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A network in memory and in simulated time, with nothing but a broker in it: for a firmware in the same process.
-=======
 """A network in memory and in simulated time, with only a broker in it, for a firmware in the same process.
->>>>>>> wt-words
 
 Connections fail as in host/proxy.py, in the modes that need no proxy.
 """

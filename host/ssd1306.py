@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A model of the SSD1306: eats the bytes a driver writes over I2C and gives the picture a person would see.
-=======
 """A model of the SSD1306: receives the bytes a driver writes over I2C and draws the visible picture.
->>>>>>> wt-words
 
 Written from the data sheet (Solomon Systech SSD1306 rev 1.1, sections 8 to 10), not from any driver. Scrolling is
 ignored. The module shows its picture upright with segment remap and reversed COM scan on (A1, C8).

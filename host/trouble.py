@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What goes wrong around the chip, and what was seen of it: the stand-ins look here. For `make chaos` and tests.
-=======
 """Faults around the chip that the stand-ins simulate, and counters of what the firmware does; for `make chaos` and tests.
->>>>>>> wt-words
 
 The environment variable DALY_HOST_TROUBLE names a file with lines of KEY=VALUE, which is read repeatedly; the counters are in a
 file of the same name with the suffix `.seen`, as JSON. Without the variable, `begin` sets the faults of a firmware in the same

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What a person sees of the firmware: a log line by line (Plain) or a live picture of the screen (Live).
-=======
 """The output of the emulator: a log (Plain) or a live picture of the screen (Live).
->>>>>>> wt-words
 
 Both have start, stop, line and published. They write through an Outlet, so that the firmware never waits for a terminal.
 """

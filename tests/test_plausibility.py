@@ -30,7 +30,8 @@ def test_a_cell_of_no_volt_is_doubtful(raw, doubtful):
 
 @pytest.mark.parametrize(
     ("cells", "tenths_of_volt", "doubtful"),
-    [((5200,) * 48, 2550, False), ((5200,) * 48, 2551, True), (TEN, 250, False), (TEN, 260, False), (TEN, 261, True), (TEN, 240, False), (TEN, 239, True),
+    [((5200,) * 48, 2550, False), ((5200,) * 48, 2551, True), (TEN, 250, False), (TEN, 260, False), (TEN, 261, True),
+     (TEN, 240, False), (TEN, 239, True),
      ((3300,) * 16, 543, False), ((3300,) * 16, 544, True), ((), 9999, False), ((2500, None), 9999, False)],
 )  # fmt: skip
 def test_the_pack_voltage_is_the_sum_of_the_cells_within_two_percent_and_half_a_volt(cells, tenths_of_volt, doubtful):

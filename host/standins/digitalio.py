@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's digitalio: inputs nothing is wired to, which read their pull; outputs wake the simulated BMS."""
-=======
 """Stand-in for CircuitPython's digitalio: unconnected inputs, which read their pull; outputs wake the simulated BMS."""
->>>>>>> wt-words
 
 from __future__ import annotations
 

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's microcontroller: pins that remember who uses them, the processor, memory, watchdog."""
-=======
 """Stand-in for CircuitPython's microcontroller: pins that can be claimed once, the processor, memory, watchdog."""
->>>>>>> wt-words
 
 from __future__ import annotations
 

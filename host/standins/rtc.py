@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's rtc: the PC's clock, which is right already and which no firmware may set."""
-=======
 """Stand-in for CircuitPython's rtc: the PC's clock, which the firmware cannot set."""
->>>>>>> wt-words
 
 import time as _time
 

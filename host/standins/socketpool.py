@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's socketpool with the manners of ports/espressif/common-hal/socketpool/Socket.c.
-=======
 """Stand-in for CircuitPython's socketpool with the behaviour of ports/espressif/common-hal/socketpool/Socket.c.
->>>>>>> wt-words
 
 Sockets never block underneath: sending accepts what fits and raises EAGAIN otherwise; only receiving and connecting
 wait. A closed peer is 0 bytes while there is a timeout and ENOTCONN without; a broken connection looks

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's watchdog: bites by the alarm of host.chip.clock."""
-=======
 """Stand-in for CircuitPython's watchdog: expires by the alarm of host.chip.clock."""
->>>>>>> wt-words
 
 from __future__ import annotations
 

@@ -1,11 +1,7 @@
-<<<<<<< HEAD
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py says otherwise.
-=======
 """Stand-in for CircuitPython's wifi: the PC's network is the access point, unless host/trouble.py has a fault.
->>>>>>> wt-words
 
 Connected from the start, as a board is whose settings.toml names CIRCUITPY_WIFI_SSID: it joins before code.py runs. A
 failed join takes as long as in ports/espressif/common-hal/wifi: a scan of all channels; or, without an address, until an
