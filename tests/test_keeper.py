@@ -322,23 +322,26 @@ def test_what_is_refused_is_said_with_both_numbers(capsys):
     kept(nvm, [1_500_007, 0, 0, 0])
     boot, words = Boot(nvm), []
     boot.keeper.tell = words.append
-    boot.connect((ENERGY, said([12_345_678, 0, 0, 0])))
-    assert "the broker has energy_charged 12345.678, this board 1500.007" in words[0]
+    boot.connect((ENERGY, said([12_346_678, 0, 0, 0])))
+    assert "the broker has energy_charged 12346.678, this board 1500.007" in words[0]
     assert capsys.readouterr().out.strip() == words[0]
 
 
-def test_what_is_refused_before_the_memory_could_be_read_is_compared_with_nothing():
+@pytest.mark.parametrize("index", range(4))
+def test_what_is_refused_before_the_memory_could_be_read_is_compared_with_nothing(index):
     class Unread(bytearray):
         def __getitem__(self, where):
             raise MemoryError
 
     boot, words = Boot(Unread(8192)), []
     boot.keeper.tell = words.append
-    boot.keeper.hear(ENERGY, said([10**9 + 1, 0, 0, 0]))
+    retained = [0, 0, 0, 0]
+    retained[index] = 10**11
+    boot.keeper.hear(ENERGY, said(retained))
     boot.keeper.finish()
     for second in range(1, 130):
         boot.keeper.tick(1000 * second)
-    assert "this board 0.000" in words[0] and len(words) == 1
+    assert f"{COUNTERS[index]} 100000000.000, this board 0.000" in words[0] and len(words) == 1
 
 
 def test_where_all_is_believed_nothing_is_said(capsys):

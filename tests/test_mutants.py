@@ -151,6 +151,17 @@ def test_it_is_known_which_test_executes_which_statement(probes):
     assert probes.at_import == {"probed_one/part.py": {12}}
 
 
+def test_two_at_once_do_not_disturb_each_other(probes, tmp_path):
+    """The tool is among the code that its own run of the tests executes."""
+    import probed_one.part as part
+
+    Probes(tmp_path, ["another"])
+    probes.switch("first")
+    part.g()
+    probes.switch(None)
+    assert probes.lines == {"probed_one/part.py": {12: {"first"}}}
+
+
 # the results
 
 

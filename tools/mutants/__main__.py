@@ -52,7 +52,7 @@ def coverage(jobs):
     """{test file: what its tests execute}; kept until that file, a helper or the code changes."""
     tests = [file for file in python_files("tests") if is_test(file)]
     others = [file for file in python_files("tests", *PACKAGES) if not is_test(file)]
-    everywhere = contents([*others, "pyproject.toml"])
+    everywhere = contents([*others, "pyproject.toml", "tools/mutants/probes.py"])
     keys = {file: report.digest(everywhere, contents([file])) for file in tests}
     path = KEPT / "coverage.pickle"
     kept = pickle.loads(path.read_bytes()) if path.exists() else {}
