@@ -29,13 +29,24 @@ def said(totals):
     return writer.put("}").bytes()
 
 
+class Nvm(bytearray):
+    """The chip's memory, with its writes counted."""
+
+    writes = 0
+
+    def __setitem__(self, where, data):
+        self.writes += 1
+        bytearray.__setitem__(self, where, data)
+
+
 class Boot:
     """A bridge that starts with a memory, and hears what is retained when it connects."""
 
     def __init__(self, nvm, identity="c0ffee", now=0, report=None):
         self.pack = Pack()
         self.energy = self.pack.energy
-        self.energy_store = EnergyStore(NvmStore(nvm, now), self.pack, "t", identity, report=report)
+        self.nvm_store = NvmStore(nvm, now)
+        self.energy_store = EnergyStore(self.nvm_store, self.pack, "t", identity, report=report)
 
     def connect(self, *retained):
         for topic, payload in retained:
@@ -275,17 +286,230 @@ def test_counters_are_not_set_where_the_old_ones_would_come_back():
     assert Boot(bytearray(8192)).energy_store.change("reset") == "counters_unknown"  # the broker was not asked yet
 
 
+# the figures, by what they mean
+
+SIX_HOURS = 12 * 30 * 60 * 1000
+
+
+def test_it_is_asked_what_is_retained_on_two_topics():
+    boot = Boot(bytearray(8192))
+    assert boot.energy_store.topics == ("t/bms1/energy", "t/bms1/state")
+    boot.energy_store.restore("t/bms1/energy", b"{}")
+    assert not boot.energy_store.all_restored
+    boot.energy_store.restore("t/bms1/state", b"{}")
+    assert boot.energy_store.all_restored
+
+
+@pytest.mark.parametrize(("index", "most"), [(0, 900_000), (1, 900_000), (2, 3_000_000), (3, 3_000_000)])
+def test_since_our_own_record_900_kwh_and_3000_ah_may_have_flowed_and_not_one_more(index, most):
+    """Two hours at 300 V and 1500 A."""
+    nvm = bytearray(8192)
+    own = [1_500_000, 1_400_000, 30_000, 28_000]
+    kept(nvm, own)
+    for more, counts in ((most, own[index] + most), (most + 1, own[index])):
+        retained = list(own)
+        retained[index] += more
+        assert Boot(nvm).connect((ENERGY, said(retained)))[index] == counts
+
+
+@pytest.mark.parametrize(("index", "most"), [(0, 10**9), (1, 10**9), (2, 10**10), (3, 10**10)])
+def test_a_new_board_believes_a_gigawatt_hour_and_ten_million_ampere_hours_and_not_one_more(index, most):
+    for more in (0, 1):
+        retained = [0, 0, 0, 0]
+        retained[index] = most + more
+        assert Boot(bytearray(8192)).connect((ENERGY, said(retained)))[index] == (0 if more else most)
+
+
+def test_what_is_refused_is_said_with_both_numbers(capsys):
+    nvm = bytearray(8192)
+    kept(nvm, [1_500_007, 0, 0, 0])
+    words: list = []
+    boot = Boot(nvm, report=words.append)
+    boot.connect((ENERGY, said([12_346_678, 0, 0, 0])))
+    assert "the broker has energy_charged 12346.678, this board 1500.007" in words[0]
+    assert capsys.readouterr().out.strip() == words[0]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_what_is_refused_before_the_memory_could_be_read_is_compared_with_nothing(index):
+    class Unread(bytearray):
+        def __getitem__(self, where):
+            raise MemoryError
+
+    words: list = []
+    boot = Boot(Unread(8192), report=words.append)
+    retained = [0, 0, 0, 0]
+    retained[index] = 10**11
+    boot.energy_store.restore(ENERGY, said(retained))
+    boot.energy_store.finish()
+    for second in range(1, 130):
+        boot.energy_store.tick(1000 * second)
+    assert f"{COUNTERS[index]} 100000000.000, this board 0.000" in words[0] and len(words) == 1
+
+
+def test_where_all_is_believed_nothing_is_said(capsys):
+    words: list = []
+    boot = Boot(bytearray(8192), report=words.append)
+    boot.connect((ENERGY, said([1500, 2500, 3, 4])))
+    assert not words and not capsys.readouterr().out
+
+
+def test_nothing_is_put_into_a_pack_that_knows_no_counters():
+    boot = Boot(bytearray(8192))
+    boot.connect((ENERGY, said([1500, 2500, 3, 4])))
+    assert boot.publishes() == [None] * 4
+
+
+# when it is written
+
+
+def test_before_the_first_connection_nothing_is_written_until_it_is_due():
+    nvm = Nvm(8192)
+    boot = Boot(nvm)
+    boot.charge(5)
+    for second in range(1, 1800):
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 0
+    boot.energy_store.tick(1000 * 1800)
+    assert nvm.writes == 1 and NvmStore(nvm, 0).totals[0] == 5
+
+
+def test_after_each_connection_it_is_written_once():
+    nvm = Nvm(8192)
+    boot = Boot(nvm)
+    boot.connect((ENERGY, said([100, 0, 0, 0])))
+    for second in range(1, 100):
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 1 and NvmStore(nvm, 0).totals[0] == 100
+    boot.charge(5)
+    for second in range(100, 200):
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 1
+    boot.energy_store.finish()
+    for second in range(200, 300):
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 2 and NvmStore(nvm, 0).totals[0] == 105
+
+
+@pytest.mark.parametrize("wish", ["connection", "pending"])
+def test_what_is_left_for_starts_is_not_spent_on_a_connection_or_on_what_waits(wish):
+    nvm = Nvm(8192)
+    boot = Boot(nvm)
+    boot.connect()
+    boot.nvm_store.save()
+    boot.nvm_store.save()  # the two that a first start has
+    boot.charge(5)
+    for second in range(1, 600):
+        if wish == "connection":
+            boot.energy_store.finish()
+        else:
+            boot.nvm_store.is_pending = True
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 2
+    boot.energy_store.tick(1000 * 1801)
+    assert nvm.writes == 3
+
+
+def test_a_board_that_comes_back_to_the_same_counters_writes_nothing():
+    nvm = Nvm(8192)
+    kept(nvm, [100, 200, 300, 400])
+    nvm.writes = 0
+    boot = Boot(nvm)
+    boot.connect((ENERGY, said([100, 200, 300, 400])))
+    for second in range(1, 600):
+        boot.energy_store.tick(1000 * second)
+    assert nvm.writes == 0
+
+
+def test_counters_that_are_not_known_are_not_taken_for_something_to_write():
+    class Unread(bytearray):
+        def __getitem__(self, where):
+            raise MemoryError
+
+    boot = Boot(Unread(8192))
+    boot.energy_store.save()
+    assert not boot.nvm_store.is_pending and boot.nvm_store.totals is None
+
+
+def test_the_owner_is_the_same_number_in_every_version():
+    """A board that is updated must find its own record again."""
+    nvm = bytearray(8192)
+    kept(nvm, [1, 2, 3, 4], "c0ffee")
+    assert NvmStore(nvm, 0).owner == 3922096553
+
+
+# set by somebody, at the edges
+
+
+def test_what_somebody_sets_is_published_at_once_and_written_once():
+    nvm = Nvm(8192)
+    boot = Boot(nvm)
+    for counter in COUNTERS:
+        boot.pack.put(READING[counter], 0, 4, 1000)
+    boot.connect((ENERGY, said([10, 20, 30, 40])))
+    assert boot.energy_store.change("energy_charged=1234.567") is None
+    assert boot.publishes() == [1234567, 20, 30, 40]
+    writes = nvm.writes
+    boot.energy_store.save()
+    assert nvm.writes == writes
+
+
+def test_what_could_not_be_set_is_not_written_later_either():
+    nvm = bytearray(8192)
+    boot = kept(nvm, [10, 20, 30, 40])
+    while boot.energy_store.change("energy_charged=1") is None:
+        pass
+    assert boot.energy_store.change("energy_charged=2") is not None
+    boot.nvm_store.is_due(SIX_HOURS)
+    assert boot.nvm_store.save()
+    assert NvmStore(nvm, 0).totals == (1000, 20, 30, 40)
+
+
+@pytest.mark.parametrize(
+    ("word", "total"),
+    [
+        ("energy_charged=1000000", 10**9),
+        ("energy_charged=1000000.000", 10**9),
+        ("energy_charged=1000000.001", None),
+        ("capacity_charged=10000000", 10**10),
+        ("capacity_charged=10000000.001", None),
+        ("energy_charged=000000001", 1000),
+        ("energy_charged=0000000001", None),
+        ("energy_charged=9.999", 9999),
+        ("energy_charged=1.", None),
+        ("energy_charged=1.x", None),
+        ("energy_charged=1.5:", None),
+        ("energy_charged=/1", None),
+    ],
+)
+def test_how_large_and_how_long_a_number_may_be(word, total):
+    boot = kept(bytearray(8192), [10, 20, 30, 40])
+    before = boot.totals()
+    answer = boot.energy_store.change(word)
+    if total is None:
+        assert answer == "not_understood" and boot.totals() == before
+    else:
+        assert answer is None and boot.totals()[COUNTERS.index(word.partition("=")[0])] == total
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b'"k":5.000', 5000),
+        (b'{"k":1234.567}', 1234567),
+        (b'{"k":0.009,"l":1.000}', 9),
+        (b'{"k":1/2.000}', None),
+        (b'{"k":1:2.000}', None),
+        (b'{"k":1.0/0}', None),
+        (b'{"k":1..000}', None),
+        (b'{"k":.00}', None),
+    ],
+)
+def test_a_number_has_digits_a_point_and_three_digits(text, number):
+    assert find_decimal(text, "k") == number
+
+
 # which way the current counts
-
-
-class Nvm(bytearray):
-    """The chip's memory, with its writes counted."""
-
-    writes = 0
-
-    def __setitem__(self, where, data):
-        self.writes += 1
-        bytearray.__setitem__(self, where, data)
 
 
 def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_start():

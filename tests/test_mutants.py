@@ -107,6 +107,7 @@ def test_a_constant_concerns_what_names_it_also_through_another(tmp_path):
     names = Names(tmp_path, ["limits.py", "user.py", "stranger.py"], ["test_user.py"])
     assert names.uses("limits.py", ("DAY",)) == ({("limits.py", 7), ("user.py", 6)}, {"test_user.py"})
     assert names.uses("limits.py", ("OTHER",)) == (set(), set())
+    assert names.tests_of("limits.py") == {"test_user.py"} and names.tests_of("user.py") == set()
 
 
 PROBED = '''X = 1
@@ -153,6 +154,17 @@ def test_it_is_known_which_test_executes_which_statement(probes):
     assert probes.at_import == {"probed_one/part.py": {12}}
 
 
+def test_two_at_once_do_not_disturb_each_other(probes, tmp_path):
+    """The tool is among the code that its own run of the tests executes."""
+    import probed_one.part as part
+
+    Probes(tmp_path, ["another"])
+    probes.switch("first")
+    part.g()
+    probes.switch(None)
+    assert probes.lines == {"probed_one/part.py": {12: {"first"}}}
+
+
 # the results
 
 
@@ -160,12 +172,15 @@ def test_a_result_holds_until_the_function_or_the_tests_change(tmp_path):
     mutant = mutants("m.py", SOURCE)[1][0]
     path = tmp_path / "results.json"
     results = Results(path)
-    results.put(mutant, "code", lambda test: f"hash of {test}", ("killed", "test_a", 1))
+    results.put(mutant, "code", lambda test: f"hash of {test}", 10, ("killed", "test_a", 1))
     results.save()
     again = Results(path)
-    assert again.get(mutant, "code", lambda test: f"hash of {test}") == ("killed", "test_a", 1)
-    assert again.get(mutant, "other code", lambda test: f"hash of {test}") is None
-    assert again.get(mutant, "code", lambda test: f"other hash of {test}") is None
+    assert again.get(mutant, "code", lambda test: f"hash of {test}", 99) == ("killed", "test_a", 1)
+    assert again.get(mutant, "other code", lambda test: f"hash of {test}", 10) is None
+    assert again.get(mutant, "code", lambda test: f"other hash of {test}", 10) is None
+    results.put(mutant, "code", lambda test: f"hash of {test}", 10, ("survived", "", 1))
+    assert results.get(mutant, "code", lambda test: f"hash of {test}", 10) == ("survived", "", 1)
+    assert results.get(mutant, "code", lambda test: f"hash of {test}", 20) is None
 
 
 def test_the_page_keeps_what_was_not_run_again(tmp_path):

@@ -403,6 +403,246 @@ def test_a_read_is_tried_again_every_5_s_for_two_minutes():
     assert tried == list(range(5000, 120001, 5000))
 
 
+# the figures, by what they mean: half an hour, 80 characters, two minutes of tries
+
+HALF_HOUR_MS = 30 * 60 * 1000
+
+
+def writes_at_once(nvm, now=0):
+    """How many writes a start that does nothing else is granted."""
+    memory = NvmStore(nvm, now)
+    return count_saves(memory)
+
+
+def count_saves(memory):
+    number = 0
+    while memory.save() and number < 100:
+        number += 1
+    return number
+
+
+def spent():
+    """A memory that has nothing left to spend, and its NVM."""
+    nvm = Nvm()
+    memory = NvmStore(nvm, 0)
+    for _ in range(2 + 10):
+        assert memory.save()
+    return memory, nvm
+
+
+def test_a_first_start_has_two_writes_and_ten_in_reserve():
+    assert writes_at_once(Nvm()) == 2 + 10
+
+
+def test_three_intervals_can_be_made_up_for_and_no_more():
+    memory, _ = spent()
+    memory.is_pending = True  # else the reserve takes its part
+    memory.is_due(10 * HALF_HOUR_MS)
+    for spare in (True, True, True, False):
+        assert memory.has_spare is spare
+        memory.save()
+
+
+def test_a_write_is_earned_by_half_an_hour_to_the_millisecond():
+    memory, _ = spent()
+    memory.is_due(HALF_HOUR_MS - 1)
+    assert not memory.has_spare and not memory.save()
+    memory, _ = spent()
+    memory.is_pending = True  # else the reserve takes it
+    assert memory.is_due(HALF_HOUR_MS)
+    assert memory.has_spare and memory.save()
+    assert not memory.has_spare
+
+
+def test_the_regular_write_is_due_half_an_hour_after_the_last_one():
+    memory = NvmStore(Nvm(), 0)
+    assert not memory.is_due(HALF_HOUR_MS - 1) and memory.is_due(HALF_HOUR_MS)
+    memory = NvmStore(Nvm(), 0)
+    assert not memory.is_due(20 * 60000)
+    memory.save()
+    assert not memory.is_due(20 * 60000 + HALF_HOUR_MS - 1) and memory.is_due(20 * 60000 + HALF_HOUR_MS)
+    assert not memory.is_due(20 * 60000 + 2 * HALF_HOUR_MS - 1) and memory.is_due(20 * 60000 + 2 * HALF_HOUR_MS)
+
+
+def test_what_was_earned_is_kept_in_minutes():
+    memory, nvm = spent()
+    memory.is_due(50 * 60000)  # half an hour of them is spent now, twenty minutes are left
+    assert memory.save()
+    memory = NvmStore(nvm, 0)
+    memory.is_due(10 * 60000 - 1)
+    assert not memory.has_spare
+    memory.is_due(10 * 60000)
+    assert memory.has_spare
+
+
+def test_while_the_reserve_fills_the_counters_are_written_every_second_half_hour():
+    memory, nvm = spent()
+    due = [memory.is_due(number * HALF_HOUR_MS) and memory.save() for number in range(1, 31)]
+    assert due == 10 * [False, True] + 10 * [True]
+    assert writes_at_once(nvm) == 10
+
+
+def test_while_something_waits_to_be_written_the_reserve_does_not_fill():
+    memory, _ = spent()
+    memory.is_pending = True
+    assert memory.is_due(HALF_HOUR_MS)
+
+
+def test_a_reserve_that_is_full_does_not_grow():
+    nvm = Nvm()
+    memory = NvmStore(nvm, 0)
+    live(memory, 2 * DAY_MS, 60000, lambda memory: False)
+    memory.save()
+    assert 10 <= writes_at_once(nvm) <= 10 + 2
+
+
+@pytest.mark.parametrize("length", [79, 80, 81, 200])
+def test_eighty_characters_of_a_failure_are_kept(length):
+    assert save(Nvm(), None, length * "x")[3] == min(length, 80) * "x"
+
+
+def test_counters_that_are_not_known_are_kept_as_nothing_counted():
+    assert save(Nvm(), None)[2] == (0, 0, 0, 0)
+
+
+def test_a_record_of_somebody_else_is_nothing():
+    nvm = Nvm()
+    save(nvm, (1, 2, 3, 4))
+    for length in range(50, 200):
+        record = bytearray(nvm.data[256 : 256 + length])
+        record[:2] = b"XY"
+        other = Nvm()
+        other.data[256 : 256 + length + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+        assert kept(other) == (0, 0, None, "")
+
+
+def test_without_a_memory_everything_counts_from_nothing_and_nothing_waits():
+    memory = NvmStore(None, 0)
+    assert (memory.boots, memory.failed_boots, memory.safe_modes, memory.failure) == (0, 0, 0, "")
+    assert memory.is_settled and memory.save() and not memory.is_pending
+    memory.count_boot("power_on")
+    assert (memory.boots, memory.failed_boots) == (1, 1)
+
+
+def test_a_write_that_fails_waits_for_the_next():
+    class ReadOnly(Nvm):
+        is_locked = True
+
+        def __setitem__(self, index, value):
+            if self.is_locked:
+                raise RuntimeError("NVS Error")
+            super().__setitem__(index, value)
+
+    nvm = ReadOnly()
+    memory = NvmStore(nvm, 0)
+    memory.boots = 7
+    assert not memory.save() and memory.is_pending
+    nvm.is_locked = False
+    assert memory.save() and not memory.is_pending and kept(nvm)[0] == 7
+
+
+@pytest.mark.parametrize(("starts", "writes"), [(1, 0), (2, 1), (9, 1)])
+def test_that_it_runs_well_is_written_only_after_several_starts(starts, writes):
+    """After a single one it is in the next regular write: each start would else cost two."""
+    nvm = Nvm()
+    for _ in range(starts):
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("power_on")
+    nvm.writes = 0
+    memory.clear_failed_boots()
+    assert memory.failed_boots == 0 and nvm.writes == writes
+
+
+@pytest.mark.parametrize("starts", range(1, 7))
+def test_from_the_fourth_start_in_a_row_on_it_is_said_with_the_last_failure(starts, capsys):
+    nvm = Nvm()
+    for _ in range(starts):
+        memory = NvmStore(nvm, 0)
+        memory.count_boot("power_on")
+    printed = capsys.readouterr().out
+    assert (f"{starts} boots in a row" in printed) is (starts >= 4)
+    assert ("Last failure: none" in printed) is (starts >= 4)
+
+
+def test_starts_that_could_not_be_written_are_at_least_so_many(capsys):
+    nvm = Nvm()
+    for _ in range(13):
+        memory = NvmStore(nvm, 0)
+        memory.failure = "main: ValueError x"
+        memory.count_boot("power_on")
+    printed = capsys.readouterr().out
+    assert "At least 13 boots in a row" in printed and printed.count("At least") == 1
+    assert "Last failure: main: ValueError x" in printed
+
+
+# a memory that cannot be read at the start
+
+
+def reads(nvm, memory, times):
+    """Of these times in ms, those at which the memory was tried."""
+    tried = []
+    for now in times:
+        before = nvm.failures
+        memory.is_due(now)
+        if nvm.failures != before:
+            tried.append(now)
+    return tried
+
+
+def test_it_is_tried_again_every_five_seconds_for_two_minutes():
+    nvm = written()
+    nvm.failures = 10**9
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    times = sorted([1000 * second for second in range(1, 600)] + [5000 * number - 1 for number in range(1, 120)])
+    assert reads(nvm, memory, times) == [5000 * number for number in range(1, 25)]
+    assert memory.is_settled and not memory.is_read and not memory.save()
+
+
+def test_until_then_it_is_not_settled():
+    nvm = written()
+    nvm.failures = 10**9
+    memory = NvmStore(nvm, 0)
+    for second in range(1, 121):
+        memory.is_due(1000 * second)
+        assert memory.is_settled is (second == 120)
+
+
+def test_what_is_read_late_is_continued_and_waits_to_be_written():
+    nvm = written(boots=41)
+    nvm.failures = 2
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    assert memory.boots == 1
+    memory.failure = "main: KeyError x"  # of this life: newer than what is kept
+    memory.is_pending = False
+    memory.is_due(5000)
+    assert (memory.boots, memory.failed_boots, memory.failure) == (42, 1, "main: KeyError x")
+    assert memory.is_pending and memory.is_read
+
+
+def test_what_is_kept_of_the_last_failure_is_read_late_too():
+    nvm = written()
+    memory = NvmStore(nvm, 0)
+    memory.failure = "main: ValueError x"
+    memory.save()
+    nvm.failures = 2
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    assert memory.failure == ""
+    memory.is_due(5000)
+    assert memory.failure == "main: ValueError x"
+
+
+def test_an_empty_memory_that_is_read_late_counts_this_start_once():
+    nvm = Moody()
+    nvm.failures = 2
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    memory.is_due(5000)
+    assert memory.is_read and (memory.boots, memory.failed_boots) == (1, 1)
+
+
 # the counters
 
 

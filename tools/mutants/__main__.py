@@ -55,7 +55,7 @@ def coverage(jobs):
     """{test file: what its tests execute}; kept until that file, a helper or the code changes."""
     tests = [file for file in python_files("tests") if is_test(file)]
     others = [file for file in python_files("tests", *PACKAGES) if not is_test(file)]
-    everywhere = contents([*others, "pyproject.toml"])
+    everywhere = contents([*others, "pyproject.toml", "tools/mutants/probes.py"])
     keys = {file: report.digest(everywhere, contents([file])) for file in tests}
     path = KEPT / "coverage.pickle"
     kept = pickle.loads(path.read_bytes()) if path.exists() else {}
@@ -93,7 +93,7 @@ class Job:
 
     kills: dict = {}  # which tests have noticed what, in this process
 
-    def __init__(self, number, file, mutant, tree, tests, seconds):
+    def __init__(self, number, file, mutant, tree, tests, seconds, near=(), budget=float("inf")):
         self.number = number
         self.mutant = mutant
         self.module = file[:-3].replace("/", ".")
@@ -106,16 +106,27 @@ class Job:
         self._file = file
         self._tree = tree
         self._tests = tests
+        self._near = near
+        self._budget = budget
 
     def code(self):
         """The changed module, compiled."""
         return self.mutant.compiled(self._tree, self.path) if self.mutant else None
 
     def tests(self):
-        """Those that have noticed most here first, then the quickest."""
+        """Those that have noticed most here first, then those that know the module, the quickest first, while there is time."""
         place, file = self.kills.get((self._file, self.function), {}), self.kills.get(self._file, {})
-        tests = sorted(self._tests, key=lambda test: (-place.get(test, 0), -file.get(test, 0), self.seconds[test], test))
-        return tests[:FIRST] if self.only_first else tests
+        chosen = []
+        left = self._budget
+
+        def rank(test):
+            return -place.get(test, 0), -file.get(test, 0), test.split("::")[0] not in self._near, self.seconds[test], test
+
+        for test in sorted(self._tests, key=rank):
+            if left > 0:
+                chosen.append(test)
+                left -= self.seconds[test]
+        return chosen[:FIRST] if self.only_first else chosen
 
     def has_more(self):
         """Whether there are more tests than are tried first."""
@@ -138,6 +149,7 @@ class Run:
         self._seconds = {test: seconds for part in covered.values() for test, seconds in part.seconds.items()}
         self._left_out = [test for part in covered.values() for test in part.left_out]
         names = Names(ROOT, python_files(*PACKAGES), list(covered))
+        self._names = names
         self._selection = Selection(covered, names)
         self._results = report.Results(KEPT / "results.json")
         self._digests = Tests()
@@ -155,6 +167,7 @@ class Run:
         source = (ROOT / file).read_text()
         tree, found = mutants(file, source)
         of_function = _sources(source)
+        near = self._names.tests_of(file)
         for mutant in found:
             tests = self._selection.tests(mutant)
             self.outcomes[file][mutant.key] = mutant, None
@@ -163,11 +176,11 @@ class Run:
                 self.outcomes[file][mutant.key] = mutant, (runner.SURVIVED, "", 0)
                 continue
             code = report.digest(of_function.get(mutant.function, ""))
-            kept = None if self._options.fresh else self._results.get(mutant, code, self._decided(tests))
+            kept = None if self._options.fresh else self._results.get(mutant, code, self._decided(tests), self._options.seconds)
             if kept is not None:
                 self.outcomes[file][mutant.key] = mutant, kept
                 continue
-            job = Job(len(self._codes), file, mutant, tree, tests, self._seconds)
+            job = Job(len(self._codes), file, mutant, tree, tests, self._seconds, near, self._options.seconds)
             self._codes[job.number] = code, tests
             (self._imports if self._selection.needs_import(mutant) else self._functions).append(job)
 
@@ -205,22 +218,24 @@ class Run:
 
     def _prove(self, jobs, run):
         """Without a change all tests pass, in a fork and in another order."""
-        tests = set().union(*(self._codes[job.number][1] for job in jobs))
         if not jobs:
             return
+        tests = set().union(*(job.tests() for job in jobs))
+        files = sorted({test.split("::")[0] for test in tests})
         outcomes = []
-        proof = Job(-1, "", None, None, tests, self._seconds)
-        run(ROOT, [proof], 1, lambda job, outcome: outcomes.append(outcome), float("inf"))
-        if not outcomes or outcomes[0][0] != runner.SURVIVED:
-            raise SystemExit(
-                f"Without any change: {outcomes[0] if outcomes else 'nothing could be run'}. MUTANTS_DEBUG=1 shows why."
-            )
+        proofs = []
+        for number in range(self._options.jobs):  # side by side
+            own = {test for test in tests if files.index(test.split("::")[0]) % self._options.jobs == number}
+            proofs.append(Job(-1 - number, "", None, None, own, self._seconds))
+        run(ROOT, proofs, len(proofs), lambda job, outcome: outcomes.append(outcome), float("inf"))
+        if [status for status, _, _ in outcomes] != [runner.SURVIVED] * len(proofs):
+            raise SystemExit(f"Without any change: {outcomes or 'nothing could be run'}. MUTANTS_DEBUG=1 shows why.")
 
     def _finished(self, job, outcome):
         mutant = job.mutant
         code, tests = self._codes[job.number]
         self.outcomes[mutant.file][mutant.key] = mutant, outcome
-        self._results.put(mutant, code, self._decided(tests), outcome)
+        self._results.put(mutant, code, self._decided(tests), self._options.seconds, outcome)
         self._done += 1
         if outcome[0] != runner.KILLED:
             print(
@@ -248,6 +263,9 @@ def main():
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="so many at a time")
     parser.add_argument(
         "--minutes", type=float, default=600, help="start nothing after so long; the next run goes on from there"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="processor time of the tests for each; what survives longer survives"
     )
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs have found")
     parser.add_argument("--list", action="store_true", help="only list the mutants")

@@ -16,7 +16,8 @@ HEAD = """# Mutants
 Written by `make mutants`; only the verdicts are by hand, in [mutants.txt](mutants.txt). Each mutant is one small change to
 the board's code: a condition that is always true or always false, `<` for `<=`, `+` for `-`, a statement left out, a constant
 one larger or smaller (from 256 on, a quarter). The fast half of the tests (`make unit`) must notice it: the tests that execute
-the changed line run, quickest first, until one fails. Text printed to the console is not changed.
+the changed line run until one fails, those of the module itself and the quickest first, at most 10 s of them: so a survivor is
+one that no test near it notices; `ARGS="--seconds 999"` runs them all. Text printed to the console is not changed.
 
 *Timed out* counts as noticed: a test took more than eight times as long as without the change.
 
@@ -40,16 +41,20 @@ class Results:
         self._path = path
         self._by_mutant = json.loads(path.read_text()) if path.exists() else {}
 
-    def get(self, mutant, code, tests):
-        """(status, test, seconds) or None. `code`: hash of the function; `tests(test)`: of a test's file, of all with None."""
+    def get(self, mutant, code, tests, budget):
+        """(status, test, seconds) or None. `code`: hash of the function; `tests(test)`: of a test's file, of all with None;
+        `budget`: what survives must have survived as many seconds of tests.
+        """
         kept = self._by_mutant.get(f"{mutant.file} | {mutant.key}")
         if kept is None or kept["code"] != code:
             return None
         if kept["tests"] != tests(kept["test"] if kept["status"] == KILLED else None):
             return None
+        if kept["status"] != KILLED and kept["budget"] < budget:
+            return None
         return kept["status"], kept["test"], kept["seconds"]
 
-    def put(self, mutant, code, tests, outcome):
+    def put(self, mutant, code, tests, budget, outcome):
         """Keep an outcome."""
         status, test, seconds = outcome
         decided = tests(test if status == KILLED else None)
@@ -59,6 +64,7 @@ class Results:
             "seconds": seconds,
             "code": code,
             "tests": decided,
+            "budget": budget,
         }
 
     def save(self):

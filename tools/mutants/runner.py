@@ -375,6 +375,7 @@ def run_functions(root, jobs, parallel, done, until):
     with os.fdopen(reading) as lines:
         for line in lines:
             number, *outcome = json.loads(line)
+            by_number[number].learn(outcome)  # it was learned in the fork only
             done(by_number[number], tuple(outcome))
     os.waitpid(process, 0)
 

@@ -35,6 +35,10 @@ class Names:
             tests |= {test.file for test in self._tests if test.knows(origin) and test.mentions(name)}
         return lines, tests
 
+    def tests_of(self, file):
+        """The files of tests that import the module in `file` themselves."""
+        return {test.file for test in self._tests if test.knows(file)}
+
 
 class _Module:
     def __init__(self, file, source):
