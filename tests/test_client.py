@@ -235,7 +235,7 @@ def test_after_a_restart_the_counters_are_recalled_before_anything_is_said(broke
     for topic, text in left.items():
         subscriber.publish(topic, text, retain=True)
     bridge = Bridge(broker.port, loaded=False)
-    assert bridge.run(lambda: bridge.store.heard_all or bridge.is_connected(), 20)
+    assert bridge.run(lambda: bridge.store.all_restored or bridge.is_connected(), 20)
     assert {topic: len(state) for topic, state in bridge.store.heard}.keys() == left.keys()
     assert all(left[topic].startswith(state.decode()) and state for topic, state in bridge.store.heard)
     assert bridge.run(lambda: subscriber.latest("t/event")) and bridge.store.finished == 1

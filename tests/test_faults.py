@@ -755,7 +755,7 @@ def test_hardly_anything_is_lost(pool):
 
 def test_the_campaign_sees_a_lie(pool):
     """Lies with a right sum are beyond any receiver on a line that seems clean: the campaign must count some as wrong."""
-    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % lies"], 30000, seed=1)
+    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % undetected errors"], 30000, seed=1)
     assert [words for words in result.lines() if "never measured" in words]
 
 
