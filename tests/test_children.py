@@ -57,7 +57,7 @@ CARELESS = """
 def project(tmp_path):
     """A project with such tests and our conftest."""
     (tmp_path / "tests").mkdir()
-    for name in ("conftest.py", "children.py"):
+    for name in ("conftest.py", "children.py", "slow.py"):
         (tmp_path / "tests" / name).write_text((HERE / name).read_text())
     text = textwrap.dedent(CARELESS).format(sleeper=SLEEPER)
     (tmp_path / "tests" / "test_careless.py").write_text(text)
