@@ -3,7 +3,7 @@
 
 """Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF.
 
-`make screens` draws what is not current; with --check it is only said, and the exit status is 1.
+`make screens` draws what is not current; with --check it only names it, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from host.ssd1306 import SSD1306  # noqa: E402
 
 SCREENS = ROOT / "docs" / "screens"
 AGAIN = "make screens"
-VERSION = "1.0.0"  # the one on the pictures: they shall not change with every release
+VERSION = "1.0.0"  # on the pictures, so that they do not change with every release
 TOUR = ("starting", "overview", "cells", "energy", "network", "warning", "alarm", "asleep", "no-wifi")
 SECONDS_PER_PAGE = 2
 
@@ -54,7 +54,7 @@ class Oled:
         self.panel.set_brightness(60)
 
     def draw(self, page) -> Image.Image:
-        """The page as a person sees it."""
+        """The page as it looks on the module."""
         self.panel.show(page)
         while self.panel.step():
             pass
@@ -66,7 +66,7 @@ class Oled:
 
 
 def battery(options="", seconds=10):
-    """The pack of a simulated BMS, after some seconds, with energy counters that have counted for a while."""
+    """The wire of a simulated BMS after some seconds, with energy counters that are not zero."""
     wire = Wire(_battery + ("," + options if options else ""), current_sign="normal").run(seconds)
     wire.pack.energy.load([1234567, 1189012, 24000000, 23000000])
     for key in ("energy_charged", "energy_discharged"):
@@ -119,7 +119,7 @@ def drawn() -> dict[str, bytes]:
 
 
 def outdated() -> list[str]:
-    """The pictures that do not show what the screen shows, those that are missing, and those that nothing draws."""
+    """The names of pictures that differ from the screen, are missing, or are no longer drawn."""
     files = drawn()
     wrong = [name for name, data in files.items() if not _is_same(SCREENS / name, data)]
     return wrong + [path.name for path in SCREENS.glob("*.png") if path.name not in files and not _is_of_others(path)]
@@ -143,7 +143,7 @@ def main() -> None:
 
 
 def _is_of_others(path: Path) -> bool:
-    """Pictures of Home Assistant lie here, too."""
+    """Pictures of Home Assistant are here, too."""
     return path.name.startswith("home-assistant")
 
 
@@ -161,7 +161,7 @@ def _gif(pictures: list) -> bytes:
 
 
 def _is_same(path: Path, data: bytes) -> bool:
-    """Whether two pictures show the same, however they are packed."""
+    """Whether two pictures have the same pixels, however they are compressed."""
     if not path.exists():
         return False
     with Image.open(path) as kept, Image.open(io.BytesIO(data)) as made:

@@ -14,7 +14,7 @@ PITCH = 34  # between two pins
 
 
 class Drawing:
-    """Boxes with pins, wires between them, words."""
+    """Boxes with pins, wires between them, and text."""
 
     def __init__(self, width: int, height: int, title: str):
         self.size = width, height
@@ -48,7 +48,7 @@ class Drawing:
             self.words((x1 + (via or x2)) // 2, y1 - 8, label, "middle", size=13, color=color)
 
     def barrier(self, x: int, y: int, height: int, text: str) -> None:
-        """What no wire may cross."""
+        """A vertical line that no wire may cross."""
         path = f'<path d="M{x} {y} v{height}" stroke="{NEVER}" stroke-width="3" stroke-dasharray="4 5"/>'
         self.parts.append(path)
         self.words(x, y - 8, text, "middle", size=13, color=NEVER)
@@ -114,7 +114,7 @@ def power() -> Drawing:
     drawing.wire("USB charger.5 V", "ESP32 board.5 V (USB)", PLUS)
     drawing.wire("USB charger.GND", "ESP32 board.GND", GROUND)
     for line, text in enumerate((
-        "Or in place of the charger: a 5 V converter at P+ and P−,",
+        "Or instead of the charger: a 5 V converter at P+ and P−,",
         "with a fuse, made for the battery's full voltage.",
         "Not at B−, not at one cell, and not at the 3.3 V of the",
         "BMS's socket, which cannot feed a board.",
@@ -150,7 +150,7 @@ def wake() -> Drawing:
     drawing.wire("Optocoupler PC817.emitter", "BMS button.minus", OTHER_GROUND)
     drawing.barrier(500, 80, 72, "")
     drawing.words(
-        430, 215, "the optocoupler closes the contact as a finger would; which wire is plus: measure", "middle", 13, "#546e7a"
+        430, 215, "the optocoupler closes the contact as a finger would; measure which wire is plus", "middle", 13, "#546e7a"
     )
     return drawing
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What the tests start ends with them: a check after each file, and a system that ends the rest should pytest itself be killed.
+"""Processes started by tests end with them: a check after each test and file, and the system if pytest itself is killed.
 
 Linux only; elsewhere nothing is checked.
 """
@@ -18,18 +18,18 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-PATIENCE_S = 10  # what was told to end, or has lost its standard input, is gone by then
+END_LIMIT_S = 10  # a process that was terminated or has lost its standard input has ended by then
 IS_LINUX = sys.platform == "linux"
 
 
 def adopt_orphans():
-    """Whoever loses its parent becomes a child of ours, and so is seen."""
+    """A process that loses its parent becomes a child of this one, so that it is found."""
     if IS_LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_with_us():
-    """Let every process that is started from here on be killed by the system when this one ends, however it ends."""
+    """From now on the system kills every process started here when this one ends, however it ends."""
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
@@ -50,7 +50,7 @@ def end_with_us():
 
 
 def left():
-    """{process id: command line} of the children of ours that live."""
+    """{process id: command line} of the running children of this process."""
     found = {}
     for thread in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -64,8 +64,8 @@ def left():
 
 
 def end_those_left(before):
-    """The command lines of those that are still there, but were not `before`; afterwards they are gone."""
-    end = time.monotonic() + PATIENCE_S
+    """Kill the children that still run and did not `before`; returns their command lines."""
+    end = time.monotonic() + END_LIMIT_S
     while (new := {number: words for number, words in left().items() if number not in before}) and time.monotonic() < end:
         time.sleep(0.02)
     for number in new:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What a real Home Assistant 2025.1 to 2026.11 accepts in a device message, as tables and one check; from docs and sources.
+"""What Home Assistant 2025.1 to 2026.11 accepts in a device message, as tables and one check; from documentation and sources.
 
 Tried against running versions and read in their sources (docs/HOME-ASSISTANT.md); the tables hold what a
 battery monitor may meet, not all of Home Assistant.

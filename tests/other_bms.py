@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A second BMS, written from docs/PROTOCOL.md alone: an error that firmware and simulator/bms.py share shows.
+"""A second BMS, written from docs/PROTOCOL.md alone: it shows errors that firmware and simulator/bms.py have in common.
 
-Knows neither of the two. It sits on a pseudo-terminal, answers host address 0x40 at about 9600 baud, and keeps its values
-until they are changed. `says()` is what must be published of it, every digit.
+It imports neither of them. It is on a pseudo-terminal, responds to host address 0x40 at about 9600 baud, and its values change
+only when they are set. `published_values()` are the exact texts that must be published of it.
 """
 
 import os
@@ -31,7 +31,7 @@ class OtherBms:
         self.balancing = {dice.randrange(cells)}  # from 0
         self.alarm_bytes = bytes((0, 0, 0x80, 0, 0, 0x08, 0))  # SOC low, level 2; EEPROM
         self.silent = False
-        self._left_over = bytes(8)
+        self._previous = bytes(8)
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.path = os.ttyname(self._slave)
@@ -45,9 +45,9 @@ class OtherBms:
         os.close(self._master)
         os.close(self._slave)
 
-    # what it is, as it must be published
+    # what must be published
 
-    def says(self):
+    def published_values(self):
         highest, lowest = max(self.cells), min(self.cells)
         return {
             "pack_voltage": _text(self._decivolts(), 1),
@@ -86,60 +86,60 @@ class OtherBms:
     def _remaining(self):
         return self.capacity_mah * self.permille // 1000
 
-    # how it answers
+    # responses
 
     def _serve(self):
-        heard = b""
+        received = b""
         while not self._stop.is_set():
             if not select.select([self._master], [], [], 0.05)[0]:
                 continue
-            heard += os.read(self._master, 256)
-            while len(heard) >= 13:
-                request, heard = (heard[:13], heard[13:]) if self._is_request(heard) else (None, heard[1:])
+            received += os.read(self._master, 256)
+            while len(received) >= 13:
+                request, received = (received[:13], received[13:]) if self._is_request(received) else (None, received[1:])
                 if request and not self.silent:
-                    self._answer(request[2])
+                    self._respond(request[2])
 
-    def _is_request(self, heard):
-        return heard[0] == 0xA5 and heard[1] == 0x40 and heard[3] == 8 and sum(heard[:12]) % 256 == heard[12]
+    def _is_request(self, received):
+        return received[0] == 0xA5 and received[1] == 0x40 and received[3] == 8 and sum(received[:12]) % 256 == received[12]
 
-    def _answer(self, command):
-        time.sleep(FRAME_S + 0.01)  # the request's own time on the wire, and thinking
-        for payload in self._payloads(command):
-            self._left_over = payload + self._left_over[len(payload) :]  # what is not written keeps what stood there
-            body = bytes((0xA5, 0x01, command, 8)) + self._left_over
+    def _respond(self, function):
+        time.sleep(FRAME_S + 0.01)  # the request's own time on the wire, and the response delay
+        for payload in self._payloads(function):
+            self._previous = payload + self._previous[len(payload) :]  # bytes that are not written keep their previous values
+            body = bytes((0xA5, 0x01, function, 8)) + self._previous
             time.sleep(FRAME_S)
             os.write(self._master, body + bytes((sum(body) % 256,)))
 
-    def _payloads(self, command):
-        if command == 0x90:
+    def _payloads(self, function):
+        if function == 0x90:
             self.life = (self.life + 1) % 256
             return [_u16(self._decivolts()) + _u16(0) + _u16(30000 - self.deciamperes) + _u16(self.permille)]
-        if command == 0x91:
+        if function == 0x91:
             high, low = max(self.cells), min(self.cells)
             return [_u16(high) + bytes((self.cells.index(high) + 1,)) + _u16(low) + bytes((self.cells.index(low) + 1,))]
-        if command == 0x92:
+        if function == 0x92:
             raw = [degrees + 40 for degrees in self.sensors]
             return [bytes((max(raw), raw.index(max(raw)) + 1, min(raw), raw.index(min(raw)) + 1))]
-        if command == 0x93:
+        if function == 0x93:
             return [bytes((1 if self.deciamperes > 0 else 2, 1, 1, self.life)) + self._remaining().to_bytes(4, "big")]
-        if command == 0x94:
+        if function == 0x94:
             return [bytes((len(self.cells), len(self.sensors), 0, 0, 0)) + _u16(self.cycles)]
-        if command == 0x95:
+        if function == 0x95:
             groups = [self.cells[i : i + 3] for i in range(0, len(self.cells), 3)]
             return [bytes((number,)) + b"".join(map(_u16, group)) for number, group in enumerate(groups, 1)]
-        if command == 0x96:
+        if function == 0x96:
             return [b"\x01" + bytes(degrees + 40 for degrees in self.sensors).ljust(7, b"\0")]
-        if command == 0x97:
+        if function == 0x97:
             return [sum(1 << cell for cell in self.balancing).to_bytes(8, "little")]
-        if command == 0x98:
+        if function == 0x98:
             return [self.alarm_bytes + b"\0"]
-        if command == 0x50:
+        if function == 0x50:
             return [self.capacity_mah.to_bytes(4, "big") + (3200).to_bytes(4, "big")]
-        if command == 0x53:
+        if function == 0x53:
             return [bytes((0, 0, 21, 3, 9, 0, 60, 0))]
         texts = {0x57: (b"OTHER-BMS-0001", 5), 0x62: (b"99_210309_1234", 2), 0x63: (b"DL-OTHER-01", 2)}
-        if command in texts:
-            text, frames = texts[command]
+        if function in texts:
+            text, frames = texts[function]
             text = text.ljust(7 * frames, b"\0")
             return [bytes((number + 1,)) + text[7 * number : 7 * number + 7] for number in range(frames)]
         return []
@@ -150,6 +150,6 @@ def _u16(number):
 
 
 def _text(raw, decimals):
-    """raw / 10**decimals, by moving the point in the digits."""
+    """raw / 10**decimals as text."""
     digits = str(abs(raw)).rjust(decimals + 1, "0")
     return "-" * (raw < 0) + digits[: len(digits) - decimals] + "." + digits[len(digits) - decimals :]

@@ -29,12 +29,12 @@ class SimulatedBms:
         self._process.stdin.flush()
 
     def requests(self):
-        """Every whole request it got, as bytes."""
+        """Every complete request it received, as bytes."""
         events = [json.loads(line) for line in self._log.read_text().splitlines() if line.endswith("}")]
         return [bytes.fromhex(event["request"]) for event in events if len(event.get("request", "")) == 26]
 
     def writes(self):
-        """Those of them that are no question."""
+        """Those of them that are writes."""
         return [request for request in self.requests() if request[2] not in READS]
 
     def stop(self):
@@ -43,7 +43,7 @@ class SimulatedBms:
 
 
 class Bridge:
-    """`python -m host` on a serial line and a broker. The memory of its chip is a file that outlives `kill`."""
+    """`python -m host` on a serial line and a broker. The memory of its chip is a file that survives `kill`."""
 
     def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=(), base="t"):
         self.nvm = folder / "nvm"
@@ -64,12 +64,12 @@ class Bridge:
         self._process.stdin.flush()
 
     def kill(self):
-        """As a power cut."""
+        """End it like a power cut."""
         self._process.kill()
         self._process.wait()
 
     def freeze(self):
-        """As a board that has left the Wi-Fi without a word."""
+        """Stop it, as a board that has lost the Wi-Fi; its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A wire in memory: a Poller and a simulated BMS talking at 9600 baud in simulated time, no sleeping."""
+"""A wire in memory: a Poller and a simulated BMS at 9600 baud in simulated time, without sleeping."""
 
 from battery.pack import Pack
 from battery.polarity import Polarity
@@ -16,7 +16,7 @@ class Wire(wire.Wire):
     def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, **poller_options):
         self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
         super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
-        self.requests = []  # (ms, command)
+        self.requests = []  # (ms, function)
         self.step_us = 1000  # a pass of the loop
 
     def set(self, name, value):
@@ -33,7 +33,7 @@ class Wire(wire.Wire):
         return self
 
     def step(self):
-        """One pass of the board's loop: what has arrived is handed over, a request is written (13.5 ms)."""
+        """One pass of the board's loop: the poller receives what has arrived and may write a request (13.5 ms)."""
         begun = self.us
         request = self.exchange()
         if request is not None:
@@ -41,16 +41,16 @@ class Wire(wire.Wire):
         self.us += self.step_us
 
 
-def ask(poller, command, now=0):
-    """Let a poller go on, unanswered, until it asks for `command`; returns the tick of that request."""
+def ask(poller, function, now=0):
+    """Run a poller without responses until it requests `function`; returns the tick of that request."""
     for _ in range(100):
         request = poller.poll(now)
-        if request is not None and request[2] == command:
+        if request is not None and request[2] == function:
             return now
         now += 400
-    raise AssertionError(f"0x{command:02X} is never asked for")
+    raise AssertionError(f"0x{function:02X} is never requested")
 
 
 def answer(poller, data, now):
-    """Hand bytes to a poller."""
+    """Give a poller the bytes of a response."""
     poller.receive(data, len(data), now)

@@ -65,7 +65,7 @@ def project(tmp_path):
 
 
 def command(tests):
-    patience = "import children; children.PATIENCE_S = 0.5"
+    patience = "import children; children.END_LIMIT_S = 0.5"
     code = f"import sys; sys.path.insert(0, 'tests'); {patience}; import pytest; sys.exit(pytest.main({tests!r}))"
     return [sys.executable, "-P", "-c", code]
 

@@ -79,7 +79,7 @@ class Place:
 
     def is_told_exactly(self):
         state = self.state()
-        return {key: state.get(key) for key in self.bms.says()} == self.bms.says() and self.is_online()
+        return {key: state.get(key) for key in self.bms.published_values()} == self.bms.published_values() and self.is_online()
 
     def is_online(self):
         return self.subscriber.latest("t/bms1/status") == "online"
@@ -89,7 +89,7 @@ class Place:
 
     def said_of_it(self):
         """What is published of what the BMS says: energy counters and the like are the bridge's own."""
-        return {key: text for key, text in self.state().items() if key in self.bms.says()}
+        return {key: text for key, text in self.state().items() if key in self.bms.published_values()}
 
     def close(self):
         self.host.process.kill()
@@ -112,7 +112,7 @@ def places(tmp_path_factory):
 def test_every_value_published_is_what_the_bms_said(places, cells):
     place = places[cells]
     wait_until(place.is_told_exactly, 20)
-    assert {key: place.state().get(key) for key in place.bms.says()} == place.bms.says()
+    assert {key: place.state().get(key) for key in place.bms.published_values()} == place.bms.published_values()
     assert place.is_online() and place.subscriber.latest("t/status") == "online"
     assert f"cell_{cells + 1}_voltage" not in place.state()
 
@@ -149,7 +149,7 @@ def test_home_assistant_would_take_all_of_it(places):
             key = re.search(r"value_json\|d\)\.(\w+)", entity.get("val_tpl", ""))
             if key:
                 named.setdefault(entity.get("stat_t", message["stat_t"]), set()).add(key[1])
-    assert named["t/bms1/state"] >= place.bms.says().keys()
+    assert named["t/bms1/state"] >= place.bms.published_values().keys()
     for topic, keys in named.items():
         assert keys <= json.loads(place.subscriber.latest(topic)).keys(), topic
 
@@ -197,7 +197,7 @@ def test_without_power_the_will_says_so_and_the_last_picture_is_the_readings(pla
     assert wait_until(lambda: place.subscriber.latest("t/status") == "offline")
     assert "Traceback" not in place.host.log
     picture = Picture(place.host.picture)
-    says = place.bms.says()
+    says = place.bms.published_values()
     numbers = f"{place.bms.permille // 10}% {says['pack_voltage']}V {says['current']}A"
     assert picture.shows(numbers)
     assert picture.shows("EEPROM") or picture.shows("State of charge")  # its two alarms, in turns

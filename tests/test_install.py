@@ -69,7 +69,7 @@ class Place:
     def drive(self):
         if self.board is None:
             return Folder(self.folder)
-        return Web(self.board.address, "secret", patience_s=0.5)
+        return Web(self.board.address, "secret", retry_s=0.5)
 
     def put(self, files):
         for path, data in files.items():
@@ -174,7 +174,7 @@ def test_an_update_changes_what_has_changed_and_removes_what_is_gone(place):
     place.put(mine)
     said = place.install()
     assert place.contents() == {**version_of(NEW), **mine}
-    assert said[0] == "7 files written, 1 removed, 2 were right already."
+    assert said[0] == "7 files written, 1 removed, 2 were up to date."
 
 
 def test_what_is_right_is_not_written(place):
@@ -298,7 +298,7 @@ def test_wherever_it_is_cut_the_board_starts_and_the_next_time_ends_it(place, mo
 def test_a_folder_that_is_no_drive_is_refused(tmp_path):
     with pytest.raises(Refused, match=r"no boot_out\.txt"):
         install.install(Folder(tmp_path), version_of(NEW))
-    with pytest.raises(Refused, match="is no folder"):
+    with pytest.raises(Refused, match="is not a folder"):
         Folder(tmp_path / "nothing")
     assert list(tmp_path.iterdir()) == []
 
@@ -347,7 +347,7 @@ def updated(text, template=TEMPLATE):
             self.files.pop(path, None)
 
     drive = One()
-    said = settings.bring(drive, template)
+    said = settings.update(drive, template)
     return drive.files[bundle.SETTINGS], said
 
 
@@ -360,7 +360,7 @@ def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():
     after, said = updated(mine)
     assert after.startswith(mine.encode() + b"\n\n# New in ")
     assert after.endswith(b"# seconds\n# PUBLISH_INTERVAL_S = 2\n")
-    assert said == ["settings.toml: new settings stand at its end, as comments: PUBLISH_INTERVAL_S."]
+    assert said == ["settings.toml: new settings were added at its end, as comments: PUBLISH_INTERVAL_S."]
 
 
 def test_what_stands_there_as_a_comment_is_not_new():
@@ -381,7 +381,7 @@ def test_windows_line_ends_stay_windows_line_ends():
 def test_obsolete_settings_are_named_and_stay():
     mine = TEMPLATE + b'CIRCUITPY_WEB_API_PASSWORD = "y"\nMQTT_RETRIES = 5\n'
     after, said = updated(mine)
-    assert after == mine and said == ["settings.toml: MQTT_RETRIES is no setting any more, or never was; remove it."]
+    assert after == mine and said == ["settings.toml: MQTT_RETRIES is not or no longer a setting; remove it."]
 
 
 def test_a_file_that_cannot_be_read_is_left_as_it_is():
@@ -408,9 +408,9 @@ def board(tmp_path):
     made.close()
 
 
-def over_the_network(board, password="secret", patience_s=0.5):
+def over_the_network(board, password="secret", retry_s=0.5):
     Place(board.folder, board)
-    install.install(Web(board.address, password, patience_s), version_of(NEW), lambda _: None)
+    install.install(Web(board.address, password, retry_s), version_of(NEW), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -433,21 +433,21 @@ def test_what_the_board_refuses_becomes_a_sentence(board, change, said):
 def test_a_board_that_restarts_now_and_then_is_waited_for(board):
     dice = random.Random(6)
     board.hang_up_at = {number for number in range(200) if dice.random() < 0.2}
-    board.lose_answer_at = {number for number in range(200) if dice.random() < 0.2} - board.hang_up_at
-    over_the_network(board, patience_s=1)
+    board.lose_response_at = {number for number in range(200) if dice.random() < 0.2} - board.hang_up_at
+    over_the_network(board, retry_s=1)
     place = Place(board.folder, board)
     assert place.contents() == installed(NEW)
 
 
 def test_a_board_that_does_not_come_back_is_told(board):
     board.stop_at = 12
-    with pytest.raises(Refused, match=r"does not answer.*Nothing was changed"):
+    with pytest.raises(Refused, match=r"does not respond.*Nothing was changed"):
         over_the_network(board)
 
 
 @pytest.mark.slow
 def test_nobody_there():
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(Refused, match="does not respond"):
         Web("127.0.0.1:9", "secret", 0.1).read("boot_out.txt")
 
 
@@ -554,7 +554,7 @@ def test_an_address_as_people_paste_it(written, meant):
     ],
 )
 def test_what_is_no_address_is_a_sentence_with_the_remedy(written):
-    with pytest.raises(Refused, match=r"is no (IP )?address.*HOST=192\.168\.1\.77"):
+    with pytest.raises(Refused, match=r"is not (the|an IP) address.*HOST=192\.168\.1\.77"):
         address(written)
 
 
@@ -584,16 +584,16 @@ def test_the_name_of_any_board_leads_to_one_of_them(board):
     result = run("--host", name, WEB_PASSWORD="secret")
     server.shutdown(), server.server_close()
     assert result.returncode == 0, result.stderr
-    assert f"http://{name} leads to http://{board.address}. If you have several boards" in result.stdout
+    assert f"http://{name} redirects to http://{board.address}. If you have several boards" in result.stdout
     assert (board.folder / "code.py").read_bytes() == (ROOT / "code.py").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("http://cpy-nowhere.invalid", r"leads to http://cpy-nowhere\.invalid, and that is not found.*IP address"),
-        ("https://192.168.1.1/login", "which is no board; is the address right"),
-        ("/login", "which is no board"),
+        ("http://cpy-nowhere.invalid", r"redirects to http://cpy-nowhere\.invalid, which is not found.*IP address"),
+        ("https://192.168.1.1/login", "which is not a board; is the address right"),
+        ("/login", "which is not a board"),
     ],
 )
 def test_a_way_that_leads_nowhere_is_named(place, said):
@@ -608,7 +608,7 @@ def test_a_way_in_a_circle_ends():
     server.RequestHandlerClass.do_GET = lambda self: (
         self.send_response(307), self.send_header("Location", f"http://{name}{self.path}"), self.end_headers()
     )  # fmt: skip
-    with pytest.raises(Refused, match="leads in a circle"):
+    with pytest.raises(Refused, match="redirects in a circle"):
         Web(name, "secret", 0.2).read("boot_out.txt")
     server.shutdown(), server.server_close()
 
@@ -655,7 +655,7 @@ def test_what_is_no_drive_names_those_there_are(tmp_path, monkeypatch):
         (tmp_path / "media" / "me" / name / "boot_out.txt").write_text(BOOT)
     monkeypatch.setattr("tools.drive.PLACES", (str(tmp_path)[1:] + "/media/*/*",))
     both = f"there is {tmp_path}/media/me/CIRCUITPY and {tmp_path}/media/me/CIRCUITPY1"
-    with pytest.raises(Refused, match=f"is no folder; {both}"):
+    with pytest.raises(Refused, match=f"is not a folder; {both}"):
         Folder("/nope")
     with pytest.raises(Refused, match=f"it has no boot_out.txt; {both}"):
         install.install(Folder(tmp_path / "media" / "me" / "STICK"), version_of(NEW))
@@ -690,5 +690,5 @@ def test_circup_brings_the_libraries_when_it_can(tmp_path, works):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "called").read_text().startswith(f"--path {drive} install -r")
     libraries = sorted(path.name for path in (drive / "lib").rglob("*") if path.is_file())
-    assert ("circup could not" in result.stdout) is not works
+    assert ("circup failed" in result.stdout) is not works
     assert libraries == ["adafruit_ticks.mpy"] if works else "adafruit_ticks.py" in libraries

@@ -283,8 +283,8 @@ def test_after_home_assistants_start_everything_comes_again_in_order():
 # what must not silence the bridge
 
 
-class Small(Discovery):
-    """Has no memory for some of the announcements; `tries` are when it was asked for them."""
+class FakeDiscovery(Discovery):
+    """Raises MemoryError for the parts in `too_large`; `tries` are the attempts."""
 
     too_large = (5,)
     tries = ()
@@ -298,7 +298,7 @@ class Small(Discovery):
 
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
-    class One(Small):
+    class One(FakeDiscovery):
         too_large = (part % 25,)
 
     broker = connected("drift=0", 120, discovery=One, periods=SELDOM)
@@ -313,7 +313,7 @@ def test_what_was_passed_over_is_tried_again_but_rarely():
     made = []
 
     def discovery(*arguments, **more):
-        made.append(Small(*arguments, **more))
+        made.append(FakeDiscovery(*arguments, **more))
         return made[0]
 
     broker = connected("drift=0", 60, discovery=discovery, periods=SELDOM)

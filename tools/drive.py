@@ -3,7 +3,7 @@
 
 """A CIRCUITPY drive to write to: as a folder, or over the network through CircuitPython's web workflow.
 
-Both know the same words; paths are relative and have forward slashes. Everything that goes wrong is a Refused with a sentence.
+Both classes have the same methods; paths are relative with forward slashes. Every failure is a Refused with a sentence.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import time
 import urllib.parse
 from pathlib import Path
 
-PATIENCE_S = 60  # a board that restarts in the middle of an update is back by then
+RETRY_S = 60  # seconds of retries: a board that restarts during an update is back by then
 PAUSE_S = 2
-FIRST_PATIENCE_S = 10  # before it has answered once it is rather the address that is wrong
+FIRST_RETRY_S = 10  # before the first response the address is probably wrong
 TIMEOUT_S = 15
-LONGEST_WAY = 5  # from one address to the next
+MOST_REDIRECTS = 5  # redirects
 PLACES = ("media/*", "media/*/*", "run/media/*/*", "Volumes/*", "mnt/*")  # where systems mount drives
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
 
 
 class Refused(Exception):
-    """Why it cannot go on, as a sentence with the remedy."""
+    """Why it cannot continue, as a sentence with the remedy."""
 
 
 class Full(Refused):
@@ -37,16 +37,18 @@ class Full(Refused):
 
 
 def address(text: str) -> tuple[str, int]:
-    """(name or IP address, port) of what people write or paste: with http://, a name and password, a path, spaces around it."""
+    """(name or IP address, port) of a text that may have http://, user and password, a path, spaces. Raises Refused."""
     rest = re.sub(r"^[a-z][a-z0-9+.-]*:/+", "", text.strip().strip(QUOTES).strip(), flags=re.IGNORECASE)
     place = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2].strip()
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]{0,5}))?", place)
     port = int(found[3] or 80) if found else 0
     if not found or not 0 < port < 65536:
-        raise Refused(f'"{text}" is no address of a board; write HOST=192.168.1.77, as on its screen, or HOST=cpy-1a2b3c.local')
+        raise Refused(
+            f'"{text}" is not the address of a board; write HOST=192.168.1.77, as on its screen, or HOST=cpy-1a2b3c.local'
+        )
     host = (found[1] or found[2]).rstrip(".")
     if re.fullmatch(r"[0-9.]+", host) and not re.fullmatch(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", host):
-        raise Refused(f'"{host}" is no IP address: four numbers up to 255; write HOST=192.168.1.77')
+        raise Refused(f'"{host}" is not an IP address, which has four numbers up to 255; write HOST=192.168.1.77')
     return host, port
 
 
@@ -57,19 +59,19 @@ def boards() -> list[str]:
 
 
 def _folder(text: str) -> Path:
-    """The folder that people mean: with quotes or spaces around it, with ~, or as a file manager copies it."""
+    """The folder of a text that may have quotes or spaces, ~, or file:// as file managers copy it. Raises Refused."""
     tries = [text, text.strip(), text.strip().strip(QUOTES).strip()]
     if tries[-1].startswith("file://"):
         tries.append(urllib.parse.unquote(tries[-1].removeprefix("file://")))
     for path in (Path(word).expanduser() for word in tries if word):
         if _is_folder(path):
             return path
-    said = tries[-1] or "an empty name"
-    if Path(said).is_file():
-        raise Refused(f"{said} is a file; give the folder it is in: DRIVE={Path(said).parent}")
+    shown = tries[-1] or "an empty name"
+    if Path(shown).is_file():
+        raise Refused(f"{shown} is a file; give the folder it is in: DRIVE={Path(shown).parent}")
     there = boards()
     remedy = f"there is {' and '.join(there)}" if there else "is the board plugged in, and its drive mounted?"
-    raise Refused(f"{said} is no folder; {remedy}")
+    raise Refused(f"{shown} is not a folder; {remedy}")
 
 
 def _is_folder(path: Path) -> bool:
@@ -80,12 +82,12 @@ def _is_folder(path: Path) -> bool:
 
 
 class _Drive:
-    """What both have in common."""
+    """Common to both."""
 
     name: str
 
     def discard(self, path: str) -> None:
-        """Remove what was written in vain; if that fails too, the next installation sweeps."""
+        """Remove a file; if that fails, the next installation removes it."""
         try:
             self.remove(path)
         except Refused:
@@ -96,14 +98,14 @@ class _Drive:
 
 
 class Folder(_Drive):
-    """The drive as it appears on a PC; `path` as people write or paste it."""
+    """The drive as it appears on a PC; `path` may have quotes, ~ and so on."""
 
     def __init__(self, path: Path | str):
         self._path = _folder(str(path))
         self.name = str(self._path)
         if (self._path / "INFO_UF2.TXT").exists() and not (self._path / "boot_out.txt").exists():
             raise Refused(
-                f"{self.name} is the bootloader's drive: copy CircuitPython's .uf2 onto it first, then take the drive CIRCUITPY"
+                f"{self.name} is the bootloader's drive: copy CircuitPython's .uf2 onto it first, then use the drive CIRCUITPY"
             )
 
     def read(self, path: str) -> bytes | None:
@@ -128,7 +130,7 @@ class Folder(_Drive):
             raise self._trouble(path, error) from None
 
     def rename(self, path: str, new: str) -> None:
-        """Give a file another name; one that has it is replaced."""
+        """Rename a file; an existing one of the new name is replaced."""
         try:
             os.replace(self._path / path, self._path / new)
         except OSError as error:
@@ -151,11 +153,11 @@ class Folder(_Drive):
             raise self._trouble(folder, error) from None
 
     def room(self) -> tuple[int, int]:
-        """(bytes free, bytes that the smallest file takes)."""
+        """(bytes free, bytes of the smallest file); many bytes if unknown."""
         try:
             state = (
                 os.statvfs(self._path) if hasattr(os, "statvfs") else None
-            )  # Windows has none; a full drive is noticed anyway
+            )  # not on Windows; a full drive is noticed when writing
         except OSError as error:
             raise self._trouble("", error) from None
         return (state.f_bavail * state.f_frsize, state.f_frsize) if state else (1 << 40, 4096)
@@ -171,20 +173,20 @@ class Folder(_Drive):
             return Refused(f"the drive is gone ({error.strerror}: {path}); plug the board in again and repeat the command")
         if error.errno in (errno.EACCES, errno.EPERM):
             return Refused(
-                f"{path} cannot be written ({error.strerror}); the drive is mounted for somebody else: mount it as yourself"
+                f"{path} cannot be written ({error.strerror}); the drive is mounted for another user: mount it as yourself"
             )
         return Refused(f"{path} cannot be written ({error.strerror}); plug the board in again and repeat the command")
 
 
 class Web(_Drive):
-    """The drive through the web workflow: `host` is the board's address, also as it stands in a browser, `password` its
+    """The drive through the web workflow: `host` is the board's address, also as a browser shows it, `password` its
     CIRCUITPY_WEB_API_PASSWORD."""
 
-    def __init__(self, host: str, password: str, patience_s: float = PATIENCE_S):
+    def __init__(self, host: str, password: str, retry_s: float = RETRY_S):
         self.host, self.port = address(host)
         self.asked = self.name
-        self._patience_s = patience_s
-        self._has_answered = False
+        self._retry_s = retry_s
+        self._has_responded = False
         self._authorization = "Basic " + base64.b64encode(f":{password}".encode()).decode()
         self._folders: set[str] = set()
 
@@ -194,22 +196,22 @@ class Web(_Drive):
         return "http://" + host + ("" if self.port == 80 else f":{self.port}")
 
     def read(self, path: str) -> bytes | None:
-        status, body = self._ask("GET", path)
+        status, body = self._request("GET", path)
         return None if status == 404 else self._expect(status, body, path, 200)
 
     def write(self, path: str, data: bytes) -> None:
         self._make_folders(path)
-        self._expect(*self._ask("PUT", path, data), path, 201, 204)
+        self._expect(*self._request("PUT", path, data), path, 201, 204)
 
     def rename(self, path: str, new: str) -> None:
-        self.remove(new)  # the board moves nothing onto a file that is there
-        status, body = self._ask("MOVE", path, headers={"X-Destination": "/fs/" + urllib.parse.quote(new)})
+        self.remove(new)  # the board does not replace files
+        status, body = self._request("MOVE", path, headers={"X-Destination": "/fs/" + urllib.parse.quote(new)})
         if status in (404, 412) and self.read(path) is None and self.read(new) is not None:
-            return  # done before, and only the answer was lost
+            return  # done before, only the response was lost
         self._expect(status, body, new, 201, 204)
 
     def remove(self, path: str) -> None:
-        self._expect(*self._ask("DELETE", path), path, 204, 404)
+        self._expect(*self._request("DELETE", path), path, 204, 404)
 
     def names(self, folder: str) -> list[str]:
         entries = self._list(folder + "/" if folder else "")
@@ -219,75 +221,71 @@ class Web(_Drive):
     def room(self) -> tuple[int, int]:
         entries = self._list("")
         if not isinstance(entries, dict) or "free" not in entries:
-            return 1 << 40, 4096  # older boards do not tell; a full drive is noticed anyway
+            return 1 << 40, 4096  # not on older boards; a full drive is noticed when writing
         unit = entries.get("block_size", 4096)
         return entries["free"] * unit, unit
 
     def _list(self, path: str):
-        status, body = self._ask("GET", path, headers={"Accept": "application/json"})
+        status, body = self._request("GET", path, headers={"Accept": "application/json"})
         if status == 404:
             return []
         try:
             return json.loads(self._expect(status, body, path, 200))
         except ValueError:
-            raise Refused(f"{self.name} does not answer as a board with CircuitPython does; is the address right?") from None
+            raise Refused(f"{self.name} does not respond like a board with CircuitPython; is the address right?") from None
 
     def _make_folders(self, path: str) -> None:
         parts = path.split("/")[:-1]
         for depth in range(1, len(parts) + 1):
             folder = "/".join(parts[:depth]) + "/"
             if folder not in self._folders:
-                self._expect(*self._ask("PUT", folder, b""), folder, 201, 204)
+                self._expect(*self._request("PUT", folder, b""), folder, 201, 204)
                 self._folders.add(folder)
 
-    def _ask(self, method: str, path: str, data: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
-        """One request, to where the board says it is: circuitpython.local leads to one by its own name, with 307."""
-        for _ in range(LONGEST_WAY):
-            status, body, location = self._ask_here(method, path, data, headers)
+    def _request(self, method: str, path: str, data: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
+        """(status, body) of one request, after redirects: circuitpython.local redirects to one board's own name with 307."""
+        for _ in range(MOST_REDIRECTS):
+            status, body, location = self._request_here(method, path, data, headers)
             if status not in (301, 302, 303, 307, 308):
                 return status, body
             if not location.lower().startswith("http://"):
-                raise Refused(f"{self.name} leads to {location or 'nowhere'}, which is no board; is the address right?")
+                raise Refused(f"{self.name} redirects to {location or 'nowhere'}, which is not a board; is the address right?")
             self.host, self.port = address(location)
-        raise Refused(f"{self.asked} leads in a circle; give the board's IP address")
+        raise Refused(f"{self.asked} redirects in a circle; give the board's IP address")
 
-    def _ask_here(self, method: str, path: str, data, headers: dict | None) -> tuple[int, bytes, str]:
-        """As often as it takes, because a board that is being updated restarts now and then."""
+    def _request_here(self, method: str, path: str, data, headers: dict | None) -> tuple[int, bytes, str]:
+        """(status, body, Location) of one request; repeated for some time, because boards restart while they are updated."""
         headers = {"Authorization": self._authorization, "X-Timestamp": str(int(time.time() * 1000)), **(headers or {})}
-        patience_s = self._patience_s if self._has_answered else min(self._patience_s, FIRST_PATIENCE_S)
-        until = time.monotonic() + patience_s
+        retry_s = self._retry_s if self._has_responded else min(self._retry_s, FIRST_RETRY_S)
+        until = time.monotonic() + retry_s
         while True:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=min(TIMEOUT_S, max(1.0, patience_s)))
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=min(TIMEOUT_S, max(1.0, retry_s)))
             try:
                 connection.request(method, "/fs/" + urllib.parse.quote(path), data, headers)
-                answer = connection.getresponse()
-                body = answer.read()
-                self._has_answered = True
-                return answer.status, body, answer.getheader("Location", "")
+                response = connection.getresponse()
+                body = response.read()
+                self._has_responded = True
+                return response.status, body, response.getheader("Location", "")
             except (OSError, http.client.HTTPException, UnicodeError) as error:
                 if time.monotonic() > until:
-                    raise Refused(self._silence(error)) from None
-                time.sleep(min(PAUSE_S, self._patience_s / 5))
+                    raise Refused(self._no_response(error)) from None
+                time.sleep(min(PAUSE_S, self._retry_s / 5))
             finally:
                 connection.close()
 
-    def _silence(self, error: Exception) -> str:
-        """Why there is no answer, with the remedy."""
-        way = f"{self.asked} leads to {self.name}, and that" if self.asked != self.name else self.name
+    def _no_response(self, error: Exception) -> str:
+        """Why there is no response, with the remedy."""
+        way = f"{self.asked} redirects to {self.name}, which" if self.asked != self.name else self.name
         if isinstance(error, socket.gaierror | UnicodeError):
-            return (
-                f"{way} is not found in this network; give the IP address that stands on the board's screen: HOST=192.168.1.77"
-            )
+            return f"{way} is not found in this network; give the IP address on the board's screen: HOST=192.168.1.77"
         if isinstance(error, ConnectionRefusedError):
             return (
-                f"{way} does not answer (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a "
-                "restart by the watchdog CircuitPython leaves its web server off: take the power away for a moment"
+                f"{way} does not respond (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a "
+                "restart by the watchdog CircuitPython leaves its web server off: disconnect the power for a moment"
             )
         if isinstance(error, OSError):
-            return (
-                f"{way} does not answer; is the board on, in this network, and CIRCUITPY_WEB_API_PASSWORD in its settings.toml?"
-            )
-        return f"{way} does not answer as a board with CircuitPython does; is the address right?"
+            return f"{way} does not respond; is it on and in this network, and does it have a CIRCUITPY_WEB_API_PASSWORD?"
+        return f"{way} does not respond like a board with CircuitPython; is the address right?"
 
     def _expect(self, status: int, body: bytes, path: str, *good: int) -> bytes:
         if status in good:
@@ -303,4 +301,4 @@ class Web(_Drive):
             raise Refused("a PC has the drive by USB; eject it there, or use the cable: make install DRIVE=...")
         if status in (413, 417, 507):
             raise Full(f"the drive is full, {path} does not fit")
-        raise Refused(f"the board answers {status} to {path}; restart it and repeat the command")
+        raise Refused(f"the board responds with status {status} to {path}; restart it and repeat the command")

@@ -7,8 +7,8 @@
     make install HOST=192.168.1.77 PASSWORD='...'    over the network (web workflow)
     MPY=1                                            compiled, for boards without PSRAM
 
-The libraries come from circup, when it is installed and has a network; else those of the bundle are taken. New files are
-written beside the old ones and take their names at the end, code.py last: what is interrupted leaves a drive that works.
+The libraries come from circup if it is installed and has a network, otherwise from the bundle. New files are first written
+under temporary names and renamed at the end, code.py last: an interrupted installation leaves a working drive.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from pathlib import Path
 from tools import bundle, settings
 from tools.drive import Folder, Full, Refused, Web, boards
 
-NEW = ".new"  # behind the names of files that wait for their turn
+NEW = ".new"  # suffix of temporary names
 OLDEST = (9, 2)
 CIRCUP_S = 600
-LAST = ("safemode.py", "code.py")  # in this order behind everything else
+LAST = ("safemode.py", "code.py")  # in this order after everything else
 
 
 class Plan:
-    """What there is to do: `write` (path -> contents), `remove` (paths); `current` counts what is right already.
+    """What to do: `write` (path -> contents), `remove` (paths); `current` is the number of files that are up to date.
 
-    Without libraries in `files` somebody else looks after them: those that are there stay.
+    Without libraries in `files` those on the drive are kept: circup manages them.
     """
 
     def __init__(self, drive, files: dict[str, bytes]):
         before = _listed(drive.read(bundle.FILES))
-        files = {path: data for path, data in files.items() if not self._is_there_otherwise(drive, path, before)}
+        files = {path: data for path, data in files.items() if not self._is_there_in_other_form(drive, path, before)}
         kept = set() if any(map(_is_library, files)) else set(filter(_is_library, before))
         files[bundle.FILES] = bundle.listing({**files, **dict.fromkeys(kept, b"")})
         self.write = {path: data for path, data in files.items() if drive.read(path) != data}
@@ -49,14 +49,14 @@ class Plan:
         self.remove = sorted(path for path in gone if drive.read(path) is not None)
 
     @staticmethod
-    def _is_there_otherwise(drive, path: str, before: set[str]) -> bool:
-        """Whether somebody has put a library there in its other form, as circup does: then it is left alone."""
+    def _is_there_in_other_form(drive, path: str, before: set[str]) -> bool:
+        """Whether a library is there in its other form and not from us, as from circup: it is not touched."""
         other = _other_form(path)
         return _is_library(path) and bool(other) and other not in before and drive.read(other) is not None
 
 
-def install(drive, files: dict[str, bytes], say=print) -> None:
-    """Bring `files` onto `drive`. Raises Refused; then the drive is as it was, or as `say` has told."""
+def install(drive, files: dict[str, bytes], report=print) -> None:
+    """Install `files` (path -> contents) on `drive`; `report` gets sentences. Raises Refused with the state of the drive."""
     try:
         _check_board(drive)
         plan = Plan(drive, files)
@@ -66,17 +66,17 @@ def install(drive, files: dict[str, bytes], say=print) -> None:
     except Refused as error:
         raise type(error)(f"{error}. Nothing was changed") from None
     _switch(drive, plan)
-    say(f"{len(plan.write)} files written, {len(plan.remove)} removed, {plan.current} were right already.")
+    report(f"{len(plan.write)} files written, {len(plan.remove)} removed, {plan.current} were up to date.")
     try:
-        sentences = settings.bring(drive, files[bundle.EXAMPLE])
+        sentences = settings.update(drive, files[bundle.EXAMPLE])
     except Refused as error:
         raise type(error)(f"settings.toml: {error}. The program itself is installed: repeat the command") from None
     for sentence in sentences:
-        say(sentence)
+        report(sentence)
 
 
 def _stage(drive, files: dict[str, bytes]) -> None:
-    """Write everything under another name; whatever goes wrong, nothing has changed."""
+    """Write everything under temporary names; after a failure nothing has changed."""
     done = []
     try:
         for path, data in files.items():
@@ -89,7 +89,7 @@ def _stage(drive, files: dict[str, bytes]) -> None:
 
 
 def _switch(drive, plan: Plan) -> None:
-    """Let the new files take their places."""
+    """Rename the new files, and remove old ones."""
     order = sorted(plan.write, key=lambda path: (LAST.index(path) if path in LAST else -1, path))
     moved = 0
     try:
@@ -99,13 +99,13 @@ def _switch(drive, plan: Plan) -> None:
                 moved += 1
         for path in plan.remove:
             drive.remove(path)
-        if bundle.FILES in plan.write:  # the list goes last: without it nobody knew any more what was to be removed
+        if bundle.FILES in plan.write:  # the list is last: it tells what is to be removed
             drive.rename(bundle.FILES + NEW, bundle.FILES)
     except BaseException as error:
-        sentence = f"{moved} of {len(order)} files are new, the rest is not: repeat the command, it goes on from there"
+        sentence = f"{moved} of {len(order)} files are new, the others are not: repeat the command, it continues from there"
         if isinstance(error, Refused):
             raise Refused(f"{error}. {sentence}") from None
-        print(f"Cut off. {sentence}.", file=sys.stderr)
+        print(f"Interrupted. {sentence}.", file=sys.stderr)
         raise
 
 
@@ -115,10 +115,10 @@ def _check_board(drive) -> None:
     if not found:
         others = [folder for folder in boards() if folder != drive.name]
         remedy = f"there is {' and '.join(others)}" if others and isinstance(drive, Folder) else "give the right one"
-        raise Refused(f"{drive.name} is no CIRCUITPY drive: it has no boot_out.txt; {remedy}")
+        raise Refused(f"{drive.name} is not a CIRCUITPY drive: it has no boot_out.txt; {remedy}")
     if (int(found[1]), int(found[2])) < OLDEST:
         raise Refused(
-            f"the board has CircuitPython {found[1]}.{found[2]}, 9.2 or newer is needed; its page on circuitpython.org has it"
+            f"the board has CircuitPython {found[1]}.{found[2]}, 9.2 or newer is needed; see its page on circuitpython.org"
         )
 
 
@@ -130,7 +130,7 @@ def _check_room(drive, files: dict[str, bytes]) -> None:
 
 
 def _sweep(drive, files: dict[str, bytes]) -> None:
-    """Remove what an interrupted installation has left."""
+    """Remove the temporary files of an interrupted installation."""
     for folder in sorted({path.rpartition("/")[0] for path in files}):
         for name in drive.names(folder):
             if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW)):
@@ -138,7 +138,7 @@ def _sweep(drive, files: dict[str, bytes]) -> None:
 
 
 def _listed(data: bytes | None) -> set[str]:
-    """The files of a version that was installed, as its own list names them; only paths that a bundle can have."""
+    """The files of the installed version by its own list; only paths that a bundle can have."""
     lines = (data or b"").decode("utf-8", "replace").splitlines()
     return {
         line for line in lines if re.fullmatch(r"[\w.-]+(/[\w.-]+){0,2}", line) and ".." not in line and line != bundle.SETTINGS
@@ -156,8 +156,8 @@ def _other_form(path: str) -> str | None:
     return path.removesuffix(".py") + ".mpy" if path.endswith(".py") and path not in bundle.PLAIN else None
 
 
-def circup(arguments: list[str], say=print) -> bool:
-    """Let circup bring the libraries; False when it is not there or cannot."""
+def circup(arguments: list[str], report=print) -> bool:
+    """Install the libraries with circup; False if it is not installed or fails."""
     command = shutil.which("circup", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if command is None:
         return False
@@ -165,13 +165,13 @@ def circup(arguments: list[str], say=print) -> bool:
     try:
         result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False, timeout=CIRCUP_S)
     except (OSError, subprocess.TimeoutExpired):
-        say("circup does not come to an end: the libraries of the bundle are taken.")
+        report("circup does not end: the libraries of the bundle are used.")
         return False
     if result.returncode:
         why = (result.stderr or result.stdout).strip().rpartition("\n")[2]
-        say(f"circup could not do it ({why[:100] or 'no reason given'}): the libraries of the bundle are taken.")
+        report(f"circup failed ({why[:100] or 'no reason given'}): the libraries of the bundle are used.")
     else:
-        say(result.stdout.strip())
+        report(result.stdout.strip())
     return result.returncode == 0
 
 
@@ -180,15 +180,15 @@ def main() -> int:
     parser.add_argument("--drive", help="the folder of the drive (or in the environment: INSTALL_DRIVE)")
     parser.add_argument("--host", help="the board's address, for the web workflow (or in the environment: INSTALL_HOST)")
     parser.add_argument("--mpy", action="store_true", help="compiled, for boards without PSRAM")
-    parser.add_argument("--no-circup", action="store_true", help="take the libraries of the bundle")
+    parser.add_argument("--no-circup", action="store_true", help="use the libraries of the bundle")
     options = parser.parse_args()
-    # `make install` hands them on in the environment: there no shell takes quotes, spaces and dollar signs for its own
+    # `make install` passes them in the environment: no shell interprets quotes, spaces and dollar signs there
     options.drive = options.drive or os.environ.get("INSTALL_DRIVE")
     options.host = options.host or os.environ.get("INSTALL_HOST")
     if bool(options.drive) == bool(options.host):
-        print("Say where to: make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD='...'")
+        print("Where to? make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD='...'")
         for folder in boards():
-            print(f"There is a board: make install DRIVE={shlex.quote(folder)}")
+            print(f"A board was found: make install DRIVE={shlex.quote(folder)}")
         return 2
     try:
         _run(options)
@@ -196,7 +196,7 @@ def main() -> int:
         print(f"Not installed: {error}".rstrip(".?") + ".", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. Repeat the command: it goes on from there.", file=sys.stderr)
+        print("Interrupted. Repeat the command: it continues from there.", file=sys.stderr)
         return 130
     return 0
 
@@ -214,11 +214,13 @@ def _run(options) -> None:
     files = bundle.everything(options.mpy)
     _check_board(drive)
     if isinstance(drive, Web) and drive.name != drive.asked:
-        print(f"{drive.asked} leads to {drive.name}. If you have several boards and mean another one, give its own address.")
+        print(
+            f"{drive.asked} redirects to {drive.name}. If you have several boards and mean another one, give its own address."
+        )
     if not options.no_circup and circup(arguments()):
         files = {path: data for path, data in files.items() if not path.startswith("lib/")}
     install(drive, files)
-    print("The board restarts by itself. Its screen, or its console, says how it goes.")
+    print("The board restarts by itself. Its screen or console shows how it starts.")
 
 
 def _for_circup(drive: Web, password: str) -> list[str]:

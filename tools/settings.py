@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What an update does to the user's settings.toml: adds new settings at its end, as comments, and changes nothing else."""
+"""Updates the user's settings.toml: adds new settings at its end, as comments, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _ASSIGNMENT = re.compile(r"^#?\s*([A-Z][A-Z0-9_]*)\s*=")
 
 
 _NEW = bundle.SETTINGS + ".new"
-_NOTHING = "\ufeff\0 \t\r\n"  # what a file may have that is as good as empty; a damaged FAT leaves zeros
+_NOTHING = "\ufeff\0 \t\r\n"  # contents of a file that counts as empty; a damaged FAT leaves zeros
 
 
-def bring(drive, template: bytes) -> list[str]:
-    """Put settings.toml on a drive that has none, else add what is new; returns what was done and what is obsolete.
+def update(drive, template: bytes) -> list[str]:
+    """Create settings.toml from `template`, or add new settings to it; returns sentences on what was done and is obsolete.
 
-    CircuitPython makes an empty settings.toml on every new drive: that is none. Comments without any setting stay, above ours.
+    The empty settings.toml that CircuitPython creates is replaced. Comments without any setting are kept, above the template.
     """
     there = drive.read(bundle.SETTINGS)
     kept = drive.read(_NEW)
-    if there is None and kept:  # cut off between removing the old one and renaming the longer one
+    if there is None and kept:  # interrupted between removing the old one and renaming the new one
         drive.rename(_NEW, bundle.SETTINGS)
         there = kept
     elif kept is not None:
@@ -33,7 +33,7 @@ def bring(drive, template: bytes) -> list[str]:
     try:
         text = (there or b"").decode("utf-8-sig")
     except UnicodeDecodeError:
-        return ["settings.toml is not UTF-8 text, so it was left as it is: save it as UTF-8."]
+        return ["settings.toml is not UTF-8 text, so it was not changed: save it as UTF-8."]
     if _is_empty(text):
         end = "" if not text.strip(_NOTHING) else "\r\n" if "\r\n" in text else "\n"
         _write(drive, (text.rstrip() + 2 * end if end else "").encode() + template)
@@ -47,19 +47,19 @@ def bring(drive, template: bytes) -> list[str]:
             ("" if text.endswith("\n") else end) + end + f"# New in {bundle.version()}, as comments, with their defaults:" + end
         )
         _write(drive, (there or b"") + (head + lines).encode())
-        sentences.append(f"settings.toml: new settings stand at its end, as comments: {', '.join(added)}.")
+        sentences.append(f"settings.toml: new settings were added at its end, as comments: {', '.join(added)}.")
     if "MQTT_BROKER" not in parse(text)[0]:
         sentences.append("settings.toml has no MQTT_BROKER: write the address of your broker there.")
     return sentences
 
 
 def _is_empty(text: str) -> bool:
-    """Whether there is nothing in it but blank lines and comments."""
+    """Whether it has only blank lines and comments."""
     return all(not line.strip(_NOTHING) or line.strip(_NOTHING).startswith("#") for line in text.split("\n"))
 
 
 def _write(drive, data: bytes) -> None:
-    """Write the new file beside the old one first: a power cut must not cost somebody's settings."""
+    """Write a second file and rename it: a power cut must not lose the settings."""
     try:
         drive.write(_NEW, data)
     except BaseException:
@@ -74,12 +74,12 @@ def _instead(key: str) -> str:
         return renamed
     advice = on_name(key, [setting.key for setting in SETTINGS])
     if advice == "remove it":
-        return f"{key} is no setting any more, or never was; remove it"
+        return f"{key} is not or no longer a setting; remove it"
     return f"{key} is not a setting; {advice}"
 
 
 def new_settings(text: str, template: str) -> dict[str, list[str]]:
-    """Key -> its lines, comment first, of every setting that `template` has and `text` not even as a comment."""
+    """Key -> its lines, comment first, of every setting that is in `template`, and in `text` not even as a comment."""
     known = {found[1] for line in text.splitlines() if (found := _ASSIGNMENT.match(line.strip()))}
     return {key: lines for key, lines in blocks(template).items() if key not in known}
 

