@@ -15,7 +15,7 @@ from adafruit_ticks import ticks_ms
 from battery.controls import RESULTS
 from battery.pack import Pack
 from battery.polarity import Polarity
-from battery.readings import GROUPS
+from battery.readings import poll_periods
 from daly.bus import Bus
 from daly.commands import BatteryCommands
 from daly.poller import Poller
@@ -108,7 +108,7 @@ def main():
 def make_poller(settings, polarity, has_uart):
     """The poller of the BMS. `polarity`: of its current as stored, see NvmStore; `has_uart`: the pins are usable."""
     pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, Polarity(settings.CURRENT_SIGN, polarity))
-    periods = {group.setting: getattr(settings, group.setting) for group in GROUPS.values() if group.setting}
+    periods = {key: getattr(settings, key) for key in poll_periods()}
     return Poller(
         pack,
         settings.BMS_HOST_ADDRESS,

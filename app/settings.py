@@ -13,6 +13,7 @@ import sys
 from collections import namedtuple
 
 from battery.controls import CONTROL, CONTROLS
+from battery.readings import poll_periods
 
 FILE = "settings.toml"
 
@@ -70,11 +71,9 @@ SETTINGS = (
     _number("BMS_CELL_COUNT", 0, 0, 48),
     _number("BMS_TEMPERATURE_COUNT", 0, 0, 16),
     _number("STALE_PERIODS", 3, 2, 100),
-    _number("POLL_PACK_MS", 80, 0, 60000),
-    _number("POLL_STATUS_MS", 0, 0, 60000),
-    _number("POLL_CELLS_MS", 0, 0, 60000),
-    _number("POLL_TEMPERATURES_MS", 1000, 0, 60000),
-    _number("POLL_CHECKS_MS", 5000, 0, 60000),
+)
+SETTINGS += tuple([_number(key, period_ms, 0, 60000) for key, period_ms in poll_periods().items()])
+SETTINGS += (
     _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
     Setting("WAKE_PIN", PIN, "", 0, 20),
     Setting("WAKE_ACTIVE_HIGH", SWITCH, True, None, None),

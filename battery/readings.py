@@ -45,6 +45,12 @@ GROUPS = {
     "static": Group(None, None),
 }
 
+
+def poll_periods():
+    """{setting of a poll group: its default in ms}."""
+    return {group.setting: group.period_ms for group in GROUPS.values() if group.setting}
+
+
 Reading = namedtuple(
     "Reading",
     (
