@@ -40,7 +40,7 @@ def _choice(key, default, words):
     return Setting(key, CHOICE, default, words, None)
 
 
-SETTINGS = (
+SETTINGS: tuple = (
     _text("CIRCUITPY_WIFI_SSID", high=32),
     Setting("CIRCUITPY_WIFI_PASSWORD", SECRET, "", 0, 63),
     _text("MQTT_BROKER"),
