@@ -3,9 +3,9 @@
 
 """`make bench`: this firmware beside the PyPI readers dalybms and pydalybms, on the same simulated line, in one run.
 
-Everything on the wire is measured from the BMS's own side: simulator.line logs every request and every answer with its
-time. The limit is what a reader's own bytes take at 9600 baud, and the BMS's thinking in between. Writes docs/BENCHMARK.md,
-which says how to read it, and docs/benchmark.svg. Ratios, no bare seconds: machines differ.
+Everything on the wire is measured from the BMS's own side: simulator.line logs every request and every response with its
+time. The limit is the time of a reader's own bytes at 9600 baud plus the BMS's response delays. Writes docs/BENCHMARK.md,
+which explains it, and docs/benchmark.svg. Times are ratios, because computers differ.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ CURVE = (4, 8, 16, 24, 32, 40, 48)
 THINK_S = 0.005
 BYTE_S = BYTE_US / 1e6
 FRAME_S = 13 * BYTE_S
-WARM_UP_S = 5  # until then the program starts, the pace settles, and what never changes is asked
-HELD_S = 5  # a number is right when the BMS held it within this time before it was handed over
-GIVE_UP_US = 100000  # of the plain asker that tries overlapping
+WARM_UP_S = 5  # until then the program starts, the timing adapts, and static data is read
+VALID_S = 5  # a number is right if the BMS had it within this time before it was delivered
+GIVE_UP_US = 100000  # timeout of the program that tries overlapping requests
 PASS_US = 700
 SETTINGS = 'MQTT_BROKER = "127.0.0.1"\nDEADBAND_PERCENT = 0\nCELLS_INTERVAL_S = 1\nPUBLISH_INTERVAL_S = 1\n'
 
@@ -67,7 +67,7 @@ class Run(NamedTuple):
 
 @contextlib.contextmanager
 def broker():
-    """A broker for all runs, host:port: like the one at home it has kept what was said before the start."""
+    """A broker for all runs, host:port: like one at home it has the retained messages of an earlier run."""
     command = [sys.executable, "-m", "host.broker"]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     place = "127.0.0.1:" + process.stdout.readline().strip()
@@ -154,80 +154,80 @@ class Row(NamedTuple):
     """The figures of one run; times as multiples of a limit."""
 
     ratio: float  # time to the limit of the own bytes
-    refresh: float  # time from one reading of the cells to the next, to the limit of all nine commands
+    refresh: float  # time from one reading of the cells to the next, to the limit of all nine functions
     fast: float  # 0x90 per second
-    read: float  # first data: until each of its commands was answered, to the limit of that
-    handed: float  # the same until it was handed over
+    read: float  # first data: until each of its functions has had a response, to the limit of that
+    delivered: float  # the same until it was delivered
     good: float  # frames of cells that were not damaged, per second
-    refreshes: int  # handed over
+    refreshes: int  # delivered
     wrong: int
-    cpu: float  # per frame, of the time a frame takes on the wire
+    cpu: float  # per frame, of the time a frame takes on the line
 
 
 def figures(run):
-    """What a run comes to; None when hardly anything was asked."""
-    asked = [event for event in run.log if "request" in event]
-    said = [event for event in run.log if "response" in event]
-    late = [event for event in asked if run.since <= event["t"] < run.until]
-    if len(late) < 20:
+    """The figures of a run; None if there were hardly any requests."""
+    requests = [event for event in run.log if "request" in event]
+    responses = [event for event in run.log if "response" in event]
+    measured = [event for event in requests if run.since <= event["t"] < run.until]
+    if len(measured) < 20:
         return None
-    begin, end = late[0]["t"], late[-1]["t"]
-    heard = [event for event in said if begin <= event["t"] < end]
-    requests = len(late) - 1
-    limit = limit_of(requests, sum(len(event["response"]) // 2 for event in heard))
-    cells = [event["t"] for event in late if command_of(event["request"]) == 0x95]
-    own = sorted({command for command in map(command_of, (event["request"] for event in asked)) if command in MEASURED})
-    count = asked[0]["truth"]["cell_count"]
-    first = asked[0]["t"] - FRAME_S  # when it began
-    handed = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
-    frames = sum(run.since <= event["t"] < run.until for event in asked)
-    frames += sum(len(event["response"]) // 26 for event in said if run.since <= event["t"] < run.until)
-    good = sum(command_of(event["response"]) == 0x95 and not event["faults"] for event in heard)
+    begin, end = measured[0]["t"], measured[-1]["t"]
+    received = [event for event in responses if begin <= event["t"] < end]
+    count_requests = len(measured) - 1
+    limit = limit_of(count_requests, sum(len(event["response"]) // 2 for event in received))
+    cells = [event["t"] for event in measured if function_of(event["request"]) == 0x95]
+    own = sorted({function for function in map(function_of, (event["request"] for event in requests)) if function in MEASURED})
+    count = requests[0]["truth"]["cell_count"]
+    first = requests[0]["t"] - FRAME_S  # when it began
+    delivered = next((t for t, values in run.published if "cell_1_voltage" in values and "pack_voltage" in values), None)
+    frames = sum(run.since <= event["t"] < run.until for event in requests)
+    frames += sum(len(event["response"]) // 26 for event in responses if run.since <= event["t"] < run.until)
+    good = sum(function_of(event["response"]) == 0x95 and not event["faults"] for event in received)
     return Row(
         ratio=(end - begin) / limit,
-        refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / round_limit(MEASURED, count),
-        fast=sum(command_of(event["request"]) == 0x90 for event in late) / (end - begin),
-        read=(first_answered(own, said) - first) / round_limit(own, count),
-        handed=(handed - first) / round_limit(own, count) if handed else float("nan"),
+        refresh=(cells[-1] - cells[0]) / max(1, len(cells) - 1) / cycle_limit(MEASURED, count),
+        fast=sum(function_of(event["request"]) == 0x90 for event in measured) / (end - begin),
+        read=(first_complete(own, responses) - first) / cycle_limit(own, count),
+        delivered=(delivered - first) / cycle_limit(own, count) if delivered else float("nan"),
         good=good / (end - begin),
         refreshes=len(run.published),
-        wrong=sum(is_wrong(values, at, asked) for at, values in run.published),
+        wrong=sum(is_wrong(values, at, requests) for at, values in run.published),
         cpu=run.cpu / max(1, frames) / FRAME_S,
     )
 
 
-def command_of(frame):
-    """The command of a frame in hex."""
+def function_of(frame):
+    """The function of a frame in hex."""
     return int(frame[4:6], 16)
 
 
-def limit_of(requests, answered):
-    """Seconds that so many requests, their thinking times and so many bytes of answers take."""
-    return (13 * requests + answered) * BYTE_S + THINK_S * requests
+def limit_of(requests, response_bytes):
+    """Seconds that so many requests, their response delays and so many bytes of responses take."""
+    return (13 * requests + response_bytes) * BYTE_S + THINK_S * requests
 
 
-def round_limit(commands, cells):
-    """Seconds that one round of `commands` takes with so many cells and two sensors."""
-    return limit_of(len(commands), 13 * sum((cells + 2) // 3 if command == 0x95 else 1 for command in commands))
+def cycle_limit(functions, cells):
+    """Seconds that one cycle of `functions` takes with so many cells and two sensors."""
+    return limit_of(len(functions), 13 * sum((cells + 2) // 3 if function == 0x95 else 1 for function in functions))
 
 
-def first_answered(commands, said):
-    """When the last of `commands` had been answered for the first time."""
+def first_complete(functions, responses):
+    """When the first response to the last of `functions` was complete."""
     ends = {}
-    for event in said:
-        ends.setdefault(command_of(event["response"]), event["until"])
-        if command_of(event["response"]) == 0x95 and len(ends) < len(commands):
+    for event in responses:
+        ends.setdefault(function_of(event["response"]), event["until"])
+        if function_of(event["response"]) == 0x95 and len(ends) < len(functions):
             ends[0x95] = event["until"]  # it has several frames
-    return max((ends.get(command, float("nan")) for command in commands), default=float("nan"))
+    return max((ends.get(function, float("nan")) for function in functions), default=float("nan"))
 
 
-def is_wrong(values, at, asked):
-    """Whether any number is none that the BMS held in the seconds before."""
-    truths = [event["truth"] for event in asked if at - HELD_S <= event["t"] <= at]
+def is_wrong(values, at, requests):
+    """Whether any number is one that the BMS did not have in the seconds before."""
+    truths = [event["truth"] for event in requests if at - VALID_S <= event["t"] <= at]
     for key, value in values.items():
-        held = [truth[key] for truth in truths if key in truth]
+        true_values = [truth[key] for truth in truths if key in truth]
         is_number = key in ("pack_voltage", "current", "soc") or (key.startswith("cell_") and key.endswith("_voltage"))
-        if is_number and held and all(abs(float(value) - float(one)) > 1e-6 for one in held):
+        if is_number and true_values and all(abs(float(value) - float(one)) > 1e-6 for one in true_values):
             return True
     return False
 
@@ -255,7 +255,7 @@ def clean_table(names, seconds, place):
             found[name, cells] = row
             rows.append((
                 cells, name, f"{row.ratio:.3f}", f"{row.refresh:.2f}", f"{row.fast:.1f}", f"{row.read:.2f}",
-                f"{row.handed:.2f}", f"{row.wrong} of {row.refreshes}", f"{100 * row.cpu:.1f} %",
+                f"{row.delivered:.2f}", f"{row.wrong} of {row.refreshes}", f"{100 * row.cpu:.1f} %",
             ))  # fmt: skip
             print(*rows[-1], sep="  ", flush=True)
     header = ("cells", "reader", "time / limit", "refresh", "0x90 a second", "first data read", "delivered", "wrong", "CPU")
@@ -272,7 +272,7 @@ def noisy_table(names, seconds, clean, clean_seconds, place):
             if row is None or before is None:
                 rows.append((f"{percent} %", name, "no data", "no data"))
                 continue
-            # ours by the wire: it keeps each good frame, and publishes when there is something to say
+            # ours by the line: it uses each good frame, and publishes only changes
             by_wire = row.good / before.good
             kept = by_wire if name == OURS else row.refreshes / seconds / (before.refreshes / clean_seconds)
             rows.append((f"{percent} %", name, f"{100 * max(0.0, 1 - kept):.0f} %",
@@ -289,9 +289,9 @@ def broker_table(seconds):
         command = [sys.executable, "-m", "host", "--plain", "--settings", str(settings), "--seconds", str(seconds)]
         command += ["--bms", "cells=16,temperatures=2"]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    said = [text.partition(" -> ")[2] for text in done.stdout.splitlines() if " -> " in text]
-    start = [text for text in said if "/config " in text]
-    rest = [text for text in said if "/config " not in text]
+    messages = [text.partition(" -> ")[2] for text in done.stdout.splitlines() if " -> " in text]
+    start = [text for text in messages if "/config " in text]
+    rest = [text for text in messages if "/config " not in text]
     hours = seconds / 3600
     row = (f"{len(rest) / hours:.0f}", f"{sum(map(len, rest)) / hours / 1000:.0f} KB",
            f"{len(start)} messages, {sum(map(len, start)) / 1000:.0f} KB")  # fmt: skip
@@ -320,19 +320,19 @@ def costs():
             shutil.copy(adafruit_ticks.__file__, folder)
             (folder / "supervisor.py").write_text("def ticks_ms():\n    return 0\n")
             for cells in CURVE:
-                (folder / "answers").write_text(answers(f"cells={cells},temperatures=2,drift=0"))
-                command = [size.VM, "-X", "heapsize=64m", ROOT / "campaigns" / "cost.py", folder / "answers"]
+                (folder / "responses").write_text(responses(f"cells={cells},temperatures=2,drift=0"))
+                command = [size.VM, "-X", "heapsize=64m", ROOT / "campaigns" / "cost.py", folder / "responses"]
                 path = {**os.environ, "MICROPYPATH": f"{ROOT}:{folder}:.frozen"}
                 done = subprocess.run(command, env=path, capture_output=True, text=True, check=True)
                 found[cells] = Cost(*map(int, done.stdout.splitlines()[-1].split()))
     return found
 
 
-def answers(options):
-    """What a BMS says to every question: lines of request and answer in hex."""
+def responses(options):
+    """The responses of a BMS to every function: lines of request and response in hex."""
     bms, us, lines = Bms(options), 0.0, []
-    for command in (*MEASURED, *STATIC):
-        head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
+    for function in (*MEASURED, *STATIC):
+        head = bytes([0xA5, 0x40, function, 8]) + bytes(8)
         request = head + bytes([sum(head) & 0xFF])
         bms.receive(request, us)
         us += 1e6
@@ -347,7 +347,7 @@ def cost_table(clean):
         cost = costs().get(cells)
         row = clean.get((OURS, cells))
         rows.append((
-            cells, f"{round_limit(MEASURED, cells) / round_limit(MEASURED, 4):.2f}",
+            cells, f"{cycle_limit(MEASURED, cells) / cycle_limit(MEASURED, 4):.2f}",
             f"{row.ratio:.3f}" if row else "", *((cost.frame_heap, cost.garbage, cost.state) if cost else ("", "", "")),
             f"{cost.state_us / costs()[4].state_us:.2f}" if cost else "",
         ))  # fmt: skip
@@ -357,7 +357,7 @@ def cost_table(clean):
 
 
 def memory_table():
-    """Drive and heap, as `make size` says them."""
+    """Drive and heap, as in `make size`."""
     plain, compiled = size.measured(False), size.measured(True)
     names = {"code": "drive: code and libraries, bytes", "ours": "heap for our code, bytes",
              "libraries": "heap for the libraries, bytes", "smallest": "smallest heap to load all, KB"}  # fmt: skip
@@ -451,29 +451,29 @@ It would save a third of the time on a board that supports it. It is not impleme
 """
 
 
-def ask_in_turn(ahead, options, seconds=60):
-    """(time / limit, requests lost) of a plain asker; `ahead`: the next request goes out when the last frame begins."""
+def poll_in_turn(ahead, options, seconds=60):
+    """(time / limit, requests lost) of a simple program; `ahead`: the next request goes out when the last frame begins."""
     bms, reader, request, us = Bms(options), FrameReader(), bytearray(13), 0.0
-    open_ones: list = []  # [command, frames to come, given up at]
-    asked = lost = heard = 0
+    pending: list = []  # [function, frames to come, given up at]
+    sent = lost = received = 0
     while us < seconds * 1e6:
         for byte in bms.transmit(us):
-            heard += 1
+            received += 1
             if reader.feed(byte):
-                for one in [one for one in open_ones if one[0] == reader.function][:1]:
+                for one in [one for one in pending if one[0] == reader.function][:1]:
                     one[1:] = one[1] - 1, us + GIVE_UP_US
-        open_ones = [one for one in open_ones if one[1]]
-        lost += sum(us > one[2] for one in open_ones)
-        open_ones = [one for one in open_ones if us <= one[2]]
-        is_last_frame = len(open_ones) == 1 and open_ones[0][1] == 1 and reader.partial()
-        if not open_ones or (ahead and is_last_frame):
-            command = MEASURED[asked % len(MEASURED)]
-            asked += 1
-            bms.receive(bytes(build_frame(request, 0x40, command)), us)
+        pending = [one for one in pending if one[1]]
+        lost += sum(us > one[2] for one in pending)
+        pending = [one for one in pending if us <= one[2]]
+        is_last_frame = len(pending) == 1 and pending[0][1] == 1 and reader.partial()
+        if not pending or (ahead and is_last_frame):
+            function = MEASURED[sent % len(MEASURED)]
+            sent += 1
+            bms.receive(bytes(build_frame(request, 0x40, function)), us)
             us += 1e6 * FRAME_S
-            open_ones.append([command, 6 if command == 0x95 else 1, us + GIVE_UP_US])
+            pending.append([function, 6 if function == 0x95 else 1, us + GIVE_UP_US])
         us += PASS_US
-    return us / 1e6 / limit_of(asked, heard), lost / asked
+    return us / 1e6 / limit_of(sent, received), lost / sent
 
 
 def overlap_table():
@@ -484,7 +484,7 @@ def overlap_table():
         ("overlapping, not supported", True, "overlap=0"), ("one at a time, 5 % damaged", False, "overlap=0,corrupt=5"),
         ("overlapping, supported, 5 % damaged", True, "overlap=1,corrupt=5"),
     ):  # fmt: skip
-        ratio, lost = ask_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,{options}")
+        ratio, lost = poll_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,{options}")
         rows.append((what, f"{ratio:.2f}", f"{100 * lost:.0f} %"))
     return table(("", "time / limit of one at a time", "requests lost"), rows)
 
@@ -512,16 +512,16 @@ def plot(names, clean):
         '<line x1="380" y1="240" x2="700" y2="240" stroke="black"/>',
         '<line x1="380" y1="34" x2="380" y2="240" stroke="black"/>',
     ]
-    curves = {"limit of a poll cycle": ("#868e96", {c: round_limit(MEASURED, c) for c in CURVE})}
+    curves = {"limit of a poll cycle": ("#868e96", {c: cycle_limit(MEASURED, c) for c in CURVE})}
     curves["poll cycle, measured"] = (
         "#0b7285",
-        {c: clean[OURS, c].ratio * round_limit(MEASURED, c) for c in CELLS if (OURS, c) in clean},
+        {c: clean[OURS, c].ratio * cycle_limit(MEASURED, c) for c in CELLS if (OURS, c) in clean},
     )
     curves["garbage a publish"] = ("#e8590c", {c: cost.garbage for c, cost in costs().items()})
     curves["bytes a publish"] = ("#5f3dc4", {c: cost.state for c, cost in costs().items()})
     for number, (name, (colour, values)) in enumerate(curves.items()):
         if 4 in values:
-            scale = values[4] if name != "poll cycle, measured" else round_limit(MEASURED, 4)
+            scale = values[4] if name != "poll cycle, measured" else cycle_limit(MEASURED, 4)
             points = " ".join(f"{380 + 6.4 * c:.0f},{240 - 50 * value / scale:.1f}" for c, value in values.items())
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
             parts.append(f'<text x="390" y="{44 + 16 * number}" fill="{colour}">{name}</text>')
@@ -540,7 +540,7 @@ def main():
     if len(names) == 1:
         print("dalybms and pydalybms cannot be installed here: only this firmware is measured.")
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)  # whoever may, goes before the others; the runs inherit it
+        os.setpriority(os.PRIO_PROCESS, 0, -10)  # with the permission, before other programs; the runs inherit it
     with broker() as place:
         clean, found = clean_table(names, options.seconds, place)
         noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)

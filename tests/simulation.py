@@ -41,7 +41,7 @@ class Wire(wire.Wire):
         self.us += self.step_us
 
 
-def ask(poller, function, now=0):
+def request_until(poller, function, now=0):
     """Run a poller without responses until it requests `function`; returns the tick of that request."""
     for _ in range(100):
         request = poller.poll(now)
@@ -51,6 +51,6 @@ def ask(poller, function, now=0):
     raise AssertionError(f"0x{function:02X} is never requested")
 
 
-def answer(poller, data, now):
+def respond(poller, data, now):
     """Give a poller the bytes of a response."""
     poller.receive(data, len(data), now)

@@ -26,23 +26,23 @@ def run_of(pause_ms, rounds, options="", published=()):
 @pytest.mark.parametrize("pause_ms", [0, 4])
 def test_the_ratio_is_time_over_the_limit_of_the_own_bytes(pause_ms):
     row = bench.figures(run_of(pause_ms, 10))
-    limit = bench.round_limit(bench.MEASURED, 16)
+    limit = bench.cycle_limit(bench.MEASURED, 16)
     assert row.ratio == pytest.approx((limit + 9 * pause_ms / 1000) / limit, abs=0.01)
     assert row.refresh == pytest.approx(row.ratio, abs=0.01)
     assert row.read == pytest.approx(row.ratio, abs=0.02)
 
 
 def test_one_round_of_sixteen_cells_is_299_bytes_and_nine_times_thinking():
-    assert bench.round_limit(bench.MEASURED, 16) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
+    assert bench.cycle_limit(bench.MEASURED, 16) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
 
 
 def test_a_number_the_bms_never_held_is_wrong_and_one_it_held_long_ago_too():
-    asked = [event for event in run_of(0, 3).log if "request" in event]
-    truth, at = asked[0]["truth"], asked[-1]["t"]
+    requests = [event for event in run_of(0, 3).log if "request" in event]
+    truth, at = requests[0]["truth"], requests[-1]["t"]
     right = {"pack_voltage": truth["pack_voltage"], "cell_3_voltage": truth["cell_3_voltage"], "mode": "idle"}
-    assert not bench.is_wrong(right, at, asked)
-    assert bench.is_wrong({**right, "cell_3_voltage": 44.029}, at, asked)
-    assert bench.is_wrong({"soc": 9.9}, at, [*asked, {**asked[0], "t": at - 60, "truth": {**truth, "soc": 9.9}}])
+    assert not bench.is_wrong(right, at, requests)
+    assert bench.is_wrong({**right, "cell_3_voltage": 44.029}, at, requests)
+    assert bench.is_wrong({"soc": 9.9}, at, [*requests, {**requests[0], "t": at - 60, "truth": {**truth, "soc": 9.9}}])
 
 
 def test_damaged_frames_of_cells_are_lost():
@@ -57,7 +57,7 @@ def test_without_conversation_there_are_no_figures():
 
 def test_asking_ahead_saves_time_only_where_the_board_takes_it():
     one, ahead, refused = (
-        bench.ask_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,overlap={overlap}", 10)
+        bench.poll_in_turn(ahead, f"cells=16,temperatures=2,drift=0,think=5,overlap={overlap}", 10)
         for ahead, overlap in ((False, 0), (True, 1), (True, 0))
     )
     assert one[0] == pytest.approx(1, abs=0.03) and one[1] == ahead[1] == 0

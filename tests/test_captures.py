@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from simulation import answer, ask
+from simulation import request_until, respond
 
 from battery.pack import Pack
 from battery.readings import READING
@@ -55,8 +55,8 @@ def name(frame):
 def test_a_received_frame_reads_as_stated(frame):
     pack = Pack()
     poller = Poller(pack)
-    now = ask(poller, int(frame["decoded"]["command"], 16))
-    answer(poller, bytes.fromhex(frame["hex"]), now + 30)
+    now = request_until(poller, int(frame["decoded"]["command"], 16))
+    respond(poller, bytes.fromhex(frame["hex"]), now + 30)
     raws = {FIELDS[field][0]: FIELDS[field][1](value) for field, value in frame["decoded"].items() if field in FIELDS}
     assert raws
     leading = next(iter(raws))  # a measurement that stands first vouches for the others
@@ -86,9 +86,9 @@ def test_a_recorded_burst_of_cell_voltages_reads_cell_by_cell(session):
     pack = Pack()
     pack.topology["cell_count"] = count
     poller = Poller(pack)
-    now = ask(poller, 0x95)
+    now = request_until(poller, 0x95)
     for frame in burst:
-        answer(poller, bytes.fromhex(frame["hex"]), now + 30)
+        respond(poller, bytes.fromhex(frame["hex"]), now + 30)
     wanted = range(1, (count + 2) // 3 + 1)
     if all(number in frames for number in wanted):
         cells = [mv for number in wanted for mv in frames[number]]
@@ -104,10 +104,10 @@ def test_a_bad_frame_is_refused(frame):
     now = 0
     for command in (0x90, 0x93, 0x94, 0x95, 0x98):
         if command != 0x95:
-            now = ask(poller, command, now)
+            now = request_until(poller, command, now)
         recoverable = frame.get("recoverable_frames", [])
         if not recoverable:
-            answer(poller, bytes.fromhex(frame["hex"]), now + 30)
+            respond(poller, bytes.fromhex(frame["hex"]), now + 30)
     assert pack.changes == 0
 
 
@@ -126,8 +126,8 @@ def test_firmware_ram_inside_a_burst_is_not_believed(stream):
     pack = Pack()
     pack.topology["cell_count"] = 16
     poller = Poller(pack, host_address=0x80)
-    now = ask(poller, 0x95)
-    answer(poller, bytes.fromhex(stream["hex"]), now + 30)
+    now = request_until(poller, 0x95)
+    respond(poller, bytes.fromhex(stream["hex"]), now + 30)
     cells = [pack.raw("cell_{}_voltage", n + 1) for n in range(16)]
     assert None not in cells
     if len(stated) >= 16:

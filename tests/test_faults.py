@@ -11,13 +11,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from simulation import Wire, answer, ask
+from simulation import Wire, request_until, respond
 
 import simulator.bms
 from battery.pack import Pack
 from battery.readings import READING
 from campaigns.faults.__main__ import quiet
-from campaigns.faults.cases import CASES, LIES, VARIANTS, campaign, jobs_of
+from campaigns.faults.cases import CASES, UNDETECTED, VARIANTS, campaign, jobs_of
 from campaigns.faults.judge import KINDS
 from campaigns.faults.line import Job, Line, run
 from campaigns.faults.promises import PROMISES, promise_of
@@ -40,10 +40,10 @@ def framed(text):
 @pytest.mark.parametrize("damage", ["one byte changed", "one byte lost", "cut off"])
 def test_a_damaged_answer_is_asked_for_again_without_waiting(damage):
     wire = Wire("drift=0").run(10)
-    now = ask(wire.poller, 0x93, wire.now)
+    now = request_until(wire.poller, 0x93, wire.now)
     frame = bytes.fromhex("a501930802010150000271d0ce")
     damaged = {"one byte changed": frame[:6] + b"\x55" + frame[7:], "one byte lost": frame[1:], "cut off": frame[:9]}
-    answer(wire.poller, damaged[damage], now + 30)
+    respond(wire.poller, damaged[damage], now + 30)
     for later in range(30, 60):
         request = wire.poller.poll(now + later)
         if request is not None:
@@ -53,10 +53,10 @@ def test_a_damaged_answer_is_asked_for_again_without_waiting(damage):
 
 def test_a_burst_is_over_with_its_last_frame_though_one_before_was_damaged():
     wire = Wire("drift=0,cells=9").run(10)
-    now = ask(wire.poller, 0x95, wire.now)
-    answer(wire.poller, framed("a5019508010ce40ce50ce620"), now + 30)
+    now = request_until(wire.poller, 0x95, wire.now)
+    respond(wire.poller, framed("a5019508010ce40ce50ce620"), now + 30)
     assert not wire.poller.idle
-    answer(wire.poller, framed("a5019508030ce70ce80ce920"), now + 57)
+    respond(wire.poller, framed("a5019508030ce70ce80ce920"), now + 57)
     assert wire.poller.idle
     assert [wire.pack.raw("cell_{}_voltage", n) for n in (1, 9)] == [0x0CE4, 0x0CE9]
 
@@ -240,8 +240,8 @@ def test_a_jump_that_is_not_said_again_makes_the_line_a_doubtful_one():
     wire = Wire("drift=0").run(10)
     retracted = wire.pack.glitches
     for soc, known in ((573, 573), (73, 573), (573, 573), (580, 573), (580, 580)):
-        now = ask(wire.poller, 0x90, wire.now)
-        answer(wire.poller, framed(f"a50190080211000075ac{soc:04x}"), now + 30)
+        now = request_until(wire.poller, 0x90, wire.now)
+        respond(wire.poller, framed(f"a50190080211000075ac{soc:04x}"), now + 30)
         wire.us += 400_000
         assert wire.pack.raw("soc") == known
     assert wire.pack.glitches == retracted + 1
@@ -653,8 +653,8 @@ SCENES = {
     "a load fades out": ({}, STILL, FADE, 42),
     "a charge fades out": ({}, STILL, [(s, o, -a) for s, o, a in FADE], 42),
     "soc falls to 0": ({}, "drift=0,soc=0.4,current=0", [(15, "soc", 0.1), (22, "soc", 0)], 34),
-    "soc rises to 100": ({"band_percent": 200}, "drift=0,soc=99.6,current=0", [(15, "soc", 99.9), (22, "soc", 100)], 34),
-    "soc moves by its last digit, DEADBAND_PERCENT 200": ({"band_percent": 200}, STILL, [(10, "soc", 57.4)], 24),
+    "soc rises to 100": ({"deadband_percent": 200}, "drift=0,soc=99.6,current=0", [(15, "soc", 99.9), (22, "soc", 100)], 34),
+    "soc moves by its last digit, DEADBAND_PERCENT 200": ({"deadband_percent": 200}, STILL, [(10, "soc", 57.4)], 24),
     "a cell dies": ({}, STILL, [(10, "cell_mv", "13:380")], 40),
     "a cell measures nothing": ({}, STILL, [(10, "cell_mv", "13:0")], 35),
     "another cell is the weakest": ({}, STILL, [(15, "cell_mv", "4:3260"), (25, "cell_mv", "9:3220")], 50),
@@ -755,7 +755,7 @@ def test_hardly_anything_is_lost(pool):
 
 def test_the_campaign_sees_a_lie(pool):
     """Lies with a right sum are beyond any receiver on a line that seems clean: the campaign must count some as wrong."""
-    (result,) = campaign(pool, [case for case in LIES if case.name == "5 % undetected errors"], 30000, seed=1)
+    (result,) = campaign(pool, [case for case in UNDETECTED if case.name == "5 % undetected errors"], 30000, seed=1)
     assert [words for words in result.lines() if "never measured" in words]
 
 

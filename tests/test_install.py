@@ -603,6 +603,7 @@ def test_a_way_that_leads_nowhere_is_named(place, said):
     server.shutdown(), server.server_close()
 
 
+@pytest.mark.slow
 def test_a_way_in_a_circle_ends():
     server, name = leading_to("")
     server.RequestHandlerClass.do_GET = lambda self: (

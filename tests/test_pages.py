@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import Wire, answer, ask
+from simulation import Wire, request_until, respond
 
 from battery.alarms import active
 from battery.pack import Pack
@@ -131,8 +131,8 @@ def test_every_alarm_fits_its_page(rows, bit):
     pack = Pack()
     poller = Poller(pack)
     frame = bytes([0xA5, 1, 0x98, 8]) + (1 << bit).to_bytes(8, "little")
-    now = ask(poller, 0x98)
-    answer(poller, frame + bytes([sum(frame) & 0xFF]), now + 30)
+    now = request_until(poller, 0x98)
+    respond(poller, frame + bytes([sum(frame) & 0xFF]), now + 30)
     for fault in active(pack):
         page = pages.alarm(pack, fault, "12/15", rows)
         assert is_drawable(page, rows) and page.big == "!"

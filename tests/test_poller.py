@@ -10,7 +10,7 @@ from itertools import cycle
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
-from simulation import Wire, answer, ask
+from simulation import Wire, request_until, respond
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
@@ -381,27 +381,27 @@ def test_one_answer_in_five_lost_is_no_outage():
 def test_an_answer_that_comes_late_is_not_taken_for_another_commands():
     wire = Wire("drift=0")
     late = reply(0x90, bytes.fromhex("020f0000753001f4"))
-    now = ask(wire.poller, 0x90)
-    now = ask(wire.poller, 0x93, now + 400)
-    answer(wire.poller, late, now + 10)
+    now = request_until(wire.poller, 0x90)
+    now = request_until(wire.poller, 0x93, now + 400)
+    respond(wire.poller, late, now + 10)
     assert nothing(wire.pack)
 
 
 def test_an_answer_nobody_asked_for_is_not_believed():
     poller = Poller(Pack())
-    now = ask(poller, 0x90)
-    answer(poller, reply(0x90, bytes.fromhex("020f0000753001f4")), now + 30)
-    answer(poller, reply(0x90, bytes.fromhex("02000000753001f4")), now + 40)  # another master's
+    now = request_until(poller, 0x90)
+    respond(poller, reply(0x90, bytes.fromhex("020f0000753001f4")), now + 30)
+    respond(poller, reply(0x90, bytes.fromhex("02000000753001f4")), now + 40)  # another master's
     assert published(poller.pack)["pack_voltage"] == "52.7"
 
 
 def test_unused_slots_of_the_last_frame_are_cut():
     poller = Poller(Pack())
-    now = ask(poller, 0x94)
-    answer(poller, reply(0x94, bytes([4, 1, 0, 0, 0, 0, 9, 0x20])), now + 30)
-    now = ask(poller, 0x95, now + 100)
-    answer(poller, reply(0x95, bytes.fromhex("010ce40ce50ce620")), now + 30)
-    answer(poller, reply(0x95, bytes.fromhex("020ce70ce50ce620")), now + 44)  # the last two are left over from frame 1
+    now = request_until(poller, 0x94)
+    respond(poller, reply(0x94, bytes([4, 1, 0, 0, 0, 0, 9, 0x20])), now + 30)
+    now = request_until(poller, 0x95, now + 100)
+    respond(poller, reply(0x95, bytes.fromhex("010ce40ce50ce620")), now + 30)
+    respond(poller, reply(0x95, bytes.fromhex("020ce70ce50ce620")), now + 44)  # the last two are left over from frame 1
     texts = published(poller.pack)
     assert [texts.get(f"cell_{n}_voltage") for n in range(1, 6)] == ["3.300", "3.301", "3.302", "3.303", None]
     assert "cell_5_voltage" not in texts
@@ -426,7 +426,7 @@ class Lumps(Wire):
         if self._held and self.us >= self._release_us:
             hold_ms, size = next(self._lumps)
             for begin in range(0, len(self._held), size):
-                answer(self.poller, self._held[begin : begin + size], self.now)
+                respond(self.poller, self._held[begin : begin + size], self.now)
             self._held, self._release_us = b"", self.us + 1000 * hold_ms
         super().step()
 
@@ -454,9 +454,9 @@ def test_no_bytes_but_a_whole_frame_of_our_board_put_anything_into_the_pack(piec
     windows = [stream[i : i + 13] for i in range(len(stream) - 12)]
     assume(not any(w[0] == 0xA5 and w[1] == 1 and w[3] == 8 and sum(w[:12]) & 0xFF == w[12] for w in windows))
     poller = Poller(Pack())
-    now = ask(poller, command)
+    now = request_until(poller, command)
     for piece in pieces:
-        answer(poller, piece, now)
+        respond(poller, piece, now)
         now += 7
         poller.poll(now)
     assert nothing(poller.pack) and not poller.online
@@ -468,7 +468,7 @@ def test_nothing_the_line_does_raises(events):
     poller = Poller(Pack())
     now = 2**29 - 1000
     for data, pause in events:
-        answer(poller, data, now)
+        respond(poller, data, now)
         poller.poll(now)
         published(poller.pack)
         now = (now + pause) % 2**29

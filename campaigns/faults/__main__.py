@@ -11,7 +11,7 @@ import os
 import sys
 
 from . import ROOT
-from .cases import CASES, CELLS, FIVE, LIES, MILLION, VARIANTS, Result, campaign, jobs_of
+from .cases import CASES, CELLS, FIVE, MILLION, UNDETECTED, VARIANTS, Result, campaign, jobs_of
 from .judge import KINDS
 from .line import run
 from .trials import EXTREMES, PACES, SITUATIONS, diagnose, extreme, pace
@@ -41,12 +41,12 @@ def examples_of(result: Result) -> list[str]:
     return [f"<!-- {text} -->" for kind in KINDS for text in [t for t in lines if t.startswith(kind + ":")][:EXAMPLES]]
 
 
-def goals_of(results: list[Result], said: list, extremes: list) -> list[tuple[str, bool]]:
+def goals_of(results: list[Result], diagnoses: list, extremes: list) -> list[tuple[str, bool]]:
     """Each goal in words with its figure, and whether it was met."""
     by_name = {result.case.name: result for result in results}
     five = [result for result in results if result.case.name in FIVES]
     million, clean, one = by_name["5 % corrupted"], by_name["nothing damaged"], by_name["1 % corrupted"]
-    misnamed = [situation.name for situation, _, right in said if not right]
+    wrong = [situation.name for situation, _, right in diagnoses if not right]
     gap = max(result.gap for result in five)
     step = clean.lag("current")
     total = sum(result.frames for result in results)
@@ -62,7 +62,7 @@ def goals_of(results: list[Result], said: list, extremes: list) -> list[tuple[st
         *goals,
         (f"longest gap on any line with 5 % damage: {gap:.1f} s, under 2 s", gap < 2),
         (f"refreshes lost at 1 %: {one.lost:.1f} %, at most 2 %", one.lost <= 2),
-        (f"wrong diagnoses: {len(misnamed)} of {len(said)}", not misnamed),
+        (f"wrong diagnoses: {len(wrong)} of {len(diagnoses)}", not wrong),
         (f"step of up to 1000 A accepted on a clean line after {step:.1f} s at most, under 1.5 s", step < 1.5),
         (f"extremes not published as they were sent: {len(extremes)}", not extremes),
     ]
@@ -94,14 +94,14 @@ def report(pool, frames: int, seed: int, draws: int):
         yield "\n".join(["", *examples, ""])
     yield "Undetected errors: the checksum is right, and only the content gives them away:\n"
     yield HEADER
-    for result in campaign(pool, LIES, frames, seed):
+    for result in campaign(pool, UNDETECTED, frames, seed):
         yield row_of(result)
-    said = pool.map(diagnose, range(seed, seed + draws), 4)
-    yield "\n| what is the matter | drawn | misnamed |\n|---|---|---|"
+    diagnoses = pool.map(diagnose, range(seed, seed + draws), 4)
+    yield "\n| situation | drawn | wrong diagnosis |\n|---|---|---|"
     for situation in SITUATIONS:
-        mine = [(text, right) for drawn, text, right in said if drawn == situation]
+        mine = [(text, right) for drawn, text, right in diagnoses if drawn == situation]
         yield f"| {situation.name} | {len(mine)} | {sum(not right for _, right in mine)} |"
-    yield "\n".join(["", *[f"<!-- {drawn.name}: {text} -->" for drawn, text, right in said if not right], ""])
+    yield "\n".join(["", *[f"<!-- {drawn.name}: {text} -->" for drawn, text, right in diagnoses if not right], ""])
     yield "| response delay | ignores requests after a response for | time / limit | gap found | requests lost in 30 s |"
     yield "|---|---|---|---|---|"
     for (think, deaf), (ratio, gap, lost) in zip(PACES, pool.starmap(pace, PACES, 1), strict=True):
@@ -112,7 +112,7 @@ def report(pool, frames: int, seed: int, draws: int):
     yield f"\nExtremes, each on a clean line and with 1 and 5 % corrupted: {', '.join(EXTREMES)}.\n"
     yield from (f"<!-- {problem} -->" for problem in extremes)
     yield "\n| goal | |\n|---|---|"
-    goals = goals_of(results, said, extremes)
+    goals = goals_of(results, diagnoses, extremes)
     for words, met in goals:
         yield f"| {words} | {'met' if met else '**missed**'} |"
     return all(met for _, met in goals)
@@ -132,9 +132,9 @@ def quiet():
 
 def one_line(name: str, cells: int, seed: int, frames: int) -> int:
     """Run one line of a case and print what is found on it, to look into it; 1 when anything is."""
-    cases = [case for case in (*CASES, *VARIANTS, *LIES) if case.name == name]
+    cases = [case for case in (*CASES, *VARIANTS, *UNDETECTED) if case.name == name]
     if not cases:
-        print(f"There is no case {name!r}; there are:", *[case.name for case in (*CASES, *VARIANTS, *LIES)], sep="\n  ")
+        print(f"There is no case {name!r}; there are:", *[case.name for case in (*CASES, *VARIANTS, *UNDETECTED)], sep="\n  ")
         return 2
     jobs = jobs_of(cases[0], frames * len(CELLS), frames, seed)
     tally = run(next(job for job in jobs if job.cells == cells))

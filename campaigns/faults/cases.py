@@ -91,8 +91,8 @@ VARIANTS = (  # of boards, batteries and settings
     _case("PUBLISH_INTERVAL_S 60", publish_s=60),
     _case("CELLS_INTERVAL_S 5", cells_s=5),
     _case("CELLS_INTERVAL_S 600, quiet", share=0.06, board="drift=0,current=0", life="quiet", cells_s=600),
-    _case("DEADBAND_PERCENT 0", band_percent=0),
-    _case("DEADBAND_PERCENT 200", band_percent=200),
+    _case("DEADBAND_PERCENT 0", deadband_percent=0),
+    _case("DEADBAND_PERCENT 200", deadband_percent=200),
     _case("POLL_PACK_MS 1000", periods=(("pack", 1000),)),
     _case("POLL_PACK_MS 4900", life="calm", periods=(("pack", 4900),)),
     _case("POLL_PACK_MS 5000", life="calm", periods=(("pack", 5000),)),
@@ -101,7 +101,7 @@ VARIANTS = (  # of boards, batteries and settings
     _case("every POLL_ setting 10000, 5 %", FIVE, share=0.004, life="calm", periods=ALL_SLOW),
     _case("STALE_PERIODS 2, temperatures missed", "drop_frame=20", poller=(("stale_periods", 2),)),
 )
-LIES = (  # the sum is right: only what it says tells a lie from the truth
+UNDETECTED = (  # the checksum is right: only the values can show the error
     _case("1 % undetected errors", "implausible=1", 0.03),
     _case("5 % undetected errors", "implausible=5", 0.03),
     _case("1 % undetected errors, 1 % corrupted", "implausible=1,corrupt=1", 0.03),

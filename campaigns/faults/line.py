@@ -51,7 +51,7 @@ class Job:
     periods: tuple = ()  # of the settings POLL_..._MS: pairs of poll group and milliseconds
     publish_s: float = 5  # PUBLISH_INTERVAL_S
     cells_s: float = 60  # CELLS_INTERVAL_S
-    band_percent: int = 100  # DEADBAND_PERCENT
+    deadband_percent: int = 100  # DEADBAND_PERCENT
     each_value: bool = False  # PUBLISH_EACH_VALUE
     reconnects: bool = False  # the connection to the broker breaks now and then
     sound: bool = False  # nothing is damaged: what the BMS sends must be shown
@@ -136,14 +136,16 @@ class Line(Wire):
         if job.periods:
             options["periods"] = {f"POLL_{group.upper()}_MS": ms for group, ms in job.periods}
         super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS))
-        self.settings = Settings(job.publish_s, job.cells_s, job.band_percent, {group: ms / 1000 for group, ms in job.periods})
+        self.settings = Settings(
+            job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
+        )
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
         self.requests = 0
         self.pass_us: float | None = None  # duration of a pass of the loop; None: 1 to 6 ms, as on a board
         self.life = Life(self, Random(job.seed))
         discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", self.pack, "0")
-        intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.band_percent, job.each_value)
+        intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.deadband_percent, job.each_value)
         self.publisher = publisher(BASE, discovery, self.pack, self.poller, self._bridge_state, *intervals)
         self.publisher.begin(self.now)
         self._offline_until: float | None = None

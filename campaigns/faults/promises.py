@@ -126,7 +126,7 @@ class Settings:
 
     publish_s: float = 5
     cells_s: float = 60
-    band_percent: int = 100
+    deadband_percent: int = 100
     periods_s: dict = field(default_factory=dict)  # POLL_..._MS where it is not the default, by group
     stale_periods: int = 3
     cycle_s: float = 0  # duration of a poll cycle on this line
@@ -151,4 +151,4 @@ class Settings:
 
     def deadband(self, promise: Promise, shown: float) -> float:
         """A change smaller than this may wait; in the unit of the value."""
-        return max(promise.deadband, promise.share * abs(shown)) * self.band_percent / 100
+        return max(promise.deadband, promise.share * abs(shown)) * self.deadband_percent / 100

@@ -57,7 +57,7 @@ SITUATIONS = (
     Situation("some functions unsupported", "OK, but this BMS does not support MUTED: .*", "mute=MUTED"),
     Situation("zeros since power-on", "The BMS responds with zeros only: .*", "zeros=100"),
     # all responses come: either they are accepted, or the diagnosis is that they are late
-    Situation("answers late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
+    Situation("responds late", "OK(, at host address 0x80)?|.*(late|slow).*", "think=LATE"),
     Situation("fell asleep", ASLEEP.format("our requests come back"), later="asleep=1"),
     Situation("fell silent", ASLEEP.format("nothing is received any more"), later="silent=1"),
     Situation("sends only zeros now", ASLEEP.format("it sends only zeros"), later="zeros=100"),
