@@ -235,7 +235,7 @@ def test_the_pure_parts_run_in_half_a_megabyte(folder):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 264_000
+MOST_HEAP_OF_OURS = 268_000
 SMALLEST_HEAP_KB = 384
 MOST_CODE_ON_THE_DRIVE = 164 * 1024
 
