@@ -72,7 +72,9 @@ SETTINGS: tuple = (
     _number("BMS_TEMPERATURE_COUNT", 0, 0, 16),
     _number("STALE_PERIODS", 3, 2, 100),
 )
-SETTINGS += tuple([_number(key, period_ms, 0, 60000) for key, period_ms in poll_periods().items()])
+SETTINGS += tuple(
+    [_number(key, period_ms, 0, 60000) for key, period_ms in sorted(poll_periods().items())]
+)  # a board's dicts have no order
 SETTINGS += (
     _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
     Setting("WAKE_PIN", PIN, "", 0, 20),
