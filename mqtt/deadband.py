@@ -136,7 +136,7 @@ class Deadband:
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells share a message with the others, unless their interval is shorter
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if self._is_disagreeing(now):
+        if self.is_disagreeing(now):
             return self._take_immediate(now, True) or is_other
         is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
         if self._postponed is not None and not is_incomplete:
@@ -145,7 +145,7 @@ class Deadband:
             return self._take_immediate(now, False) or is_other
         return self._take_due(now, fast, slow, is_incomplete) or is_other
 
-    def _is_disagreeing(self, now):
+    def is_disagreeing(self, now):
         """Whether current and mode contradict each other, as they do until both have been read after a change.
 
         On boards where they always do, this is waited for once.

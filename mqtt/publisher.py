@@ -367,6 +367,8 @@ class Publisher:
         if phase == _TO_OFFLINE or (phase >= _TO_ONLINE and not self._poller.online):
             self._phase = _TO_UNKNOWN
             return self._battery_status()
+        if phase == _OFFLINE and self._poller.complete and self._deadband.is_disagreeing(now):
+            return None  # half a second at most: until then the published values are those from before
         if phase == _TO_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
             self._deadband.take_all(now)
             message = self._battery_state(now)

@@ -14,6 +14,7 @@ from simulation import Wire
 from app.bridge_state import ROWS
 from battery.energy import COUNTERS
 from battery.pack import Pack
+from battery.polarity import Polarity
 from battery.readings import BITFIELD, READING, READINGS, TEXT
 from mqtt import deadband
 from mqtt.homeassistant import Discovery
@@ -904,6 +905,31 @@ def test_current_and_mode_that_never_agree_are_published_half_a_second_later():
     pack.put(READING["mode"], 0, 0, 100)
     taken = [now for now in range(100, 1000, 10) if ours.take(now)]
     assert taken == [600] and ours.published.raw("mode") == 0
+
+
+def test_after_a_reconnect_no_state_has_the_values_from_before_while_current_and_mode_disagree():
+    """The battery turned from discharging to charging a moment ago: the current has been read since, the mode not yet."""
+    pack = Pack(1, polarity=Polarity("auto", 1))
+    poller = SimpleNamespace(
+        diagnosis=SimpleNamespace(text="OK"), online=True, complete=True, static_done=True, last_response=0
+    )
+    announcer = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", bridge_rows=ROWS)
+    ours = Publisher("daly/x", announcer, pack, poller, lambda now: (("uptime", 7),), 2000)
+
+    def states_from(begin, end):
+        polled = [(now, ours.poll(now)) for now in range(begin, end, 5)]
+        return [(now, json.loads(found[1])) for now, found in polled if found is not None and found[0] == STATE]
+
+    for key, raw in {"pack_voltage": 520, "current": -200, "mode": 2, "soc": 500}.items():
+        pack.put(READING[key], 0, raw, 0)
+    ours.begin(0)
+    assert states_from(0, 1000)[-1][1]["current"] == -20.0
+    for key, raw in {"pack_voltage": 540, "current": 300, "soc": 600}.items():
+        pack.put(READING[key], 0, raw, 600000)
+    ours.begin(600000)
+    first, state = states_from(600000, 601000)[0]
+    assert (state["pack_voltage"], state["current"], state["soc"]) == (54.0, 30.0, 60.0)
+    assert first - 600000 <= 500
 
 
 class Asked(Pack):
