@@ -26,29 +26,18 @@ CELLS = READING["cell_{}_voltage"]
 TOPOLOGY = ("cell_count", "temperature_count", "battery_code", "software_version", "hardware_version")
 
 
-class Pack:
-    """The readings of one battery. A raw value is the integer before scaling; None: not known now.
+class Values:
+    """The readings of one battery as they are: the live ones below, or a copy that is published.
 
-    `cell_count`, `temperature_count`: how many there are until the BMS sends it, for boards that never do; 0: wait for it.
-    `polarity`: decides which direction is charging; None: a Polarity of its own.
+    A raw value is the integer before scaling; None: not known now. `topology`: what kind of battery this is, by key of
+    TOPOLOGY; `energy`: has `mean_current`, in mA.
     """
 
-    def __init__(self, cell_count=0, temperature_count=0, polarity=None):
+    def __init__(self, topology, energy):
         self._raw: list = [None] * SLOTS
-        self._last: list = [None] * SLOTS  # the reading before, accepted or not
-        self._last_at = [0] * SLOTS  # its ticks
-        self._before_last: list = [None] * SLOTS
         self._read_at = [0] * SLOTS  # ticks of the response each value came with
-        self._counts_now = False  # voltage or current came with the present response
-        self.polarity = polarity or Polarity()
-        # what kind of battery this is, by key of TOPOLOGY, as last read; kept while the BMS is silent
-        self.topology: dict = dict.fromkeys(TOPOLOGY)
-        self.topology["cell_count"] = cell_count
-        self.topology["temperature_count"] = temperature_count
-        self.topology_changes = 0
-        self.energy = EnergyMeter()
-        self.implausible = 0  # values that were impossible, or had to be confirmed
-        self.glitches = 0  # jumps that the next reading did not confirm
+        self.topology: dict = topology
+        self.energy = energy
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
 
@@ -64,15 +53,66 @@ class Pack:
             return None
         return self._raw[row.slot + index]
 
+    def _is_hidden(self, _row):
+        return False
+
+    def read_at(self, key):
+        """Tick of the response the value of a reading came with; meaningless while that is not known."""
+        return self._read_at[READING[key].slot]
+
+    def count(self, row):
+        """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
+        return row.slots if row.counted_by is None else self.topology[row.counted_by]
+
+    def text(self, row, index=0):
+        """A reading for people ("53.2", "charging", "on"); None: not known now."""
+        raw = self.at(row, index)
+        if raw is None or row.kind == TEXT:
+            return raw
+        if row.kind == ENUM:
+            return row.options[raw]
+        if row.kind == BINARY:
+            return "on" if raw else "off"
+        if row.kind == DATE:
+            return f"{2000 + (raw >> 16)}-{raw >> 8 & 0xFF:02d}-{raw & 0xFF:02d}"
+        return decimal_text(raw, row.decimals)
+
+    def put(self, row, index, raw, now):
+        """Set a reading to `raw`, as it is."""
+        slot = row.slot + index
+        if self._raw[slot] != raw:
+            self.gaps += raw is None or self._raw[slot] is None
+            self._raw[slot] = raw
+            self.changes += 1
+        self._read_at[slot] = now
+
+
+class Pack(Values):
+    """The live readings of one battery: accepted when plausible and confirmed, forgotten when too old.
+
+    `cell_count`, `temperature_count`: how many there are until the BMS sends it, for boards that never do; 0: wait for it.
+    `polarity`: decides which direction is charging; None: a Polarity of its own.
+    """
+
+    def __init__(self, cell_count=0, temperature_count=0, polarity=None):
+        topology = dict.fromkeys(TOPOLOGY)  # as last read; kept while the BMS is silent
+        topology["cell_count"] = cell_count
+        topology["temperature_count"] = temperature_count
+        super().__init__(topology, EnergyMeter())
+        self._last: list = [None] * SLOTS  # the reading before, accepted or not
+        self._last_at = [0] * SLOTS  # its ticks
+        self._before_last: list = [None] * SLOTS
+        self._counts_now = False  # voltage or current came with the present response
+        self.polarity = polarity or Polarity()
+        self.topology_changes = 0
+        self.implausible = 0  # values that were impossible, or had to be confirmed
+        self.glitches = 0  # jumps that the next reading did not confirm
+
     def _is_hidden(self, row):
         polarity = self.polarity
         if polarity.decides_mode != (row is MODE):
             return False
         return polarity.hides(self._raw[CURRENT.slot], self._raw[MODE.slot])
-
-    def read_at(self, key):
-        """Tick of the response the value of a reading came with; meaningless while that is not known."""
-        return self._read_at[READING[key].slot]
 
     def compare_polarity(self):
         """A mode has just been read: compare it with the current. True when both should soon be read again."""
@@ -106,23 +146,6 @@ class Pack:
         """A value has become unknown, or known again, without having been read."""
         self.changes += 1
         self.gaps += 1
-
-    def count(self, row):
-        """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
-        return row.slots if row.counted_by is None else self.topology[row.counted_by]
-
-    def text(self, row, index=0):
-        """A reading for people ("53.2", "charging", "on"); None: not known now."""
-        raw = self.at(row, index)
-        if raw is None or row.kind == TEXT:
-            return raw
-        if row.kind == ENUM:
-            return row.options[raw]
-        if row.kind == BINARY:
-            return "on" if raw else "off"
-        if row.kind == DATE:
-            return f"{2000 + (raw >> 16)}-{raw >> 8 & 0xFF:02d}-{raw & 0xFF:02d}"
-        return decimal_text(raw, row.decimals)
 
     def sum_of_cells(self):
         """The sum of all cell voltages in mV; None while one is not known."""
@@ -240,15 +263,6 @@ class Pack:
             self._raw[slot] = self._last[slot] = self._before_last[slot] = None
         self.energy.pause()
         self._note_gap()
-
-    def put(self, row, index, raw, now):
-        """Set a reading to `raw`, as it is."""
-        slot = row.slot + index
-        if self._raw[slot] != raw:
-            self.gaps += raw is None or self._raw[slot] is None
-            self._raw[slot] = raw
-            self.changes += 1
-        self._read_at[slot] = now
 
     def _in_our_direction(self, row, raw, index=0):
         """A value of a board that counts the other way round, as it is with us."""

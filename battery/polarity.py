@@ -34,16 +34,6 @@ CHANGED = 2  # current or mode has become unknown, or known again
 TURNED = 4  # one of them counts the other way round from now on: what is held of it is wrong
 
 
-class AsRead:
-    """No decision at all: for a copy of readings that have been judged before."""
-
-    decides_mode = current_inverted = mode_inverted = False
-
-    def hides(self, _current, _mode):
-        """Never."""
-        return False
-
-
 class Polarity:
     """Decides `current_inverted` and `mode_inverted`, and which of current and mode is unknown meanwhile.
 

@@ -15,8 +15,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
 from battery.json import key_of
-from battery.pack import Pack
-from battery.polarity import AsRead
+from battery.pack import Values
 from battery.readings import BINARY, BITFIELD, MAIN, NUMBER, READING, READINGS, is_immediate
 
 EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
@@ -80,14 +79,12 @@ class Mean:
         self.mean_current = mean_current
 
 
-class PublishedValues(Pack):
-    """The readings as last published: a Pack that shares the live one's topology and has its own mean current."""
+class PublishedValues(Values):
+    """The readings as last published, with the topology of the live ones and a mean current of their own."""
 
     def __init__(self, pack):
-        super().__init__(polarity=AsRead())
-        self.topology = pack.topology
         self._mean = Mean()
-        self.energy = self._mean  # type: ignore[assignment]
+        super().__init__(pack.topology, self._mean)
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
@@ -101,7 +98,7 @@ class PublishedValues(Pack):
 
 
 class Deadband:
-    """`published` is a Pack to be written as JSON; `pack` the live one; intervals in ms; `band_percent` scales deadbands."""
+    """`published`: the values to be written as JSON; `pack`: the live ones; intervals in ms; `band_percent` scales deadbands."""
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
         self.published = PublishedValues(pack)

@@ -10,7 +10,10 @@ from simulation import Wire
 
 import simulator.bms
 from battery.energy import COUNTERS
-from battery.polarity import AsRead, Polarity
+from battery.pack import Pack
+from battery.polarity import Polarity
+from battery.readings import READING
+from mqtt.deadband import PublishedValues
 
 UNSETTLED, NORMAL, INVERTED = 0, 1, 2  # as they are kept in non-volatile memory
 
@@ -352,9 +355,10 @@ def test_where_the_owner_decides_the_mode_follows_the_current():
 
 
 def test_readings_that_have_been_judged_are_not_judged_again():
-    judged = AsRead()
-    assert not judged.hides(30, DISCHARGING)
-    assert not (judged.decides_mode or judged.current_inverted or judged.mode_inverted)
+    judged = PublishedValues(Pack())
+    for key, raw in (("current", 30), ("mode", DISCHARGING)):
+        judged.put(READING[key], 0, raw, 0)
+    assert (judged.raw("current"), judged.raw("mode")) == (30, DISCHARGING)
 
 
 def test_what_is_settled_stands_in_the_log(capsys):
