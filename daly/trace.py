@@ -5,11 +5,12 @@
 
 from adafruit_ticks import ticks_diff
 
+from .a5 import LENGTH
+
 SENT = 62  # ">"
 RECEIVED = 60  # "<"
 DAMAGED = 33  # "!": as long as a frame and begun like one, but its checksum is wrong
 FRAMES = 64
-LENGTH = 13
 _SIZE = LENGTH + 1
 
 

@@ -98,7 +98,7 @@ class PublishedValues(Values):
 
 
 class Deadband:
-    """`published`: the values to be written as JSON; `pack`: the live ones; intervals in ms; `band_percent` scales deadbands."""
+    """`published`: the values for the JSON; `pack`: the live ones; intervals in ms; `band_percent` scales deadbands."""
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
         self.published = PublishedValues(pack)

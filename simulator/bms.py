@@ -548,7 +548,24 @@ def _modbus_response(r: Readings, request: bytes) -> bytes:
 # --- the BMS on its line ---------------------------------------------------------------------------------------------
 
 
-class Bms:
+class SerialInput:
+    """What arrives at the end of a 9600 baud line, byte by byte; a subclass has `_receive_byte(at_us, byte)`."""
+
+    def __init__(self):
+        self._arriving: deque[tuple[float, int]] = deque()  # (when its last bit has arrived, byte)
+
+    def receive(self, data: bytes, now_us: float):
+        """The master starts to write `data` now; the bytes arrive one byte time apart."""
+        at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
+        for index, byte in enumerate(data, 1):
+            self._arriving.append((at + index * BYTE_US, byte))
+
+    def _take_arrived(self, now_us: float):
+        while self._arriving and self._arriving[0][0] <= now_us:
+            self._receive_byte(*self._arriving.popleft())
+
+
+class Bms(SerialInput):
     """One BMS at the end of a 9600 baud line. `options`: a text for parse(), or {name: value}; ValueError if one is wrong.
 
     `writes` are the functions that write: (time in us, function, data). `note`, if given, is called with a dict for every
@@ -557,6 +574,7 @@ class Bms:
     """
 
     def __init__(self, options: str | dict[str, Any] = "", now_us: float = 0, note: Callable | None = None):
+        super().__init__()
         given = parse(options) if isinstance(options, str) else {k: _value(k, str(v)) for k, v in options.items()}
         defaults = {option.name: option.kind.read(option.default) for option in OPTIONS}
         self.options = SimpleNamespace(**(defaults | given))
@@ -565,7 +583,6 @@ class Bms:
         self._random = Random(self.options.seed)
         self._pack = Pack(self.options, now_us)
         self._last_data = bytearray(8)  # of the previous response: unused bytes of the next one
-        self._arriving: deque[tuple[float, int]] = deque()
         self._request = bytearray()
         self._scheduled: list[tuple] = []  # heap of (earliest begin, sequence, bytes, what it is, faults)
         self._leaving: list[tuple[float, int, int]] = []  # heap of (last bit out, sequence, byte)
@@ -576,16 +593,9 @@ class Bms:
         self._awake_since, self._requests_asleep = now_us, 0
         self._noise_us = now_us
 
-    def receive(self, data: bytes, now_us: float):
-        """The master starts to write `data` now; the bytes arrive one byte time apart."""
-        at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
-        for index, byte in enumerate(data, 1):
-            self._arriving.append((at + index * BYTE_US, byte))
-
     def transmit(self, now_us: float) -> bytes:
         """The bytes that have reached the master by now, each with its last bit, since the last call."""
-        while self._arriving and self._arriving[0][0] <= now_us:
-            self._receive_byte(*self._arriving.popleft())
+        self._take_arrived(now_us)
         self._make_noise(now_us)
         self._begin_scheduled(now_us)
         out = bytearray()

@@ -90,6 +90,14 @@ def reduce_timer_slack():
         ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)
 
 
+def run(line: Line):
+    """Print the serial port of the line and serve it until standard input closes or Ctrl-C."""
+    report_ready(line.path)
+    reduce_timer_slack()
+    with contextlib.suppress(KeyboardInterrupt):
+        line.serve(sys.stdin.fileno())
+
+
 def main():
     description = f"{__doc__}\noptions of the BMS, joined by commas:\n{options_help()}"
     parser = argparse.ArgumentParser("simulator.line", None, description, formatter_class=argparse.RawTextHelpFormatter)
@@ -105,10 +113,7 @@ def main():
         line = Line(Bms(arguments.bms, now_us(), note))
     except ValueError as error:
         parser.error(str(error))
-    report_ready(line.path)
-    reduce_timer_slack()
-    with contextlib.suppress(KeyboardInterrupt):
-        line.serve(sys.stdin.fileno())
+    run(line)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
 from battery.json import key_of  # noqa: E402
 from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
-from simulator.bms import BYTE_US, MULTI_FRAME, frame  # noqa: E402
-from simulator.line import Line, reduce_timer_slack, report_ready  # noqa: E402
+from simulator.bms import BYTE_US, MULTI_FRAME, SerialInput, frame  # noqa: E402
+from simulator.line import Line, run  # noqa: E402
 
 LENGTH = 13
 RESPONSE_DELAY_MS = 20  # where the recording has no times
@@ -235,27 +235,20 @@ def _session(name: str, parts: list) -> Session:
 # --- playing it ------------------------------------------------------------------------------------------------------
 
 
-class Player:
+class Player(SerialInput):
     """Responds like simulator.bms.Bms, on the same line, from a recording; no clock of its own, times in microseconds."""
 
     def __init__(self, recording: Recording):
+        super().__init__()
         self._sessions = recording.sessions
         self._began_us: float | None = None
         self._next: dict = {}  # (session, host, function) -> index of the next response
-        self._arriving: deque = deque()  # (when its last bit has arrived, byte)
         self._request = bytearray()
         self._leaving: deque = deque()  # (when its last bit has been sent, byte)
 
-    def receive(self, data: bytes, now_us: float):
-        """As that of Bms."""
-        at = max(now_us, self._arriving[-1][0]) if self._arriving else now_us
-        for index, byte in enumerate(data, 1):
-            self._arriving.append((at + index * BYTE_US, byte))
-
     def transmit(self, now_us: float) -> bytes:
         """As that of Bms."""
-        while self._arriving and self._arriving[0][0] <= now_us:
-            self._receive_byte(*self._arriving.popleft())
+        self._take_arrived(now_us)
         out = bytearray()
         while self._leaving and self._leaving[0][0] <= now_us:
             out.append(self._leaving.popleft()[1])
@@ -314,10 +307,7 @@ def main():
         line = Line(Player(recording))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    report_ready(line.path)
-    reduce_timer_slack()
-    with contextlib.suppress(KeyboardInterrupt):
-        line.serve(sys.stdin.fileno())
+    run(line)
 
 
 if __name__ == "__main__":

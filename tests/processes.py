@@ -42,6 +42,12 @@ class SimulatedBms:
         self._process.wait(10)
 
 
+def host_without_screen(settings, port, *options):
+    """The command of `python -m host` with a settings file and a broker on this PC."""
+    command = [sys.executable, "-m", "host", "--plain", "--no-oled"]
+    return [*command, "--settings", settings, "--broker", f"127.0.0.1:{port}", *options]
+
+
 class Bridge:
     """`python -m host` on a serial line and a broker. The memory of its chip is a file that survives `kill`."""
 

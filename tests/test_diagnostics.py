@@ -6,7 +6,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
+from processes import host_without_screen
 from simulation import Wire
 
 from app.console import Console
@@ -230,20 +230,9 @@ def host(tmp_path):
 
     def start(settings, port, *arguments):
         (tmp_path / "settings.toml").write_text(settings)
-        command = [
-            "-m",
-            "host",
-            "--plain",
-            "--no-oled",
-            "--settings",
-            tmp_path / "settings.toml",
-            "--broker",
-            f"127.0.0.1:{port}",
-        ]
+        command = host_without_screen(tmp_path / "settings.toml", port, *arguments)
         with log.open("w") as out:
-            process = subprocess.Popen(
-                [sys.executable, *command, *arguments], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=out, stderr=out
-            )
+            process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=out, stderr=out)
         started.append(process)
         return process
 

@@ -20,6 +20,7 @@ import microcontroller
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mqtt_packets import packet
 from simulation import Wire
 
 from app.commands import make_commands
@@ -226,15 +227,6 @@ class Broker:
         piece, self.arriving = self.arriving[:size], self.arriving[size:]
         buffer[: len(piece)] = piece
         return len(piece)
-
-
-def packet(first, body):
-    length, rest = b"", len(body)
-    while True:
-        rest, digit = divmod(rest, 128)
-        length += bytes([digit | 0x80 * bool(rest)])
-        if not rest:
-            return bytes([first]) + length + body
 
 
 def publish(topic, payload, first=0x30):

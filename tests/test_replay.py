@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
+from processes import host_without_screen
 from simulation import Wire
 
 from app.diagnostics import Diagnostics
@@ -253,18 +254,9 @@ def test_somebodys_problem_is_seen_at_home(tmp_path, file):
     broker = Mosquitto(tmp_path)
     subscriber = Subscriber(broker.port)
     (tmp_path / "settings.toml").write_text('MQTT_BASE_TOPIC = "b"\n')
-    command = [
-        "-m",
-        "host",
-        "--plain",
-        "--no-oled",
-        "--settings",
-        tmp_path / "settings.toml",
-        "--broker",
-        f"127.0.0.1:{broker.port}",
-    ]
+    command = host_without_screen(tmp_path / "settings.toml", broker.port, "--replay", path)
     with (tmp_path / "log").open("w") as log:
-        host = subprocess.Popen([sys.executable, *command, "--replay", path], cwd=ROOT, stdout=log, stderr=log)
+        host = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         assert wait_until(lambda: subscriber.latest("b/bms1/status") == "online", 15)
     finally:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mqtt_packets import packet
 
 from mqtt import transport
 from mqtt.transport import MAX_PACKET, PacketSocket, PacketSocketPool
@@ -73,16 +74,6 @@ def clock(monkeypatch):
 def link_to(*arriving):
     socket = Socket(*arriving)
     return PacketSocket(socket, SimpleNamespace()), socket
-
-
-def packet(first, body):
-    """An MQTT packet with its remaining length as the standard has it (3.1.1, section 2.2.3)."""
-    length, rest = b"", len(body)
-    while True:
-        rest, digit = divmod(rest, 128)
-        length += bytes([digit | 0x80 * bool(rest)])
-        if not rest:
-            return bytes([first]) + length + body
 
 
 def publish(payload, topic=b"t", retained=False):
