@@ -3,7 +3,6 @@
 
 """One UART: moves bytes between it and the poller. The only place in this package that touches hardware."""
 
-BAUD_RATE = 9600
 # The longest response, 16 frames of 13 bytes, must fit whole; the S2's driver wants more than its FIFO of 128 anyway.
 RECEIVE_BUFFER_SIZE = 512
 

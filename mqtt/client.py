@@ -332,9 +332,7 @@ class MqttClient:
     def _run_command(self, now):
         topic, payload, retained = self._inbox.pop(0)
         self._commands.execute(topic, payload, retained, now)
-
-    def _count_dropped(self):
-        if self._dropped:
+        if self._dropped and not self._inbox:
             print(f"MQTT: {self._dropped} messages were dropped: more came at once than are stored")
             self._dropped = 0
 

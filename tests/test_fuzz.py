@@ -219,6 +219,9 @@ class Broker:
                 at += 3 + (said[at] << 8 | said[at + 1])
                 topics += 1
             return bytes([0x90, 2 + topics]) + said[2:4] + bytes(topics)
+        if said[0] & 0xF6 == 0x32:  # PUBLISH with QoS 1: the packet's number is behind the topic
+            at = 4 + said[3]
+            return b"\x40\x02" + said[at : at + 2]
         return {0x10: b"\x20\x02\0\0", 0xC0: b"\xd0\0"}.get(kind, b"")
 
     def recv_into(self, buffer, size):
@@ -268,6 +271,7 @@ class Link:
 
     def __init__(self, clock):
         self.done = []
+        self.outgoing = []
         self.clock = clock
         self.commands = Commands()
         for topic in list(ORDERS)[:3]:
@@ -276,7 +280,8 @@ class Link:
         parsed = Settings('MQTT_BROKER = "10.0.0.1"')
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
-        speaker = SimpleNamespace(begin=lambda now: None, poll=lambda now: None, status_received=lambda *_: None)
+        poll = lambda now: self.outgoing.pop(0) if self.outgoing else None  # noqa: E731
+        speaker = SimpleNamespace(begin=lambda now: None, poll=poll, status_received=lambda *_: None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
         self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0
@@ -323,6 +328,17 @@ def test_whatever_comes_over_the_wire_only_whole_exact_messages_are_carried_out(
     if all(told and len(told[0]) + len(told[1]) < 1000 for _, told in pieces) and len(pieces) <= INBOX_SIZE:
         assert link.done == [told for told in said if told[0] in list(ORDERS)[:3] and told[1] in (b"ON", b"OFF")]
     assert link.most_waiting <= INBOX_SIZE
+
+
+def test_messages_for_which_there_is_no_room_are_counted_in_a_sentence(clock, capsys):
+    """While a PUBACK is waited for, everything before it is only stored."""
+    link = Link(clock)
+    link.broker.arriving += 12 * publish("t/bms1/charge_mosfet/set", b"ON")
+    link.outgoing.append(("t/state", b"x", False, 1))
+    for _ in range(60):
+        link.tick()
+    assert len(link.done) == 8 and link.broker.connections == 1
+    assert capsys.readouterr().out.count("MQTT: 4 messages were dropped") == 1
 
 
 def test_a_flood_of_large_packets_takes_no_memory(clock):
