@@ -61,7 +61,7 @@ class Loop:
         self.longest_ms = max(self.longest_ms, ticks_diff(self._clock(), begun))
 
     def reset_longest(self):
-        """Measure the longest pass anew."""
+        """Start measuring the longest pass again."""
         self.longest_ms = 0
 
     def _try(self, name, tick):

@@ -72,9 +72,8 @@ SETTINGS: tuple = (
     _number("BMS_TEMPERATURE_COUNT", 0, 0, 16),
     _number("STALE_PERIODS", 3, 2, 100),
 )
-SETTINGS += tuple(
-    [_number(key, period_ms, 0, 60000) for key, period_ms in sorted(poll_periods().items())]
-)  # a board's dicts have no order
+# sorted: a board's dicts have no order
+SETTINGS += tuple([_number(key, period_ms, 0, 60000) for key, period_ms in sorted(poll_periods().items())])
 SETTINGS += (
     _choice("CURRENT_SIGN", "auto", ("auto", "normal", "inverted")),
     Setting("WAKE_PIN", PIN, "", 0, 20),
@@ -232,7 +231,7 @@ def load(path=FILE, chip_id=""):
 
 
 def forget_advice():
-    """Give the memory of advice.py back, once everything is said; it would be loaded anew."""
+    """Free the memory of advice.py after the sentences are made; it would be loaded again."""
     name = __name__.replace("settings", "advice")
     if name in sys.modules:
         del sys.modules[name]

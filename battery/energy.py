@@ -3,14 +3,14 @@
 
 """Energy and charge that went into and out of the battery, added up in integers from every reading of voltage and current.
 
-A step is the time between two believed readings, the trapezium between their powers; after a pause there is no reading and
-so no energy. The counters are whole Wh and mAh with the rest kept beside them: nothing is ever rounded away.
+A step is the time between two accepted readings, its energy the trapezium between their powers; across a pause there is none.
+The counters are whole Wh and mAh, and the remainders are kept: nothing is ever rounded away.
 """
 
 from adafruit_ticks import ticks_diff
 
-MEAN_MS = 300000  # the mean current leans on the last five minutes
-# Two readings further apart tell nothing of what was between, unless they are asked for so seldom: see `allow_steps`.
+MEAN_MS = 300000  # the mean current is that of about the last five minutes
+# Between two readings further apart anything may have happened, unless they are requested so seldom: see `allow_steps`.
 LONGEST_STEP_MS = 5000
 _WH = 360000000  # power is 0.01 W, time ms: 3600 s * 1000 * 100
 _MAH = 36000  # current is 0.1 A, time ms: 3.6 C * 10 * 1000
@@ -20,29 +20,29 @@ COUNTERS = ("energy_charged", "energy_discharged", "capacity_charged", "capacity
 class EnergyMeter:
     """Four counters that never fall: Wh charged and discharged, mAh charged and discharged.
 
-    They count from the start, but `total` is None until `load` has said what was counted before: a counter that begins at 0
-    and then jumps would be a phantom in the energy dashboard.
+    They count from the start, but `total` is None until `load` adds what was counted before: a counter that begins at 0
+    and then jumps would be wrong energy in the dashboard.
     """
 
     def __init__(self):
         self._counts = [0, 0, 0, 0]  # Wh, Wh, mAh, mAh since the start
-        self._rests = [0, 0, 0, 0]  # what does not fill one more
+        self._rests = [0, 0, 0, 0]  # the remainders
         self._before = None  # the totals at the start; None: not loaded yet
         self._last_at = None
         self._last_power = 0
         self._last_current = 0
         self._mean = 0  # 0.1 mA
-        self._mean_rest = 0  # what did not fill one more: without it a current that plays by a digit drags the mean along
+        self._mean_rest = 0  # the remainder: without it noise of one digit would shift the mean
         self._longest_step_ms = LONGEST_STEP_MS
 
     def take(self, power, current, now):
-        """One more believed reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
+        """One more accepted reading: power in 0.01 W, current in 0.1 A, both positive when charging."""
         step = 0 if self._last_at is None else ticks_diff(now, self._last_at)
         is_counted = 0 < step <= self._longest_step_ms
         if is_counted:
             self._add(0, (power + self._last_power) * step, 2 * _WH)
             self._add(2, (current + self._last_current) * step, 2 * _MAH)
-        # asked before leaning: from rest the mean would else begin near 0, and 40 hours be left of 2
+        # after rest the mean starts at the current: from 0 it would make 40 hours of 2
         if self._last_at is None or current * self._mean <= 0:
             self._mean = 1000 * current
             self._mean_rest = 0
@@ -62,7 +62,7 @@ class EnergyMeter:
 
     @property
     def mean_current(self):
-        """mA, of the last minutes; since the last turn from charging to discharging or back."""
+        """mA, of the last minutes; since the last change between charging and discharging."""
         return _rounded(self._mean, 10)
 
     def load(self, totals):

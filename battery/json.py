@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""JSON written straight into one buffer that is kept: digits by integer arithmetic, exactly the decimals of the table."""
+"""JSON, written into one buffer that is reused: digits by integer arithmetic, with exactly the decimals of the row."""
 
 import json
 
@@ -12,7 +12,7 @@ MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as un
 
 
 class Writer:
-    """Collects the text of one message. `bytes` is what MiniMQTT wants; the buffer grows to the longest message and stays."""
+    """Collects the text of one message. `bytes` is for MiniMQTT; the buffer grows to the longest message and is kept."""
 
     def __init__(self):
         self._buffer = bytearray(512)
@@ -82,7 +82,7 @@ def escaped(text):
 
 
 def bounded(text):
-    """A text that Home Assistant takes as a state: what is too long ends in "..."."""
+    """A text that Home Assistant accepts as a state: one that is too long ends in "..."."""
     return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 3] + "..."
 
 

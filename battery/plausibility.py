@@ -1,18 +1,18 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What makes a reading doubtful: it contradicts another one. Rules for the table's column `doubt`, each with its reason.
+"""Plausibility checks: what contradicts another reading. Functions of the column `check` in readings.py, each with its reason.
 
-A doubtful value is not refused but must be said twice: two readings are never taken at the same moment, and a rule that
-refused for good would hide a real fault of the pack. `function(pack, raw)` is true when `raw` contradicts.
+A value that contradicts is not refused but must be confirmed by the next one: two readings are never of the same moment, and
+a rule that refused for good would hide a real fault of the pack. `function(pack, raw)` is true when `raw` contradicts.
 """
 
-# A clear current: boards measure nothing below 1.1 to 2.5 A (user-pains: SOC drifts), so less says nothing of a direction.
+# A clear current: boards measure nothing below 1.1 to 2.5 A (user-pains: SOC drifts), so a smaller one has no direction.
 CLEAR_CURRENT = 30  # 0.1 A
 
 
 def dead_cell(_pack, raw):
-    """A cell of 0 V: a dead cell beside living ones, or an answer that was not filled in."""
+    """A cell of 0 V: a dead cell beside healthy ones, or a response that was not filled in."""
     return raw == 0
 
 
@@ -36,10 +36,10 @@ def contradicts_capacity(pack, raw):
 
 
 def contradicts_mode(pack, raw):
-    """A clear current (0.1 A, positive charging) against the mode said a moment ago or to be said in a moment."""
+    """A clear current (0.1 A, positive charging) against the mode, which is read a moment before or after it."""
     return abs(raw) >= CLEAR_CURRENT and against_mode(raw, pack.raw("mode"))
 
 
 def against_mode(current, mode):
-    """Whether a current, however small, flows the other way than a mode says; not while the mode is None or idle."""
+    """Whether a current, however small, flows against a mode; not while the mode is None or idle."""
     return (mode == 1 and current < 0) or (mode == 2 and current > 0)

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Waking a sleeping BMS by its wake line, when a person allowed it and the battery can bear it. No I/O, no clock.
+"""Wakes a sleeping BMS by its wake line, if the settings allow it and the battery is above its limits. No I/O, no clock.
 
-Waking for ever can discharge a pack to death (Daly2MQTT#81), so every pulse needs: the BMS was seen asleep, what was last
-known of the battery is above the limits, and the last pulse is long enough ago.
+A BMS that is woken again and again can discharge a pack completely (Daly2MQTT#81). So every pulse needs: the BMS has worked
+and is asleep now, its last known readings are above the limits, and the last pulse is long enough ago.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff

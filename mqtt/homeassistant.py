@@ -1,16 +1,15 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""What Home Assistant is told of the bridge and the battery, read off the table, in device messages of at most 4 KB.
+"""Home Assistant's MQTT discovery of bridge and battery, made from the tables, in device messages of at most 4 KB.
 
 Keys and rules: docs/HOME-ASSISTANT.md. Several messages with the same `ids` make one device; an unknown key at the root,
-in `dev` or in `o` would make Home Assistant drop everything. An entity that is not there (any more) is named with its
-platform alone, which removes what an earlier announcement made. An empty message would too, but where there was nothing
-Home Assistant logs a warning.
+in `dev` or in `o` would make Home Assistant drop everything. A component with its platform alone removes
+an entity of an earlier message. An empty message would, too, but Home Assistant logs a warning where there was none.
 
 Defaults are written out where Home Assistant (until some 2026 version) may forget to fill them in: while it loads a platform in
 one thread it checks what arrives in another, and the two meet in voluptuous' shared `All` validators, which are empty for a
-moment. Without the words for available and `cns` an entity would now and then be lost with a KeyError.
+moment. Without the payloads for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
 from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON
@@ -30,7 +29,7 @@ _CLASSES = {
     "s": "duration",
 }
 
-# Messages on the bridge, which come first. The last one of all has what is to be read just when the BMS is not: it is sent with
+# The messages of the bridge come first. The last one of all has what is needed when the BMS does not respond: it is sent with
 # them, and again when the battery is known.
 _BRIDGE = 0
 _SINGLE = 1  # readings there is one of
@@ -145,7 +144,7 @@ class Discovery:
                 self._write_removal(key_of(row, index), _platform(row))
 
     def _write_extras(self):
-        """The words on the link and on the last order, to be read just when the battery cannot be, and the controls."""
+        """Connection text and result of the last command, available also while the battery is not, and the controls."""
         self._write_words("connection", "BMS connection", "/bms1/connection", "mdi:serial-port")
         if len(self._allowed):
             self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
