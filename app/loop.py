@@ -3,7 +3,9 @@
 
 """The cooperative loop: calls the `tick(now)` of each job in turn; a job that fails does not stop the others.
 
-The watchdog is fed only when the critical job, polling the BMS, has run: a loop without it is of no use.
+The watchdog is fed only when the critical job, polling the BMS, has run: a loop without it is of no use. On a slow
+chip the other jobs get the time in which nothing is expected on the line: the next request should not wait for a message or the
+screen.
 """
 
 import gc
@@ -17,72 +19,111 @@ from .log import print_error
 FIRST_BACKOFF_MS = 1000
 LONGEST_BACKOFF_MS = 60000
 CRITICAL_FAILURES = 5  # in a row: 1 + 2 + 4 + 8 + 16 s without the critical job, then the chip is restarted
-PAUSE_S = 0.0005  # between two passes: lets the chip's own tasks run; a byte takes a millisecond on the line
+# Between two passes, for the chip's own tasks. A byte takes a millisecond on the line, and less is busy waiting on the chip.
+PAUSE_S = 0.001
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
+FEED_MS = 500  # of feeding the watchdog
+PATIENCE_MS = 100  # the longest that a job waits for the line
+_WRAP = (1 << 29) - 1  # of the ticks
+_HALF = 1 << 28
+
+
+class Job:
+    """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
+    in the next pass."""
+
+    def __init__(self, name, tick, now):
+        self.name = name
+        self.tick = tick
+        self.due = now  # when it is called next
+        self.took_ms = 0  # the longest that a call took of late
+        self.failures = 0  # in a row
+
+    def note(self, now, took_ms, pause_ms):
+        """It was called, at the tick `now`."""
+        self.took_ms = max(took_ms, self.took_ms - 1)
+        self.failures = 0
+        self.due = ticks_add(now, pause_ms) if pause_ms else now
+
+    def back_off(self, now):
+        """It failed: leave it alone, twice as long as the time before."""
+        self.due = ticks_add(now, min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS << min(self.failures, 10)))
+        self.failures += 1
 
 
 class Loop:
-    """Calls `jobs`, a list of (name, tick), for ever. `clock()` returns ticks in ms, `feed()` feeds the watchdog.
+    """Calls the jobs for ever. `clock()` returns ticks in ms, `feed()` feeds the watchdog.
 
-    `critical`: the name of the job without which the watchdog is not fed; None: it is always fed.
+    `critical`: the name of the job without which the watchdog is not fed; None: it is always fed. `free_ms(now)`: how long
+    nothing is expected on the line; None: there is no line.
     """
 
-    def __init__(self, clock, jobs, feed=None, critical=None):
+    def __init__(self, clock, feed=None, critical=None, free_ms=None):
         self._clock = clock
-        self._jobs = jobs
+        self._jobs: list = []
         self._feed = feed
         self._critical = critical
-        self._backoffs: dict = {}  # name -> (failures in a row, tick at which it is tried again)
-        self._collect_at = clock()
+        self._free_ms = free_ms
+        self._feed_at = self._collect_at = clock()
         self.failures = 0
         self.last_failure = None  # "job: exception", the latest; None: there was none
         self.longest_ms = 0  # longest pass since the last reset_longest()
 
+    def add(self, name, tick):
+        """One more job, called after those added before it."""
+        self._jobs.append(Job(name, tick, self._clock()))
+
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
         while True:
-            self.step()
-            time.sleep(PAUSE_S)
+            # while a response is about to be whole nobody waits: the next request goes out at once
+            time.sleep(PAUSE_S if self.step() > 1 else 0)
 
     def step(self):
-        """One pass over the jobs."""
-        begun = self._clock()
+        """One pass over the jobs. Returns how many ms nothing is expected on the line."""
+        begun = now = self._clock()
+        free = PATIENCE_MS if self._free_ms is None else self._free_ms(now)
         may_feed = self._critical is None
-        for name, tick in self._jobs:
-            if name not in self._backoffs or ticks_diff(begun, self._backoffs[name][1]) >= 0:
-                succeeded = self._try(name, tick)
-                if name == self._critical:
-                    may_feed = succeeded
-        if may_feed and self._feed is not None:
+        for job in self._jobs:
+            late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
+            if late >= _HALF:
+                continue
+            is_critical = job.name == self._critical
+            if job.took_ms >= free and late < PATIENCE_MS and not is_critical:
+                continue
+            try:
+                pause_ms = job.tick(now)
+            except Exception as error:  # a bug in one job: print it, back off, go on with the others
+                self._back_off(job, error)
+                may_feed = may_feed and not is_critical
+                continue
+            after = self._clock()
+            job.note(now, (after - now) & _WRAP, pause_ms)
+            free -= (after - now) & _WRAP
+            now = after
+            if is_critical:
+                may_feed = True
+                free = PATIENCE_MS if self._free_ms is None else self._free_ms(now)
+        if may_feed and self._feed is not None and (now - self._feed_at) & _WRAP < _HALF:
+            self._feed_at = ticks_add(now, FEED_MS)
             self._feed()
-        if ticks_diff(begun, self._collect_at) >= 0:
-            self._collect_at = ticks_add(begun, COLLECT_MS)
+        if (now - self._collect_at) & _WRAP < _HALF:
+            self._collect_at = ticks_add(now, COLLECT_MS)
             gc.collect()
         self.longest_ms = max(self.longest_ms, ticks_diff(self._clock(), begun))
+        return free
 
     def reset_longest(self):
         """Start measuring the longest pass again."""
         self.longest_ms = 0
 
-    def _try(self, name, tick):
-        try:
-            tick(self._clock())
-        except Exception as error:  # a bug in one job: print it, back off, go on with the others
-            self._back_off(name, error)
-            return False
-        if name in self._backoffs:
-            del self._backoffs[name]
-        return True
-
-    def _back_off(self, name, error):
+    def _back_off(self, job, error):
         self.failures += 1
-        self.last_failure = describe(name, error)
+        self.last_failure = describe(job.name, error)
         print_error(error)
-        count = self._backoffs[name][0] + 1 if name in self._backoffs else 1
-        if name == self._critical and count > CRITICAL_FAILURES:
+        job.back_off(self._clock())
+        if job.name == self._critical and job.failures > CRITICAL_FAILURES:
             raise RuntimeError(self.last_failure)
-        backoff_ms = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS << min(count - 1, 10))
-        self._backoffs[name] = (count, ticks_add(self._clock(), backoff_ms))
 
 
 def describe(name, error):

@@ -49,16 +49,17 @@ def main():
     nvm_store.count_boot(reason)
     screen = make_screen(settings, problems, VERSION)
 
-    jobs: list = []
     uart = make_uart(settings, problems)
     poller = make_poller(settings, nvm_store.polarity, uart is not None)
-    if uart is not None:
-        jobs.append(("bms", Bus(uart, poller).tick))
+    if uart is None:
+        loop = Loop(ticks_ms, feed)
+    else:
+        loop = Loop(ticks_ms, feed, "bms", poller.free_ms)
+        loop.add("bms", Bus(uart, poller).tick)
     waker = make_waker(settings, poller, problems)
     if waker is not None:
-        jobs.append(("wake", waker.tick))
+        loop.add("wake", waker.tick)
     feed()
-    loop = Loop(ticks_ms, jobs, feed, "bms" if uart is not None else None)
 
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
@@ -71,19 +72,19 @@ def main():
 
     publisher = make_publisher(settings, poller, take_state, clock)
     events = Events(poller, ticks_ms())
-    jobs.append(("events", events.tick))
+    loop.add("events", events.tick)
 
     def report(text):
         publisher.report(text)
         events.print_result(text)
 
     energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, report)
-    jobs.append(("energy store", energy_store.tick))
+    loop.add("energy store", energy_store.tick)
     battery_commands = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
-    jobs.append(("battery commands", battery_commands.tick))
+    loop.add("battery commands", battery_commands.tick)
     diagnostics = Diagnostics(settings, poller, state, loop)
-    jobs.append(("diagnostics", diagnostics.tick))
-    jobs.append(("console", Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show}).tick))
+    loop.add("diagnostics", diagnostics.tick)
+    loop.add("console", Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show}).tick)
     commands = make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store)
     ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
@@ -92,11 +93,11 @@ def main():
     parts = (publisher, commands, energy_store, "daly-" + settings.identity, ssl_context, join)
     client = MqttClient(settings, wifi.radio, socket_pool, *parts)
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, publisher, client, problems, reason, ticks_ms())
-    jobs.append(("bridge state", bridge_state.tick))
-    jobs.append(("mqtt", client.tick))
+    loop.add("bridge state", bridge_state.tick)
+    loop.add("mqtt", client.tick)
     if screen is not None:
         screen.watch(poller, client, wifi.radio)
-        jobs.append(("screen", screen.tick))
+        loop.add("screen", screen.tick)
     for problem in problems:
         print("Settings:", problem)
     for hint in settings.hints:

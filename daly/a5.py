@@ -12,6 +12,7 @@ a board does not know is ignored. Offsets, scales and meanings: vendor PDF V1.2 
 """
 
 from collections import namedtuple
+from struct import pack_into
 
 from adafruit_ticks import ticks_add, ticks_diff
 
@@ -124,7 +125,8 @@ ZERO_RESPONSES = 4
 # So a response that has begun is over when the line is quiet for so long; longer for a board that was seen to pause longer.
 PAUSE_MS = 25
 LONGEST_PAUSE_MS = 200
-FRAME_MS = 14  # a frame lasts 13.5 ms
+FRAME_US = 13542  # how long a frame lasts, 13 bytes of 10 bits
+FRAME_MS = 14
 TRAILING_MS = 16  # how long trailing frames are waited for, until it is known whether this board sends any
 TRUNCATED_BYTES = 9  # bytes of no good frame that are a response, damaged (Louisvdw#165: cut off after 9), not noise before it
 DAMAGED_PAUSE_MS = 5  # a response of one frame that has come, but damaged, is over when the line is quiet for so long
@@ -135,13 +137,12 @@ _SUSPECTED = -1  # frames were seen to count from 1, but something before them w
 class FrameReader:
     """Finds whole, checked frames in whatever bytes arrive, in whatever pieces; never raises.
 
-    After `feed` returned True, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
+    After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
     """
 
     def __init__(self):
-        self._bytes = bytearray(LENGTH)
-        self.payload = memoryview(self._bytes)[4:12]
-        self.frame = memoryview(self._bytes)  # all 13 bytes of the last whole frame
+        self.frame = bytearray(LENGTH)  # all 13 bytes of the last whole frame
+        self.payload = memoryview(self.frame)[4:12]
         self.damaged = bytearray(LENGTH)  # the last run with a wrong checksum
         self._count = 0
         self.checksum_errors = 0  # runs that looked like a frame (start byte, length byte) with a wrong checksum
@@ -150,28 +151,33 @@ class FrameReader:
     @property
     def address(self):
         """The address of the last whole frame: board 1..16, or a host's (see FIRST_HOST_ADDRESS)."""
-        return self._bytes[1]
+        return self.frame[1]
 
     @property
     def function(self):
         """The function of the last whole frame, 0..255."""
-        return self._bytes[2]
+        return self.frame[2]
 
     def feed(self, byte):
-        """Take one byte; True when it completed a frame with a right checksum."""
-        if self._count == LENGTH:
-            self._count = 0
-        self._bytes[self._count] = byte
-        self._count += 1
-        if self._count == LENGTH:
-            if self._is_checksum_right():
-                return True
-            self.checksum_errors += 1
-            self.damaged[:] = self._bytes
-            self._restart()
-        elif not self._is_frame_so_far(0):
-            self._restart()
-        return False
+        """Take one byte; NOTHING, FRAME when it completed a frame with a right checksum, DAMAGED for a wrong one."""
+        count = self._count
+        if count == LENGTH:
+            count = 0
+        self.frame[count] = byte
+        count += 1
+        self._count = count
+        if 4 < count < LENGTH:  # start and length byte have been looked at
+            return NOTHING
+        if count < LENGTH:
+            if not self._is_frame_so_far(0):
+                self._restart()
+            return NOTHING
+        if (sum(self.frame) - byte) & 0xFF == byte:
+            return FRAME
+        self.checksum_errors += 1
+        self.damaged[:] = self.frame
+        self._restart()
+        return DAMAGED
 
     def partial(self):
         """How many bytes of an unfinished frame are held."""
@@ -182,16 +188,10 @@ class FrameReader:
         self.discarded += self.partial()
         self._count = 0
 
-    def _is_checksum_right(self):
-        total = 0
-        for i in range(LENGTH - 1):
-            total += self._bytes[i]
-        return total & 0xFF == self._bytes[LENGTH - 1]
-
     def _is_frame_so_far(self, begin):
         """Whether the bytes from `begin` on can be the beginning of a frame."""
         size = self._count - begin
-        return size == 0 or (self._bytes[begin] == START and (size < 4 or self._bytes[begin + 3] == PAYLOAD_LENGTH))
+        return size == 0 or (self.frame[begin] == START and (size < 4 or self.frame[begin + 3] == PAYLOAD_LENGTH))
 
     def _restart(self):
         """Drop bytes until the rest can be the beginning of a frame: a start byte inside garbage costs no real frame."""
@@ -199,23 +199,18 @@ class FrameReader:
         while not self._is_frame_so_far(begin):
             begin += 1
         for i in range(begin, self._count):
-            self._bytes[i - begin] = self._bytes[i]
+            self.frame[i - begin] = self.frame[i]
         self._count -= begin
         self.discarded += begin
 
 
 def build_frame(frame, address, function, payload=None, filler=0):
     """Fill `frame` (13 bytes) in place and return it; without `payload` (8 bytes) the reserved bytes are the filler."""
-    frame[0] = START
-    frame[1] = address
-    frame[2] = function
-    frame[3] = PAYLOAD_LENGTH
-    total = START + address + function + PAYLOAD_LENGTH
+    pack_into("4B", frame, 0, START, address, function, PAYLOAD_LENGTH)
     for i in range(PAYLOAD_LENGTH):
-        byte = filler if payload is None else payload[i]
-        frame[4 + i] = byte
-        total += byte
-    frame[LENGTH - 1] = total & 0xFF
+        frame[4 + i] = filler if payload is None else payload[i]
+    frame[LENGTH - 1] = 0
+    frame[LENGTH - 1] = sum(frame) & 0xFF
     return frame
 
 
@@ -247,11 +242,6 @@ class MultiFrame:
         self._block = block
         self._wanted = wanted
         self.seen = 0
-
-    def take_single(self, payload):
-        """The one frame of a response without frame numbers."""
-        self._stage(0, payload, 0, PAYLOAD_LENGTH)
-        self.seen = 1
 
     def take(self, payload, clean):
         """One numbered frame; False when it is none. `clean`: nothing was damaged since the request."""
@@ -397,8 +387,7 @@ class A5:
         self._damage_before = 0  # discarded bytes at the time of the request
         # all-zero responses
         self._sends_zeros: bool | None = None  # the last response that cannot be all zero was; None: there was none yet
-        self._zeros = 0  # all-zero responses in a row to the block `_zero_block`
-        self._zero_block = -1
+        self._zeros = bytearray(len(BLOCKS))  # all-zero responses in a row, by block
 
     # requests
 
@@ -410,20 +399,29 @@ class A5:
         field = block.fields[0]
         return (self._pack.count(field.row) * field.size + block.width - 1) // block.width
 
-    def request(self, index, host_address):
-        """The request for a block, 13 bytes that are valid until the next one. Its response is waited for from now on."""
+    def rest_ms(self, index):
+        """How long the frames of a response after the first one take on the line, in ms."""
+        return max(0, self.frames_expected(index) - 1) * FRAME_US // 1000
+
+    def build(self, index, host_address):
+        """The request for a block, 13 bytes that are valid until the next one is built."""
+        return build_frame(self._request, host_address, BLOCKS[index].function, None, self._filler)
+
+    def open(self, index, host_address):
+        """The request for a block has been sent: its response is waited for from now on."""
         self.pending = index
         self.host_address = host_address
-        self._multi.begin(index, self.frames_expected(index))
+        if BLOCKS[index].frames > 1:
+            self._multi.begin(index, self.frames_expected(index))
         self.reader.reset()
         self._damage_before = self.reader.discarded
-        return build_frame(self._request, self.host_address, BLOCKS[index].function, None, self._filler)
 
     def write(self, key, raw, clock):
         """The frame that writes a control: `raw` 0 or 1 of a MOSFET, 0.1 % of the state of charge, which takes `clock`, too.
 
         `clock`: (year, month, day, hour, minute, second).
         """
+        frame = bytearray(LENGTH)  # another one than `build` fills
         payload = bytearray(PAYLOAD_LENGTH)
         if key == "soc":
             for i in range(6):
@@ -432,7 +430,7 @@ class A5:
             payload[7] = raw & 0xFF
         else:
             payload[0] = raw or 0
-        return build_frame(self._request, self.host_address, WRITES[key], payload)
+        return build_frame(frame, self.host_address, WRITES[key], payload)
 
     def close(self):
         """The response is not waited for any more."""
@@ -447,9 +445,9 @@ class A5:
     def feed(self, byte, now):
         """Take one byte; what it completes: NOTHING or one of the others."""
         reader = self.reader
-        errors = reader.checksum_errors
-        if not reader.feed(byte):
-            return NOTHING if reader.checksum_errors == errors else DAMAGED
+        event = reader.feed(byte)
+        if event != FRAME:
+            return event
         block = BLOCKS[self.pending] if self.pending >= 0 else None
         is_pending = block is not None and reader.function == block.function
         if reader.address >= FIRST_HOST_ADDRESS:
@@ -457,7 +455,6 @@ class A5:
         if not is_pending or reader.address != self._board_number:
             return UNEXPECTED
         if block.frames == 1:
-            self._multi.take_single(reader.payload)
             return RESPONSE
         if not self._multi.take(reader.payload, not self.is_damaged(False)):
             return UNEXPECTED
@@ -486,18 +483,17 @@ class A5:
 
     def is_truncated(self, quiet_ms):
         """Whether a response has begun, is not whole, and, as the line has been quiet for so long, is over."""
-        if self.pending < 0:
+        if quiet_ms < DAMAGED_PAUSE_MS or self.pending < 0:
             return False
         damage = self.reader.discarded + self.reader.partial() - self._damage_before
-        is_single = damage >= LENGTH and BLOCKS[self.pending].frames == 1
-        if quiet_ms < (DAMAGED_PAUSE_MS if is_single else self._multi.pause_ms):
-            return False
-        return self._multi.seen != 0 or damage >= TRUNCATED_BYTES
+        if BLOCKS[self.pending].frames == 1:
+            return damage >= TRUNCATED_BYTES and (damage >= LENGTH or quiet_ms >= self._multi.pause_ms)
+        return quiet_ms >= self._multi.pause_ms and (self._multi.seen != 0 or damage >= TRUNCATED_BYTES)
 
     @property
     def has_frames(self):
         """Whether frames of an unfinished response can be used."""
-        return self._multi.seen != 0 and self._multi.first is not None
+        return BLOCKS[self.pending].frames > 1 and self._multi.seen != 0 and self._multi.first is not None
 
     def note_truncated(self):
         """The response was taken for over before it was whole."""
@@ -528,9 +524,14 @@ class A5:
         sensor that is not there its number.
         """
         block = BLOCKS[self.pending]
-        payload = self._multi.payload
-        frames = self._multi.frames
-        is_answer = self._is_answer(block, payload) if block.frames == 1 else self._has_content(block, payload, frames)
+        if block.frames == 1:
+            payload = self.reader.payload
+            frames = 1
+            is_answer = self._is_answer(block, payload)
+        else:
+            payload = self._multi.payload
+            frames = self._multi.frames
+            is_answer = self._has_content(block, payload, frames)
         if not is_answer:
             self._pack.reject()
             return EMPTY
@@ -541,13 +542,14 @@ class A5:
         return ACCEPTED if accepted else UNCONFIRMED
 
     def _store_field(self, block, field, payload, frames, now, doubtful):
-        if field.row.kind == BITFIELD:
-            return self._pack.accept_together(field.row, alarm_bits(payload, self._alarm_bits), now, doubtful)
+        pack = self._pack
+        row = field.row
+        if row.kind == BITFIELD:
+            return pack.accept_together(row, alarm_bits(payload, self._alarm_bits), now, doubtful)
         accepted = True
-        for index in range(self._pack.count(field.row)):
-            if _is_there(block, field, index, frames):
-                raw = read_value(field, payload, index)
-                accepted = self._pack.accept(field.row, index, raw, now, doubtful) and accepted
+        for index in range(pack.count(row)):
+            if block.frames == 1 or _is_there(block, field, index, frames):
+                accepted = pack.accept(row, index, read_value(field, payload, index), now, doubtful) and accepted
         return accepted
 
     def _is_answer(self, block, payload):
@@ -555,8 +557,7 @@ class A5:
         first = block.fields[0]
         row = first.row
         if not _is_filled(payload, 0, PAYLOAD_LENGTH, 0):
-            if self._zero_block == self.pending:
-                self._zeros = 0
+            self._zeros[self.pending] = 0
             possible = row.kind == BITFIELD or is_plausible(row, read_value(first, payload, 0))
             if possible and not _may_be_zero(row):
                 self._sends_zeros = False
@@ -580,11 +581,9 @@ class A5:
 
     def _is_repeated_zero(self):
         """Whether an all-zero response that changes something has come often enough in a row."""
-        if self._zero_block != self.pending:
-            self._zero_block = self.pending
-            self._zeros = 0
-        self._zeros += 1
-        return self._zeros >= ZERO_RESPONSES
+        count = min(self._zeros[self.pending] + 1, ZERO_RESPONSES)
+        self._zeros[self.pending] = count
+        return count == ZERO_RESPONSES
 
     def _has_content(self, block, payload, frames):
         """Whether a response of several frames has a text or one possible value: a confused board may number its zeros.
@@ -609,9 +608,10 @@ def read_value(field, payload, index=0):
     if field.bit is not None:
         bit = field.bit + index
         return payload[field.offset + bit // 8] >> (bit % 8) & 1
-    at = field.offset + index * field.size
-    number = 0
-    for i in range(at, at + field.size):
+    size = field.size
+    at = field.offset + index * size
+    number = payload[at]
+    for i in range(at + 1, at + size):
         number = number << 8 | payload[i]
     return field.factor * (number - field.bias)
 

@@ -24,3 +24,4 @@ class Bus:
         request = self._poller.poll(now)
         if request is not None:
             self._uart.write(request)
+            self._poller.judge(now)

@@ -3,9 +3,13 @@
 
 """The conversation with one BMS: when a request is sent, what a time-out means, when readings expire. No I/O, no clock.
 
-`receive` takes bytes as they come, `poll` returns the next request when it is time. One request at a time, which one decides
-schedule.py; a request without a response is sent again in its next turn. Frames are the protocol's affair (a5.py), and what a
-response is worth is judged in battery/pack.py.
+`receive` takes bytes as they come, `poll` returns the next request when it is time, and `judge` is called when that has been
+written. One request at a time, which one decides schedule.py; a request without a response is sent again in its next turn.
+Frames are the protocol's affair (a5.py), and what a response is worth is judged in battery/pack.py.
+
+Judging a response takes an ESP32-S2 longer than a byte takes on the line, sometimes as long as a frame. So the next request is
+chosen and built while a response is waited for, and sent as soon as the response is whole: the response is judged afterwards,
+while the line is busy, and before anything else is received.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -21,7 +25,7 @@ from .diagnosis import ECHO, LATE, NOISE, SILENCE, Diagnosis
 from .diagnosis import EMPTY as EMPTY_RESPONSE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .schedule import Schedule
-from .timing import LATEST_MS, Timing
+from .timing import FIRST_GAP_MS, LATEST_MS, Timing
 from .trace import DAMAGED as DAMAGED_MARK
 from .trace import RECEIVED, SENT, Trace
 
@@ -38,12 +42,17 @@ NOISY_MS = 3600000
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
 EXPIRE_MS = 20  # so often one block is looked at for readings that are too old: each every 0.3 s
+EXPIRE_WAITING_MS = 60  # and so often while a response is waited for, whose last byte should not wait
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
 WRITE_REST_MS = 200
 AFTER_WRITE_MS = 150  # quiet after a write
 _REMEMBERED = 4  # timed-out requests whose responses may still come
 _PROBE_MS = 1000  # the response to a probe has 137 bytes at the most
+# Before a board's own response time is known it counts as this long. One that is late by so much may be lost.
+_FIRST_LATENCY_MS = 32
+_OVERDUE_MS = 20
+_LONG_MS = 1000
 
 
 class Poller:
@@ -69,14 +78,24 @@ class Poller:
         self._protocol = A5(pack, self._detector.address, board_number, filler)
         self._schedule = Schedule(self._protocol.blocks, self._protocol.frames_expected, self._is_online, periods)
         self._stale_periods = stale_periods
-        self._started = False
         # the open request
         self._requested_at = 0
         self._deadline = 0
-        self._first_frame_at = None
+        self._first_latency_ms = None  # from the request to the first frame of its response
         self._seen = 0  # bit n: since the request there was something of outcome n
+        self._held = False  # its response is whole, and not judged yet
+        self._held_at = 0
+        self._latency_ms = _FIRST_LATENCY_MS  # from a request's first byte to its first frame, about the shortest seen
+        self._response_ms = 0  # until the response should be whole
+        self._undisturbed_ms = 0  # until then there is nothing to be done but receiving
+        # the next request
+        self._next = None  # index of its block; None: not chosen yet, or not to be sent at once
+        self._next_frame = None  # its request
+        self._next_is_retry = False
+        self._sent = False  # it has been sent, ahead of the judging of the response before
+        self._retry = None  # index of the block that is requested again first
+        self._retried = -1  # index of the block requested again last, and how often in a row
         self._retries = 0
-        self._retry = False
         # timed-out requests: their blocks, and the ticks they were sent at
         self._timed_out = [-1] * _REMEMBERED
         self._timed_out_at = [0] * _REMEMBERED
@@ -90,7 +109,7 @@ class Poller:
         self._damage = 0
         # readings that expire
         self._expire_block = 0
-        self._expire_at = None
+        self._expired_at = None  # None: not started
         # writes
         self._write: list = []  # (key of a control, raw, clock), at most one
         self.written_at = None  # tick of the last write that was sent; None while one waits
@@ -144,6 +163,7 @@ class Poller:
         Its response proves nothing and is not waited for: read back.
         """
         self._write = [(key, raw, clock)]
+        self._reconsider()
         self.written_at = None
 
     def cancel_write(self):
@@ -153,16 +173,19 @@ class Poller:
     def request_soon(self, key):
         """Have the block of this reading requested next, whatever its period."""
         self._schedule.request_soon(READING[key])
+        self._reconsider()
 
     def receive(self, data, count, now):
         """Take the first `count` bytes of `data`, received by the tick `now`."""
+        if self._held:
+            self.judge(now)
         protocol = self._protocol
         if count:
             self._last_byte = now
         for i in range(count):
             event = protocol.feed(data[i], now)
             if event != NOTHING:
-                self._take(event, now)
+                self._take(event, i + 1 == count, now)
             if self._detector.probe is not None:
                 self._feed_probe(data[i])
         if protocol.reader.discarded != self._damage:
@@ -171,12 +194,21 @@ class Poller:
 
     def poll(self, now):
         """The next request to be sent, valid until the next call, or None when it is not time."""
-        self.diagnosis.tick(now)
-        if not self._started:
-            self._started = True
+        if self._held:
+            if self._may_send_next(now):
+                self._sent = True
+                self._requested_at = now
+                return self._next_frame
+            self.judge(now)
+        if self._expired_at is None:
             self._schedule.begin(now)
-        self._expire(now)
-        if not self.idle or self._detector.probe is not None:
+            self._expire(now)
+        is_waiting = self._protocol.pending >= 0 or self._detector.probe is not None
+        if is_waiting and ticks_diff(now, self._requested_at) < self._undisturbed_ms:
+            return None
+        if ticks_diff(now, self._expired_at) >= (EXPIRE_WAITING_MS if is_waiting else EXPIRE_MS):
+            self._expire(now)
+        if is_waiting:
             if ticks_diff(now, self._deadline) < 0 and not self._is_truncated(now):
                 return None
             self._time_out(now)
@@ -185,6 +217,29 @@ class Poller:
         if self._write and self.online:
             return self._send_write(now) if self._may_write(now) else None
         return self._next_request(now)
+
+    def judge(self, now):
+        """Judge the response that is whole, if there is one, and choose what is requested after the open request."""
+        if self._held:
+            self._held = False
+            self._accept(True, self._held_at)
+            if self._sent:
+                self._sent = False
+                self._open(self._next, self._requested_at)
+            if ticks_diff(now, self._expired_at) >= EXPIRE_MS:
+                self._expire(now)
+        if self._next is None and self._protocol.pending >= 0:
+            self._choose_next(now)
+
+    def free_ms(self, now):
+        """How long nothing is expected on the line, in ms: time for other jobs. Below 1: a response is about to be whole."""
+        if self._protocol.pending < 0:
+            if self._last_byte is None:
+                return _LONG_MS
+            left = self.timing.gap_ms - ticks_diff(now, self._last_byte)
+        else:
+            left = self._response_ms - ticks_diff(now, self._requested_at)
+        return left if left > -_OVERDUE_MS else _LONG_MS
 
     # requests
 
@@ -212,12 +267,34 @@ class Poller:
         if self._detector.probe is not None:
             self._begin(now, _PROBE_MS)
             return self._detector.probe[1]
-        if self._retry:
-            self._retry = False
-            return self._send_request(self._schedule.current, now)
-        self._retries = 0
-        index = self._schedule.next(now)
-        return None if index is None else self._send_request(index, now)
+        self._choose(now)
+        if self._next is None:
+            return None
+        self._open(self._next, now)
+        return self._next_frame
+
+    def _reconsider(self):
+        """Something else comes first: the next request is chosen when it is time."""
+        if not self._sent:
+            self._next = None
+
+    def _choose(self, at):
+        """Choose and build the request to be sent at the tick `at`, if there is one."""
+        self._next_is_retry = self._retry is not None
+        self._next = self._retry if self._next_is_retry else self._schedule.choose(at)
+        if self._next is not None:
+            self._next_frame = self._protocol.build(self._next, self._detector.address)
+
+    def _choose_next(self, now):
+        """Choose and build the request that follows the open one, unless it has to wait for more than its response."""
+        if self.online and self.timing.gap_ms <= FIRST_GAP_MS and not self._write:
+            self._choose(ticks_add(self._requested_at, max(self._response_ms, ticks_diff(now, self._requested_at))))
+
+    def _may_send_next(self, now):
+        """Whether the next request can be sent although the response has not been judged yet."""
+        if self._next is None or self._write or not self.online or self.timing.gap_ms > FIRST_GAP_MS:
+            return False
+        return not self._protocol.is_damaged() and not self._protocol.awaits_trailing(now)
 
     def _send_write(self, now):
         key, raw, clock = self._write.pop()
@@ -228,23 +305,38 @@ class Poller:
         self.trace.keep(SENT, frame, now)
         return frame
 
-    def _send_request(self, index, now):
-        self._first_frame_at = None
-        frame = self._protocol.request(index, self._detector.address)
-        self._damage = self._protocol.reader.discarded
+    def _open(self, index, now):
+        """The request for a block has been sent at the tick `now`."""
+        self._next = None
+        if self._next_is_retry:
+            self._schedule.take_again(index)
+            if self._retry == index:
+                self._retry = None
+        else:
+            self._schedule.take(index, now)
+            if index == self._retried:
+                self._retried = -1
+        self._first_latency_ms = None
+        self._last_byte = None
+        protocol = self._protocol
+        protocol.open(index, self._detector.address)
+        self._damage = protocol.reader.discarded
+        self._response_ms = self._latency_ms + protocol.rest_ms(index)
         self._begin(now, self.timing.timeout_ms)
-        self.trace.keep(SENT, frame, now)
-        return frame
+        self._undisturbed_ms = min(self._response_ms, self.timing.timeout_ms)
+        self.trace.keep(SENT, self._next_frame, now)
 
     def _begin(self, now, timeout_ms):
         self._waits_since = None
         self._requested_at = now
         self._deadline = ticks_add(now, timeout_ms)
+        self._undisturbed_ms = 0
         self._seen = 0
 
     # responses
 
-    def _take(self, event, now):
+    def _take(self, event, is_last, now):
+        """`is_last`: nothing has come behind it."""
         reader = self._protocol.reader
         if event == DAMAGED:
             self.trace.keep(DAMAGED_MARK, reader.damaged, now)
@@ -257,10 +349,13 @@ class Poller:
             self._take_unexpected(now)
         else:
             self.frames_ok += 1
-            if self._first_frame_at is None:
-                self._first_frame_at = now
+            if self._first_latency_ms is None:
+                self._first_latency_ms = ticks_diff(now, self._requested_at)
             if event == FRAME:
                 self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
+            elif event == RESPONSE and is_last and self._protocol.is_whole:
+                self._held = True
+                self._held_at = now
             elif event == RESPONSE:
                 self._accept(self._protocol.is_whole, now)
 
@@ -321,7 +416,7 @@ class Poller:
         self._detector.found()
         address = self._detector.address
         self.diagnosis.answered(address if address == HOST_ADDRESSES[-1] else None)
-        self.timing.answered(ticks_diff(self._first_frame_at, self._requested_at))
+        self._note_latency(self._first_latency_ms)
         self.responses += 1
         self._last_response = now
         self._failures = 0
@@ -329,13 +424,27 @@ class Poller:
             self._note_unsupported()
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
         # on a noisy line they are accepted 50 ms later than on a clean one, not 300.
-        if result == UNCONFIRMED and block.is_immediate and self._retries < RETRIES:
-            self._retries += 1
-            self._retry = True
+        if result == UNCONFIRMED and block.is_immediate:
+            self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():
                 self._schedule.request_in_next_cycle(now)
             self.diagnosis.note_polarity(self.pack.polarity.trouble)
+
+    def _request_again(self):
+        """Request the block requested last again first, unless that has been done too often in a row."""
+        index = self._schedule.current
+        if index != self._retried:
+            self._retried = index
+            self._retries = 0
+        if self._retries < RETRIES:
+            self._retries += 1
+            self._retry = index
+
+    def _note_latency(self, latency_ms):
+        self.timing.answered(latency_ms)
+        known = self._latency_ms
+        self._latency_ms = latency_ms if latency_ms < known else known + (latency_ms - known + 7) // 8
 
     def _store(self, block, now):
         """Have the values of the response judged; a jump that was not confirmed makes the line a noisy one."""
@@ -384,9 +493,8 @@ class Poller:
         if outcome == SILENCE and not self._failures and self._schedule.expects_response():
             self.timing.ignored()
         self._fail(outcome, now)
-        if outcome == NOISE and self.online and self._retries < RETRIES:
-            self._retries += 1
-            self._retry = True
+        if outcome == NOISE and self.online:
+            self._request_again()
 
     def _outcome(self):
         if self._seen >> ECHO & 1:
@@ -418,9 +526,8 @@ class Poller:
 
     def _expire(self, now):
         """Forget the readings of one block, another each time, that have not been read again for too long."""
-        if self._expire_at is not None and ticks_diff(now, self._expire_at) < 0:
-            return
-        self._expire_at = ticks_add(now, EXPIRE_MS)
+        self.diagnosis.tick(now)
+        self._expired_at = now
         blocks = self._protocol.blocks
         self._expire_block = (self._expire_block + 1) % len(blocks)
         limit = self._age_limit(self._expire_block)

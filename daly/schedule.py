@@ -46,7 +46,11 @@ class Schedule:
             group = GROUPS[block.group]
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
         count = len(blocks)
+        self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
+        self._polled = [index for index in range(count) if not self._is_static[index]]
         self._cycle = -1  # where the cycle through all blocks stands
+        self._next_cycle = -1  # and where, once the block chosen last is requested
+        self._again = None  # index of a block that has its turn immediately, behind the fast lane
         self._cycle_at = None
         self._repeats = 0  # times in a row that the cycle has stood still
         self._lost = 0  # weight of the responses lost of late
@@ -64,8 +68,8 @@ class Schedule:
     @property
     def complete(self):
         """Whether every block that is polled has been requested since the BMS came online."""
-        for index in range(len(self._blocks)):
-            if not self.is_static(index) and not self._requested[index] and self._frames_expected(index):
+        for index in self._polled:
+            if not self._requested[index] and self._frames_expected(index):
                 return False
         return self._is_online()
 
@@ -73,7 +77,7 @@ class Schedule:
     def static_done(self):
         """Whether all static data has been read, or given up."""
         for index in range(len(self._blocks)):
-            if self.is_static(index) and not self._done[index]:
+            if self._is_static[index] and not self._done[index]:
                 return False
         return self.complete
 
@@ -82,7 +86,7 @@ class Schedule:
         """Functions of the blocks that this board does not support; static ones all at one time, when the last is given up."""
         found = []
         for index in range(len(self._blocks)):
-            if self._unsupported[index] and (not self.is_static(index) or self.static_done):
+            if self._unsupported[index] and (not self._is_static[index] or self.static_done):
                 found.append(self._blocks[index].function)
         return found
 
@@ -100,7 +104,7 @@ class Schedule:
         """A new connection: request everything."""
         wait_ms = 0
         for index in range(len(self._blocks)):
-            if self.is_static(index):
+            if self._is_static[index]:
                 wait_ms += STATIC_PACE_MS
             self._due[index] = ticks_add(now, wait_ms)
             self._misses[index] = 0
@@ -108,25 +112,40 @@ class Schedule:
             self._empty[index] = 0
             self._requested[index] = False
 
-    def next(self, now):
-        """Index of the block to be requested now, or None."""
+    def choose(self, now):
+        """Index of the block to be requested at the tick `now`, or None; `take` when it is requested."""
+        self._next_cycle = self._cycle
         if self._soon is not None:
-            self.current = self._soon
-            self._soon = None
-            return self.current
+            return self._soon
         # The first block is the fast lane: it cuts in when it is due, but never twice in a row, so that no other starves,
         # and not in the very first cycle: until then nothing is published.
         if self._periods[0] and self.current != 0 and self._is_due(0, now) and (self.complete or not self._is_online()):
-            self.current = 0
             return 0
-        for _ in range(len(self._blocks)):
-            self._cycle = (self._cycle + 1) % len(self._blocks)
-            if self._cycle == 0:
-                self._begin_cycle(now)
-            if self._is_due(self._cycle, now):
-                self.current = self._cycle
-                return self.current
+        if self._again is not None:
+            return self._again
+        count = len(self._blocks)
+        for step in range(1, count + 1):
+            index = (self._cycle + step) % count
+            if self._is_due(index, now):
+                self._next_cycle = self._cycle + step
+                return index
         return None
+
+    def take(self, index, now):
+        """The block chosen last is requested now."""
+        self.current = index
+        if index == self._soon:
+            self._soon = None
+        if index == self._again:
+            self._again = None
+        if self._next_cycle != self._cycle:
+            if self._cycle < 0 or self._next_cycle >= len(self._blocks):
+                self._begin_cycle(now)
+            self._cycle = self._next_cycle % len(self._blocks)
+
+    def take_again(self, index):
+        """This block is requested once more, out of its turn."""
+        self.current = index
 
     def answered(self, accepted, whole, now):
         """The block requested last was answered; what is not whole or must be confirmed is requested again in the next cycle.
@@ -134,7 +153,7 @@ class Schedule:
         Returns whether what is unsupported may have changed.
         """
         index = self.current
-        is_static = self.is_static(index)
+        is_static = self._is_static[index]
         self._responses = (self._responses + 1) & 0xFFFF
         self._misses[index] = 0
         self._answered[index] = self._requested[index] = True
@@ -154,14 +173,14 @@ class Schedule:
         A setting that was never made is zero for ever: it is requested a few times.
         """
         index = self.current
-        if self.is_static(index):
+        if self._is_static[index]:
             self._empty[index] += 1
             self._done[index] = self._empty[index] >= EMPTY_RESPONSES
             return
         block = self._blocks[index]
         if index == self._cycle and GROUPS[block.group].period_ms == 0 and block.frames == 1 and self._repeats < REPEATS:
             self._repeats += 1
-            self._cycle -= 1
+            self._again = index
 
     def was_late(self, index):
         """A response has come after its time-out: the board supports this block."""
@@ -170,7 +189,7 @@ class Schedule:
     def failed(self, was_silent, now):
         """The block requested last was not answered. Returns whether what is unsupported may have changed."""
         index = self.current
-        is_static = self.is_static(index)
+        is_static = self._is_static[index]
         if was_silent and self._missed_at[index] != self._responses:  # else it is the whole BMS that is silent
             self._missed_at[index] = self._responses
             self._misses[index] += 1
@@ -201,7 +220,7 @@ class Schedule:
 
     def is_static(self, index):
         """Whether a block is read once per connection."""
-        return GROUPS[self._blocks[index].group].period_ms is None
+        return self._is_static[index]
 
     def _begin_cycle(self, now):
         if self._cycle_at is not None:
@@ -209,13 +228,10 @@ class Schedule:
         self._cycle_at = now
 
     def _is_due(self, index, now):
-        if self._is_done(index) or not self._frames_expected(index):
+        is_done = self._done[index] and not self._unsupported[index]  # what was given up is tried rarely
+        if is_done or not self._frames_expected(index):
             self._due[index] = now  # ticks wrap: no time to be compared may grow old
             return False
-        if self.is_static(index) and not self._is_online():
+        if self._is_static[index] and not self._is_online():
             return False
         return ticks_diff(now, self._due[index]) >= 0
-
-    def _is_done(self, index):
-        """Whether static data need not be requested again; what was given up is tried rarely."""
-        return self._done[index] and not self._unsupported[index]

@@ -3,6 +3,8 @@
 
 """The last frames on the wire, in a ring buffer that is made once: for the diagnostics download."""
 
+from struct import pack_into
+
 from adafruit_ticks import ticks_diff
 
 from .a5 import LENGTH
@@ -25,10 +27,7 @@ class Trace:
 
     def keep(self, direction, frame, now):
         """Store one frame of 13 bytes. Allocates nothing."""
-        at = self._next * _SIZE
-        self._bytes[at] = direction
-        for i in range(LENGTH):
-            self._bytes[at + 1 + i] = frame[i]
+        pack_into("B13s", self._bytes, self._next * _SIZE, direction, frame)
         self._ticks[self._next] = now
         self._next = (self._next + 1) % FRAMES
         self._count = min(self._count + 1, FRAMES)

@@ -38,6 +38,7 @@ class Wire:
         written = bytes(request)
         self.bms.receive(written, self.us)
         self.us += len(written) * BYTE_US
+        self.poller.judge(self.now)
         return written
 
 

@@ -54,3 +54,4 @@ def request_until(poller, function, now=0):
 def respond(poller, data, now):
     """Give a poller the bytes of a response."""
     poller.receive(data, len(data), now)
+    poller.judge(now)

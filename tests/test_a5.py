@@ -25,7 +25,7 @@ def read(*chunks):
     found = []
     for chunk in chunks:
         for byte in chunk:
-            if reader.feed(byte):
+            if reader.feed(byte) == 1:
                 found.append((reader.address, reader.function, bytes(reader.payload)))
     return found
 
@@ -119,7 +119,7 @@ def test_a_frame_has_the_length_byte_8():
 def test_an_unfinished_frame_is_forgotten_and_counted():
     reader = FrameReader()
     for byte in frame(0x90, bytes(8))[:7]:
-        assert not reader.feed(byte)
+        assert reader.feed(byte) == 0
     assert reader.partial() == 7 and reader.discarded == 0
     reader.reset()
     assert (reader.partial(), reader.discarded) == (0, 7)
@@ -157,7 +157,9 @@ class Board:
             self.read(0x90, "0214000075300000")
 
     def request(self, function):
-        return bytes(self.a5.request(FUNCTIONS.index(function), 0x40))
+        request = bytes(self.a5.build(FUNCTIONS.index(function), 0x40))
+        self.a5.open(FUNCTIONS.index(function), 0x40)
+        return request
 
     def feed(self, data):
         """What the bytes complete, NOTHING left out."""
@@ -368,10 +370,15 @@ def test_the_four_must_come_in_a_row():
     board.read(0x98, "0100000000000000")
     assert [board.read(0x98, ZEROS) for _ in range(4)] == [EMPTY] * 3 + [ACCEPTED]
     board.read(0x98, "0100000000000000")
+
+
+def test_zeros_of_two_blocks_that_alternate_are_counted_for_each():
+    """The next request is sent before a response is judged: two blocks that are zero from now on take turns."""
+    board = Board()
+    board.read(0x98, "0100000000000000")
     board.read(0x93, "0101014b00030d40")
-    assert [board.read(0x98, ZEROS) for _ in range(3)] == [EMPTY] * 3
-    assert board.read(0x93, ZEROS) == EMPTY
-    assert [board.read(0x98, ZEROS) for _ in range(4)] == [EMPTY] * 3 + [ACCEPTED]
+    results = [board.read(function, ZEROS) for _ in range(4) for function in (0x98, 0x93)]
+    assert results[:6] == [EMPTY] * 6 and EMPTY not in results[6:]
 
 
 def test_other_responses_in_between_do_not_break_the_row():

@@ -34,6 +34,7 @@ class Job:
         self.called = []
         self.fails = False
         self.takes = 0
+        self.pause_ms = None
         self._clock = clock
 
     def __call__(self, now):
@@ -42,6 +43,7 @@ class Job:
         self._clock.now += self.takes
         if self.fails:
             raise self.fails if isinstance(self.fails, Exception) else ValueError("broken")
+        return self.pause_ms
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +64,12 @@ class Bench:
         self.clock = clock
         self.bms, self.other = Job(clock), Job(clock)
         self.fed = []
-        jobs = [("bms", self.bms), ("other", self.other)]
-        self.loop = Loop(clock, jobs, lambda: self.fed.append(clock.now), critical)
+        self.free = None
+        self.loop = Loop(
+            clock, lambda: self.fed.append(clock.now), critical, lambda now: 1000 if self.free is None else self.free
+        )
+        self.loop.add("bms", self.bms)
+        self.loop.add("other", self.other)
 
     def run(self, seconds, step_ms=10):
         end = self.clock.now + 1000 * seconds
@@ -79,7 +85,8 @@ def pauses(times):
 def test_jobs_are_called_in_every_pass_and_time_wraps(clock):
     bench = Bench(clock)
     bench.run(10)
-    assert len(bench.bms.called) == len(bench.other.called) == len(bench.fed) == 1000
+    assert len(bench.bms.called) == len(bench.other.called) == 1000
+    assert set(pauses(bench.fed)) == {500}
 
 
 def test_a_job_that_fails_rests_longer_and_longer_and_the_others_go_on(clock, capsys):
@@ -89,7 +96,7 @@ def test_a_job_that_fails_rests_longer_and_longer_and_the_others_go_on(clock, ca
     assert len(bench.bms.called) == 360000
     rests = pauses(bench.other.called)
     assert rests[:6] == [1000, 2000, 4000, 8000, 16000, 32000] and set(rests[6:]) == {LONGEST_BACKOFF_MS}
-    assert max(pauses(bench.fed)) <= 20
+    assert max(pauses(bench.fed)) <= 520
     assert bench.loop.failures == len(bench.other.called) and bench.loop.last_failure == "other: ValueError broken"
     assert "Traceback" in capsys.readouterr().out
     bench.other.fails = False
@@ -130,7 +137,40 @@ def test_without_a_vital_job_the_loop_feeds_all_the_same(clock):
     bench = Bench(clock, critical=None)
     bench.other.fails = True
     bench.run(10)
-    assert len(bench.fed) == 1000
+    assert len(bench.fed) == 20
+
+
+def test_a_job_is_left_alone_for_as_long_as_it_said(clock):
+    bench = Bench(clock)
+    bench.other.pause_ms = 200
+    bench.run(10)
+    assert set(pauses(bench.other.called)) == {200}
+    bench.other.pause_ms = None
+    bench.run(10)
+    assert pauses(bench.other.called)[-1] == 10
+
+
+def test_a_job_waits_while_a_response_is_about_to_be_whole(clock):
+    bench = Bench(clock)
+    bench.free = 0
+    bench.run(10)
+    assert len(bench.bms.called) == 1000 and set(pauses(bench.other.called)) == {100}  # but not for ever
+
+
+def test_a_job_that_takes_longer_than_the_line_is_idle_waits_for_a_longer_time(clock):
+    bench = Bench(clock)
+    bench.other.takes = 8
+    bench.free = 20
+    bench.run(1)
+    assert len(bench.other.called) > 50
+    bench.free = 5
+    called = len(bench.other.called)
+    bench.run(1)
+    assert len(bench.other.called) - called <= 10
+    bench.free = 9
+    called = len(bench.other.called)
+    bench.run(1)
+    assert len(bench.other.called) - called > 50
 
 
 def test_the_longest_pass_is_told_once(clock):

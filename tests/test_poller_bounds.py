@@ -54,6 +54,7 @@ class Line:
         for payload in self.changed.get(function, RESPONSES.get(function, ())):
             self.now += self.think_ms
             self.receive(frame(function, payload))
+        self.poller.judge(self.now)
 
     def run(self, milliseconds, step=5):
         """Let time pass, with a board that responds."""

@@ -46,7 +46,10 @@ class Line:
         return self
 
     def next(self):
-        return self.schedule.next(self.now)
+        index = self.schedule.choose(self.now)
+        if index is not None:
+            self.schedule.take(index, self.now)
+        return index
 
     def answer(self, accepted=True, whole=True):
         return self.schedule.answered(accepted, whole, self.now)
