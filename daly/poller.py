@@ -42,7 +42,7 @@ NOISY_MS = 3600000
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
 EXPIRE_MS = 20  # so often one block is looked at for readings that are too old: each every 0.3 s
-EXPIRE_WAITING_MS = 60  # and so often while a response is waited for, whose last byte should not wait
+EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
 WRITE_REST_MS = 200
@@ -204,10 +204,12 @@ class Poller:
             self._schedule.begin(now)
             self._expire(now)
         is_waiting = self._protocol.pending >= 0 or self._detector.probe is not None
-        if is_waiting and ticks_diff(now, self._requested_at) < self._undisturbed_ms:
-            return None
-        if ticks_diff(now, self._expired_at) >= (EXPIRE_WAITING_MS if is_waiting else EXPIRE_MS):
+        undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
+        # not just before the last byte, which should not wait
+        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= EXPIRE_MS:
             self._expire(now)
+        if undisturbed_ms > 0:
+            return None
         if is_waiting:
             if ticks_diff(now, self._deadline) < 0 and not self._is_truncated(now):
                 return None
@@ -226,8 +228,6 @@ class Poller:
             if self._sent:
                 self._sent = False
                 self._open(self._next, self._requested_at)
-            if ticks_diff(now, self._expired_at) >= EXPIRE_MS:
-                self._expire(now)
         if self._next is None and self._protocol.pending >= 0:
             self._choose_next(now)
 
@@ -499,8 +499,8 @@ class Poller:
     def _outcome(self):
         if self._seen >> ECHO & 1:
             return ECHO
-        if self._protocol.is_damaged():
-            return NOISE
+        if self._protocol.is_damaged() or self._first_latency_ms is not None:
+            return NOISE  # also where a part of the response is missing, which is no silence
         if self._seen >> UNEXPECTED_FRAMES & 1:
             return UNEXPECTED_FRAMES
         return LATE if self._seen >> LATE & 1 else SILENCE

@@ -371,3 +371,15 @@ def test_a_write_that_waits_when_the_bms_counts_as_gone_is_forgotten():
     line.silent.clear()
     line.run(5000)
     assert line.poller.online and line.since(0, 0xDA) == []
+
+
+def test_a_response_with_a_frame_missing_is_no_silence():
+    """A board whose frames get lost now and then is not said to lack a function."""
+    line = Line()
+    for _ in range(5):
+        line.ask(0x57)
+        line.now += 30
+        line.receive(frame(0x57, "0241314232433344"))  # one of five
+        line.now += 400
+        line.poll()
+    assert 0x57 not in line.poller.diagnosis.unsupported
