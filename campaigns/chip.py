@@ -81,13 +81,15 @@ class End(BaseException):
     """Ends the firmware; not an Exception, so that it does not catch it."""
 
 
-def run(name: str = "s2", cells: int = 16, seconds: float = 20, root: Path = ROOT, settings: str = "") -> Figures:
+def run(
+    name: str = "s2", cells: int = 16, seconds: float = 20, root: Path = ROOT, settings: str = "", watched: list[str] | None = None
+) -> Figures:
     """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
 
-    `root`: where its files are. In a process of its own. Raises RuntimeError when it cannot be run.
+    `root`: where its files are; `watched`: functions whose bytecodes are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
     """
     command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
-    command += ["--root", str(root), "--settings", settings, "--json"]
+    command += ["--root", str(root), "--settings", settings, "--watch", *(watched or []), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -104,12 +106,13 @@ def run(name: str = "s2", cells: int = 16, seconds: float = 20, root: Path = ROO
 class Passes:
     """Watches the passes of the loop and its jobs: a job is what app/loop.py calls elsewhere."""
 
-    def __init__(self, root: Path, counter: pace.Counter):
+    def __init__(self, root: Path, counter: pace.Counter, watched: list[str]):
+        self._watched = frozenset(watched)
         self._loop = str(root / "app" / "loop.py")
         self._count = counter.count
         self.clock: pace.PacedClock
         self.done: set[str] = set()  # what the present call has done
-        self.passes: list[tuple[float, float, int, str]] = []  # end, us without collecting, bytecodes, its largest job
+        self.passes: list[tuple[float, float, int, str]] = []  # end, us without what is excluded, bytecodes, its largest job
         self.calls: dict[str, list[int]] = defaultdict(list)
         self.kinds: dict[str, list[int]] = defaultdict(list)
         self._largest: tuple[int, str] = (0, "")
@@ -118,17 +121,28 @@ class Passes:
         """To be told of each call of the drive's code."""
         if frame.f_code.co_filename == self._loop:
             return self._begin_pass() if frame.f_code.co_name == "step" else None
+        if frame.f_code.co_qualname in self._watched:
+            return self._begin_watched(frame.f_code.co_qualname)
         caller = frame.f_back
-        if caller is None or caller.f_code.co_filename != self._loop or "name" not in caller.f_locals:
+        if caller is None or caller.f_code.co_filename != self._loop:
             return None
-        return self._begin_job(str(caller.f_locals["name"]))
+        names = caller.f_locals
+        if "tick" in names and getattr(names["tick"], "__func__", names["tick"]).__code__ is not frame.f_code:
+            return None
+        if "tick" not in names and frame.f_code.co_name != "tick":
+            return None
+        return self._begin_job(str(names.get("name", frame.f_code.co_qualname)))
+
+    def _begin_watched(self, name: str) -> Callable[[], None]:
+        count = self._count()
+        return lambda: self.kinds["function " + name].append(self._count() - count)
 
     def _begin_pass(self) -> Callable[[], None]:
         self._largest = (0, "")
-        count, us, collected = self._count(), self.clock.us, self.clock.collected_us
+        count, us, excluded = self._count(), self.clock.us, self.clock.excluded_us
 
         def end() -> None:
-            took_us = self.clock.us - us - (self.clock.collected_us - collected)
+            took_us = self.clock.us - us - (self.clock.excluded_us - excluded)
             self.passes.append((self.clock.us, took_us, self._count() - count, self._largest[1]))
 
         return end
@@ -163,13 +177,13 @@ class Uart(SimulatedUart):
 class Firmware:
     """The firmware and everything around it."""
 
-    def __init__(self, chosen: pace.Pace, cells: int, seconds: float, root: Path, settings: str):
+    def __init__(self, chosen: pace.Pace, cells: int, seconds: float, root: Path, settings: str, watched: list[str]):
         self._root = root
         self._pace = chosen
         self._seconds = seconds
         self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
         self._counter = pace.Counter(root, _libraries())
-        self.passes = Passes(root, self._counter)
+        self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
         self._bms = Bms(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f}", note=self._log.append)
@@ -200,13 +214,21 @@ class Firmware:
         chip.open_uart = lambda **options: Uart(self._bms, self.clock, self.passes.done)
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.restart = self._restart
-        chip.join_s = JOIN_S
+        chip.join = lambda: self.clock.exclude(JOIN_S)
         keyboard.console = keyboard.Console(-1)  # no input
         from host import displays
         from host.ssd1306 import SSD1306
 
         displays.install()
-        chip.screen = chip.devices[0x3C] = SSD1306()
+
+        class Screen(SSD1306):
+            """Notes that something is drawn."""
+
+            def write(screen, data):
+                self.passes.done.add("drawing")
+                return super().write(data)
+
+        chip.screen = chip.devices[0x3C] = Screen()
         import wifi
 
         wifi.radio.stop_station()
@@ -340,13 +362,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="simulated")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the firmware's files are")
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
+    parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.json:
-        figures = Firmware(pace.of(options.pace), options.cells, options.seconds, options.root.resolve(), options.settings).run()
-        print(json.dumps(asdict(figures)))
+        root = options.root.resolve()
+        chosen = pace.of(options.pace)
+        firmware = Firmware(chosen, options.cells, options.seconds, root, options.settings, options.watch)
+        print(json.dumps(asdict(firmware.run())))
         return
-    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings)))
+    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch)))
 
 
 if __name__ == "__main__":

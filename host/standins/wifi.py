@@ -69,7 +69,7 @@ class Radio:
         if _trouble.channel != _trouble.of("channel"):
             _chip.clock.sleep(_SCAN_S)
             _trouble.channel = _trouble.of("channel")
-        _chip.clock.sleep(_chip.join_s)
+        _chip.join()
         self._connected = True
         while _trouble.of("dhcp") == "gone":
             _chip.clock.sleep(0.05)
