@@ -3,8 +3,8 @@
 
 """`make chip`: the unmodified firmware at a chip's pace, in simulated time; see docs/CHIP.md.
 
-host/pace.py counts what Python executes of the drive's code; the simulated clock advances by it, by what is slept, and by the bits
-on UART and I2C. BMS, broker and screen are those of the emulator, in this process. The same code gives the same figures.
+host/pace.py counts what Python executes of the drive's code; the simulated clock advances by it, by what is slept, and by the
+bits on UART and I2C. BMS, broker and screen are those of the emulator, in this process. The same code gives the same figures.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ from simulator.bms import BYTE_US, Bms
 from simulator.wire import SimulatedUart
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "CHIP.md"
 STANDINS = ROOT / "host" / "standins"
 CELLS = (4, 16, 48)
 THINK_S = 0.005
 JOIN_S = 2.0  # joining the Wi-Fi
+TOP = 30  # functions in the table
 SETTLED_S = 5  # after the first published value: from then on the reading is measured
 SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
@@ -82,11 +84,17 @@ class End(BaseException):
 
 
 def run(
-    name: str = "s2", cells: int = 16, seconds: float = 20, root: Path = ROOT, settings: str = "", watched: list[str] | None = None
+    name: str = "s2",
+    cells: int = 16,
+    seconds: float = 20,
+    root: Path = ROOT,
+    settings: str = "",
+    watched: list[str] | None = None,
 ) -> Figures:
     """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
 
-    `root`: where its files are; `watched`: functions whose bytecodes are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
+    `root`: where its files are; `settings`: more lines of settings.toml, separated by ;; `watched`: functions whose bytecodes
+    are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
     """
     command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
     command += ["--root", str(root), "--settings", settings, "--watch", *(watched or []), "--json"]
@@ -214,7 +222,7 @@ class Firmware:
         chip.open_uart = lambda **options: Uart(self._bms, self.clock, self.passes.done)
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.restart = self._restart
-        chip.join = lambda: self.clock.exclude(JOIN_S)
+        chip.on_join = lambda: self.clock.exclude(JOIN_S)
         keyboard.console = keyboard.Console(-1)  # no input
         from host import displays
         from host.ssd1306 import SSD1306
@@ -338,7 +346,7 @@ def _libraries() -> list[str]:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def show(figures: Figures, top: int = 30) -> str:
+def show(figures: Figures) -> str:
     """The figures as text."""
     lines = [
         f"time / limit {figures.ratio:.3f}, 0x90 a second {figures.fast:.1f}, passes a second {figures.passes:.0f}",
@@ -351,8 +359,42 @@ def show(figures: Figures, top: int = 30) -> str:
         for name, work in works.items():
             lines.append(f"{name:34}{work.calls:>8}{work.bytecodes:>12,}{work.median:>10,.0f}{work.largest:>10,}")
     lines.append("\nown bytecodes  function")
-    lines += [f"{count:>13,}  {name}" for name, count in figures.functions[:top]]
+    lines += [f"{count:>13,}  {name}" for name, count in figures.functions[:TOP]]
     return "\n".join(lines)
+
+
+ROWS = (("pc", 16), ("s3", 16), ("s2", 16), ("s2", 4), ("s2", 48))
+NAMES = {"pc": "as fast as a PC", "s3": "ESP32-S3", "s2": "ESP32-S2"}
+
+
+def table(seconds: float, root: Path) -> str:
+    """The figures of every pace as Markdown: speed, then what the bytecodes at an S2's pace with 16 cells are for."""
+    found = {row: run(*row, seconds, root) for row in ROWS}
+    lines = [
+        "| | cells | time / limit | 0x90 a second | passes a second | longest pass | in it | idle pass | first value after |"
+    ]
+    lines.append("|---" * 9 + "|")
+    for (name, cells), one in found.items():
+        lines.append(
+            f"| {NAMES[name]} | {cells} | {one.ratio:.3f} | {one.fast:.1f} | {one.passes:.0f} | {one.longest_ms:.0f} ms "
+            f"| {one.longest_job} | {one.idle:,} | {one.first_value_s or 0:.1f} s |"
+        )
+    figures = found["s2", 16]
+    for title, works in (("job", figures.jobs), ("kind of work", figures.kinds)):
+        lines += ["", f"| {title} | calls | bytecodes | median | largest |", "|---" * 5 + "|"]
+        for name, work in works.items():
+            lines.append(f"| {name} | {work.calls:,} | {work.bytecodes:,} | {work.median:,.0f} | {work.largest:,} |")
+    lines += ["", "| function | own bytecodes |", "|---|---|"]
+    lines += [f"| `{name}` | {count:,} |" for name, count in figures.functions[:TOP]]
+    return "\n".join(lines) + "\n"
+
+
+def write(name: str, text: str) -> None:
+    """Replace a table of docs/CHIP.md, which is between marks with its name."""
+    document = DOCUMENT.read_text()
+    begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->"
+    head, _, rest = document.partition(begin)
+    DOCUMENT.write_text(head + begin + text + end + rest.partition(end)[2])
 
 
 def main() -> None:
@@ -363,6 +405,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=ROOT, help="where the firmware's files are")
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
     parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
+    parser.add_argument("--write", action="store_true", help="every pace, 70 s: the tables of docs/CHIP.md")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.json:
@@ -370,6 +413,11 @@ def main() -> None:
         chosen = pace.of(options.pace)
         firmware = Firmware(chosen, options.cells, options.seconds, root, options.settings, options.watch)
         print(json.dumps(asdict(firmware.run())))
+        return
+    if options.write:
+        text = table(70, options.root)
+        print(text)
+        write("chip", text)
         return
     print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch)))
 

@@ -4,9 +4,9 @@
 """How long the chip would take: what Python executes of the drive's code is counted, in MicroPython's bytecodes.
 
 Only files of the drive count, its libraries included: they are what runs as Python on the board. The stand-ins, Blinka's
-displayio and Python's own library stand for the chip's C code. CPython's instructions are counted by sys.settrace, each with the
-number of bytecodes that MicroPython needs for the same. campaigns/chip.py compares the result with measured figures, see
-docs/CHIP.md.
+displayio and Python's own library stand for the chip's C code. CPython's instructions are counted by sys.settrace, each with
+the number of bytecodes that MicroPython needs for the same. campaigns/calibration.py compares the result with measured
+figures, see docs/CHIP.md.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def costs_of(code: CodeType) -> list[int]:
     """The bytecodes of each instruction, by its offset."""
     costs = [0] * (len(code.co_code) + 2)
     keywords = 0
-    in_range = False
+    before: list[dis.Instruction] = []  # the two instructions before
     for instruction in dis.get_instructions(code):
         name = instruction.opname
         cost = WEIGHTS.get(name, 1)
@@ -90,18 +90,17 @@ def costs_of(code: CodeType) -> list[int]:
             cost, keywords = cost + keywords, 0  # each name is put on the stack
         elif name in NEGATED and instruction.arg:
             cost = 2
-        elif name == "GET_ITER":
-            in_range = _is_range(code, instruction)
-        elif name == "FOR_ITER" and in_range:
-            cost, in_range = RANGE_ITERATION, False
+        elif name == "FOR_ITER" and _is_range(code, before):
+            cost = RANGE_ITERATION
         costs[instruction.offset] = cost
+        before = [*before[-1:], instruction]
     return costs
 
 
-def _is_range(code: CodeType, instruction: dis.Instruction) -> bool:
-    """Whether the iterator is of a range(...)."""
-    at = instruction.positions
-    if at is None or at.lineno is None or at.col_offset is None:
+def _is_range(code: CodeType, before: list[dis.Instruction]) -> bool:
+    """Whether the two instructions before a loop call range(...) and make its iterator."""
+    at = before[0].positions
+    if [one.opname for one in before] != ["CALL", "GET_ITER"] or at is None or at.lineno is None:
         return False
     line = linecache.getline(code.co_filename, at.lineno).encode()
     return line[at.col_offset :].startswith(b"range(")
@@ -113,8 +112,8 @@ def _is_range(code: CodeType, instruction: dis.Instruction) -> bool:
 class Counter:
     """Counts the bytecodes of the drive's code in this thread: `root` is the drive, `libraries` are its files elsewhere.
 
-    `on_call(frame)` is called for each call of the drive's code and may return what is called with its end. `on_load(kb)` is called
-    before a module is executed for the first time.
+    `on_call(frame)` is called for each call of the drive's code and may return what is called with its end. `on_load(kb)`
+    is called before a module is executed for the first time.
     """
 
     def __init__(self, root: Path, libraries: list[str]):
