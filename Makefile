@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py)
 
-.PHONY: faults fuzz bench bundle chaos clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
+.PHONY: faults fuzz bench bundle chaos chip clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -23,6 +23,7 @@ help:
 	@echo "make soak       60 days with outages in compressed time (half an hour)"
 	@echo "make fuzz       a million messages from a hostile broker (a quarter of an hour; MESSAGES=1000: fewer)"
 	@echo "make bench      this firmware and two readers from PyPI on the same simulated line: docs/BENCHMARK.md (ten minutes)"
+	@echo "make chip       the firmware at the pace of an ESP32-S3 and S2, in simulated time: docs/CHIP.md (half a minute)"
 	@echo "make size       size of the board's files on the drive and in memory"
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
@@ -60,6 +61,9 @@ steady: .venv/ready
 
 soak: .venv/ready
 	$(BIN)/python -m campaigns.soak --write $(ARGS)
+
+chip: .venv/ready
+	$(BIN)/python -m campaigns.chip $(or $(ARGS),--write)
 
 size: .venv/ready
 	$(BIN)/python -m campaigns.size

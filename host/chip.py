@@ -28,6 +28,7 @@ nvm_path: str = ""  # the file with the bytes of microcontroller.nvm
 identity: bytes = b""  # the last bytes of the chip's number; empty: those of the stand-in
 devices: dict = {}  # I2C address -> model with write(data) and read(count)
 screen = None  # the one of them that is displayed; None: there is no screen
+on_join: Callable[[], None] | None = None  # called when the chip joins the Wi-Fi that is there; None: it takes no time
 power_on_s: float = clock.monotonic()  # when the chip was last reset: its clocks start here
 reset_reason: str = "POWER_ON"
 run_reason: str = "STARTUP"

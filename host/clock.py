@@ -20,6 +20,9 @@ class PcClock:
     sleep = staticmethod(time.sleep)
     _ring: Callable[[], None] | None = None
 
+    def transfer(self, seconds: float) -> None:
+        """Bits on a bus of the board take so long: only at a chip's pace, see host/pace.py."""
+
     def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
         """Call `ring` after so many seconds unless set again before; 0: never."""
         if ring != self._ring:
@@ -48,6 +51,9 @@ class SimulatedClock:
         if self.us > self._alarm_us:
             self._alarm_us = float("inf")
             self._ring()
+
+    def transfer(self, seconds: float) -> None:
+        """Bits on a bus of the board take so long: only at a chip's pace, see host/pace.py."""
 
     def set_alarm(self, seconds: float, ring: Callable[[], None]) -> None:
         """Call `ring` after so many seconds unless set again before; 0: never."""

@@ -241,6 +241,7 @@ class I2C:
             raise RuntimeError("No pull up found on SDA or SCL; check your wiring")
         self._pins = (scl, sda)
         _claim(*self._pins)
+        self._byte_s = 9 / frequency
         self._locked = False
 
     def deinit(self) -> None:
@@ -274,12 +275,15 @@ class I2C:
         return sorted(_chip.devices)
 
     def writeto(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
-        self._device(address).write(bytes(memoryview(buffer)[start:end]))
+        data = bytes(memoryview(buffer)[start:end])
+        self._device(address).write(data)
+        _chip.clock.transfer(self._byte_s * (1 + len(data)))  # the address first
         _trouble.count("screen_writes")
 
     def readfrom_into(self, address, buffer, *, start=0, end=sys.maxsize) -> None:
         view = memoryview(buffer)[start:end]
         view[:] = self._device(address).read(len(view))
+        _chip.clock.transfer(self._byte_s * (1 + len(view)))
 
     def writeto_then_readfrom(
         self, address, out_buffer, in_buffer, *, out_start=0, out_end=sys.maxsize, in_start=0, in_end=sys.maxsize

@@ -69,6 +69,8 @@ class Radio:
         if _trouble.channel != _trouble.of("channel"):
             _chip.clock.sleep(_SCAN_S)
             _trouble.channel = _trouble.of("channel")
+        if _chip.on_join is not None:
+            _chip.on_join()
         self._connected = True
         while _trouble.of("dhcp") == "gone":
             _chip.clock.sleep(0.05)

@@ -1,0 +1,426 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""`make chip`: the unmodified firmware at a chip's pace, in simulated time; see docs/CHIP.md.
+
+host/pace.py counts what Python executes of the drive's code; the simulated clock advances by it, by what is slept, and by the
+bits on UART and I2C. BMS, broker and screen are those of the emulator, in this process. The same code gives the same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from types import FrameType
+
+from host import chip, keyboard, pace
+from host.broker import Broker
+from host.simulated_network import SimulatedNetwork
+from simulator.bms import BYTE_US, Bms
+from simulator.wire import SimulatedUart
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "CHIP.md"
+STANDINS = ROOT / "host" / "standins"
+CELLS = (4, 16, 48)
+THINK_S = 0.005
+JOIN_S = 2.0  # joining the Wi-Fi
+TOP = 30  # functions in the table
+SETTLED_S = 5  # after the first published value: from then on the reading is measured
+SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
+CIRCUITPY_WIFI_PASSWORD = "shed-password"
+MQTT_BROKER = "192.168.1.10"
+MQTT_BASE_TOPIC = "t"
+"""
+
+
+@dataclass
+class Work:
+    """What a job, or a kind of work in it, took: `bytecodes` of all calls and of the largest."""
+
+    calls: int = 0
+    bytecodes: int = 0
+    largest: int = 0
+    median: float = 0
+
+
+@dataclass
+class Figures:
+    """Of one run. Times in ms if not named; passes without gc.collect."""
+
+    seconds: float  # of simulated time
+    ratio: float = 0  # time to the limit of the own bytes
+    fast: float = 0  # 0x90 a second
+    passes: float = 0  # a second
+    longest_ms: float = 0
+    longest_job: str = ""
+    idle: int = 0  # bytecodes of an idle pass
+    first_request_s: float | None = None  # from the start of code.py
+    first_value_s: float | None = None
+    load_s: float = 0  # of it loading modules
+    jobs: dict[str, Work] = field(default_factory=dict)
+    kinds: dict[str, Work] = field(default_factory=dict)  # by "job: what it did"
+    functions: list[tuple[str, int]] = field(default_factory=list)  # with their own bytecodes, the largest first
+    output: str = ""  # on the console
+
+
+class End(BaseException):
+    """Ends the firmware; not an Exception, so that it does not catch it."""
+
+
+def run(
+    name: str = "s2",
+    cells: int = 16,
+    seconds: float = 20,
+    root: Path = ROOT,
+    settings: str = "",
+    watched: list[str] | None = None,
+) -> Figures:
+    """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
+
+    `root`: where its files are; `settings`: more lines of settings.toml, separated by ;; `watched`: functions whose bytecodes
+    are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
+    """
+    command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
+    command += ["--root", str(root), "--settings", settings, "--watch", *(watched or []), "--json"]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    figures = Figures(**json.loads(done.stdout.splitlines()[-1]))
+    figures.jobs = {name: Work(**work) for name, work in figures.jobs.items()}
+    figures.kinds = {name: Work(**work) for name, work in figures.kinds.items()}
+    return figures
+
+
+# --- in the process of the firmware ----------------------------------------------------------------------------------
+
+
+class Passes:
+    """Watches the passes of the loop and its jobs: a job is what app/loop.py calls elsewhere."""
+
+    def __init__(self, root: Path, counter: pace.Counter, watched: list[str]):
+        self._watched = frozenset(watched)
+        self._loop = str(root / "app" / "loop.py")
+        self._count = counter.count
+        self.clock: pace.PacedClock
+        self.done: set[str] = set()  # what the present call has done
+        self.passes: list[tuple[float, float, int, str]] = []  # end, us without what is excluded, bytecodes, its largest job
+        self.calls: dict[str, list[int]] = defaultdict(list)
+        self.kinds: dict[str, list[int]] = defaultdict(list)
+        self._largest: tuple[int, str] = (0, "")
+
+    def on_call(self, frame: FrameType) -> Callable[[], None] | None:
+        """To be told of each call of the drive's code."""
+        if frame.f_code.co_filename == self._loop:
+            return self._begin_pass() if frame.f_code.co_name == "step" else None
+        if frame.f_code.co_qualname in self._watched:
+            return self._begin_watched(frame.f_code.co_qualname)
+        caller = frame.f_back
+        if caller is None or caller.f_code.co_filename != self._loop:
+            return None
+        names = caller.f_locals
+        if "tick" in names and getattr(names["tick"], "__func__", names["tick"]).__code__ is not frame.f_code:
+            return None
+        if "tick" not in names and frame.f_code.co_name != "tick":
+            return None
+        return self._begin_job(str(names.get("name", frame.f_code.co_qualname)))
+
+    def _begin_watched(self, name: str) -> Callable[[], None]:
+        count = self._count()
+        return lambda: self.kinds["function " + name].append(self._count() - count)
+
+    def _begin_pass(self) -> Callable[[], None]:
+        self._largest = (0, "")
+        count, us, excluded = self._count(), self.clock.us, self.clock.excluded_us
+
+        def end() -> None:
+            took_us = self.clock.us - us - (self.clock.excluded_us - excluded)
+            self.passes.append((self.clock.us, took_us, self._count() - count, self._largest[1]))
+
+        return end
+
+    def _begin_job(self, name: str) -> Callable[[], None]:
+        self.done.clear()
+        count = self._count()
+
+        def end() -> None:
+            took = self._count() - count
+            self.calls[name].append(took)
+            for what in self.done:
+                self.kinds[f"{name}: {what}"].append(took)
+            if took > self._largest[0]:
+                self._largest = took, ", ".join([name, *sorted(self.done)])
+
+        return end
+
+
+class Uart(SimulatedUart):
+    """Notes what was requested."""
+
+    def __init__(self, bms: Bms, clock, done: set[str]):
+        super().__init__(bms, clock)
+        self._done = done
+
+    def write(self, data) -> int:
+        self._done.add("request")
+        return super().write(data)
+
+
+class Firmware:
+    """The firmware and everything around it."""
+
+    def __init__(self, chosen: pace.Pace, cells: int, seconds: float, root: Path, settings: str, watched: list[str]):
+        self._root = root
+        self._pace = chosen
+        self._seconds = seconds
+        self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
+        self._counter = pace.Counter(root, _libraries())
+        self.passes = Passes(root, self._counter, watched)
+        self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
+        self._log: list[dict] = []
+        self._bms = Bms(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f}", note=self._log.append)
+        self._broker = Broker(self._on_publish)
+        self._first_value_s: float | None = None
+        self._load_s = 0.0
+        self._ended = False
+        self._console = io.StringIO()
+
+    def run(self) -> Figures:
+        """Run to the end; can be called once."""
+        random.seed(1)
+        with tempfile.TemporaryDirectory() as folder:
+            drive = Path(folder, "drive")
+            drive.mkdir()
+            (drive / "settings.toml").write_text(self._settings)
+            self._wire(folder)
+            os.chdir(drive)
+            with contextlib.redirect_stdout(self._console):
+                self._execute()
+            os.chdir(ROOT)
+        return self._sum_up()
+
+    def _wire(self, folder: str) -> None:
+        sys.path[:0] = [str(STANDINS), str(self._root / "lib")]
+        chip.clock, chip.network = self.clock, SimulatedNetwork(self._broker, self.clock)
+        chip.power_on_s = self.clock.monotonic()
+        chip.open_uart = lambda **options: Uart(self._bms, self.clock, self.passes.done)
+        chip.nvm_path = str(Path(folder, "nvm"))
+        chip.restart = self._restart
+        chip.on_join = lambda: self.clock.exclude(JOIN_S)
+        keyboard.console = keyboard.Console(-1)  # no input
+        from host import displays
+        from host.ssd1306 import SSD1306
+
+        displays.install()
+
+        class Screen(SSD1306):
+            """Notes that something is drawn."""
+
+            def write(screen, data):
+                self.passes.done.add("drawing")
+                return super().write(data)
+
+        chip.screen = chip.devices[0x3C] = Screen()
+        import wifi
+
+        wifi.radio.stop_station()
+        sys.path.insert(0, str(self._root))
+        for name in [name for name in sys.modules if name.split(".")[0] in pace.PACKAGES or name.startswith("adafruit_")]:
+            del sys.modules[name]
+        time.sleep, time.monotonic = self.clock.sleep, self.clock.monotonic
+        pace.replace_functions(self._counter, self.clock.sleep, self.clock.collect)
+        self._counter.on_call, self._counter.on_load = self.passes.on_call, self._load
+
+    def _execute(self) -> None:
+        self._counter.start()
+        try:
+            runpy.run_path(str(self._root / "code.py"), run_name="__main__")
+        except End:
+            self._ended = True
+        finally:
+            self._counter.stop()
+        if not self._ended:
+            raise SystemExit("The firmware has ended: " + self._console.getvalue()[-2000:])
+
+    def _restart(self, **left) -> None:
+        raise SystemExit("The chip was restarted: " + self._console.getvalue()[-2000:])
+
+    def _load(self, kb: float) -> None:
+        begun = self.clock.us
+        self.clock.load(kb)
+        self._load_s += (self.clock.us - begun) / 1e6
+
+    def _on_step(self, seconds: float) -> None:
+        now = self.clock.monotonic()
+        self._broker.check_keep_alive(now)
+        if now >= self._seconds:
+            raise End
+
+    def _on_publish(self, topic: str, payload: bytes) -> None:
+        self.passes.done.add("discovery" if topic.endswith("/config") else topic.partition("/")[2])
+        if self._first_value_s is None and topic.endswith("bms1/state") and has_values(payload):
+            self._first_value_s = self.clock.monotonic()
+
+    def _sum_up(self) -> Figures:
+        requests = [event for event in self._log if "request" in event]
+        figures = Figures(
+            seconds=self._seconds,
+            first_request_s=requests[0]["t"] if requests else None,
+            first_value_s=self._first_value_s,
+            load_s=self._load_s,
+            jobs={name: _work(calls) for name, calls in self.passes.calls.items()},
+            kinds={name: _work(calls) for name, calls in sorted(self.passes.kinds.items())},
+            functions=self._functions(),
+            output=self._console.getvalue(),
+        )
+        if self._first_value_s is not None:
+            self._measure(figures, requests, self._first_value_s + SETTLED_S)
+        return figures
+
+    def _measure(self, figures: Figures, requests: list[dict], since: float) -> None:
+        measured = [event for event in requests if event["t"] >= since]
+        passes = [one for one in self.passes.passes if one[0] / 1e6 >= since]
+        if len(measured) < 2 or not passes:
+            return
+        begin, end = measured[0]["t"], measured[-1]["t"]
+        received = [event for event in self._log if "response" in event and begin <= event["t"] < end]
+        limit = limit_of(len(measured) - 1, sum(len(event["response"]) // 2 for event in received))
+        figures.ratio = (end - begin) / limit
+        figures.fast = sum(function_of(event["request"]) == 0x90 for event in measured[1:]) / (end - begin)
+        figures.passes = len(passes) / (self._seconds - since)
+        longest = max(self.passes.passes, key=lambda one: one[1])
+        figures.longest_ms, figures.longest_job = longest[1] / 1000, longest[3]
+        figures.idle = round(median(one[2] for one in passes))
+
+    def _functions(self) -> list[tuple[str, int]]:
+        found: dict[str, int] = defaultdict(int)
+        for code, count in self._counter.functions():
+            place = os.path.relpath(code.co_filename, self._root)
+            place = place if not place.startswith(("..", ".venv")) else Path(place).name
+            found[f"{place} {code.co_qualname}"] += count
+        return sorted(found.items(), key=lambda pair: -pair[1])
+
+
+def has_values(payload: bytes) -> bool:
+    """Whether a state has readings."""
+    return sum(isinstance(value, int | float) for value in json.loads(payload).values()) > 3
+
+
+def function_of(frame: str) -> int:
+    """The function of a frame in hex."""
+    return int(frame[4:6], 16)
+
+
+def limit_of(requests: int, response_bytes: int) -> float:
+    """Seconds that so many requests, their response delays and so many bytes of responses take."""
+    return (13 * requests + response_bytes) * BYTE_US / 1e6 + THINK_S * requests
+
+
+def _work(calls: list[int]) -> Work:
+    return Work(len(calls), sum(calls), max(calls), median(calls))
+
+
+def _libraries() -> list[str]:
+    """The files of the libraries of requirements.txt."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    packages = [metadata.distribution(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    return [str(package.locate_file(file)) for package in packages for file in package.files or () if file.suffix == ".py"]
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def show(figures: Figures) -> str:
+    """The figures as text."""
+    lines = [
+        f"time / limit {figures.ratio:.3f}, 0x90 a second {figures.fast:.1f}, passes a second {figures.passes:.0f}",
+        f"longest pass {figures.longest_ms:.0f} ms ({figures.longest_job}), idle pass {figures.idle} bytecodes",
+        f"first request after {figures.first_request_s or 0:.2f} s, first value after {figures.first_value_s or 0:.2f} s, "
+        f"of it loading {figures.load_s:.2f} s",
+    ]
+    for title, works in (("job", figures.jobs), ("kind of work", figures.kinds)):
+        lines.append(f"\n{title:34}{'calls':>8}{'bytecodes':>12}{'median':>10}{'largest':>10}")
+        for name, work in works.items():
+            lines.append(f"{name:34}{work.calls:>8}{work.bytecodes:>12,}{work.median:>10,.0f}{work.largest:>10,}")
+    lines.append("\nown bytecodes  function")
+    lines += [f"{count:>13,}  {name}" for name, count in figures.functions[:TOP]]
+    return "\n".join(lines)
+
+
+ROWS = (("pc", 16), ("s3", 16), ("s2", 16), ("s2", 4), ("s2", 48))
+NAMES = {"pc": "as fast as a PC", "s3": "ESP32-S3", "s2": "ESP32-S2"}
+
+
+def table(seconds: float, root: Path) -> str:
+    """The figures of every pace as Markdown: speed, then what the bytecodes at an S2's pace with 16 cells are for."""
+    found = {row: run(*row, seconds, root) for row in ROWS}
+    lines = [
+        "| | cells | time / limit | 0x90 a second | passes a second | longest pass | in it | idle pass | first value after |"
+    ]
+    lines.append("|---" * 9 + "|")
+    for (name, cells), one in found.items():
+        lines.append(
+            f"| {NAMES[name]} | {cells} | {one.ratio:.3f} | {one.fast:.1f} | {one.passes:.0f} | {one.longest_ms:.0f} ms "
+            f"| {one.longest_job} | {one.idle:,} | {one.first_value_s or 0:.1f} s |"
+        )
+    figures = found["s2", 16]
+    for title, works in (("job", figures.jobs), ("kind of work", figures.kinds)):
+        lines += ["", f"| {title} | calls | bytecodes | median | largest |", "|---" * 5 + "|"]
+        for name, work in works.items():
+            lines.append(f"| {name} | {work.calls:,} | {work.bytecodes:,} | {work.median:,.0f} | {work.largest:,} |")
+    lines += ["", "| function | own bytecodes |", "|---|---|"]
+    lines += [f"| `{name}` | {count:,} |" for name, count in figures.functions[:TOP]]
+    return "\n".join(lines) + "\n"
+
+
+def write(name: str, text: str) -> None:
+    """Replace a table of docs/CHIP.md, which is between marks with its name."""
+    document = DOCUMENT.read_text()
+    begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->"
+    head, _, rest = document.partition(begin)
+    DOCUMENT.write_text(head + begin + text + end + rest.partition(end)[2])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m campaigns.chip", description=__doc__.splitlines()[0])
+    parser.add_argument("--pace", default="s2", help="pc, s3, s2, or microseconds a bytecode")
+    parser.add_argument("--cells", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=30, help="simulated")
+    parser.add_argument("--root", type=Path, default=ROOT, help="where the firmware's files are")
+    parser.add_argument("--settings", default="", help="more settings, separated by ;")
+    parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
+    parser.add_argument("--write", action="store_true", help="every pace, 70 s: the tables of docs/CHIP.md")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.json:
+        root = options.root.resolve()
+        chosen = pace.of(options.pace)
+        firmware = Firmware(chosen, options.cells, options.seconds, root, options.settings, options.watch)
+        print(json.dumps(asdict(firmware.run())))
+        return
+    if options.write:
+        text = table(70, options.root)
+        print(text)
+        write("chip", text)
+        return
+    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""The chip's pace on a PC: what is counted, what takes time, and the firmware at two paces."""
+
+import importlib.util
+import sys
+import time
+
+import pytest
+
+from campaigns import chip
+from host import pace
+
+DRIVE = """
+import time
+import standin
+
+def loop():
+    total = 0
+    for i in range(100):
+        total += i
+    return total
+
+def look(value):
+    return value is None
+
+def call():
+    standin.work()
+
+def rest():
+    time.sleep(0.0001)
+"""
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch):
+    """(the module of a drive, a counter of it); standin.py is beside the drive."""
+    (tmp_path / "drive" / "app").mkdir(parents=True)
+    (tmp_path / "standin.py").write_text("def work():\n    return sum(i * i for i in range(1000))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "standin", raising=False)
+    path = tmp_path / "drive" / "app" / "part.py"
+    path.write_text(DRIVE)
+    spec = importlib.util.spec_from_file_location("part", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, pace.Counter(tmp_path / "drive", [])
+
+
+def counted(counter, function, *arguments):
+    """Bytecodes of a call."""
+    before, tracing = counter.count(), sys.gettrace()
+    counter.start()
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(tracing)
+    return counter.count() - before
+
+
+def test_a_loop_over_a_range_is_counted_as_micropython_executes_it(drive):
+    module, counter = drive
+    # an iteration: 4 for total += i, 8 for the loop, which counts on the stack
+    assert counted(counter, module.loop) == pytest.approx(100 * 12, abs=15)
+
+
+def test_comparison_with_none_is_three_bytecodes_and_a_return(drive):
+    module, counter = drive
+    assert counted(counter, module.look, 1) == 4
+
+
+def test_what_the_stand_ins_execute_is_not_counted(drive):
+    module, counter = drive
+    assert 0 < counted(counter, module.call) < 10
+    assert [code.co_name for code, count in counter.functions() if count] == ["call"]
+
+
+def test_bytecodes_take_their_time_at_the_next_look_at_the_clock(drive):
+    module, counter = drive
+    clock = pace.PacedClock(counter, pace.of("2"))
+    count = counted(counter, module.loop)
+    assert clock.us == 2 * count
+    clock.sleep(0.001)
+    assert clock.us == 2 * count + 1000
+    clock.transfer(0.002)
+    assert clock.us == 2 * count + 3000
+
+
+def test_the_drive_sleeps_a_millisecond_at_least(drive, monkeypatch):
+    module, counter = drive
+    clock = pace.PacedClock(counter, pace.of("s2"))
+    monkeypatch.setattr("time.sleep", time.sleep)  # to be restored
+    monkeypatch.setattr("gc.collect", importlib.import_module("gc").collect)
+    pace.replace_functions(counter, clock.sleep, clock.collect)
+    module.rest()
+    assert clock.us == 1000
+
+
+@pytest.mark.parametrize("name", ["s4", "", "0", "-1", "nan"])
+def test_an_unknown_chip_is_one_sentence(name):
+    with pytest.raises(ValueError, match="is no chip known here; give one of pc, s3, s2, or microseconds a bytecode"):
+        pace.of(name)
+
+
+def test_the_limit_is_that_of_the_benchmark():
+    assert chip.limit_of(9, 13 * 14) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
+
+
+@pytest.mark.slow
+def test_a_slower_chip_reads_slower_and_the_same_code_gives_the_same_figures():
+    pc, slow, again = (chip.run(name, 4, 16) for name in ("pc", "s2", "s2"))
+    assert slow == again
+    assert 1 < pc.ratio < 1.05 < slow.ratio and slow.passes < pc.passes / 2
+    assert pc.longest_ms < slow.longest_ms
+    assert pc.first_value_s < slow.first_value_s
+    assert {"bms", "mqtt", "screen"} <= set(slow.jobs) and slow.kinds["screen: drawing"].calls
+    assert "mqtt: discovery" in slow.kinds and not any("busio" in name for name, _ in slow.functions)
