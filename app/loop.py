@@ -32,22 +32,30 @@ class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
     in the next pass."""
 
-    def __init__(self, name, tick, now):
+    def __init__(self, name, tick, clock, is_critical):
         self.name = name
-        self.tick = tick
-        self.due = now  # when it is called next
+        self.is_critical = is_critical
+        self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late
         self.failures = 0  # in a row
+        self._tick = tick
+        self._clock = clock
 
-    def note(self, now, took_ms, pause_ms):
-        """It was called, at the tick `now`."""
-        self.took_ms = max(took_ms, self.took_ms - 1)
+    def run(self, now):
+        """Call it at the tick `now`; returns the tick afterwards."""
+        pause_ms = self._tick(now)
         self.failures = 0
+        after = self._clock()
+        took_ms = (after - now) & _WRAP
+        if took_ms < self.took_ms:
+            took_ms = self.took_ms - 1
+        self.took_ms = took_ms
         self.due = ticks_add(now, pause_ms) if pause_ms else now
+        return after
 
-    def back_off(self, now):
+    def back_off(self):
         """It failed: leave it alone, twice as long as the time before."""
-        self.due = ticks_add(now, min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS << min(self.failures, 10)))
+        self.due = ticks_add(self._clock(), min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS << min(self.failures, 10)))
         self.failures += 1
 
 
@@ -71,7 +79,7 @@ class Loop:
 
     def add(self, name, tick):
         """One more job, called after those added before it."""
-        self._jobs.append(Job(name, tick, self._clock()))
+        self._jobs.append(Job(name, tick, self._clock, name == self._critical))
 
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
@@ -88,20 +96,17 @@ class Loop:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
             if late >= _HALF:
                 continue
-            is_critical = job.name == self._critical
-            if job.took_ms >= free and late < PATIENCE_MS and not is_critical:
+            if job.took_ms >= free and late < PATIENCE_MS and not job.is_critical:
                 continue
             try:
-                pause_ms = job.tick(now)
+                after = job.run(now)
             except Exception as error:  # a bug in one job: print it, back off, go on with the others
                 self._back_off(job, error)
-                may_feed = may_feed and not is_critical
+                may_feed = may_feed and not job.is_critical
                 continue
-            after = self._clock()
-            job.note(now, (after - now) & _WRAP, pause_ms)
             free -= (after - now) & _WRAP
             now = after
-            if is_critical:
+            if job.is_critical:
                 may_feed = True
                 free = PATIENCE_MS if self._free_ms is None else self._free_ms(now)
         if may_feed and self._feed is not None and (now - self._feed_at) & _WRAP < _HALF:
@@ -121,8 +126,8 @@ class Loop:
         self.failures += 1
         self.last_failure = describe(job.name, error)
         print_error(error)
-        job.back_off(self._clock())
-        if job.name == self._critical and job.failures > CRITICAL_FAILURES:
+        job.back_off()
+        if job.is_critical and job.failures > CRITICAL_FAILURES:
             raise RuntimeError(self.last_failure)
 
 

@@ -102,6 +102,7 @@ class Pack(Values):
         self._last: list = [None] * SLOTS  # the reading before, accepted or not
         self._last_at = [0] * SLOTS  # its ticks
         self._before_last: list = [None] * SLOTS
+        self._finished_changes = 0  # `changes` when the last response was finished
         self._counts_now = False  # voltage or current came with the present response
         self.polarity = polarity or Polarity()
         self.topology_changes = 0
@@ -194,13 +195,20 @@ class Pack(Values):
 
         `doubtful`: frames are being damaged on this line. An implausible value changes nothing: what was known expires.
         """
+        slot = row.slot + index
+        is_directed = row is CURRENT or row is MODE
         if row is CURRENT or row is VOLTAGE:
             self._counts_now = True
+        if raw is not None and raw == self._raw[slot] and raw == self._last[slot] and not is_directed:
+            # as it was twice: all that follows, in short, since most values of a battery at rest are
+            self._before_last[slot] = raw
+            self._read_at[slot] = self._last_at[slot] = now
+            return True
         if not is_plausible(row, raw):
             self.implausible += 1
             return True  # or a sensor that is not there: reading it again would not help
-        raw = self._in_our_direction(row, raw)
-        slot = row.slot + index
+        if is_directed:
+            raw = self._in_our_direction(row, raw)
         is_natural = not self._jumps(row, slot, raw) and (row.check is None or not row.check(self, raw))
         trusted = is_natural and not doubtful
         if trusted and self._jumps(row, slot, self._last[slot]):
@@ -230,8 +238,10 @@ class Pack(Values):
 
     def finish(self, now):
         """A response has been handed over: what follows from its values."""
-        for key in TOPOLOGY:
-            self._note_topology(key)
+        if self.changes != self._finished_changes:
+            self._finished_changes = self.changes
+            for key in TOPOLOGY:
+                self._note_topology(key)
         if self._counts_now:
             self._counts_now = False
             self._count_energy(now)
@@ -282,8 +292,11 @@ class Pack(Values):
 
     def _jumps(self, row, slot, raw):
         """Whether a value is further from what is known than a pack changes from one reading to the next."""
+        step = row.step
+        if step is None or raw is None:
+            return False
         known = self._raw[slot]
-        return known is not None and raw is not None and row.step is not None and abs(raw - known) > row.step
+        return known is not None and abs(raw - known) > step
 
     def _is_confirmed(self, row, slot, raw):
         """Whether a value was read before, or is the middle one of the last three readings."""

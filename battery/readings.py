@@ -278,11 +278,12 @@ READING = {row.key: row for row in READINGS}
 
 def is_plausible(row, raw):
     """Whether a real pack can have this raw value; what a TEXT may hold is decided where its bytes are read."""
-    if raw is None or row.kind == TEXT:
+    kind = row.kind
+    if raw is None or kind == TEXT:
         return raw is not None
     if not row.low <= raw <= row.high:
         return False
-    return row.kind != DATE or (1 <= (raw >> 8 & 0xFF) <= 12 and 1 <= (raw & 0xFF) <= 31)
+    return kind != DATE or (1 <= (raw >> 8 & 0xFF) <= 12 and 1 <= (raw & 0xFF) <= 31)
 
 
 def is_measured(row):

@@ -547,8 +547,11 @@ class A5:
         if row.kind == BITFIELD:
             return pack.accept_together(row, alarm_bits(payload, self._alarm_bits), now, doubtful)
         accepted = True
-        for index in range(pack.count(row)):
-            if block.frames == 1 or _is_there(block, field, index, frames):
+        count = pack.count(row)
+        wanted = (1 << (count * field.size + block.width - 1) // block.width) - 1
+        is_whole = block.frames == 1 or frames & wanted == wanted
+        for index in range(count):
+            if is_whole or _is_there(block, field, index, frames):
                 accepted = pack.accept(row, index, read_value(field, payload, index), now, doubtful) and accepted
         return accepted
 

@@ -14,6 +14,7 @@ from battery.controls import CONTROL
 CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
 REQUEST_MS = 500  # interval at which the confirming reading is requested
 PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
+TICK_MS = 20  # between two looks at a command
 
 
 class BatteryCommands:
@@ -51,11 +52,11 @@ class BatteryCommands:
         return self._start("restart_bms", "", None, now)
 
     def tick(self, now):
-        """Check whether the command is confirmed, or its time is over."""
+        """Check whether the command is confirmed, or its time is over. Returns the ms until it should be called again."""
         if self._paused_until is not None and ticks_diff(now, self._paused_until) >= 0:
             self._paused_until = None
         if self._subject is None:
-            return
+            return TICK_MS
         if self._poller.written_at is not None and not self._was_sent:
             self._was_sent = True
             self._deadline = ticks_add(now, CONFIRM_MS)
@@ -67,6 +68,7 @@ class BatteryCommands:
         elif self._was_sent and self._reading and ticks_diff(now, self._request_at) >= 0:
             self._request_at = ticks_add(now, REQUEST_MS)
             self._poller.request_soon(self._reading)
+        return TICK_MS
 
     def pending(self):
         """The code of the refusal while a command waits for its confirmation; None when none does."""

@@ -10,6 +10,7 @@ and is asleep now, its last known readings are above the limits, and the last pu
 from adafruit_ticks import ticks_add, ticks_diff
 
 PULSE_MS = 250  # as Daly2MQTT pulses its wake line
+TICK_MS = 50  # between two calls
 MINUTE_MS = 60000
 
 
@@ -32,7 +33,8 @@ class Waker:
         drive(False)
 
     def tick(self, now):
-        """Remember what the battery last said, end a pulse, begin one where the policy allows it."""
+        """Remember what the battery last said, end a pulse, begin one where the policy allows it. Returns the ms until
+        it should be called again."""
         self._remember()
         self._count_minutes(now)
         if self._pulse_end is not None:
@@ -45,6 +47,7 @@ class Waker:
             self._minute_end = ticks_add(now, MINUTE_MS)  # whole minutes from here on
             self.pulses += 1
             self._drive(True)
+        return TICK_MS
 
     def _remember(self):
         pack = self._poller.pack
