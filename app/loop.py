@@ -11,7 +11,7 @@ screen.
 import gc
 import time
 
-from adafruit_ticks import ticks_add, ticks_diff
+from adafruit_ticks import ticks_add
 
 from .log import print_error
 
@@ -32,9 +32,8 @@ class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
     in the next pass."""
 
-    def __init__(self, name, tick, clock, is_critical):
+    def __init__(self, name, tick, clock):
         self.name = name
-        self.is_critical = is_critical
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late
         self.failures = 0  # in a row
@@ -68,67 +67,78 @@ class Loop:
 
     def __init__(self, clock, feed=None, critical=None, free_ms=None):
         self._clock = clock
-        self._jobs: list = []
+        self._jobs: list = []  # all but the critical one
+        self._critical_name = critical
+        self._critical = None
         self._feed = feed
-        self._critical = critical
         self._free_ms = free_ms
-        self._feed_at = self._collect_at = clock()
+        self._feed_at = clock()
         self.failures = 0
         self.last_failure = None  # "job: exception", the latest; None: there was none
         self.longest_ms = 0  # longest pass since the last reset_longest()
+        self.add("memory", _collect)
 
     def add(self, name, tick):
         """One more job, called after those added before it."""
-        self._jobs.append(Job(name, tick, self._clock, name == self._critical))
+        job = Job(name, tick, self._clock)
+        if name == self._critical_name:
+            self._critical = job
+        else:
+            self._jobs.append(job)
 
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
         while True:
             # while a response is about to be whole nobody waits: the next request goes out at once
-            time.sleep(PAUSE_S if self.step() > 1 else 0)
+            time.sleep(PAUSE_S if self.step() else 0)
 
     def step(self):
-        """One pass over the jobs. Returns how many ms nothing is expected on the line."""
+        """One pass over the jobs. Returns whether there is time for a pause."""
         begun = now = self._clock()
-        free = PATIENCE_MS if self._free_ms is None else self._free_ms(now)
-        may_feed = self._critical is None
+        critical = self._critical
+        free = PATIENCE_MS
+        if critical is not None:
+            if (now - critical.due) & _WRAP < _HALF:
+                now = self._run(critical, now)
+            if self._free_ms is not None:
+                free = self._free_ms(now)
+            if free <= 1:
+                return False
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
-            if late >= _HALF:
-                continue
-            if job.took_ms >= free and late < PATIENCE_MS and not job.is_critical:
-                continue
-            try:
-                after = job.run(now)
-            except Exception as error:  # a bug in one job: print it, back off, go on with the others
-                self._back_off(job, error)
-                may_feed = may_feed and not job.is_critical
-                continue
-            free -= (after - now) & _WRAP
-            now = after
-            if job.is_critical:
-                may_feed = True
-                free = PATIENCE_MS if self._free_ms is None else self._free_ms(now)
-        if may_feed and self._feed is not None and (now - self._feed_at) & _WRAP < _HALF:
+            if late < _HALF and (job.took_ms < free or late >= PATIENCE_MS):
+                after = self._run(job, now)
+                free -= (after - now) & _WRAP
+                now = after
+        if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)
             self._feed()
-        if (now - self._collect_at) & _WRAP < _HALF:
-            self._collect_at = ticks_add(now, COLLECT_MS)
-            gc.collect()
-        self.longest_ms = max(self.longest_ms, ticks_diff(self._clock(), begun))
-        return free
+        took_ms = (now - begun) & _WRAP
+        if took_ms > self.longest_ms:
+            self.longest_ms = took_ms
+        return free > 1
 
     def reset_longest(self):
         """Start measuring the longest pass again."""
         self.longest_ms = 0
 
-    def _back_off(self, job, error):
-        self.failures += 1
-        self.last_failure = describe(job.name, error)
-        print_error(error)
-        job.back_off()
-        if job.is_critical and job.failures > CRITICAL_FAILURES:
-            raise RuntimeError(self.last_failure)
+    def _run(self, job, now):
+        """Call a job; returns the tick afterwards."""
+        try:
+            return job.run(now)
+        except Exception as error:  # a bug in one job: print it, back off, go on with the others
+            self.failures += 1
+            self.last_failure = describe(job.name, error)
+            print_error(error)
+            job.back_off()
+            if job is self._critical and job.failures > CRITICAL_FAILURES:
+                raise RuntimeError(self.last_failure) from None
+            return self._clock()
+
+
+def _collect(_now):
+    gc.collect()
+    return COLLECT_MS
 
 
 def describe(name, error):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import random
@@ -65,6 +66,7 @@ class Figures:
 
     seconds: float  # of simulated time
     ratio: float = 0  # time to the limit of the own bytes
+    turnarounds: list[float] = field(default_factory=list)  # from the last byte of a response to the next request, sorted
     fast: float = 0  # 0x90 a second
     passes: float = 0  # a second
     longest_ms: float = 0
@@ -302,11 +304,20 @@ class Firmware:
         received = [event for event in self._log if "response" in event and begin <= event["t"] < end]
         limit = limit_of(len(measured) - 1, sum(len(event["response"]) // 2 for event in received))
         figures.ratio = (end - begin) / limit
+        figures.turnarounds = sorted(self._turnarounds(measured, received))
         figures.fast = sum(function_of(event["request"]) == 0x90 for event in measured[1:]) / (end - begin)
         figures.passes = len(passes) / (self._seconds - since)
         longest = max(self.passes.passes, key=lambda one: one[1])
         figures.longest_ms, figures.longest_job = longest[1] / 1000, longest[3]
         figures.idle = round(median(one[2] for one in passes))
+
+    def _turnarounds(self, requests: list[dict], responses: list[dict]) -> list[float]:
+        """ms from the last byte of each response to the next request."""
+        answered: dict[float, int] = defaultdict(int)
+        for event in responses:
+            answered[max(one["t"] for one in requests if one["t"] <= event["t"])] += len(event["response"]) // 2
+        pairs = itertools.pairwise(one["t"] for one in requests)
+        return [1000 * (after - before - limit_of(1, answered[before])) for before, after in pairs if before in answered]
 
     def _functions(self) -> list[tuple[str, int]]:
         found: dict[str, int] = defaultdict(int)
@@ -346,10 +357,17 @@ def _libraries() -> list[str]:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
+def part(numbers: list[float], share: float) -> float:
+    """The number below which this share of sorted numbers lies."""
+    return numbers[min(len(numbers) - 1, int(share * len(numbers)))] if numbers else 0.0
+
+
 def show(figures: Figures) -> str:
     """The figures as text."""
     lines = [
         f"time / limit {figures.ratio:.3f}, 0x90 a second {figures.fast:.1f}, passes a second {figures.passes:.0f}",
+        f"next request after {', '.join(f'{part(figures.turnarounds, share):.1f}' for share in (0.5, 0.75, 0.9, 1))} ms "
+        "(half, three quarters, nine tenths, all)",
         f"longest pass {figures.longest_ms:.0f} ms ({figures.longest_job}), idle pass {figures.idle} bytecodes",
         f"first request after {figures.first_request_s or 0:.2f} s, first value after {figures.first_value_s or 0:.2f} s, "
         f"of it loading {figures.load_s:.2f} s",
