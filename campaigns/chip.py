@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from types import FrameType
+from types import CodeType, FrameType
 
 from host import chip, keyboard, pace
 from host.broker import Broker
@@ -136,12 +136,8 @@ class Passes:
         caller = frame.f_back
         if caller is None or caller.f_code.co_filename != self._loop:
             return None
-        names = caller.f_locals
-        if "tick" in names and getattr(names["tick"], "__func__", names["tick"]).__code__ is not frame.f_code:
-            return None
-        if "tick" not in names and frame.f_code.co_name != "tick":
-            return None
-        return self._begin_job(str(names.get("name", frame.f_code.co_qualname)))
+        name = _job_name(caller.f_locals, frame.f_code)
+        return None if name is None else self._begin_job(name)
 
     def _begin_watched(self, name: str) -> Callable[[], None]:
         count = self._count()
@@ -170,6 +166,14 @@ class Passes:
                 self._largest = took, ", ".join([name, *sorted(self.done)])
 
         return end
+
+
+def _job_name(variables: dict, code: CodeType) -> str | None:
+    """The name of the job that the loop, with these variables, calls by this code; None: it is no job."""
+    job = variables.get("job")
+    tick = getattr(job, "tick", variables.get("tick"))
+    is_job = code.co_name == "tick" if tick is None else getattr(tick, "__func__", tick).__code__ is code
+    return str(getattr(job, "name", variables.get("name", code.co_qualname))) if is_job else None
 
 
 class Uart(SimulatedUart):

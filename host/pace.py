@@ -30,7 +30,6 @@ from host.clock import SimulatedClock
 
 PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 FILES = ("code.py", "safemode.py")
-SHORTEST_SLEEP_S = 0.001  # of time.sleep on the chip, which rounds up; 0 runs the chip's own tasks once and returns
 MARSHAL = 3.67  # how much larger CPython's form of the drive's modules is than their .mpy files, on the whole
 LOADING_COLLECT = 0.7  # of the time of a gc.collect when everything is loaded
 
@@ -218,8 +217,10 @@ def replace_functions(counter: Counter, sleep: Callable[[float], None], collect:
     pc_sleep, pc_collect = time.sleep, gc.collect
 
     def drive_sleep(seconds: float) -> None:
-        is_drive = counter.is_drive(sys._getframe(1).f_code.co_filename)
-        (sleep if is_drive else pc_sleep)(max(seconds, SHORTEST_SLEEP_S) if is_drive and seconds else seconds)
+        if counter.is_drive(sys._getframe(1).f_code.co_filename):
+            sleep(int(1000 * seconds + 0.5) / 1000)  # whole milliseconds, as in CircuitPython's shared-bindings/time
+        else:
+            pc_sleep(seconds)
 
     def drive_collect(*generation: int) -> int:
         if not counter.is_drive(sys._getframe(1).f_code.co_filename):

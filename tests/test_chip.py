@@ -28,8 +28,8 @@ def look(value):
 def call():
     standin.work()
 
-def rest():
-    time.sleep(0.0001)
+def rest(seconds):
+    time.sleep(seconds)
 """
 
 
@@ -87,14 +87,15 @@ def test_bytecodes_take_their_time_at_the_next_look_at_the_clock(drive):
     assert clock.us == 2 * count + 3000
 
 
-def test_the_drive_sleeps_a_millisecond_at_least(drive, monkeypatch):
+@pytest.mark.parametrize(("seconds", "us"), [(0.0005, 1000), (0.0004, 1), (0.0026, 3000)])
+def test_the_drive_sleeps_whole_milliseconds(drive, monkeypatch, seconds, us):
     module, counter = drive
     clock = pace.PacedClock(counter, pace.of("s2"))
     monkeypatch.setattr("time.sleep", time.sleep)  # to be restored
     monkeypatch.setattr("gc.collect", importlib.import_module("gc").collect)
     pace.replace_functions(counter, clock.sleep, clock.collect)
-    module.rest()
-    assert clock.us == 1000
+    module.rest(seconds)
+    assert clock.us == us  # a step of simulated time is a microsecond at least
 
 
 @pytest.mark.parametrize("name", ["s4", "", "0", "-1", "nan"])
