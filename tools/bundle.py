@@ -19,6 +19,8 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from tools import pack
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
@@ -68,7 +70,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
     """Path on the drive -> contents, of a bundle."""
     files = {**firmware(), **libraries()}
     if mpy:
-        files = compiled(files)
+        files = compiled(pack.packed(files))
     files["LICENCES.txt"] = licences()
     files["START-HERE.txt"] = start_here(mpy)
     files[FILES] = listing(files)
