@@ -35,11 +35,32 @@ INTERNED = 10  # a text of so many characters is kept once, whatever the module
 PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "struct", "sys", "time",
                   "traceback")  # fmt: skip
 PYTHON_TYPES = (str, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset, int, float, range, BaseException, OSError,
-                StopIteration, UnicodeError, type, type(iter("")), type(sys.stdin), type(sys.stdin.buffer), property)  # fmt: skip
+                StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader)  # fmt: skip
 # Keyword arguments of functions that are built in
-PYTHON_KEYWORDS = ("sep", "end", "file", "key", "reverse", "default", "encoding", "errors", "newline", "mode", "start", "strict")
+PYTHON_KEYWORDS = (
+    "sep",
+    "end",
+    "file",
+    "key",
+    "reverse",
+    "default",
+    "encoding",
+    "errors",
+    "newline",
+    "mode",
+    "start",
+    "strict",
+)
 
 Files = dict[str, str]  # path -> text
+
+
+def packed_sources() -> Files:
+    """Path -> text of our files as they are compiled."""
+    from tools import bundle  # which imports this module
+
+    files = packed({**bundle.firmware(), **bundle.libraries()})
+    return {path: data.decode() for path, data in files.items() if is_ours(path)}
 
 
 def packed(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -70,6 +91,7 @@ def with_constants(files: Files) -> Files:
     sources = read(files)
     edits: dict[str, dict[Place, str]] = {source.path: {} for source in sources.values()}
     looked_up = _looked_up(sources)
+    identities = {name for source in sources.values() for name in source.identities}
     dropped: set[Variable] = set()
     for (module, name), value in constants(sources).items():
         variables = [sources[module].scopes[0].variables[name], *_importers(sources, module, name)]
@@ -77,7 +99,7 @@ def with_constants(files: Files) -> Files:
         uses = [(_source_of(sources, v).path, place) for v in variables for place in v.loads]
         uses += [(path, attribute.whole) for path, attribute in of_module]
         in_text = any(v.in_text for v in variables) or any(a.in_text for _, a in of_module)
-        if not _is_inlined(value, uses, in_text):
+        if name in identities or not _is_inlined(value, uses, in_text):
             continue
         text = repr(value) if not isinstance(value, int | float) or value >= 0 else f"({value!r})"
         for path, place in uses:
@@ -123,7 +145,7 @@ def _is_literal(node: ast.expr, known: dict) -> bool:
 
 
 def _is_inlined(value: object, uses: list, in_text: bool) -> bool:
-    if value is None or isinstance(value, int) and abs(value) < SMALL:
+    if value is None or (isinstance(value, int) and abs(value) < SMALL):
         return True
     if in_text:  # a literal with quotes cannot stand in an f-string
         return False

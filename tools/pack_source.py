@@ -104,6 +104,7 @@ class Source(ast.NodeVisitor):
         self.field_names: list[tuple[str, Place]] = []  # of namedtuples
         self.namedtuples: list[list[str]] = []
         self.builtins: set[str] = set()
+        self.identities: set[str] = set()  # names compared by `is`
         self._text: tuple[int, int, str] | None = None  # within an f-string: line and column of the expression, itself
         self._tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type == tokenize.STRING]
         self.tree = ast.parse(text)
@@ -124,7 +125,11 @@ class Source(ast.NodeVisitor):
     def place(self, node) -> Place:
         """Of a node of one line; of others, its first line."""
         line, begin = self._column(node.lineno, node.col_offset)
-        end = self._column(node.end_lineno, node.end_col_offset)[1] if node.end_lineno == node.lineno else len(self.lines[line - 1])
+        end = (
+            self._column(node.end_lineno, node.end_col_offset)[1]
+            if node.end_lineno == node.lineno
+            else len(self.lines[line - 1])
+        )
         return line, begin, end
 
     def _word(self, word: str, line: int, column: int) -> Place:
@@ -218,6 +223,11 @@ class Source(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant):
         if isinstance(node.value, str):
             self.strings.add(node.value)
+
+    def visit_Compare(self, node: ast.Compare):
+        if any(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops):
+            self.identities |= {part.id for part in (node.left, *node.comparators) if isinstance(part, ast.Name)}
+        self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr):
         begin, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)

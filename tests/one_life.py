@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""A life of the firmware of one folder, in simulated time: `python tests/one_life.py FOLDER SETTINGS.toml` prints all it says.
+
+Every message with its time, what it prints on the console, and each new picture of the screen; the same at every run.
+"""
+
+import binascii
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0:1] = [str(ROOT)]  # first: the simulator has the readings of this project
+sys.path += [str(ROOT / "host" / "standins")]
+
+from host import chip, displays, keyboard, trouble  # noqa: E402
+from host.broker import Broker  # noqa: E402
+from host.clock import SimulatedClock  # noqa: E402
+from host.simulated_network import SimulatedNetwork  # noqa: E402
+from host.ssd1306 import SSD1306  # noqa: E402
+from simulator.bms import Bms  # noqa: E402
+from simulator.wire import SimulatedUart  # noqa: E402
+
+for name in [name for name in sys.modules if name.split(".")[0] in ("app", "battery", "daly", "display", "mqtt")]:
+    del sys.modules[name]
+sys.path.remove(str(ROOT))
+sys.path.insert(0, sys.argv[1])
+
+STEP_S = 0.02
+END_S = 150
+PRESSED = (
+    ("t/bms1/charge_mosfet/set", b"OFF"),
+    ("t/bms1/soc/set", b"55.5"),
+    ("t/bms1/soc/set", b"much"),
+    ("t/bms1/restart/set", b"PRESS"),
+    ("t/bms1/energy/set", b"energy_charged=1234.567"),
+    ("t/diagnostics/set", b"PRESS"),
+    ("homeassistant/status", b"online"),
+    ("t/nothing/set", b"x" * 300),
+)
+
+
+class End(BaseException):
+    """Not an Exception, so that the firmware does not catch it."""
+
+
+class Life:
+    """What happens, and when: `plan` is (second, function)."""
+
+    def __init__(self):
+        self.clock = SimulatedClock(self._on_step)
+        self.bms = Bms("cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0,alarms=soc_low_2")
+        self.broker = Broker(lambda topic, payload: self._tell("message", topic, payload))
+        self.network = SimulatedNetwork(self.broker, self.clock)
+        self._picture = None
+        self._look_at = 0
+        plan = [
+            (12 + 3 * number, lambda message=message: self.broker.publish(*message)) for number, message in enumerate(PRESSED)
+        ]
+        plan += [
+            (40, lambda: self.network.set("refuse")),
+            (52, lambda: self.network.set("pass")),
+            (62, lambda: trouble.begin(wifi="off")),
+            (75, lambda: trouble.begin(wifi="")),
+            (85, lambda: self.bms.set("silent", 1, self.clock.us)),
+            (95, lambda: self.bms.set("silent", 0, self.clock.us)),
+            (105, lambda: self.bms.set("corrupt", 30, self.clock.us)),
+            (115, lambda: self.bms.set("corrupt", 0, self.clock.us)),
+            (120, lambda: self.network.set("garbage")),
+            (130, lambda: self.network.set("pass")),
+            (END_S, self._end),
+        ]
+        self._plan = sorted(plan, key=lambda pair: pair[0])
+
+    def _tell(self, *words):
+        print(f"{self.clock.monotonic():.4f}", *words, file=sys.__stdout__)
+
+    def _end(self):
+        raise End
+
+    def _on_step(self, seconds):
+        self.broker.check_keep_alive(self.clock.monotonic())
+        while self._plan and self.clock.monotonic() >= self._plan[0][0]:
+            self._plan.pop(0)[1]()
+        if self.clock.us < self._look_at:
+            return
+        self._look_at = self.clock.us + 500000
+        picture = binascii.crc32(chip.screen.picture().tobytes())
+        if picture != self._picture:
+            self._picture = picture
+            self._tell("picture", picture)
+
+    def run(self, folder):
+        """Power on, until the end."""
+        chip.clock, chip.network = self.clock, self.network
+        chip.restart = lambda **left: (_ for _ in ()).throw(End)
+        chip.open_uart = lambda **options: SimulatedUart(self.bms, self.clock)
+        chip.nvm_path = str(Path(folder, "nvm"))
+        chip.screen = chip.devices[0x3C] = SSD1306()
+        chip.power_on_s = 0.0
+        keyboard.console = keyboard.Console(-1)
+        displays.install()
+        random.seed(1)
+        from app import crash, loop, main, watchdog
+        from mqtt import transport
+
+        for module in (crash, watchdog, transport):
+            module.time = SimpleNamespace(sleep=self.clock.sleep)
+        loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(STEP_S))
+        loop.gc = SimpleNamespace(collect=lambda: None)
+        try:
+            crash.run_with_restart(main.main)
+        except End:
+            self._tell("the end")
+
+
+with tempfile.TemporaryDirectory() as home:
+    Path(home, "settings.toml").write_bytes(Path(sys.argv[2]).read_bytes())
+    os.chdir(home)
+    Life().run(home)
+    os.chdir(ROOT)
