@@ -201,7 +201,7 @@ class Source(ast.NodeVisitor):
         if isinstance(node.func, ast.Name) and node.func.id == "namedtuple":
             return self._namedtuple(node)
         if isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr", "setattr", "delattr"):
-            self.looked_up |= {part.value for part in ast.walk(node.args[1]) if isinstance(part, ast.Constant)}
+            self.looked_up |= {str(part.value) for part in ast.walk(node.args[1]) if isinstance(part, ast.Constant)}
         for argument in node.args:
             self.visit(argument)
         for keyword in node.keywords:
