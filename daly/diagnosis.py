@@ -1,9 +1,11 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Diagnosis: why there is data from the BMS or not, as a code with words beside it. The poller is its only writer."""
+"""Diagnosis: why there is data from the BMS or not, as a code; the sentences are in words.py. The poller is its only writer."""
 
 from adafruit_ticks import ticks_diff
+
+from battery.unload import unload
 
 # What a request resulted in, when not in its response.
 SILENCE = 0
@@ -29,73 +31,6 @@ _ENOUGH = 3  # requests of one outcome before it counts
 _RECOVERED_MS = 60000  # how long a recovery is reported
 _CAN_BE_ASLEEP = (SILENCE, ECHO, EMPTY)  # outcomes of a BMS that has responded before
 
-# code: the sentence, with its remedy, and two lines of at most 21 characters for the screen. "{}" is the detail.
-_WORDS = {
-    SILENCE: (
-        "No response, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
-        "No BMS: check", "power, plug, TX/RX",
-    ),
-    ECHO: (
-        "Only our own requests come back: the BMS is asleep (wake it with load, charger or button), or TX and RX are joined",
-        "BMS asleep, or", "TX and RX joined",
-    ),
-    NOISE: (
-        "Noise instead of responses: check ground, 3.3 V level, isolator, and UART_BAUD_RATE 9600",
-        "Noise from BMS: check", "ground, level, baud",
-    ),
-    UNEXPECTED: (
-        "Other devices talk on this line, but our board does not respond: check BMS_BOARD_NUMBER",
-        "Other board responds:", "BMS_BOARD_NUMBER?",
-    ),
-    EMPTY: (
-        "The BMS responds with zeros only: it is asleep or confused; wake it with load, charger or button",
-        "BMS sends only zeros:", "asleep?",
-    ),
-    LATE: (
-        "The responses of the BMS come too late to be used: look for what delays them, such as a serial adapter over Wi-Fi",
-        "BMS responds too late", "adapter in between?",
-    ),
-    ASLEEP + SILENCE: (
-        "BMS asleep, or cut off, for {}: nothing is received any more; wake it with load, charger or button, or check its plug",
-        "BMS asleep or cut off", "for {}",
-    ),
-    ASLEEP + ECHO: (
-        "BMS asleep, or cut off, for {}: our requests come back; wake it with load, charger or button, or check its plug",
-        "BMS asleep or cut off", "for {}",
-    ),
-    ASLEEP + EMPTY: (
-        "BMS asleep, or cut off, for {}: it sends only zeros; wake it with load, charger or button, or check its plug",
-        "BMS asleep or cut off", "for {}",
-    ),
-    DETECTING: ("Looking for the BMS", "Looking for BMS ...", ""),
-    NO_UART: ("No UART: correct UART_TX and UART_RX in settings.toml", "No BMS: UART_TX or", "UART_RX is wrong"),
-    OTHER_PROTOCOL: (
-        "The BMS speaks a newer protocol ({}), which this bridge does not understand yet",
-        "BMS speaks {}", "not understood yet",
-    ),
-    WRONG_HOST_ADDRESS: (
-        "The BMS responds only to host address {}: correct or remove BMS_HOST_ADDRESS",
-        "BMS_HOST_ADDRESS must", "be {}",
-    ),
-    OK: ("OK{}", "", ""),
-    RECOVERED: ("Recovered: the BMS responds again, after {}", "", ""),
-    UNSUPPORTED: ("OK, but this BMS does not support {}", "", ""),
-    POLARITY + 1: (
-        "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
-        "the current is unknown; CURRENT_SIGN decides it immediately",
-        "", "",
-    ),
-    POLARITY + 2: (
-        "OK, but the current contradicts the mode, and which of them is right is not known: the current is unknown; "
-        "CURRENT_SIGN decides it immediately",
-        "", "",
-    ),
-    POLARITY + 3: (
-        "OK, but the mode contradicts the current, whose direction CURRENT_SIGN decides: the mode is unknown",
-        "", "",
-    ),
-}  # fmt: skip
-
 
 class Diagnosis:
     """Judges the conversation with the BMS. `has_uart`: there is a UART to send requests with.
@@ -118,6 +53,10 @@ class Diagnosis:
         self._clock_ms = 0
         self._last = None
         self._since_ms = 0  # when the BMS was last lost or found
+        self._notes = 0  # grows with everything that is noted for a sentence
+        self._told_code = self._told_minutes = self._told_notes = None  # what the words below are for
+        self._text = ""
+        self._short = ()
         self._outage_ms = None  # length of the outage that ended at _since_ms
 
     # written by the poller
@@ -133,7 +72,9 @@ class Diagnosis:
         if self._outcomes:
             self._outcomes = []
         self._detected = True
-        self._host_address = unusual_address
+        if unusual_address != self._host_address:
+            self._host_address = unusual_address
+            self._notes += 1
         if not self.online:
             self.online = True
             self._outage_ms = self._clock_ms - self._since_ms if self.worked else None
@@ -141,6 +82,7 @@ class Diagnosis:
             self.worked = True
             self._protocol = None
             self._other_address = None
+            self._notes += 1
 
     def failed(self, outcome):
         """A request had another outcome than its response."""
@@ -160,16 +102,19 @@ class Diagnosis:
     def note_protocol(self, name):
         """A newer protocol answered a probe."""
         self._protocol = name
+        self._notes += 1
 
     def note_other_address(self, address):
         """The BMS answers to a host address that the settings rule out."""
         self._other_address = address
+        self._notes += 1
 
     def note_unsupported(self, functions, cells_unknown):
         """Functions that this board does not support; `cells_unknown`: among them the number of its cells."""
         if functions != self.unsupported:
             self.unsupported = functions
             self._cells_unknown = cells_unknown
+            self._notes += 1
 
     def note_polarity(self, trouble):
         """Why current or mode is unknown: see battery/polarity.py."""
@@ -223,17 +168,35 @@ class Diagnosis:
     @property
     def text(self):
         """Why there is data or not, as a sentence with its remedy."""
-        code = self.code
-        return _WORDS[code][0].replace("{}", self._detail(code))
+        self._find_words()
+        return self._text
 
     @property
     def short(self):
         """The same for the screen: two lines of at most 21 characters; () while all is well."""
         if self.online:
             return ()
+        self._find_words()
+        return self._short
+
+    def _find_words(self):
+        """Find the words again where the code, or its detail, has changed."""
         code = self.code
-        detail = self._detail(code)[:10] if code == OTHER_PROTOCOL else self._detail(code)
-        return tuple([line.replace("{}", detail) for line in _WORDS[code][1:]])
+        minutes = (self._clock_ms - self._since_ms) // 60000 if ASLEEP <= code < DETECTING else 0
+        if code == self._told_code and minutes == self._told_minutes and self._notes == self._told_notes:
+            return
+        self._told_code = code
+        self._told_minutes = minutes
+        self._told_notes = self._notes
+        detail = self._detail(code)
+        if code == OK:
+            self._text = "OK" + detail
+            return
+        from . import words  # 4 KB, needed seldom
+
+        self._text = words.sentence(code, detail)
+        self._short = words.lines(code, detail)
+        unload("daly.words")
 
     def _detail(self, code):
         if code == OTHER_PROTOCOL:

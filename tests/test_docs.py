@@ -111,7 +111,7 @@ def test_what_the_screen_says_of_the_link_is_in_troubleshooting(outcome):
 
 
 def test_the_sentences_of_the_diagnosis_are_in_truth():
-    tree = ast.parse((ROOT / "daly" / "diagnosis.py").read_text())
+    tree = ast.parse((ROOT / "daly" / "words.py").read_text())
     tables = [node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)]
     sentences = [ast.literal_eval(words.elts[0]) for table in tables for words in table.values if isinstance(words, ast.Tuple)]
     text = (ROOT / "docs" / "TRUTH.md").read_text()

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""The diagnosis in words, with the remedy. Loaded when the diagnosis changes, then removed from memory."""
+
+from .diagnosis import (
+    ASLEEP,
+    DETECTING,
+    ECHO,
+    EMPTY,
+    LATE,
+    NO_UART,
+    NOISE,
+    OK,
+    OTHER_PROTOCOL,
+    POLARITY,
+    RECOVERED,
+    SILENCE,
+    UNEXPECTED,
+    UNSUPPORTED,
+    WRONG_HOST_ADDRESS,
+)
+
+# code: the sentence, with its remedy, and two lines of at most 21 characters for the screen. "{}" is the detail.
+_WORDS = {
+    SILENCE: (
+        "No response, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
+        "No BMS: check", "power, plug, TX/RX",
+    ),
+    ECHO: (
+        "Only our own requests come back: the BMS is asleep (wake it with load, charger or button), or TX and RX are joined",
+        "BMS asleep, or", "TX and RX joined",
+    ),
+    NOISE: (
+        "Noise instead of responses: check ground, 3.3 V level, isolator, and UART_BAUD_RATE 9600",
+        "Noise from BMS: check", "ground, level, baud",
+    ),
+    UNEXPECTED: (
+        "Other devices talk on this line, but our board does not respond: check BMS_BOARD_NUMBER",
+        "Other board responds:", "BMS_BOARD_NUMBER?",
+    ),
+    EMPTY: (
+        "The BMS responds with zeros only: it is asleep or confused; wake it with load, charger or button",
+        "BMS sends only zeros:", "asleep?",
+    ),
+    LATE: (
+        "The responses of the BMS come too late to be used: look for what delays them, such as a serial adapter over Wi-Fi",
+        "BMS responds too late", "adapter in between?",
+    ),
+    ASLEEP + SILENCE: (
+        "BMS asleep, or cut off, for {}: nothing is received any more; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    ASLEEP + ECHO: (
+        "BMS asleep, or cut off, for {}: our requests come back; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    ASLEEP + EMPTY: (
+        "BMS asleep, or cut off, for {}: it sends only zeros; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
+    DETECTING: ("Looking for the BMS", "Looking for BMS ...", ""),
+    NO_UART: ("No UART: correct UART_TX and UART_RX in settings.toml", "No BMS: UART_TX or", "UART_RX is wrong"),
+    OTHER_PROTOCOL: (
+        "The BMS speaks a newer protocol ({}), which this bridge does not understand yet",
+        "BMS speaks {}", "not understood yet",
+    ),
+    WRONG_HOST_ADDRESS: (
+        "The BMS responds only to host address {}: correct or remove BMS_HOST_ADDRESS",
+        "BMS_HOST_ADDRESS must", "be {}",
+    ),
+    OK: ("OK{}", "", ""),
+    RECOVERED: ("Recovered: the BMS responds again, after {}", "", ""),
+    UNSUPPORTED: ("OK, but this BMS does not support {}", "", ""),
+    POLARITY + 1: (
+        "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
+        "the current is unknown; CURRENT_SIGN decides it immediately",
+        "", "",
+    ),
+    POLARITY + 2: (
+        "OK, but the current contradicts the mode, and which of them is right is not known: the current is unknown; "
+        "CURRENT_SIGN decides it immediately",
+        "", "",
+    ),
+    POLARITY + 3: (
+        "OK, but the mode contradicts the current, whose direction CURRENT_SIGN decides: the mode is unknown",
+        "", "",
+    ),
+}  # fmt: skip
+
+
+def sentence(code, detail):
+    """Why there is data or not."""
+    return _WORDS[code][0].replace("{}", detail)
+
+
+def lines(code, detail):
+    """The same for the screen: two lines of at most 21 characters."""
+    detail = detail[:10] if code == OTHER_PROTOCOL else detail
+    return tuple([line.replace("{}", detail) for line in _WORDS[code][1:]])
