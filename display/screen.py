@@ -66,6 +66,11 @@ class Screen:
             self._redraws += 1
             self._redraw()
 
+    def show_text(self, text, which):
+        """Draw one page of a sentence at once: the one with this index, from the first again after the last."""
+        message = pages.message(text, self._rows)
+        self._draw_at_once(message[which % len(message)])
+
     def before_blocking(self, wait):
         """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
 

@@ -310,7 +310,7 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
     monkeypatch.setattr(chip, "devices", devices)
     displays.install()
     rig = Rig()
-    screen = make_screen(rig.settings, [], "1.2.3")
+    screen = make_screen(rig.settings, [], "1.2.3", rig.settings)
     screen.watch(rig.wire.poller, rig.session, rig.radio)
 
     def run(seconds):
@@ -332,13 +332,42 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
 def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(chip, "devices", {})
     displays.install()
-    screen = make_screen(Settings(GOOD + WIFI), [], "1.2.3")
+    settings = Settings(GOOD + WIFI)
+    screen = make_screen(settings, [], "1.2.3", settings)
     rig = Rig()
     screen.watch(rig.wire.poller, rig.session, rig.radio)
     for _ in range(2000):
         screen.tick(rig.now)
         rig.now = (rig.now + 100) % WRAP
     assert capsys.readouterr().out.count("No OLED: No pull up found") == 1
+
+
+@pytest.mark.parametrize("missing", ["adafruit_displayio_ssd1306", "display.panel", "display.screen"])
+@pytest.mark.parametrize("error", [ImportError("no module"), MemoryError()], ids=["missing", "no memory"])
+def test_files_of_the_screen_that_cannot_be_loaded_cost_the_screen_only(missing, error, monkeypatch, capsys):
+    class Finder:
+        def find_spec(self, name, *_):
+            if name == missing:
+                raise error
+
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    for name in (missing, "display.panel"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = SSD1306()
+    monkeypatch.setattr(chip, "devices", {0x3C: module})
+    displays.install()
+    settings = Settings(GOOD + WIFI)
+    for _ in range(2):  # its pins are free again
+        screen = make_screen(settings, [], "1.2.3", settings)
+        assert f"No OLED: its files cannot be loaded ({type(error).__name__}" in capsys.readouterr().out
+    assert (screen is None) == (missing == "display.screen")
+    if screen is not None:
+        rig = Rig()
+        screen.watch(rig.wire.poller, rig.session, rig.radio)
+        for _ in range(2000):
+            screen.tick(rig.now)
+            rig.now = (rig.now + 50) % WRAP
+        assert capsys.readouterr().out == ""  # said once, and not tried again
 
 
 @pytest.mark.parametrize("start", [0, WRAP - 1000, WRAP // 2])
