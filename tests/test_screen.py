@@ -13,6 +13,7 @@ from simulation import Wire
 from app.advice import no_such_pin
 from app.hardware import make_screen
 from app.settings import Settings
+from battery.readings import READING
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306
@@ -25,6 +26,7 @@ import screens  # noqa: E402
 GOOD = 'MQTT_BROKER = "192.168.1.10"\n'
 WIFI = '\nCIRCUITPY_WIFI_SSID = "cellar"\n'
 WRAP = 1 << 29
+SOC = READING["soc"]
 
 
 class FakePanel:
@@ -272,10 +274,31 @@ def test_everything_is_renewed_once_a_minute():
     assert rig.panel.renewed == 10
 
 
-def test_a_page_is_made_twice_a_second_and_not_oftener():
+def test_a_page_is_made_once_a_second_and_not_oftener():
     rig = Rig()
-    rig.run(20, step_ms=1)
-    assert 35 <= rig.panel.shows <= 45
+    for _ in range(20):
+        rig.wire.pack.put(SOC, 0, 500 + rig.panel.shows, rig.wire.now)
+        rig.run(1, step_ms=1)
+    assert 19 <= rig.panel.shows <= 22
+
+
+def test_a_page_is_made_only_where_something_has_changed():
+    rig = Rig("OLED_PAGE_S = 10")
+    rig.run(60)
+    assert rig.panel.shows <= 9
+    rig.session.trouble = ("joining", ())
+    rig.run(1)
+    assert rig.panel.page.lines[2] == "Calling broker ..."
+
+
+def test_it_says_how_long_it_has_nothing_to_do():
+    rig = Rig()
+    rig.run(1)
+    while (wait := rig.screen.tick(rig.now)) == 0:
+        rig.now = (rig.now + 1) % WRAP
+    assert 900 <= wait <= REDRAW_MS
+    rig.now = (rig.now + wait) % WRAP
+    assert rig.screen.tick(rig.now) == 0
 
 
 # a panel that comes and goes
