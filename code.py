@@ -11,6 +11,6 @@ if __name__ == "__main__":
         """The import is here so that one that fails is handled as well."""
         from app.main import main
 
-        main()
+        return main()
 
     run_with_restart(start)

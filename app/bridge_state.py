@@ -56,21 +56,28 @@ ROWS = (
 
 
 class BridgeState:
-    """The values of ROWS. `restart_reason`: the chip's reset reason in lower case; `problems`: mistakes in the settings."""
+    """The values of ROWS. `restart_reason`: the chip's reset reason in lower case; `problems`: mistakes in the settings.
 
-    def __init__(self, radio, poller, nvm_store, loop, publisher, session, problems, restart_reason, now):
+    Publisher and MqttClient are made later: `watch` them before the first state is asked for.
+    """
+
+    def __init__(self, radio, poller, nvm_store, loop, problems, restart_reason, now):
         self.radio = radio
         self.poller = poller
         self.nvm_store = nvm_store
         self.loop = loop
-        self.publisher = publisher
-        self.session = session
+        self.publisher = self.session = None
         self.problems = problems
         self.restart_reason = restart_reason
         self.uptime_s = 0
         self._last = now
         self._milliseconds = 0
         self._signal = None  # dBm, as published last; None: it was not published
+
+    def watch(self, publisher, session):
+        """Publish the counters of these, too."""
+        self.publisher = publisher
+        self.session = session
 
     def tick(self, now):
         """Count the uptime: ticks wrap, these seconds do not."""

@@ -5,8 +5,6 @@
 
 from adafruit_ticks import ticks_diff, ticks_ms
 
-from .settings import FILE
-
 TIMEOUT_S = 1
 VALID_MS = 86400000  # a chip's crystal drifts by some seconds a day, and its ticks wrap after six
 # no network, no name, no socket, no memory, no library, an invalid answer: the command needs a result in any case
@@ -35,7 +33,7 @@ class Clock:
             self._answer = (seconds, ticks_ms())
             return civil(seconds + self._offset_s)
         except FAULTS as error:
-            print(f"NTP: no time from {self._server}: {_reason(error)}; see NTP_SERVER in {FILE}.")
+            print(f"NTP: no time from {self._server}: {_reason(error)}; see NTP_SERVER in settings.toml.")
             return None
 
     def utc(self, tick):

@@ -8,6 +8,8 @@ import time
 import microcontroller
 from adafruit_ticks import ticks_ms
 
+from battery.unload import unload
+
 from .log import install, print_error
 from .loop import describe
 from .nvm_store import NvmStore
@@ -18,7 +20,7 @@ LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 
 def run_with_restart(start):
-    """Call `start()`, which does not return; if it does, or raises, restart the chip. Ctrl-C still ends at the prompt."""
+    """Call `start()` and run the Loop it returns; when that ends or fails, restart the chip. Ctrl-C ends at the prompt."""
     install()
     pause = LONGEST_PAUSE_S
     try:
@@ -32,9 +34,12 @@ def run_with_restart(start):
 
 
 def run(start):
-    """Call `start()`. Returns in at most 80 characters why it ended."""
+    """Call `start()` and run the Loop it returns, None: nothing. Returns in at most 80 characters why it ended."""
     try:
-        start()
+        loop = start()
+        unload("app.main")
+        if loop is not None:
+            loop.run()
     except Exception as error:
         print_error(error)
         return describe("main", error)

@@ -13,8 +13,8 @@ import board
 from adafruit_ticks import ticks_diff
 
 from battery.json import Writer, write_pack
+from battery.unload import unload
 
-from .settings import SECRET, SETTINGS, SWITCH
 from .version import VERSION
 
 LIMIT = 8000
@@ -53,10 +53,13 @@ class Diagnostics:
 
     def json(self, now):
         """The JSON as bytes."""
+        from . import settings as table  # 10 KB on a board, which only this needs after the start
+
         self._made_at = now
         writer = Writer()
         writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
-        writer.put(b',"settings":').put_pairs([(setting.key, self._shown(setting)) for setting in SETTINGS])
+        writer.put(b',"settings":').put_pairs([(row.key, self._shown(row, table)) for row in table.SETTINGS])
+        unload("app.settings")
         writer.put(b',"settings_problems":[')
         for index, problem in enumerate(self._settings.problems[:MOST_PROBLEMS]):
             writer.put(b"," if index else b"").put_string(_plain(problem, 150))
@@ -74,11 +77,11 @@ class Diagnostics:
             separator = b',"'
         return writer.put(b"]}").bytes()
 
-    def _shown(self, setting):
+    def _shown(self, setting, table):
         value = getattr(self._settings, setting.key)
-        if setting.kind == SECRET or setting.key in PRIVATE:
+        if setting.kind == table.SECRET or setting.key in PRIVATE:
             return "set" if value else "not set"
-        if setting.kind == SWITCH:
+        if setting.kind == table.SWITCH:
             return "true" if value else "false"
         if isinstance(value, str):
             return "set, not shown" if "@" in value else _plain(value, 64)  # mqtt://user:password@host

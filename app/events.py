@@ -10,6 +10,7 @@ minute, with the state at that time.
 from adafruit_ticks import ticks_diff
 
 from battery.alarms import BITFIELDS, LEVEL_NAMES, active
+from battery.controls import RESULTS
 from daly.diagnosis import ASLEEP, RECOVERED
 
 CHECK_MS = 500
@@ -40,10 +41,14 @@ class Budget:
 
 
 class Events:
-    """Prints the diagnosis of the BMS connection when it changes, alarms, and results of commands."""
+    """Prints the diagnosis of the BMS connection when it changes, alarms, and results of commands.
 
-    def __init__(self, poller, now):
+    `publish(text)` publishes a result; None: it is only printed.
+    """
+
+    def __init__(self, poller, now, publish=None):
         self._poller = poller
+        self._publish = publish
         self._checked_at = now
         self._connection_budget = Budget()
         self._alarm_budget = Budget()
@@ -53,9 +58,15 @@ class Events:
         self._pending = False  # they have changed, and the alarms are not printed yet
         self._alarms: list = []  # (name, level) as printed
 
-    def print_result(self, text):
-        """Print the result of a command."""
+    def report(self, text):
+        """Publish and print the result of a command."""
+        if self._publish is not None:
+            self._publish(text)
         print("Command:", text)
+
+    def report_result(self, subject, code):
+        """The same for a code of battery/controls.py."""
+        self.report(f"{subject}: {RESULTS[code]}")
 
     def tick(self, now):
         """Print what has changed, every CHECK_MS."""

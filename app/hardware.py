@@ -1,19 +1,21 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The chip's hardware according to the settings: UART, wake pin, screen. What is not possible is added to `problems`."""
+"""The chip's hardware according to the settings: UART, wake pin, screen. What is not possible is added to `problems`.
+
+Loaded at the start only; what remains of it is in kept.py.
+"""
 
 import gc
 
 import board
 import busio
 import digitalio
-import displayio
 import microcontroller
 
 from daly.bus import RECEIVE_BUFFER_SIZE
 
-OLED_FREQUENCY = 400000  # the most that SSD1306 and SH1106 are specified for
+from .kept import UNUSABLE, PanelOpener, WakePin, print_unusable
 
 TLS_MEMORY = 100000  # mbedtls needs up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
@@ -32,14 +34,15 @@ def make_uart(settings, problems):
         return None
 
 
-def make_ssl_context(settings, problems):
+def make_ssl_context(settings, problems, reserved=0):
     """The ssl context for MQTT_TLS; None without it, or, with one more problem, where TLS is not possible.
 
-    Then there is no connection at all: encryption is never left out silently.
+    `reserved`: bytes of memory that others will need. Without a context there is no connection at all:
+    encryption is never left out silently.
     """
     if not settings.MQTT_TLS:
         return None
-    free = gc.mem_free() if hasattr(gc, "mem_free") else TLS_MEMORY
+    free = max(0, gc.mem_free() - reserved) if hasattr(gc, "mem_free") else TLS_MEMORY
     if free < TLS_MEMORY:
         problems.append(f"MQTT_TLS needs {TLS_MEMORY // 1000} KB of memory, this board has {free // 1000}; use one with PSRAM.")
         return None
@@ -67,8 +70,8 @@ def certificates(text):
     return text
 
 
-def make_waker(settings, poller, problems):
-    """The Waker; None without WAKE_PIN, or, with one more problem, where the pin is not usable."""
+def make_wake_pin(settings, problems):
+    """The WakePin; None without WAKE_PIN, or, with one more problem, where the pin is not usable."""
     if not settings.WAKE_PIN:
         return None
     pin = find_pin(settings, "WAKE_PIN", problems)
@@ -79,46 +82,27 @@ def make_waker(settings, poller, problems):
     except ValueError:
         problems.append(f"{settings.where('WAKE_PIN')}: {settings.WAKE_PIN} is in use; choose a free pin.")
         return None
-    output.switch_to_output(not settings.WAKE_ACTIVE_HIGH)
-    from daly.wake import Waker  # loaded only with WAKE_PIN
-
-    def drive(active):
-        output.value = active == settings.WAKE_ACTIVE_HIGH
-
-    return Waker(poller, drive, settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
+    return WakePin(output, settings.WAKE_ACTIVE_HIGH)
 
 
-def make_screen(settings, problems, version):
-    """The Screen, with its first page drawn; None without OLED, or, with one more problem, where its pins do not exist."""
+def make_screen(settings, problems, version, values):
+    """The Screen, with its first page drawn; None without OLED, or where its pins do not exist or it cannot be loaded.
+
+    `values`: those of the settings that the screen keeps. What is wrong with the pins is one more problem.
+    """
     if not settings.OLED:
         return None
     scl = find_pin(settings, "OLED_SCL", problems)
     sda = find_pin(settings, "OLED_SDA", problems)
     if scl is None or sda is None:
         return None
-    printed: list = []
+    try:
+        from display.screen import Screen  # 10 KB with its pages, only with OLED
 
-    def open_panel():
-        """A Panel; None when there is no OLED: the reason is printed once."""
-        try:
-            return _open_panel(settings, scl, sda)
-        except (RuntimeError, ValueError) as error:
-            if not printed:
-                print(f"No OLED: {error}. Continuing without it, and retrying; if there is none, set OLED = false.")
-                printed.append(error)
-            return None
-
-    from display.screen import Screen  # 10 KB with its pages, only with OLED
-
-    return Screen(open_panel, settings, version)
-
-
-def _open_panel(settings, scl, sda):
-    displayio.release_displays()  # a display that survived a reload holds the pins
-    i2c = busio.I2C(scl, sda, frequency=OLED_FREQUENCY)  # RuntimeError: no pull-ups, so no OLED
-    from display.panel import Panel  # with libraries, only with OLED
-
-    return Panel(i2c, settings.OLED_TYPE, settings.OLED_ADDRESS, settings.OLED_HEIGHT, settings.OLED_ROTATION)
+        return Screen(PanelOpener(values, scl, sda).open, values, version)
+    except UNUSABLE as error:
+        print_unusable(error)
+        return None
 
 
 def find_pin(settings, key, problems):

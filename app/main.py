@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The wiring: makes the parts from the settings and the board, and runs the loop."""
+"""The wiring: makes the parts from the settings and the board. Unloaded before the loop runs, and so is what only it needs.
+
+A function of this module, or of another one that is unloaded, must not be passed to a part: it would keep the whole module.
+"""
 
 import sys
 
@@ -9,120 +12,145 @@ import board
 import microcontroller
 import socketpool
 import supervisor
-import wifi
 from adafruit_ticks import ticks_ms
 
-from battery.controls import RESULTS
-from battery.pack import Pack
-from battery.polarity import Polarity
-from battery.readings import poll_periods
-from daly.bus import Bus
-from daly.commands import BatteryCommands
-from daly.poller import Poller
-from mqtt.client import MqttClient
-from mqtt.homeassistant import Discovery
-from mqtt.publisher import Publisher
+from battery.unload import unload
 
-from .bridge_state import ROWS, BridgeState
-from .clock import Clock
-from .commands import make_commands
-from .console import Console
-from .diagnostics import Diagnostics
-from .energy_store import EnergyStore
-from .events import Events
-from .hardware import make_screen, make_ssl_context, make_uart, make_waker
-from .loop import Loop
-from .nvm_store import NvmStore
-from .settings import forget_advice, load
+from . import memory
 from .version import VERSION
-from .watchdog import bounded, feed
+
+ONCE = ("app.settings", "app.advice", "app.hardware", "app.memory")  # needed to start only
 
 
 def main():
-    """Start everything that can be started, print what cannot, and run for ever."""
+    """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
     print("Daly MQTT bridge", VERSION)
-    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
-    forget_advice()  # loaded again only for a wrong pin
-    problems = settings.problems
+    memory.check()
+    from .nvm_store import NvmStore  # before what is large: a look at the chip's memory takes 8 KB in one piece
+
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
-    screen = make_screen(settings, problems, VERSION)
+    settings, screen, uart, wake_pin, ssl_context = make_hardware()
+    for name in ONCE:
+        unload(name)
+    parts = make_bms(settings, nvm_store, uart, wake_pin)
+    return make_network(settings, nvm_store, reason, screen, ssl_context, *parts)
 
+
+def make_hardware():
+    """(settings, screen, UART, WakePin, ssl context); all but the settings may be None. First the screen, which says so."""
+    from .kept import Values
+    from .settings import KEPT, load
+
+    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
+    unload("app.advice")  # loaded again only for a wrong pin
+    from .hardware import make_screen, make_ssl_context, make_uart, make_wake_pin
+
+    problems = settings.problems
+    values = Values(settings, KEPT)
+    screen = make_screen(settings, problems, VERSION, values)
     uart = make_uart(settings, problems)
-    poller = make_poller(settings, nvm_store.polarity, uart is not None)
+    wake_pin = make_wake_pin(settings, problems)
+    ssl_context = make_ssl_context(settings, problems, memory.NEEDED)
+    for problem in problems:
+        print("Settings:", problem)
+    for hint in settings.hints:
+        print("Settings, hint:", hint)
+    return values, screen, uart, wake_pin, ssl_context
+
+
+def make_bms(settings, nvm_store, uart, wake_pin):
+    """(Loop, Poller): what reads the BMS. `uart`, `wake_pin`: None where there is none."""
+    from battery.pack import Pack
+    from battery.polarity import Polarity
+    from battery.readings import poll_periods
+    from daly.bus import Bus
+    from daly.poller import Poller
+
+    from .loop import Loop
+    from .watchdog import feed
+
+    polarity = Polarity(settings.CURRENT_SIGN, nvm_store.polarity)
+    poller = Poller(
+        Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity),
+        settings.BMS_HOST_ADDRESS,
+        settings.BMS_BOARD_NUMBER,
+        settings.BMS_REQUEST_FILLER,
+        settings.STALE_PERIODS,
+        {key: getattr(settings, key) for key in poll_periods()},
+        uart is not None,
+    )
     if uart is None:
         loop = Loop(ticks_ms, feed)
     else:
         loop = Loop(ticks_ms, feed, "bms", poller.free_ms)
         loop.add("bms", Bus(uart, poller).tick)
-    waker = make_waker(settings, poller, problems)
-    if waker is not None:
-        loop.add("wake", waker.tick)
+    if wake_pin is not None:
+        from daly.wake import Waker  # loaded only with WAKE_PIN
+
+        limits = (settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
+        loop.add("wake", Waker(poller, wake_pin.drive, *limits).tick)
     feed()
+    return loop, poller
+
+
+def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller):
+    """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
+    import wifi
+
+    from daly.commands import BatteryCommands
+    from mqtt.client import MqttClient
+
+    from .bridge_state import BridgeState
+    from .commands import make_commands
+    from .console import Console
+    from .diagnostics import Diagnostics
+    from .energy_store import EnergyStore
+    from .events import Events
+    from .kept import AfterFirstResponse
+    from .watchdog import bounded
 
     socket_pool = socketpool.SocketPool(wifi.radio)
-    clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+    clock = None
+    if "soc" in settings.allowed:
+        from .clock import Clock  # only to set the state of charge
 
-    def state(now):  # a function, since the parts that publish and show the state are part of it, and made before
-        return bridge_state.pairs(now)
-
-    def take_state(now):
-        return bridge_state.take_pairs(now)
-
-    publisher = make_publisher(settings, poller, take_state, clock)
-    events = Events(poller, ticks_ms())
-    loop.add("events", events.tick)
-
-    def report(text):
-        publisher.report(text)
-        events.print_result(text)
-
-    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, report)
-    loop.add("energy store", energy_store.tick)
-    battery_commands = BatteryCommands(poller, lambda subject, code: report(f"{subject}: {RESULTS[code]}"))
-    loop.add("battery commands", battery_commands.tick)
-    diagnostics = Diagnostics(settings, poller, state, loop)
-    loop.add("diagnostics", diagnostics.tick)
-    loop.add("console", Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show}).tick)
+        clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+    bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
+    publisher = make_publisher(settings, poller, bridge_state.take_pairs, clock)
+    events = Events(poller, ticks_ms(), publisher.report)
+    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report)
+    battery_commands = BatteryCommands(poller, events.report_result)
+    diagnostics = Diagnostics(settings, poller, bridge_state.pairs, loop)
+    console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show})
     commands = make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store)
-    ssl_context = make_ssl_context(settings, problems)
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.before_blocking(join)
     parts = (publisher, commands, energy_store, "daly-" + settings.identity, ssl_context, join)
     client = MqttClient(settings, wifi.radio, socket_pool, *parts)
-    bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, publisher, client, problems, reason, ticks_ms())
+    bridge_state.watch(publisher, client)
+    loop.add("events", events.tick)
+    loop.add("energy store", energy_store.tick)
+    loop.add("battery commands", battery_commands.tick)
+    loop.add("diagnostics", diagnostics.tick)
+    loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)
-    loop.add("mqtt", client.tick)
+    loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
     if screen is not None:
         screen.watch(poller, client, wifi.radio)
         loop.add("screen", screen.tick)
-    for problem in problems:
-        print("Settings:", problem)
-    for hint in settings.hints:
-        print("Settings, hint:", hint)
-    forget_advice()
-    loop.run()
-
-
-def make_poller(settings, polarity, has_uart):
-    """The poller of the BMS. `polarity`: of its current as stored, see NvmStore; `has_uart`: the pins are usable."""
-    pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, Polarity(settings.CURRENT_SIGN, polarity))
-    periods = {key: getattr(settings, key) for key in poll_periods()}
-    return Poller(
-        pack,
-        settings.BMS_HOST_ADDRESS,
-        settings.BMS_BOARD_NUMBER,
-        settings.BMS_REQUEST_FILLER,
-        settings.STALE_PERIODS,
-        periods,
-        has_uart,
-    )
+    return loop
 
 
 def make_publisher(settings, poller, take_state, clock):
-    """The publisher. `take_state(now)` returns the pairs for <base>/state."""
+    """The publisher. `take_state(now)` returns the pairs for <base>/state; `clock` None: the time of day is not known."""
+    from mqtt.homeassistant import Discovery
+    from mqtt.publisher import Publisher
+
+    from .bridge_state import ROWS
+
     base = settings.base_topic
     discovery = Discovery(
         settings.MQTT_DISCOVERY_PREFIX,
@@ -146,5 +174,5 @@ def make_publisher(settings, poller, take_state, clock):
         settings.DEADBAND_PERCENT,
         settings.PUBLISH_EACH_VALUE,
         settings.MQTT_RETAIN_STATE,
-        clock.utc,
+        None if clock is None else clock.utc,
     )

@@ -5,11 +5,10 @@
 
 The file is read here rather than by os.getenv, which differs between CircuitPython 9 and 10 (bare `true` raises up to
 10.1) and knows neither line numbers nor unknown keys. Understood is what CircuitPython's own reader understands. The words
-for what is wrong are in advice.py, which a board has in its memory only while it reads.
+for what is wrong are in advice.py. A board has both in its memory only while it reads: what remains are the KEPT values.
 """
 
 import os
-import sys
 from collections import namedtuple
 
 from battery.controls import CONTROL, CONTROLS
@@ -93,6 +92,8 @@ SETTINGS += (
     _number("OLED_DIM_AFTER_MIN", 10, 0, 1440),
     _number("OLED_DIM_BRIGHTNESS_PERCENT", 5, 0, 100),
 )
+# What the parts of the firmware use; the Settings themselves are forgotten with this module
+KEPT = tuple([setting.key for setting in SETTINGS]) + ("problems", "allowed", "identity", "base_topic")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -228,14 +229,6 @@ def load(path=FILE, chip_id=""):
     settings = Settings(text, chip_id)
     settings.problems[:0] = problems
     return settings
-
-
-def forget_advice():
-    """Free the memory of advice.py after the sentences are made; it would be loaded again."""
-    name = __name__.replace("settings", "advice")
-    if name in sys.modules:
-        del sys.modules[name]
-        delattr(sys.modules[name.split(".")[0]], "advice")
 
 
 def _misnamed(path):

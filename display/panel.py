@@ -71,7 +71,8 @@ class Panel:
         self._bar = _Tiles(_battery_sheet(), self._palette, BATTERY + 4, 1, 0, BAR_Y)
         self._lines = [_Tiles(letters, self._palette, COLUMNS, 6, 0, y, True) for y in LINES_Y[:rows]]
         self._cells = None
-        for tiles in [self._big, self._bar] + self._lines:
+        self._parts = [self._big, self._bar] + self._lines  # all that is drawn, the cells last
+        for tiles in self._parts:
             self._group.append(tiles.layer)
         self._display.root_group = self._group
 
@@ -91,7 +92,7 @@ class Panel:
     def step(self):
         """Draw the first part that has changed; False when none has. One refresh, no more bytes than one line has."""
         x, y = SHIFTS[self._shift]
-        for tiles in self._everything():
+        for tiles in self._parts:
             if tiles.update(x, y):
                 self._display.refresh()
                 return True
@@ -142,19 +143,15 @@ class Panel:
         for byte in commands:
             self._bus.send(byte, b"")
 
-    def _everything(self):
-        parts = [self._big, self._bar] + self._lines
-        if self._cells is not None:
-            parts.append(self._cells)
-        return parts
-
     def _make_cells(self, count):
         if self._cells is not None:
             self._group.remove(self._cells.layer)
+            self._parts.remove(self._cells)
         width = min(WIDEST_CELL, CELLS_WIDTH[self._rows] // count)
         sheet = _cells_sheet(width, BAR_HEIGHTS[self._rows])
         self._cells = _Tiles(sheet, self._palette, count, width, 0, CELLS_Y[self._rows])
         self._group.append(self._cells.layer)
+        self._parts.append(self._cells)
 
 
 class _Tiles:
@@ -185,19 +182,18 @@ class _Tiles:
             return False
         self.layer.x = x
         self.layer.y = y
-        tiles = self._numbers()
         for index in range(max(len(self.wanted), len(self._shown))):
-            tile = tiles[index] if index < len(tiles) else 0
+            tile = self._number(index)
             if tile != self._grid[index]:
                 self._grid[index] = tile
         self._shown = self.wanted
         return True
 
-    def _numbers(self):
-        """The tile numbers; the font's characters are in ASCII order, beginning with the space."""
-        if not self._letters:
-            return self.wanted
-        return bytes([code - 32 for code in self.wanted.encode()])  # type: ignore[union-attr]
+    def _number(self, index):
+        """The number of a tile; the font's characters are in ASCII order, beginning with the space. Allocates nothing."""
+        if index >= len(self.wanted):
+            return 0
+        return ord(self.wanted[index]) - 32 if self._letters else self.wanted[index]
 
 
 def _display(kind, bus, height, rotation):

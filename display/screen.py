@@ -13,10 +13,10 @@ from battery.alarms import PROTECTION, active
 
 from . import pages
 
-REDRAW_MS = 500
-RETRY_REDRAWS = 60  # half a minute between two attempts to find a missing panel
-RENEW_REDRAWS = 120  # a minute between two initializations of the controller
-MESSAGE_REDRAWS = 8  # how long a page of trouble is shown where pages are not turned
+REDRAW_MS = 1000
+RETRY_REDRAWS = 30  # half a minute between two attempts to find a missing panel
+RENEW_REDRAWS = 60  # a minute between two initializations of the controller
+MESSAGE_REDRAWS = 4  # how long a page of trouble is shown where pages are not turned
 MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console lists all
 MOST_PAGES = 4  # of one sentence: enough for all but the list of a board's pins
 READINGS = 4  # pages of the battery
@@ -44,6 +44,8 @@ class Screen:
         self._redraws = 0
         self._page_index = 0  # counts the pages turned
         self._page_turned_at = 0
+        self._changes = None  # of the pack, as shown last; None: the page has to be made
+        self._code = self._trouble = self._connected = None  # of BMS, MQTT client and Wi-Fi, as shown last
         self._activity = None  # what was new last: alarms, BMS and network state, mode
         self._activity_at = 0
         self._messages: dict = {}  # sentence -> its pages
@@ -58,13 +60,21 @@ class Screen:
         self._draw_at_once(self._page())
 
     def tick(self, now):
-        """Draw one line that has changed; twice a second, make the page again."""
+        """Draw one line that has changed; once a second, make the page again. Returns the ms until the next call is due."""
         if self._drawing:
             self._drawing = self._panel.step()
-        elif self._next is None or ticks_diff(now, self._next) >= 0:
+            return 0
+        if self._next is None or ticks_diff(now, self._next) >= 0:
             self._next = ticks_add(now, REDRAW_MS)
             self._redraws += 1
             self._redraw()
+            return 0
+        return ticks_diff(self._next, now)
+
+    def show_text(self, text, which):
+        """Draw one page of a sentence at once: the one with this index, from the first again after the last."""
+        message = pages.message(text, self._rows)
+        self._draw_at_once(message[which % len(message)])
 
     def before_blocking(self, wait):
         """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
@@ -89,17 +99,34 @@ class Screen:
         else:
             if self._redraws % RENEW_REDRAWS == 0:
                 self._panel.renew()
-            self._panel.show(self._page())
+                self._drawing = True
+            if self._has_changed():
+                self._panel.show(self._page())
+                self._drawing = True
             self._panel.set_brightness(self._brightness())
-            self._drawing = True
+
+    def _has_changed(self):
+        """Whether another page may have to be shown; a page that is made for nothing would be half of all garbage."""
+        poller = self._poller
+        is_same = self._changes == poller.pack.changes and self._trouble is self._client.trouble
+        is_same = is_same and self._connected == self._radio.connected and self._code == poller.diagnosis.code
+        if is_same and poller.online and self._redraws - self._page_turned_at < self._page_redraws:
+            return False
+        self._changes = poller.pack.changes
+        self._trouble = self._client.trouble
+        self._connected = self._radio.connected
+        self._code = poller.diagnosis.code
+        return True
 
     def _find_panel(self):
+        self._changes = None
         self._panel = self._open_panel()
         if self._panel is not None:
             self._panel.set_brightness(self._settings.OLED_BRIGHTNESS_PERCENT)
 
     def _draw_at_once(self, page):
         """Draw a complete page; it blocks, so only at start and before a blocking call."""
+        self._changes = None
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():

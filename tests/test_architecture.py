@@ -31,6 +31,7 @@ MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/crash.py",  # restarts the chip, and keeps the reason
     "app/hardware.py",  # pins and the UART
+    "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
     "app/commands.py",  # restarts the chip
@@ -45,6 +46,7 @@ MAY_ASK_THE_TIME = {
     "app/log.py",
     "app/loop.py",
     "app/main.py",
+    "app/memory.py",
     "app/watchdog.py",
 }
 MAY_ASK_THE_TIME |= {"mqtt/client.py", "mqtt/transport.py"}
@@ -140,12 +142,12 @@ def test_only_the_loop_the_last_line_behind_it_and_whoever_owes_an_answer_catch_
 
 def test_the_heap_is_swept_at_one_known_point_only():
     swept = [f for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Attribute) and n.attr == "collect"]
-    assert swept == ["app/loop.py"]
+    assert swept == ["app/loop.py", "app/memory.py"]  # before the start, to know what is free
 
 
 # What may be set from outside, with the reason: parts of the chip and of libraries that are made to be set
 MAY_BE_SET = {
-    ("app/hardware.py", "output.value"),  # the level of a pin
+    ("app/kept.py", "output.value"),  # the level of a pin
     ("app/log.py", "builtins.print"),
     ("app/watchdog.py", "watchdog.mode"),
     ("app/watchdog.py", "watchdog.timeout"),

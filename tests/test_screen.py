@@ -13,6 +13,7 @@ from simulation import Wire
 from app.advice import no_such_pin
 from app.hardware import make_screen
 from app.settings import Settings
+from battery.readings import READING
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306
@@ -25,6 +26,7 @@ import screens  # noqa: E402
 GOOD = 'MQTT_BROKER = "192.168.1.10"\n'
 WIFI = '\nCIRCUITPY_WIFI_SSID = "cellar"\n'
 WRAP = 1 << 29
+SOC = READING["soc"]
 
 
 class FakePanel:
@@ -272,10 +274,31 @@ def test_everything_is_renewed_once_a_minute():
     assert rig.panel.renewed == 10
 
 
-def test_a_page_is_made_twice_a_second_and_not_oftener():
+def test_a_page_is_made_once_a_second_and_not_oftener():
     rig = Rig()
-    rig.run(20, step_ms=1)
-    assert 35 <= rig.panel.shows <= 45
+    for _ in range(20):
+        rig.wire.pack.put(SOC, 0, 500 + rig.panel.shows, rig.wire.now)
+        rig.run(1, step_ms=1)
+    assert 19 <= rig.panel.shows <= 22
+
+
+def test_a_page_is_made_only_where_something_has_changed():
+    rig = Rig("OLED_PAGE_S = 10")
+    rig.run(60)
+    assert rig.panel.shows <= 9
+    rig.session.trouble = ("joining", ())
+    rig.run(1)
+    assert rig.panel.page.lines[2] == "Calling broker ..."
+
+
+def test_it_says_how_long_it_has_nothing_to_do():
+    rig = Rig()
+    rig.run(1)
+    while (wait := rig.screen.tick(rig.now)) == 0:
+        rig.now = (rig.now + 1) % WRAP
+    assert 900 <= wait <= REDRAW_MS
+    rig.now = (rig.now + wait) % WRAP
+    assert rig.screen.tick(rig.now) == 0
 
 
 # a panel that comes and goes
@@ -310,7 +333,7 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
     monkeypatch.setattr(chip, "devices", devices)
     displays.install()
     rig = Rig()
-    screen = make_screen(rig.settings, [], "1.2.3")
+    screen = make_screen(rig.settings, [], "1.2.3", rig.settings)
     screen.watch(rig.wire.poller, rig.session, rig.radio)
 
     def run(seconds):
@@ -332,13 +355,42 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
 def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(chip, "devices", {})
     displays.install()
-    screen = make_screen(Settings(GOOD + WIFI), [], "1.2.3")
+    settings = Settings(GOOD + WIFI)
+    screen = make_screen(settings, [], "1.2.3", settings)
     rig = Rig()
     screen.watch(rig.wire.poller, rig.session, rig.radio)
     for _ in range(2000):
         screen.tick(rig.now)
         rig.now = (rig.now + 100) % WRAP
     assert capsys.readouterr().out.count("No OLED: No pull up found") == 1
+
+
+@pytest.mark.parametrize("missing", ["adafruit_displayio_ssd1306", "display.panel", "display.screen"])
+@pytest.mark.parametrize("error", [ImportError("no module"), MemoryError()], ids=["missing", "no memory"])
+def test_files_of_the_screen_that_cannot_be_loaded_cost_the_screen_only(missing, error, monkeypatch, capsys):
+    class Finder:
+        def find_spec(self, name, *_):
+            if name == missing:
+                raise error
+
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    for name in (missing, "display.panel"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = SSD1306()
+    monkeypatch.setattr(chip, "devices", {0x3C: module})
+    displays.install()
+    settings = Settings(GOOD + WIFI)
+    for _ in range(2):  # its pins are free again
+        screen = make_screen(settings, [], "1.2.3", settings)
+        assert f"No OLED: its files cannot be loaded ({type(error).__name__}" in capsys.readouterr().out
+    assert (screen is None) == (missing == "display.screen")
+    if screen is not None:
+        rig = Rig()
+        screen.watch(rig.wire.poller, rig.session, rig.radio)
+        for _ in range(2000):
+            screen.tick(rig.now)
+            rig.now = (rig.now + 50) % WRAP
+        assert capsys.readouterr().out == ""  # said once, and not tried again
 
 
 @pytest.mark.parametrize("start", [0, WRAP - 1000, WRAP // 2])

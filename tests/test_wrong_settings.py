@@ -437,14 +437,15 @@ def test_the_board_says_the_same_as_this_python(tmp_path):
         (tmp_path / str(index)).write_bytes(text if isinstance(text, bytes) else (text if whole else GOOD + text).encode())
     script = """
 import sys
-from app.settings import SETTINGS, forget_advice, load
+from app.settings import SETTINGS, load
+from battery.unload import unload
 for number in range(int(sys.argv[1])):
     name = str(number)
     settings = load(name)
     print(name, [ord(c) for s in SETTINGS for c in str(getattr(settings, s.key))])
     for sentence in settings.problems + settings.hints:
         print([ord(c) for c in sentence])
-forget_advice()
+unload("app.advice")
 print([name for name in sys.modules if "advice" in name])
 import app
 print(hasattr(app, "advice"))
@@ -476,12 +477,12 @@ def test_a_pin_may_be_written_as_people_write_it(tx, rx):
 
 
 def test_a_pin_in_use_and_one_that_there_is_not_are_told_in_our_words():
-    from app.hardware import make_uart, make_waker
+    from app.hardware import make_uart, make_wake_pin
     from app.settings import Settings
 
     problems = []
     uart = make_uart(Settings(GOOD + 'UART_TX = "IO17"\nUART_RX = "IO18"\n'), problems)
-    assert make_waker(Settings(GOOD + 'WAKE_PIN = "io17"\n'), None, problems) is None
+    assert make_wake_pin(Settings(GOOD + 'WAKE_PIN = "io17"\n'), problems) is None
     assert make_uart(Settings(GOOD + 'UART_TX = "IO18"\nUART_RX = "IO5"\n'), problems) is None
     assert make_uart(Settings(GOOD + 'UART_TX = "IO30"\nUART_RX = "IO5"\n'), problems) is None
     uart.deinit()

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""Whether the board has the memory that the firmware needs: one that has not says so, instead of failing again and again."""
+
+import gc
+import time
+
+from .version import VERSION
+from .watchdog import feed_if_running
+
+# Free bytes at the start: what `make size` finds as the smallest heap in which the firmware runs on 32-bit words with the
+# screen, less what is loaded by then. No board without PSRAM has it: an ESP32-S3 has 163 KB (circuitpython#9120) before Wi-Fi
+# takes about 40 of them (esp-idf#7186); with PSRAM it is 2 MB or more.
+NEEDED = 150000
+PAGE_S = 4  # how long each page of the sentence is shown
+REPEAT_PAGES = 15  # the sentence is printed again after so many: once a minute, for a terminal that is opened later
+
+
+def check():
+    """Return if there is enough memory. If there is not, say it on console and screen, and wait until the power is cut."""
+    free = free_bytes()
+    if free >= NEEDED:
+        return
+    words = (
+        f"This board has {free // 1000} KB of memory for Python, the bridge needs {NEEDED // 1000}: "
+        "use a board with PSRAM, see docs/HARDWARE.md."
+    )
+    print(words)
+    try:
+        from .hardware import make_screen
+        from .settings import load
+
+        settings = load()
+        screen = make_screen(settings, settings.problems, VERSION, settings)
+    except (MemoryError, ImportError):
+        screen = None  # the console has it
+    pages = 0
+    while True:
+        if screen is not None:
+            screen.show_text(words, pages)
+        for _ in range(PAGE_S):
+            feed_if_running()
+            time.sleep(1)
+        pages += 1
+        if pages % REPEAT_PAGES == 0:
+            print(words)
+
+
+def free_bytes():
+    """Bytes that Python can still get; a number that suffices on a PC.
+
+    gc.mem_free() counts what the heap has and the largest piece that it can still grow by (py/modgc.c with
+    MICROPY_GC_SPLIT_HEAP_AUTO, CircuitPython 9 and later). Wi-Fi takes its share when its module is imported.
+    """
+    if not hasattr(gc, "mem_free"):
+        return NEEDED
+    try:
+        __import__("wifi")
+    except MemoryError:
+        return 0
+    gc.collect()
+    return gc.mem_free()
