@@ -80,8 +80,10 @@ class Values:
     def put(self, row, index, raw, now):
         """Set a reading to `raw`, as it is."""
         slot = row.slot + index
-        if self._raw[slot] != raw:
-            self.gaps += raw is None or self._raw[slot] is None
+        known = self._raw[slot]
+        if known != raw:
+            if raw is None or known is None:
+                self.gaps += 1
             self._raw[slot] = raw
             self.changes += 1
         self._read_at[slot] = now
@@ -209,17 +211,26 @@ class Pack(Values):
             return True  # or a sensor that is not there: reading it again would not help
         if is_directed:
             raw = self._in_our_direction(row, raw)
-        is_natural = not self._jumps(row, slot, raw) and (row.check is None or not row.check(self, raw))
-        trusted = is_natural and not doubtful
-        if trusted and self._jumps(row, slot, self._last[slot]):
-            self.glitches += 1
-        accepted = trusted or self._is_confirmed(row, slot, raw)
+        known = self._raw[slot]
+        last = self._last[slot]
+        step = row.step
+        is_natural = step is None or known is None or -step <= raw - known <= step
+        if is_natural and row.check is not None:
+            is_natural = not row.check(self, raw)
+        if is_natural and not doubtful:
+            accepted = True
+            if step is not None and known is not None and last is not None and not -step <= last - known <= step:
+                self.glitches += 1
+        else:
+            accepted = self._is_confirmed(row, slot, raw)
         if accepted:
             self.put(row, index, raw, now)
         else:
             self.implausible += 1
-            accepted = self._accept_last(row, index, raw) or (row.kind == NUMBER and row.step is None)
-        self._note(slot, raw, now)
+            accepted = self._accept_last(row, index, raw) or (row.kind == NUMBER and step is None)
+        self._before_last[slot] = last
+        self._last[slot] = raw
+        self._last_at[slot] = now
         return accepted
 
     def accept_together(self, row, values, now, doubtful=False):
@@ -233,7 +244,10 @@ class Pack(Values):
         for index in range(row.slots):
             if accepted:
                 self.put(row, index, values[index], now)
-            self._note(row.slot + index, values[index], now)
+            slot = row.slot + index
+            self._before_last[slot] = self._last[slot]
+            self._last[slot] = values[index]
+            self._last_at[slot] = now
         return accepted
 
     def finish(self, now):
@@ -284,19 +298,6 @@ class Pack(Values):
         if row is ALARMS and polarity.current_inverted and index != FAULT - 1:
             return with_directions_swapped(raw)
         return raw
-
-    def _note(self, slot, raw, now):
-        self._before_last[slot] = self._last[slot]
-        self._last[slot] = raw
-        self._last_at[slot] = now
-
-    def _jumps(self, row, slot, raw):
-        """Whether a value is further from what is known than a pack changes from one reading to the next."""
-        step = row.step
-        if step is None or raw is None:
-            return False
-        known = self._raw[slot]
-        return known is not None and abs(raw - known) > step
 
     def _is_confirmed(self, row, slot, raw):
         """Whether a value was read before, or is the middle one of the last three readings."""

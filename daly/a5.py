@@ -606,16 +606,19 @@ class A5:
 
 def read_value(field, payload, index=0):
     """The raw value of a field's reading number `index` (from 0) in a payload; None for a text that is none."""
-    if field.row.kind == TEXT:
-        return _ascii(payload, field.size)
     if field.bit is not None:
         bit = field.bit + index
         return payload[field.offset + bit // 8] >> (bit % 8) & 1
     size = field.size
     at = field.offset + index * size
-    number = payload[at]
-    for i in range(at + 1, at + size):
-        number = number << 8 | payload[i]
+    if size == 2:  # the cells: in short
+        number = payload[at] << 8 | payload[at + 1]
+    elif field.row.kind == TEXT:
+        return _ascii(payload, size)
+    else:
+        number = 0
+        for i in range(at, at + size):
+            number = number << 8 | payload[i]
     return field.factor * (number - field.bias)
 
 
