@@ -3,12 +3,16 @@
 
 """Runs inside MicroPython, not here: the whole firmware in simulated time, with the chip's modules as thin as can be.
 
-`micropython board.py RESPONSES SECONDS [show] [pieces]`, in the folder of a drive. RESPONSES: lines of request and response
-in hex; a request that is there more than once gets them in turn. `show` prints each message, `pieces` a map of the heap
-around each collection. The stand-ins are loaded before the measurement, and allocate nothing that stays or is garbage, but for what
-the chip's own do: 8 KB for each look at the nvm, an exception for each look at an empty socket.
+`micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
+a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before and
+after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small.
 
-Prints lines of `name value`: `base` is the heap of the stand-ins, which the other figures still contain.
+The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
+8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name, value;
+`base` is the heap of the stand-ins, which the `live` figures contain. Exit status 3: something went wrong.
+
+The WebAssembly build collects only between two calls from JavaScript: campaigns/board.mjs calls `begin`, and `proceed` until it
+is false, and collects in between.
 """
 
 import builtins
@@ -16,10 +20,12 @@ import gc
 import io
 import sys
 
+import micropython
 import vm
 
 START_MS = 0x1FFF0000  # as on a board: the ticks wrap after 65 s
-PASS_US = 5000  # a pass of the loop; 80 to 200 a second on a chip
+PASS_US = 5000  # a pass of the loop with its pause; 80 to 200 a second on a chip
+SPIN_US = 1000  # a pass without one
 BYTE_US = 1042  # at 9600 baud
 THINK_US = 5000  # the BMS, before it answers
 JOIN_US = 3000000
@@ -28,8 +34,12 @@ NVM_SIZE = 8192
 AGAIN = 11  # EAGAIN
 
 
+class Pause(BaseException):
+    """Leaves the firmware's loop for a collection from outside; it is no Exception, so that no firmware catches it."""
+
+
 class Clock:
-    """Simulated time; `us` since power-on. Whoever waits may be interrupted by a mark or the end."""
+    """Simulated time; `us` since power-on."""
 
     us = 0
     marks = 0  # how many of MARKS_S have passed
@@ -37,13 +47,16 @@ class Clock:
     end_us = 0
 
     def ticks_ms(self):
+        heap.note_stack()
         return (self.us // 1000 + START_MS) & 0x1FFFFFFF
 
     def monotonic(self):
         return self.us / 1000000
 
     def sleep(self, seconds):
-        if seconds < 0.005:
+        if not seconds:
+            self.us += SPIN_US
+        elif seconds < 0.005:
             self.us += PASS_US
         else:
             self.us += int(seconds * 1000000)
@@ -51,55 +64,71 @@ class Clock:
             heap.mark()
         if self.us >= self.end_us:
             raise SystemExit
-        if heap.between is not None:
-            heap.between()
 
 
 class Heap:
-    """Figures. `collect` stands in for gc.collect: a run without a limit collects only where the firmware does."""
+    """The figures. Without a limit garbage is collected only where the firmware, or an import, does, so that it can be counted."""
 
-    between = None  # called while the loop sleeps: see board.mjs
-    is_limited = False  # then MicroPython collects by itself, and nothing is counted
+    is_limited = is_sliced = is_mapped = False
+    is_wanted = False  # a collection, from outside
+    mark_s = 0  # the mark that has been reached and not been printed
 
     def __init__(self):
-        self.base = 0  # live without the firmware
         self.left = 0  # live after the last collection
-        self.taken = 0  # allocated until the last collection, in all
-        self.peak = 0  # most that was live at an import or a collection
+        self.taken = 0  # allocated until then, in all
+        self.peak = 0  # most that was live
         self.at_mark = 0  # `taken` at the last mark
-        self.is_mapped = False
+        self.stack = self.stack_base = 0  # most bytes of the pystack in use
 
     def collect(self):
-        if self.is_limited:
-            gc.collect()
+        """gc.collect of the firmware."""
+        if self.is_sliced:
+            self.is_wanted = True
             return
-        before = gc.mem_alloc()
+        self.before()
+        gc.collect()
+        self.after()
+
+    def before(self):
+        """Before a collection: count what was allocated."""
+        self.taken += gc.mem_alloc() - self.left
         if self.is_mapped:
             self.map("before")
-        gc.collect()
-        self.taken += before - self.left
+
+    def after(self):
+        """After a collection: what is live; prints at a mark."""
+        self.is_wanted = False
         self.left = gc.mem_alloc()
         if self.left > self.peak:
             self.peak = self.left
         if self.is_mapped:
             self.map("after")
+        if self.mark_s:
+            print("live", self.mark_s, self.left)
+            print("taken", self.mark_s, self.taken)
+            print("garbage", self.mark_s, self.taken - self.at_mark)
+            self.at_mark = self.taken
+            self.mark_s = 0
 
     def map(self, when):
         print("map", when, clock.us // 1000)
-        vm.micropython.mem_info(1)
+        micropython.mem_info(1)
 
     def mark(self):
-        second = MARKS_S[clock.marks]
+        self.mark_s = MARKS_S[clock.marks]
         clock.marks += 1
         clock.next_us = MARKS_S[clock.marks] * 1000000 if clock.marks < len(MARKS_S) else 1 << 30
         self.collect()
-        print("live", second, self.left)
-        print("taken", second, self.taken)
-        print("garbage", second, self.taken - self.at_mark)
-        self.collect()  # without what was just printed
-        self.at_mark = self.taken
+
+    def note_stack(self):
+        """Called by stand-ins that the firmware calls at its deepest."""
+        if pystack_use is not None:
+            used = pystack_use()
+            if used > self.stack:
+                self.stack = used
 
 
+pystack_use = getattr(micropython, "pystack_use", None)
 clock = Clock()
 heap = Heap()
 
@@ -231,6 +260,7 @@ class Broker:
         return len(data)
 
     def recv_into(self, buffer, size=0):
+        heap.note_stack()
         if not self.answered:
             raise OSError(AGAIN)
         count = min(size or len(buffer), self.answered)
@@ -505,7 +535,8 @@ class Poll:
 class Collector:
     """The module gc of the firmware."""
 
-    collect = heap.collect
+    def collect(self):
+        heap.collect()
 
     def mem_free(self):
         return gc.mem_free()
@@ -589,36 +620,134 @@ def watch_imports():
     builtins.__import__ = noting
 
 
-def run(seconds):
-    """Run code.py for so many simulated seconds, and tell what came of it."""
-    clock.end_us = seconds * 1000000
-    try:
-        vm.run_file("code.py")
-        trouble.report("code.py has ended")
-    except SystemExit as end:
-        if end.args and end.args[0]:
-            raise
+def prepare(responses, seconds, words):
+    """Everything before the firmware starts."""
+    clock.end_us = int(seconds) * 1000000
+    heap.is_limited = "limited" in words
+    heap.is_sliced = "sliced" in words
+    build(responses)
+    broker.is_shown = "show" in words
+    heap.is_mapped = "pieces" in words
+    if "peak" in words:
+        watch_imports()
+
+
+def measure_base():
+    """After a collection: from here on it is the firmware's memory."""
+    heap.left = gc.mem_alloc()
+    if pystack_use is not None:
+        heap.stack_base = pystack_use()
+    print("base", heap.left)
+
+
+def run_code():
+    """Run code.py, until the simulated time is over."""
+    with open("code.py") as file:
+        exec(file.read(), {"__name__": "__main__"})
+    trouble.report("code.py has ended")
+
+
+def tell():
+    """What came of it."""
     print("connects", broker.connects)
     print("messages", broker.messages)
     print("bytes", broker.bytes)
     print("requests", uart.requests)
+    print("peak", heap.peak)
+    print("stack", heap.stack - heap.stack_base)
 
 
 def main(responses, seconds, words):
-    """Prepare, measure the stand-ins, run."""
-    heap.is_limited = "limited" in words
-    build(responses)
-    broker.is_shown = "show" in words
-    if "peak" in words:
-        watch_imports()
+    """The whole run."""
+    prepare(responses, seconds, words)
     gc.collect()
-    heap.base = heap.left = gc.mem_alloc()
-    print("base", heap.base)
+    measure_base()
     if not heap.is_limited:
         gc.disable()
-    heap.is_mapped = "pieces" in words
-    run(int(seconds))
-    print("peak", heap.peak)
+    try:
+        run_code()
+    except SystemExit as end:
+        if end.args and end.args[0]:
+            raise
+    tell()
+
+
+# --- for campaigns/board.mjs ------------------------------------------------------------------------------------------
+
+
+class Slices:
+    """Runs the firmware's loop in slices. The bundle shortens names: its method `run` is known by never returning."""
+
+    loop = run = None
+
+    def sleep(self, seconds):
+        """time.sleep of app/loop.py only: elsewhere a job would be left in its middle."""
+        clock.sleep(seconds)
+        if heap.is_wanted:
+            raise Pause
+
+    def watch(self):
+        """Note the Loop when it is made, before any other object of its module."""
+        import app.loop
+
+        app.loop.time = self
+        for name in dir(app.loop):
+            found = getattr(app.loop, name)
+            if isinstance(found, type) and "__init__" in dir(found):
+                self.note(found)
+
+    def note(self, kind):
+        original = kind.__init__
+
+        def init(made, *arguments):
+            self.loop = self.loop or made
+            original(made, *arguments)
+
+        kind.__init__ = init
+
+    def find_run(self):
+        """Call what takes no argument, until one is left by a Pause."""
+        for name in dir(self.loop):
+            method = getattr(self.loop, name)
+            if not name.startswith("__") and callable(method):
+                heap.is_wanted = True
+                try:
+                    method()
+                except Pause:
+                    self.run = method
+                    return
+                except TypeError:
+                    pass
+
+
+slices = Slices()
+
+
+def begin():
+    """Start the firmware and leave it after the first pass of its loop."""
+    measure_base()
+    slices.watch()
+    heap.is_wanted = True
+    try:
+        run_code()
+    except Pause:
+        heap.is_wanted = False
+    slices.find_run()
+    heap.before()
+
+
+def proceed():
+    """Run the loop until it wants a collection, for which everything is to be left; returns whether it is to be called again."""
+    try:
+        slices.run()
+    except Pause:
+        heap.before()
+        return True
+    except SystemExit as end:
+        if end.args and end.args[0]:
+            raise
+    tell()
+    return False
 
 
 if __name__ == "__main__":

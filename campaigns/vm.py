@@ -8,7 +8,6 @@ stand-ins are loaded before. `-X heapsize` limits the heap.
 """
 
 import gc
-import micropython
 import sys
 import time
 
@@ -31,13 +30,6 @@ class Module:
 
 def nothing(*_, **__):
     """Does nothing."""
-
-
-def run_file(name):
-    """Run a file as the board runs code.py."""
-    with open(name) as file:
-        text = file.read()
-    exec(text, {"__name__": "__main__"})
 
 
 def stand_in():
