@@ -10,6 +10,7 @@ that are left out of the figures (campaigns/vm.py). The smallest heap is found b
 
 from __future__ import annotations
 
+import argparse
 import ast
 import functools
 import os
@@ -88,6 +89,16 @@ def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str,
     return None if done.returncode else [(name, int(weight)) for name, weight in weights]
 
 
+def functions() -> dict[str, int]:
+    """{module: number of its functions and methods}: each costs memory before its first line."""
+    sources = {**bundle.libraries(), **bundle.firmware()}
+    return {
+        _name(path.removeprefix("lib/")): sum(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(data)))
+        for path, data in sources.items()
+        if path.endswith(".py")
+    }
+
+
 def smallest_heap(folder: Path, names: list[str]) -> int:
     """KB of the smallest heap in which they load, together with the stand-ins."""
     too_small, enough = 0, 4096
@@ -124,7 +135,22 @@ def measured(mpy: bool) -> dict:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables; with --zip FILE, those of the running firmware for another compiled bundle."""
+    from campaigns import board_size
+
+    parser = argparse.ArgumentParser(prog="make size", description=__doc__)
+    parser.add_argument("--zip", type=Path, help="measure this compiled bundle, and only what it takes while it runs")
+    archive = parser.parse_args().zip
+    if archive is None:
+        loaded()
+    for line in board_size.tables(archive):
+        print(line, flush=True)
+
+
+def loaded() -> None:
+    """Print what loading takes."""
+    from campaigns import board_size
+
     plain, compiled = measured(False), measured(True)
     print(f"{'':34}{'.py':>10}{'.mpy':>10}")
     lines = [("drive: code and libraries, bytes", "code"), ("drive: settings and documentation, bytes", "other")]
@@ -136,9 +162,15 @@ def main() -> None:
     if not VM.exists():
         print("MicroPython from PyPI is not installed here: no heap figures.")
         return
-    print("heap of each module, .mpy:")
+    narrow = [vm for vm in board_size.machines() if vm.name == "WebAssembly"]
+    short: dict[str, int] = {}
+    if narrow:
+        with board_size.board_drive() as folder:
+            short = dict(board_size.weights(narrow[0], folder, modules()))
+    print(f"{'heap of each module, .mpy:':42} {'64 bit':>8} {'32 bit':>8} {'functions':>10}")
+    count = functions()
     for name, weight in sorted(compiled["weights"], key=lambda pair: -pair[1]):
-        print(f"  {name:40} {weight:>8,}")
+        print(f"  {name:40} {weight:>8,} {short.get(name, 0):>8,} {count[name]:>10}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ class Module:
         return Module
 
 
+def nothing(*_, **__):
+    """Does nothing."""
+
+
 def stand_in():
     """Put a Module in the place of every module that MicroPython does not have."""
     for name in CHIP + TYPES:

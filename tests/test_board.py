@@ -17,7 +17,7 @@ from pathlib import Path
 import adafruit_ticks
 import pytest
 
-from campaigns import size
+from campaigns import board_size, size
 from simulator.bms import Bms
 
 ROOT = Path(__file__).parent.parent
@@ -430,3 +430,35 @@ def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
     states = [(int(length), int(took)) for topic, length, took in said if topic == "daly/x/bms1/state"]
     assert states and all(length > 1500 for length, _ in states)
     assert max(took for _, took in states) <= LARGEST_PUBLISH, said
+
+
+@pytest.fixture(scope="module", params=[16, 48])
+def running(request):
+    """The compiled firmware with all its libraries in MicroPython, for half a simulated minute, by number of cells."""
+    machine = next(machine for machine in board_size.machines(install=False) if machine.bits == 64)
+    with board_size.board_drive(cells=request.param) as folder:
+        return request.param, board_size.run(machine, folder, 30, "show")
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.slow
+def test_the_compiled_firmware_runs_in_micropython_and_publishes_the_battery(running):
+    cells, done = running
+    assert done.is_well, done.output[-2000:]
+    messages = [line.split(" ", 3)[1:] for line in done.output.splitlines() if line.startswith("message ")]
+    states = [json.loads(text) for topic, _, text in messages if topic.endswith("/bms1/state")]
+    assert len(states) > 3 and done.values["connects"] == 1
+    assert 30 < states[-1]["pack_voltage"] < 200
+    assert all(2 < states[-1][f"cell_{number}_voltage"] < 5 for number in range(1, cells + 1))
+    configs = [json.loads(text) for topic, _, text in messages if topic.startswith("homeassistant/device/") and text]
+    assert any("pack_voltage" in text for text in map(str, configs))
+    assert any(topic.endswith("/bms1/status") and text == "online" for topic, _, text in messages)
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.slow
+def test_a_heap_that_is_too_small_shows():
+    machine = next(machine for machine in board_size.machines(install=False) if machine.bits == 64)
+    with board_size.board_drive() as folder:
+        assert not board_size.run(machine, folder, 31, "limited", heap_kb=200).is_well
+        assert board_size.run(machine, folder, 31, "limited", heap_kb=800).is_well
