@@ -3,29 +3,46 @@
 
 """JSON, written into one buffer that is reused: digits by integer arithmetic, with exactly the decimals of the row."""
 
+import io
 import json
 
-from .readings import BINARY, BITFIELD, NUMBER, READINGS
+from .readings import BINARY, BITFIELD, ENUM, NUMBER, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
+_AT_ONCE = 4  # readings or pairs written in one step: 2,000 bytecodes
 
 
 class Writer:
-    """Collects the text of one message. `bytes` is for MiniMQTT; the buffer grows to the longest message and is kept."""
+    """Collects the text of one message, in a buffer of `size` bytes that is reused, and grows only for a longer one.
 
-    def __init__(self):
-        self._buffer = bytearray(512)
-        self._length = 0
+    The buffer is a BytesIO: a slice of a bytearray would be an object on the heap, hundreds of times in a message.
+    """
+
+    def __init__(self, size=512):
+        self._stream = io.BytesIO()
+        self._stream.write(bytes(size))
+        self._digits = bytearray(16)
+        self.clear()
 
     def clear(self):
         """Begin a new message; returns self."""
+        self._stream.seek(0)
         self._length = 0
         return self
 
     def bytes(self):
-        """The message."""
-        return bytes(memoryview(self._buffer)[: self._length])
+        """The message, as a copy."""
+        self.rewind()
+        return self._stream.read(self._length)
+
+    def rewind(self):
+        """From now on `readinto` reads from the beginning; nothing can be put any more."""
+        self._stream.seek(0)
+
+    def readinto(self, buffer):
+        """Fill `buffer` with the next bytes; returns their number. Behind the end of the message is something old."""
+        return self._stream.readinto(buffer)
 
     def __len__(self):
         return self._length
@@ -34,13 +51,8 @@ class Writer:
         """Append text as it is; returns self."""
         if isinstance(text, str):
             text = text.encode()
-        at = self._length
-        self._reserve(at + len(text))
-        buffer = self._buffer
-        for byte in text:  # a slice would be an object on the heap, hundreds of times in a message
-            buffer[at] = byte
-            at += 1
-        self._length = at
+        self._stream.write(text)
+        self._length += len(text)
         return self
 
     def put_string(self, text):
@@ -49,31 +61,40 @@ class Writer:
 
     def put_decimal(self, raw, decimals):
         """Append raw / 10**decimals as a JSON number."""
-        self._reserve(self._length + 16)
-        self._length = write_decimal(self._buffer, self._length, raw, decimals)
+        digits = self._digits
+        self._length += write_decimal(digits, 0, raw, decimals)
+        self._stream.write(digits)  # all of it: what stands behind the number is overwritten next
+        self._stream.seek(self._length)
         return self
 
     def put_pairs(self, pairs):
         """Append a JSON object of (key, value): int, str (of at most MOST_TEXT), bool as "ON"/"OFF", None as null."""
-        separator = b"{"
-        for key, value in pairs:
-            self.put(separator).put_string(key).put(b":")
-            separator = b","
-            if value is None:
-                self.put(b"null")
-            elif value is True or value is False:
-                self.put(b'"ON"' if value else b'"OFF"')
-            elif isinstance(value, str):
-                self.put_string(bounded(value))
-            else:
-                self.put_decimal(value, 0)
-        return self.put(b"}")
+        for _ in pair_steps(self, pairs):
+            pass
+        return self
 
-    def _reserve(self, size):
-        if size > len(self._buffer):
-            grown = bytearray(max(size, 2 * len(self._buffer)))
-            grown[: self._length] = memoryview(self._buffer)[: self._length]
-            self._buffer = grown
+
+def pair_steps(writer, pairs):
+    """What `put_pairs` does, as a generator: a few pairs in each step; yields True when all is written."""
+    separator = b'{"'
+    count = 0
+    for key, value in pairs:
+        if count == _AT_ONCE:
+            count = 0
+            yield False
+        count += 1
+        writer.put(separator).put(key).put(b'":')
+        separator = b',"'
+        if value is None:
+            writer.put(b"null")
+        elif value is True or value is False:
+            writer.put(b'"ON"' if value else b'"OFF"')
+        elif isinstance(value, str):
+            writer.put_string(bounded(value))
+        else:
+            writer.put_decimal(value, 0)
+    writer.put(b"}" if pairs else b"{}")
+    yield True
 
 
 def escaped(text):
@@ -112,22 +133,40 @@ def write_pack(writer, pack, every_slot=False, seq=None, time=None):
 
     `every_slot`: also of cells and sensors that there may be; `seq` and `time` stand before them where there is a `seq`.
     """
+    for _ in pack_steps(writer, pack, every_slot, seq, time):
+        pass
+    return writer
+
+
+def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
+    """What `write_pack` does, as a generator: a few readings in each step; yields True when all is written."""
     separator = b"{"
     if seq is not None:
         writer.put(b'{"seq":').put_decimal(seq, 0).put(b',"time":')
         writer.put(b"null") if time is None else writer.put_string(time)
         separator = b","
+    left = _AT_ONCE
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
-        if key is not None:
-            for index in range(row.slots if every_slot else pack.count(row)):
-                writer.put(separator).put(key[0])
-                if row.slots > 1:
-                    writer.put_decimal(index + 1, 0).put(key[1])
-                _put_reading(writer, pack, row, index)
-                separator = b","
-    return writer.put(b"}")
+        if key is None:
+            continue
+        if row.derive is not None:  # it may look at all cells
+            left = 0
+        for index in range(row.slots if every_slot else pack.count(row)):
+            if left <= 0:
+                left = _AT_ONCE
+                yield False
+            left -= 1
+            writer.put(separator).put(key[0])
+            if row.slots > 1:
+                writer.put_decimal(index + 1, 0).put(key[1])
+            _put_reading(writer, pack, row, index)
+            separator = b","
+        if row.derive is not None:
+            left = 1
+    writer.put(b"}")
+    yield True
 
 
 def key_of(row, index):
@@ -143,5 +182,7 @@ def _put_reading(writer, pack, row, index):
         writer.put_decimal(raw, row.decimals)
     elif row.kind == BINARY:
         writer.put(b'"ON"' if raw else b'"OFF"')
+    elif row.kind == ENUM:
+        writer.put(b'"').put(row.options[raw]).put(b'"')
     else:
         writer.put_string(pack.text(row, index))
