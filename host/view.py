@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 
-from adafruit_minimqtt.adafruit_minimqtt import MQTT
+from mqtt.transport import PacketSocket
 
 # shortest interval between two pictures of the screen in the log; tests set a shorter one
 _PICTURE_S = float(os.environ.get("DALY_HOST_PICTURE_S", "5"))
@@ -39,14 +39,24 @@ class Lines(io.TextIOBase):
 
 
 def watch_messages(view) -> None:
-    """Call `view.published` for every message MiniMQTT has sent, with or without TLS."""
-    send = MQTT.publish
+    """Call `view.published` for every message the firmware has sent, with or without TLS."""
+    begin, send = PacketSocket.begin_message, PacketSocket.send_piece
+    begun: dict = {}
 
-    def publish(client, topic, msg, *arguments, **options):
-        send(client, topic, msg, *arguments, **options)
-        view.published(topic, msg.decode("utf-8", "replace") if isinstance(msg, bytes) else str(msg))
+    def begin_message(link, topic, payload, *arguments, **options):
+        data = payload if isinstance(payload, (str, bytes)) else payload.bytes()
+        begun.clear()  # one whose connection ended in the middle
+        begun[link] = topic, data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        return begin(link, topic, payload, *arguments, **options)
 
-    MQTT.publish = publish
+    def send_piece(link):
+        is_sent = send(link)
+        if is_sent and link in begun:
+            view.published(*begun.pop(link))
+        return is_sent
+
+    PacketSocket.begin_message = begin_message  # type: ignore[method-assign]
+    PacketSocket.send_piece = send_piece  # type: ignore[method-assign]
 
 
 class Outlet:

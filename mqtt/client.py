@@ -3,7 +3,8 @@
 
 """The MQTT client: joins the Wi-Fi, connects to the broker, and recovers from every network failure.
 
-What is published is decided in publisher.py, what a received command does in commands.py. MiniMQTT and the radio raise OSError,
+What is published is decided in publisher.py, what a received command does in commands.py. A message is sent in pieces, one in
+each tick, and until it is sent, and acknowledged if its QoS is 1, nothing else is sent. MiniMQTT and the radio raise OSError,
 MMQTTException, RuntimeError, AssertionError, KeyError and more; after any of them the connection is closed and made again, with
 increasing back-off and for ever. No tick takes longer than about 2.5 seconds (transport.py), except the chip's own Wi-Fi join
 and name lookup.
@@ -11,19 +12,22 @@ and name lookup.
 
 import errno
 import random
-import sys
 
 import adafruit_minimqtt.adafruit_minimqtt as minimqtt
 from adafruit_connection_manager import connection_manager_close_all
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
+from . import unload
 from .commands import MAX_PAYLOAD
 from .transport import PacketSocketPool, TlsContext
 
 KEEP_ALIVE_S = 15
 PING_INTERVAL_MS = 5000  # pings are sent here and not waited for, unlike MiniMQTT's
 SILENCE_LIMIT_MS = 12000  # nothing received for so long: the connection is dead, whatever the socket reports
-READ_INTERVAL_MS = 50  # how often the socket is read
+READ_INTERVAL_MS = 50  # how often the socket is looked at
+BLIND_READ_INTERVAL_MS = 100  # the same where only reading tells whether something has arrived: that costs an exception
+ACK_INTERVAL_MS = 20  # the same while a PUBACK is waited for
+IDLE_MS = 20  # a tick without work need not be followed by another one sooner
 RESPONSE_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
 FIRST_BACKOFF_MS = 1000
 LONGEST_BACKOFF_MS = 60000
@@ -101,6 +105,10 @@ class MqttClient:
         self._next_try = None
         self._next_read = None
         self._has_published = False  # in the last tick
+        self._is_sending = False  # a message has been begun and not sent completely
+        self._awaited_id = 0  # packet identifier of a message whose PUBACK is missing; 0: none
+        self._await_until = None  # how long it is waited for
+        self._idle_until = None  # until then there is nothing to do, unless the publisher has news; None: there may be
         self._next_ping = None
 
     def _make_client(self):
@@ -127,9 +135,13 @@ class MqttClient:
         return client
 
     def tick(self, now):
-        """One bounded piece of network work at most."""
+        """One bounded piece of network work at most. Returns for how many ms it need not be called again; None: at once."""
+        if self._idle_until is not None:
+            if ticks_diff(now, self._idle_until) < 0 and not self._publisher.has_news():
+                return IDLE_MS
+            self._idle_until = None
         if not self._is_possible:
-            return
+            return IDLE_MS
         if self._inbox:
             self._run_command(now)
         if self.connected:
@@ -139,14 +151,18 @@ class MqttClient:
                 self._note_stable()
         # reading and publishing alternate: a client that only publishes would miss the PINGRESPs
         must_receive = self._has_published and ticks_diff(now, self._next_read) >= 0
-        message = self._next_message(now) if self.connected and not must_receive else None
+        is_free = self.connected and not (self._is_sending or self._awaited_id or must_receive)
+        message = self._next_message(now) if is_free else None
         self._has_published = message is not None
         if self._pool.last is not None:
             self._pool.last.start_tick()
         try:
             if message is not None:
                 topic, payload, retain, qos = message
-                self._publish(topic, payload, retain, qos)
+                self._begin(topic, payload, retain, qos)
+                self._send(now)
+            elif self._is_sending:
+                self._send(now)
             elif self.connected:
                 self._receive(now)
             elif self._restore_until is not None:
@@ -155,20 +171,43 @@ class MqttClient:
                 self._subscribe()
             elif self._next_try is None or ticks_diff(now, self._next_try) >= 0:
                 self._connect()
+            else:
+                return IDLE_MS
         except FAILURES as error:
             self._fail(error)
+            return None
+        return self._pause(now)
+
+    def _pause(self, now):
+        """What `tick` returns."""
+        if not self.connected or self._is_sending or self._has_published or self._inbox:
+            return None
+        if self._awaited_id:
+            return ACK_INTERVAL_MS // 4
+        if self._to_clear or self._publisher.has_news():
+            return None
+        if self._status_payloads[0] is None and self._status_payloads[1] is None:
+            self._idle_until = ticks_add(now, READ_INTERVAL_MS)
+        return IDLE_MS
 
     def _next_message(self, now):
         if self._to_clear:
             return self._to_clear.pop(0), b"", True, 0
         return self._publisher.poll(now)
 
-    def _publish(self, topic, payload, retain, qos):
+    def _begin(self, topic, payload, retain, qos):
         retain = retain and self._retaining != _WITHOUT
         self._last_topic = topic
         self._last_size = len(payload)
         self._retained_count += 1 if retain else 0
-        self._client.publish(topic, payload, retain=retain, qos=qos)
+        self._awaited_id = self._pool.last.begin_message(topic, payload, retain, qos)
+        self._is_sending = True
+
+    def _send(self, now):
+        """Send a piece of the message begun."""
+        if self._pool.last.send_piece():
+            self._is_sending = False
+            self._await_until = ticks_add(now, 1000 * RESPONSE_TIMEOUT_S)
 
     def _check_status(self, now):
         for index in range(len(self._status_topics)):
@@ -183,17 +222,27 @@ class MqttClient:
         self._short_backoff_ms = FIRST_BACKOFF_MS
 
     def _receive(self, now):
-        if ticks_diff(now, self._next_read) < 0:
-            return
-        self._next_read = ticks_add(now, READ_INTERVAL_MS)
         socket = self._pool.last
-        if socket.has_message():
-            self._client.loop(0)
-        self._take_large()  # too large for any command, but its sender gets an answer
+        if ticks_diff(now, self._next_read) < 0 and not (self._awaited_id and socket.can_tell):
+            return
+        interval = READ_INTERVAL_MS if socket.can_tell else BLIND_READ_INTERVAL_MS
+        self._next_read = ticks_add(now, ACK_INTERVAL_MS if self._awaited_id else interval)
+        if not socket.is_silent():
+            if socket.has_message():
+                self._client.loop(0)
+            self._take_large()  # too large for any command, but its sender gets an answer
+        if self._awaited_id:
+            self._await_ack(now, socket)
         if ticks_diff(now, self._next_ping) >= 0:
             self._next_ping = ticks_add(now, PING_INTERVAL_MS)
             socket.ping()
         if ticks_diff(now, socket.received_at) > SILENCE_LIMIT_MS:
+            raise OSError(errno.ETIMEDOUT, "no_answer")
+
+    def _await_ack(self, now, socket):
+        if socket.acknowledged == self._awaited_id:
+            self._awaited_id = 0
+        elif ticks_diff(now, self._await_until) > 0:
             raise OSError(errno.ETIMEDOUT, "no_answer")
 
     def _connect(self):
@@ -226,7 +275,9 @@ class MqttClient:
         if self._step == 1:
             if self._retaining != _WITHOUT:
                 for topic in self._commands.own_topics():
-                    self._publish(topic, b"", True, 0)
+                    self._begin(topic, b"", True, 0)
+                    self._pool.last.finish_message()
+                self._is_sending = False
             self._subscribe_to(self._commands.topics())
         elif self._step == 2:
             self._subscribe_to(self._status_topics)
@@ -340,7 +391,9 @@ class MqttClient:
         was_open = self._is_open
         if not was_open:
             self._pool.connect_failed()  # that address led nowhere
-        self.connected = self._is_open = self._is_restoring = False
+        self.connected = self._is_open = self._is_restoring = self._is_sending = False
+        self._awaited_id = 0
+        self._idle_until = None
         self._restore_until = None
         self._to_clear.clear()
         self._status_payloads = [None, None]
@@ -362,7 +415,7 @@ class MqttClient:
         if trouble != self.trouble:
             self._set_trouble(trouble)
             print("MQTT: " + self.trouble_text)
-        _unload_trouble()
+        unload("trouble")
 
     def _next_backoff(self, was_open):
         """ms until the next attempt, short after a stable connection. Jittered: two clients with one id must not keep step."""
@@ -428,7 +481,7 @@ class MqttClient:
             from . import trouble as words
 
             self._trouble_text = "" if self.trouble is None else words.sentence(*self.trouble)
-            _unload_trouble()
+            unload("trouble")
         return self._trouble_text
 
     def _set_trouble(self, trouble):
@@ -464,14 +517,6 @@ def _obstacle(settings, ssl_context):
     if settings.MQTT_TLS and ssl_context is None:
         return "tls_not_possible", ()
     return "connecting", ()
-
-
-def _unload_trouble():
-    """Free the memory of trouble.py; the next failure loads it again."""
-    package = __name__.split(".")[0]
-    if package + ".trouble" in sys.modules:
-        del sys.modules[package + ".trouble"]
-        delattr(sys.modules[package], "trouble")
 
 
 def _cause(error):

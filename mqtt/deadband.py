@@ -63,6 +63,9 @@ def _groups():
 
 TOGETHER = _groups()
 IMMEDIATE = tuple(group for group in TOGETHER if [row for row in group if row.derive is None and is_immediate(row)])
+_IMMEDIATE_READINGS = tuple(
+    (row, index) for group in IMMEDIATE for row in group if row.derive is None and is_immediate(row) for index in range(row.slots)
+)
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
 _REMAINING_TIME = READING["remaining_time"]
@@ -80,11 +83,11 @@ class Mean:
 
 
 class PublishedValues(Values):
-    """The readings as last published, with the topology of the live ones and a mean current of their own."""
+    """The readings as last published, with a topology and a mean current of their own."""
 
     def __init__(self, pack):
         self._mean = Mean()
-        super().__init__(pack.topology, self._mean)
+        super().__init__(dict(pack.topology), self._mean)
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
@@ -106,7 +109,7 @@ class Deadband:
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
-        self._topology_changes = pack.topology_changes
+        self._topology_changes = self._followed_changes = pack.topology_changes
         self._incomplete_since = None
         self._disagreeing_since = None
         self._checked_changes = None
@@ -117,6 +120,12 @@ class Deadband:
         """Everything is due again: a new connection."""
         self._fast_due = self._slow_due = self._exact_due = now
         self._fast_changes = self._slow_changes = self._immediate_changes = self._gaps = None
+
+    def follow_topology(self):
+        """Take over the topology of the live readings; not while a state is being written."""
+        if self._followed_changes != self._pack.topology_changes:
+            self._followed_changes = self._pack.topology_changes
+            self.published.topology.update(self._pack.topology)
 
     def take_all(self, now):
         """Take every reading as it is now."""
@@ -226,7 +235,19 @@ class Deadband:
         self._immediate_changes = None if is_disagreeing else pack.changes  # the mode is due when they agree
         no_gaps = self._gaps == pack.gaps
         self._gaps = pack.gaps
+        if no_gaps and not self._is_immediate_due():
+            return False
         return self._take_groups(IMMEDIATE if no_gaps else TOGETHER, now, False, False, False, not no_gaps, is_disagreeing)
+
+    def _is_immediate_due(self):
+        """Whether an alarm, a MOSFET, the mode or the direction of the current has changed: in every pass, so it is short."""
+        pack = self._pack
+        published = self.published
+        for row, index in _IMMEDIATE_READINGS:
+            if pack.at(row, index) != published.at(row, index):
+                return True
+        current = pack.at(_CURRENT)
+        return current is not None and self._fits_mode(current) and not self._fits_mode(published.at(_CURRENT) or 0)
 
     def _take_groups(self, groups, now, fast, slow, exact, spreads, is_disagreeing=False):
         changed = False
@@ -407,6 +428,10 @@ class SingleValues:
         self._repeat_row = self._repeat_index = 0  # which one is repeated next
         self._repeat_due = now
         self._repeat_ms = REPEAT_MS // len(self._published)
+
+    def is_behind(self):
+        """Whether `poll` has not compared all readings yet."""
+        return self._left > 0 or self._changes != self._readings.changes
 
     def poll(self, now):
         """(key, text) of the next reading to publish; None when there is none now.

@@ -13,7 +13,7 @@ moment. Without the payloads for available and `cns` an entity would now and the
 """
 
 from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON
-from battery.json import Writer, escaped, key_of
+from battery.json import LARGEST, Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
@@ -40,10 +40,11 @@ _EXTRAS = 3
 class Discovery:
     """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    `bridge_rows`: the bridge's own values, see app/bridge_state.py.
+    `bridge_rows`: the bridge's own values, see app/bridge_state.py. `writer`: what the messages are written into; None: its own.
     """
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=()):
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=(),
+                 writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -56,10 +57,13 @@ class Discovery:
         self._version = escaped(version)
         self._board = escaped(board)
         self._allowed = allowed
-        self.writer = Writer()
+        self.writer = writer or Writer(LARGEST)
         self._bridge_rows = [row for row in bridge_rows if row.name]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
         self._parts = _parts(self.bridge_parts)
+
+    def unload(self):
+        """Nothing: it stays. LoadedDiscovery in publisher.py does not."""
 
     def parts(self):
         """How many messages there are: first `bridge_parts` on the bridge, then those on the battery."""
@@ -67,21 +71,38 @@ class Discovery:
 
     def message(self, part):
         """(topic, payload as bytes) of message `part`, from 0."""
+        topic, steps = self.begin(part)
+        for _ in steps:
+            pass
+        return topic, self.writer.bytes()
+
+    def begin(self, part):
+        """(topic, steps) of message `part`, from 0: a generator that writes it into `writer`, an entity in each step.
+
+        It yields True when the message is complete.
+        """
         kind, suffix, row, first = self._parts[part]
         topic = self._topic(self._node + ("" if kind == _BRIDGE else "_bms1") + suffix)
+        return topic, self._steps(kind, row, first)
+
+    def _steps(self, kind, row, first):
         if kind == _BRIDGE:
             self._begin_bridge()
-            self._write_bridge(first)
+            entities = self._write_bridge(first)
         else:
             # what is sent before the BMS has answered must not take from the device what it was called before a restart
             self._begin_battery(kind != _EXTRAS or self._pack.topology["cell_count"] > 0)
             if kind == _SINGLE:
-                self._write_single(first)
+                entities = self._write_single(first)
             elif kind == _COUNTED:
-                self._write_counted(row, first)
+                entities = self._write_counted(row, first, self._pack.count(row))
             else:
-                self._write_extras()
-        return topic, self.writer.put(b"}}").bytes()
+                entities = self._write_extras()
+        yield False
+        for _ in entities:
+            yield False
+        self.writer.put(b"}}")
+        yield True
 
     def _topic(self, name):
         return self._prefix + "/device/" + name + "/config"
@@ -108,9 +129,11 @@ class Discovery:
             if row.unit:
                 self.writer.put(',"sug_dsp_prc":0')
             self.writer.put("}")
+            yield
         if not first:
             self._write_command(DIAGNOSTICS_BUTTON, self._bridge)
-            self._write_controls(self._bridge)
+            yield
+            yield from self._write_controls(self._bridge)
 
     # the battery
 
@@ -135,13 +158,15 @@ class Discovery:
             if row.group == group and _is_single(row):
                 for index in range(row.slots):
                     self._write_reading(row, index)
+                    yield
 
-    def _write_counted(self, row, first):
+    def _write_counted(self, row, first, count):
         for index in range(first, min(first + PER_MESSAGE, row.slots)):
-            if index < self._pack.count(row):
+            if index < count:
                 self._write_reading(row, index)
             else:
                 self._write_removal(key_of(row, index), _platform(row))
+            yield
 
     def _write_extras(self):
         """Connection text and result of the last command, available also while the battery is not, and the controls."""
@@ -150,7 +175,8 @@ class Discovery:
             self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
         else:
             self._write_removal("last_command", "sensor")
-        self._write_controls(self._battery)
+        yield
+        yield from self._write_controls(self._battery)
 
     def _write_words(self, key, name, topic, icon):
         self._begin_entity("sensor", self._battery, key, key, name, icon)
@@ -167,6 +193,7 @@ class Discovery:
                     self._write_command(row, device)
                 else:
                     self._write_removal(row.key + "_" + row.platform, row.platform)
+                yield
 
     def _write_command(self, row, device):
         key = row.key + "_" + row.platform

@@ -3,7 +3,8 @@
 
 """What is published, and when. Performs no I/O and has no clock.
 
-After `begin`, once per connection, `poll` returns one message after the other, or None when there is nothing to publish. A
+After `begin`, once per connection, `poll` returns one message after the other, or None when there is nothing to publish. Long
+messages are written in steps, one in every poll, and nothing that is published may change meanwhile: a state is of one moment. A
 battery's numbers are published before its status is online, and replaced by null right after it is offline. Messages on the
 battery are retained only if the settings want it: what the broker delivers to later subscribers looks current and may be days
 old. So status and connection text are repeated, and everything is published again shortly after a discovery message.
@@ -12,9 +13,10 @@ old. So status and connection text are repeated, and everything is published aga
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
-from battery.json import bounded, write_pack
+from battery.json import LARGEST, Writer, bounded, pack_steps, pair_steps
 from battery.readings import READING
 
+from . import unload
 from .deadband import Deadband, SingleValues
 
 # Home Assistant applies only part of a second discovery message that follows too soon.
@@ -28,6 +30,7 @@ CORRECTION_MS = 1000  # between two corrections of a status; doubles while anoth
 LONGEST_CORRECTION_MS = 60000
 CONNECTION_CHECK_MS = 500  # how often the connection text is compared
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
+LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
 
 # What has been published about the battery in this connection, in this order:
@@ -37,9 +40,45 @@ _OFFLINE = 2
 _TO_ONLINE = 3  # the state with numbers; online comes next
 _ONLINE = 4
 
+_BEGUN = ("",)  # in place of a message: one is being written
+
+
+class LoadedDiscovery:
+    """A Discovery that is in memory only while messages are written, 10 KB on a board. The arguments are those of Discovery."""
+
+    def __init__(self, *arguments):
+        self.writer = Writer(LARGEST)
+        self._arguments = arguments
+        self._loaded = None
+        self._load()
+        self._count = self._loaded.parts()
+        self.bridge_parts = self._loaded.bridge_parts
+        self.unload()
+
+    def _load(self):
+        if self._loaded is None:
+            from .homeassistant import Discovery
+
+            self._loaded = Discovery(*self._arguments, writer=self.writer)
+        return self._loaded
+
+    def parts(self):
+        """How many messages there are."""
+        return self._count
+
+    def begin(self, part):
+        """(topic, steps) of one message, see Discovery.begin."""
+        return self._load().begin(part)
+
+    def unload(self):
+        """Free its memory; the next message loads it again."""
+        if self._loaded is not None:
+            self._loaded = None
+            unload("homeassistant")
+
 
 class Publisher:
-    """All messages on one bridge and its battery, each as (topic, payload, retain, QoS).
+    """All messages on one bridge and its battery, each as (topic, payload, retain, QoS); payload: str, bytes, or a Writer.
 
     `bridge(now)` returns the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
     two states with changed pack and cell readings, `band_percent` scales the deadbands, `each_value` publishes every reading
@@ -61,6 +100,8 @@ class Publisher:
         self._deadband = Deadband(pack, fast_ms, slow_ms, band_percent)
         self._values = SingleValues(self._deadband.published, not retain) if each_value else None
         self._messages: list = []  # to be published once
+        self._counters_set = False  # by command, and not published yet
+        self._begun: tuple = ()  # (topic, retain, discovery message or None, phase or None) of the message being written
         self._result = None  # of the last command; None: none is allowed
         self._seq = 0  # states of the battery since the start
         self._discovered_cells = 0  # cells in the discovery messages since the start
@@ -76,6 +117,10 @@ class Publisher:
 
     def begin(self, now):
         """A new connection: publish everything again."""
+        self._steps = None  # writes the rest of a message
+        self._is_due = True  # there may be a message
+        self._seen_changes = None  # `changes` of the pack when it was compared
+        self._look_at = now
         self._note_closing(now)
         self._begin_discovery(now)
         self._is_online_published = False
@@ -110,6 +155,7 @@ class Publisher:
         It is our own message, a late last will, or another client's. A wrong status is corrected immediately, but less and less
         often while another client keeps publishing it: a second bridge on the same topics would answer.
         """
+        self._is_due = True
         published = self._status(topic)
         if topic in self._wrong_topics:
             self._wrong_topics.remove(topic)
@@ -121,25 +167,85 @@ class Publisher:
     def publish(self, topic, payload, retain=False, qos=1):
         """Publish a message once, as soon as possible; `topic` without the base."""
         self._messages.append((self._base + topic, payload, retain, qos))
+        self._is_due = True
 
     def set_counters(self, now):
         """Publish counters that were set by command: immediately and exactly, also while the battery is offline."""
+        self._counters_set = self._is_due = True  # not now: a state may be half written
+
+    def _take_set_counters(self, now):
+        if not self._counters_set:
+            return None
+        self._counters_set = False
         self._deadband.begin(now)
         readings = self._deadband.published
         self._published_counters = [self._pack.energy.total(key) for key in COUNTERS]
         for key, total in zip(COUNTERS, self._published_counters):
             if readings.raw(key) is not None:
                 readings.put(READING[key], 0, total, now)
-        self.publish("/bms1/energy", self._write_counters(), retain=True)
+        return self._base + "/bms1/energy", self._write_counters(), True, 1
 
     def report(self, text):
         """Publish the result of a command, now and after every connection."""
         self._result = bounded(text)
-        self._result_due = True
+        self._result_due = self._is_due = True
+
+    @property
+    def is_writing(self):
+        """Whether a message has been begun: the next polls write it."""
+        return self._steps is not None
+
+    @property
+    def writes_to(self):
+        """The topic of the message begun last."""
+        return self._begun[0]
+
+    def has_news(self):
+        """Whether `poll` may have a message, or is writing one; what becomes due with time is no news."""
+        return self._is_due or self._pack.changes != self._seen_changes
 
     def poll(self, now):
-        """The next message, or None."""
+        """The next message; None: there is none, or it is being written. Of a message before nothing is used any more."""
+        if self._steps is not None:
+            return self._write_on(now)
         self._last_part = None  # the message before has been sent, else poll would not be called
+        self._seen_changes = self._pack.changes
+        self._deadband.follow_topology()
+        if self._is_due or ticks_diff(now, self._look_at) >= 0:
+            self._look_at = ticks_add(now, LOOK_MS)
+            message = self._next(now)
+            self._is_due = message is not None or (self._values is not None and self._values.is_behind())
+        else:
+            message = self._battery(now)
+            self._is_due = message is not None
+        return None if message is _BEGUN else message
+
+    def _write(self, steps, topic, retain, part=None, phase=None):
+        """Write a message in the polls that follow. Then `phase` is reached, and discovery message `part` was the last one."""
+        self._steps = steps
+        self._begun = (topic, retain, part, phase)
+        return _BEGUN
+
+    def _write_on(self, now):
+        topic, retain, part, phase = self._begun
+        steps = self._steps
+        self._steps = None  # one that fails is given up
+        try:
+            is_whole = next(steps)
+        except (MemoryError, ValueError):
+            if part is None:
+                raise
+            self._skip_part(part, now)  # all other messages are published
+            return None
+        if not is_whole:
+            self._steps = steps
+            return None
+        self._last_part = part
+        if phase is not None:
+            self._phase = phase  # only now: without memory for the numbers the battery is not online
+        return topic, self._writer, retain, 0 if part is None else 1
+
+    def _next(self, now):
         if self._rediscover_at is not None or self._republish_at is not None:
             self._republish(now)
         elif not self._retain and ticks_diff(now, self._repeat_due) >= 0:
@@ -148,6 +254,7 @@ class Publisher:
             self._correction(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
+            or self._take_set_counters(now)
             or self._last_command()
             or self._battery(now)
             or self._connection(now)
@@ -201,7 +308,10 @@ class Publisher:
             return self._discover(self._part - 1, now)
         if self._extras_topology is None:
             return self._discover_extras(now)
-        return self._discover_battery(now) or self._retry_failed(now)
+        message = self._discover_battery(now) or self._retry_failed(now)
+        if message is None:
+            self._discovery.unload()
+        return message
 
     def _discover_battery(self, now):
         topology = self._pack.topology_changes
@@ -245,17 +355,16 @@ class Publisher:
             self._republish_at = ticks_add(now, REPUBLISH_MS)
 
     def _discover(self, part, now):
-        """One discovery message; None when it is skipped, or there is no memory for it."""
+        """Begin one discovery message; None when it is skipped, or there is no memory for it."""
         self._discovered_at = now
         if part in self._failed_parts:
             return None
         try:
-            topic, payload = self._discovery.message(part)
-        except (MemoryError, ValueError):  # all other messages are published
+            topic, steps = self._discovery.begin(part)
+        except (MemoryError, ValueError):
             self._skip_part(part, now)
             return None
-        self._last_part = part
-        return topic, payload, True, 1
+        return self._write(steps, topic, True, part)
 
     def _retry_failed(self, now):
         """One of the skipped discovery messages, when it is time."""
@@ -371,9 +480,7 @@ class Publisher:
             return None  # half a second at most: until then the published values are those from before
         if phase == _TO_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
             self._deadband.take_all(now)
-            message = self._battery_state(now)
-            self._phase = phase + 1  # only now: without memory for the numbers the battery is not online
-            return message
+            return self._battery_state(now, phase + 1)
         if phase == _TO_ONLINE:
             self._phase = _ONLINE
             return self._battery_status()
@@ -387,7 +494,7 @@ class Publisher:
         """The counters on a retained topic of their own: in the state they are null while the battery is offline."""
         if not self._counters_changed():
             return None
-        # QoS 0: it is sent every few seconds, and MiniMQTT would wait for each PUBACK
+        # QoS 0: it is sent every few seconds, and the next message would wait for each PUBACK
         for position in range(len(COUNTERS)):
             self._published_counters[position] = self._deadband.published.raw(COUNTERS[position])
         return self._base + "/bms1/energy", self._write_counters(), True, 0
@@ -396,7 +503,7 @@ class Publisher:
         writer = self._writer.clear()
         for position, key in enumerate(COUNTERS):
             writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._published_counters[position], 3)
-        return writer.put(b"}").bytes()
+        return writer.put(b"}")
 
     def _counters_changed(self):
         """Whether all counters are known and one differs from its published value. Runs in every tick, so it makes no list."""
@@ -408,7 +515,7 @@ class Publisher:
             changed = changed or count != self._published_counters[position]
         return changed
 
-    def _battery_state(self, now):
+    def _battery_state(self, now, phase=None):
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are
         # gone: entities from before would miss theirs.
@@ -417,8 +524,8 @@ class Publisher:
         is_unknown = not self._pack.topology["cell_count"]
         every_slot = is_unknown or self._fewer_since is not None or self._are_fewer()
         self._seq += 1
-        writer = write_pack(self._writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
-        return self._base + "/bms1/state", writer.bytes(), self._retain, 0
+        steps = pack_steps(self._writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
+        return self._write(steps, self._base + "/bms1/state", self._retain, None, phase)
 
     def _time(self):
         """Time of the last response of the BMS as text, as of which the published values hold; None: not known, or offline."""
@@ -437,4 +544,4 @@ class Publisher:
             return None
         self._bridge_due = ticks_add(now, HEARTBEAT_MS)
         # retained, like <base>/status, which the broker itself sets to offline
-        return self._base + "/state", self._writer.clear().put_pairs(self._bridge(now)).bytes(), True, 0
+        return self._write(pair_steps(self._writer.clear(), self._bridge(now)), self._base + "/state", True)

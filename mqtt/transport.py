@@ -7,21 +7,27 @@ MiniMQTT reads a packet byte by byte and waits for each, spins on a closed or a 
 packets of any size, and some of its waits never end (the one for UNSUBACK restarts its own clock). So bytes are collected here
 without waiting, and MiniMQTT reads a packet once it is complete. Oversized packets are discarded while they arrive; pings are
 sent and their responses read here. All waits of one tick share one limit.
+
+A message is sent here, too, in pieces: MiniMQTT would copy all of it and wait until the last byte has gone, and for the PUBACK.
 """
 
 import errno
+import io
+import select
 import time
 
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
 CONNECT_TIMEOUT_S = 2  # survives one lost packet: lwIP retransmits after 1.5 s
 WAIT_LIMIT_MS = 2400  # for all sending and waiting in one tick, connecting included
-MAX_PACKET = 1024  # a command has a few bytes, Home Assistant's birth message 6
+MAX_PACKET = 1024  # received; a command has a few bytes, Home Assistant's birth message 6
 
 LOOKUP_AFTER_FAILURES = 4  # 15 s with the client's back-off
 
+_PIECE = 1024  # bytes of a message sent in one tick
 _MAX_READS = 16  # of 128 bytes at a time: a flood must not hold the loop
 _PUBLISH = 0x30
+_PUBACK = 0x40
 _PINGRESP = 0xD0
 _PINGREQ = b"\xc0\x00"
 # First bytes of what a broker sends to a client that subscribes with QoS 0: CONNACK, PUBLISH, the same retained, PUBACK,
@@ -85,7 +91,7 @@ class PacketSocket:
     """One connection. MiniMQTT uses `settimeout connect send recv_into close`, the MqttClient the others.
 
     `received_at`: tick at which the last packet was complete; `oversized`: packets discarded; `retained`: RETAIN flag of the
-    packet that MiniMQTT reads or read last.
+    packet that MiniMQTT reads or read last; `acknowledged`: packet identifier of the last PUBACK.
     """
 
     def __init__(self, socket, pool):
@@ -103,6 +109,14 @@ class PacketSocket:
         self.retained = False
         self.received_at = ticks_ms()  # bytes alone do not count
         self.ping_responses = 0  # PINGRESPs received
+        self.acknowledged = 0
+        self._poll = None  # tells whether there is something to read; None: there is no such thing for this socket
+        self._piece = memoryview(bytearray(_PIECE))  # what is sent next of the message begun
+        self._begun = self._end_of_piece = 0  # from where to where in `_piece`
+        self._payload = None  # where the rest of the message comes from
+        self._rest = 0  # bytes of it that are not in `_piece` yet
+        self._packet_id = 0
+        self._send_limit = 0  # tick at which all must have been sent
         self.start_tick()
 
     def start_tick(self):
@@ -124,9 +138,11 @@ class PacketSocket:
             self._socket.setsockopt(self._pool.IPPROTO_TCP, self._pool.TCP_NODELAY, 1)
         self._socket.settimeout(0)
         self.received_at = ticks_ms()
+        self._poll = _poll_of(self._socket)
 
     def close(self):
         """Close the connection; closing again has no effect."""
+        self._poll = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -148,6 +164,74 @@ class PacketSocket:
                 time.sleep(0.005)
         return sent
 
+    def begin_message(self, topic, payload, retain, qos):
+        """Begin a PUBLISH, to be sent by `send_piece`. Returns its packet identifier, 0 for QoS 0.
+
+        `payload`: str, bytes, or a Writer, which must not change until all is sent.
+        """
+        topic = topic.encode()
+        if isinstance(payload, str):
+            payload = payload.encode()
+        size = self._rest = len(payload)
+        if hasattr(payload, "readinto"):
+            payload.rewind()
+            self._payload = payload
+        else:
+            self._payload = io.BytesIO(payload)
+        length = 2 + len(topic) + (2 if qos else 0) + size
+        header = bytearray((_PUBLISH | (1 if retain else 0) | qos << 1,))
+        while length > 127:
+            header.append(length & 127 | 128)
+            length >>= 7
+        header.append(length)
+        header.append(len(topic) >> 8)
+        header.append(len(topic) & 255)
+        header.extend(topic)
+        if qos:
+            self._packet_id = self._packet_id + 1 if self._packet_id < 0xFFFF else 1
+            header.append(self._packet_id >> 8)
+            header.append(self._packet_id & 255)
+        self._piece[: len(header)] = header
+        self._begun = 0
+        self._end_of_piece = len(header)
+        self._fill()
+        self._send_limit = ticks_add(ticks_ms(), WAIT_LIMIT_MS)
+        return self._packet_id if qos else 0
+
+    def _fill(self):
+        count = min(self._rest, _PIECE - self._end_of_piece)
+        if count:
+            self._payload.readinto(self._piece[self._end_of_piece : self._end_of_piece + count])
+            self._end_of_piece += count
+            self._rest -= count
+
+    def send_piece(self):
+        """Send some of the message begun; True when all of it is sent, False when the rest must wait for a later tick.
+
+        Raises OSError, ETIMEDOUT when the broker does not read within the limit.
+        """
+        if self._socket is None:
+            raise self._end
+        try:
+            self._begun += self._socket.send(self._piece[self._begun : self._end_of_piece])
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+        if self._begun == self._end_of_piece:
+            if not self._rest:
+                self._payload = None
+                return True
+            self._begun = self._end_of_piece = 0
+            self._fill()
+        if ticks_diff(ticks_ms(), self._send_limit) > 0:
+            raise OSError(errno.ETIMEDOUT, "send_blocked")
+        return False
+
+    def finish_message(self):
+        """Send all of the message begun, waiting where it must. Raises OSError as `send_piece`."""
+        while not self.send_piece():
+            time.sleep(0.005)
+
     def recv_into(self, buffer, size):
         """Read from a complete packet; returns the byte count. Raises OSError: EAGAIN without one, else it is dead."""
         if not size:  # the payload of an empty message, which clears a retained one
@@ -166,6 +250,15 @@ class PacketSocket:
         if self._handed_over == self._packet_length:
             self._drop_packet()
         return count
+
+    def is_silent(self):
+        """Whether nothing has arrived, without an exception's heap; False where only reading can tell."""
+        return self._poll is not None and not self._length and self._end is None and not _is_ready(self._poll)
+
+    @property
+    def can_tell(self):
+        """Whether `is_silent` costs next to nothing."""
+        return self._poll is not None
 
     def has_message(self):
         """Whether a complete PUBLISH can be read; packets that are not waited for are dropped. Raises OSError."""
@@ -191,13 +284,17 @@ class PacketSocket:
         return ticks_diff(ticks_ms(), self._deadline) > 0
 
     def _next_packet(self):
-        """Read what has arrived; True when a complete packet other than a PINGRESP is at the front."""
+        """Read what has arrived; True when a complete packet other than PINGRESP and PUBACK is at the front."""
         if not self._find_packet():
             self._read()
         while self._find_packet():
-            if self._buffer[0] & 0xF0 != _PINGRESP:
+            kind = self._buffer[0] & 0xF0
+            if kind == _PINGRESP:
+                self.ping_responses += 1
+            elif kind == _PUBACK and self._packet_length == 4:
+                self.acknowledged = self._buffer[2] << 8 | self._buffer[3]
+            else:
                 return True
-            self.ping_responses += 1
             self._drop_packet()
         if self._end is not None:
             raise self._end
@@ -268,3 +365,25 @@ class PacketSocket:
         self._length = rest
         self._handed_over = 0
         self._packet_length = 0
+
+
+def _poll_of(socket):
+    """A poll object for this socket; None where there is none.
+
+    CircuitPython's sockets, with and without TLS, tell it what lwIP and mbedtls hold (socket_ioctl in
+    shared-bindings/socketpool/Socket.c, poll_common in shared-module/ssl/SSLSocket.c). A board without `ipoll` must read.
+    """
+    try:
+        poll = select.poll()
+        poll.register(socket, select.POLLIN)
+        _is_ready(poll)
+    except (OSError, TypeError, ValueError, AttributeError):
+        return None
+    return poll
+
+
+def _is_ready(poll):
+    """Whether the socket of a poll object can be read, without heap."""
+    for _ in poll.ipoll(0):
+        return True
+    return False

@@ -45,6 +45,9 @@ class FakePublisher:
     def poll(self, now):
         return self.more.pop(0) if self.more else None
 
+    def has_news(self):
+        return bool(self.more)
+
     def status_received(self, topic, payload, now):
         self.echoes.append((topic, bytes(payload)))
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_packets import packet
 
+from battery.json import Writer
 from mqtt import transport
 from mqtt.transport import MAX_PACKET, PacketSocket, PacketSocketPool
 
@@ -284,6 +285,84 @@ def test_a_broken_connection_is_an_error_while_sending(clock):
     with pytest.raises(OSError) as raised:
         link.send(b"x")
     assert raised.value.errno == errno.EPIPE
+
+
+# a message in pieces
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 1018, 1019, 1020, 4096, 20000])
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_message_is_the_same_packet_whether_it_is_cut_or_not(clock, size, qos):
+    payload = bytes(range(33, 126)) * 300
+    payload = payload[:size]
+    body = b"\0\x03a/b" + (b"\0\1" if qos else b"") + payload
+    for room in ([], [1] * 50, [OSError(errno.EAGAIN, ""), 3, OSError(errno.EAGAIN, ""), 700, OSError(errno.EAGAIN, "")]):
+        for kind in (bytes, written):
+            link, socket = link_to()
+            socket.room = list(room)
+            assert link.begin_message("a/b", kind(payload), True, qos) == qos
+            calls = 1
+            while not link.send_piece():
+                calls += 1
+            assert socket.sent == packet(0x31 | qos << 1, body)
+            assert calls > size // 1024
+
+
+def written(payload):
+    return Writer(64).put(b"what was there before, and longer").clear().put(payload)
+
+
+def test_no_piece_is_larger_than_a_kilobyte(clock):
+    link, socket = link_to()
+    link.begin_message("t", 4000 * b"x", False, 0)
+    link.send_piece()
+    assert len(socket.sent) <= 1024
+
+
+def test_a_message_that_nobody_reads_ends_in_the_same_words(clock):
+    link, socket = link_to()
+    socket.room = [4] + 100_000 * [OSError(errno.EAGAIN, "")]
+    link.begin_message("t", b"0123456789", False, 1)
+    begun = clock.ms
+    with pytest.raises(OSError) as raised:
+        while not link.send_piece():
+            link.start_tick()
+            clock.sleep(0.01)
+    assert raised.value.args == (errno.ETIMEDOUT, "send_blocked") and 1900 < clock.ms - begun < 2500
+
+
+def test_a_puback_is_noted_and_no_message(clock):
+    link, socket = link_to(b"\x40\x02\x12\x34")
+    assert not link.has_message() and link.acknowledged == 0x1234
+
+
+class Poll:
+    """select.poll of a board, with ipoll."""
+
+    ready = True
+    looks = 0
+
+    def register(self, socket, flags):
+        self.socket = socket
+
+    def ipoll(self, timeout):
+        Poll.looks += 1
+        return iter([(self.socket, 1)] if self.socket.arriving else [])
+
+
+def test_where_the_board_can_tell_silence_costs_no_exception(clock, monkeypatch):
+    monkeypatch.setattr(transport, "select", SimpleNamespace(poll=Poll, POLLIN=1))
+    socket = Socket()
+    socket.settimeout = socket.connect = lambda _: None
+    link = PacketSocket(socket, SimpleNamespace())
+    link.connect(("h", 1883))
+    assert link.can_tell and link.is_silent() and not socket.reads
+    socket.arriving.append(publish(b"x") + publish(b"y"))
+    assert not link.is_silent() and link.has_message()
+    take(link, len(publish(b"x")))
+    assert not link.is_silent() and link.has_message()  # the second one is in our own buffer
+    link.close()
+    assert not link.is_silent()  # reading tells that it is closed
 
 
 # the pool
