@@ -146,13 +146,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller)
 
 def make_publisher(settings, poller, take_state, clock):
     """The publisher. `take_state(now)` returns the pairs for <base>/state; `clock` None: the time of day is not known."""
-    from mqtt.homeassistant import Discovery
-    from mqtt.publisher import Publisher
+    from mqtt.publisher import LoadedDiscovery, Publisher
 
     from .bridge_state import ROWS
 
     base = settings.base_topic
-    discovery = Discovery(
+    discovery = LoadedDiscovery(
         settings.MQTT_DISCOVERY_PREFIX,
         base,
         settings.identity,

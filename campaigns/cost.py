@@ -72,6 +72,8 @@ def main():
         before = gc.mem_alloc()
         at = time.ticks_us()
         message = publisher.poll(now)
+        while publisher.is_writing:
+            message = publisher.poll(now)
         spent = time.ticks_diff(time.ticks_us(), at)
         if message is not None and message[0].endswith("/bms1/state"):
             garbage += gc.mem_alloc() - before

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
-UNLOADED = ("app.advice", "mqtt.trouble")
+UNLOADED = ("app.advice", "mqtt.homeassistant", "mqtt.trouble")
 STEP_KB = 2  # resolution of the smallest heap
 
 

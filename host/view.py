@@ -16,8 +16,7 @@ import queue
 import signal
 import threading
 import time
-
-from mqtt.transport import PacketSocket
+import weakref
 
 # shortest interval between two pictures of the screen in the log; tests set a shorter one
 _PICTURE_S = float(os.environ.get("DALY_HOST_PICTURE_S", "5"))
@@ -39,24 +38,52 @@ class Lines(io.TextIOBase):
 
 
 def watch_messages(view) -> None:
-    """Call `view.published` for every message the firmware has sent, with or without TLS."""
-    begin, send = PacketSocket.begin_message, PacketSocket.send_piece
-    begun: dict = {}
+    """Call `view.published` for every MQTT message that a socket has taken, whoever sends it, with or without TLS."""
+    from socketpool import Socket
 
-    def begin_message(link, topic, payload, *arguments, **options):
-        data = payload if isinstance(payload, (str, bytes)) else payload.bytes()
-        begun.clear()  # one whose connection ended in the middle
-        begun[link] = topic, data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        return begin(link, topic, payload, *arguments, **options)
+    send = Socket.send
+    streams: dict = weakref.WeakKeyDictionary()
 
-    def send_piece(link):
-        is_sent = send(link)
-        if is_sent and link in begun:
-            view.published(*begun.pop(link))
-        return is_sent
+    def watched_send(socket, data):
+        count = send(socket, data)
+        for topic, payload in streams.setdefault(socket, Published()).feed(bytes(data[:count])):
+            view.published(topic, payload.decode("utf-8", "replace"))
+        return count
 
-    PacketSocket.begin_message = begin_message  # type: ignore[method-assign]
-    PacketSocket.send_piece = send_piece  # type: ignore[method-assign]
+    Socket.send = watched_send  # type: ignore[method-assign]
+
+
+class Published:
+    """The messages in what a client sends: PUBLISH packets of MQTT 3.1.1. What does not begin with a CONNECT is not MQTT."""
+
+    def __init__(self):
+        self._data = b""
+        self._is_mqtt = None  # None: nothing was sent yet
+
+    def feed(self, data: bytes) -> list:
+        """(topic, payload) of each message that is complete with `data`."""
+        if self._is_mqtt is None and data:
+            self._is_mqtt = data[0] == 0x10
+        if not self._is_mqtt:
+            return []
+        self._data += data
+        found = []
+        while (size := self._packet_size()) is not None:
+            packet, self._data = self._data[: sum(size)], self._data[sum(size) :]
+            if packet[0] & 0xF0 == 0x30:
+                at = size[0] + 2
+                end = at + int.from_bytes(packet[size[0] : at], "big")
+                found.append((packet[at:end].decode("utf-8", "replace"), packet[end + (2 if packet[0] & 6 else 0) :]))
+        return found
+
+    def _packet_size(self):
+        """(bytes of the fixed header, bytes behind it) of the packet at the front; None: it is not complete."""
+        length = 0
+        for at in range(1, min(5, len(self._data))):
+            length |= (self._data[at] & 0x7F) << 7 * (at - 1)
+            if not self._data[at] & 0x80:
+                return (at + 1, length) if len(self._data) > at + length else None
+        return None
 
 
 class Outlet:

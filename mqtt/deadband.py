@@ -23,6 +23,7 @@ IMMEDIATE_BANDS = 10  # deadbands: a change by so many does not wait for the slo
 REPEAT_MS = 50000  # within which each single value is repeated where nothing is retained
 DISAGREEMENT_MS = 500  # a change of current or mode waits so long for the other one to be read
 ONE_RESPONSE_MS = 4000  # cells from different responses are postponed so long
+_GROUPS_AT_ONCE = 4  # compared in one step
 ROWS_PER_PASS = 8  # compared for single values in one tick
 _UNPUBLISHED = "unpublished"  # no raw value, and not None
 _UNCLEARED = "uncleared"  # nor since the start: a message of an earlier version or setting may still be retained
@@ -64,7 +65,11 @@ def _groups():
 TOGETHER = _groups()
 IMMEDIATE = tuple(group for group in TOGETHER if [row for row in group if row.derive is None and is_immediate(row)])
 _IMMEDIATE_READINGS = tuple(
-    (row, index) for group in IMMEDIATE for row in group if row.derive is None and is_immediate(row) for index in range(row.slots)
+    (row, index)
+    for group in IMMEDIATE
+    for row in group
+    if row.derive is None and is_immediate(row)
+    for index in range(row.slots)
 )
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
@@ -127,29 +132,54 @@ class Deadband:
             self._followed_changes = self._pack.topology_changes
             self.published.topology.update(self._pack.topology)
 
-    def take_all(self, now):
-        """Take every reading as it is now."""
+    def begin_all(self, now):
+        """Begin to take over every reading as it is now, as `begin_take`."""
         self.begin(now)
-        self.take(now)
+        return self.begin_take(now)
 
     def take(self, now):
         """Take over the values that are due; True when one has changed."""
-        pack = self._pack
-        is_other = self._topology_changes != pack.topology_changes
-        if is_other:
-            self._topology_changes = pack.topology_changes
+        steps = self.begin_take(now)
+        if steps is True or steps is False:
+            return steps
+        is_other = False
+        for step in steps:
+            is_other = step
+        return is_other
+
+    def begin_take(self, now):
+        """Begin to take over the values that are due.
+
+        Returns True or False, whether one has changed, when there is nothing more to do; else a generator that takes over a few
+        groups in each step and yields that at last. A group, or all cells, are taken over in one step: they are of one moment.
+        """
+        if self._topology_changes != self._pack.topology_changes:
+            self._topology_changes = self._pack.topology_changes
             self._take_topology(now)
+            return self._take_after_topology(now)
+        return self._begin_take(now)
+
+    def _take_after_topology(self, now):
+        yield False
+        steps = self._begin_take(now)
+        if steps is not True and steps is not False:
+            for _ in steps:
+                yield False
+        yield True
+
+    def _begin_take(self, now):
+        is_other = False
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells share a message with the others, unless their interval is shorter
         slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
         if self.is_disagreeing(now):
-            return self._take_immediate(now, True) or is_other
+            return self._take_immediate(now, True, is_other)
         is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
         if self._postponed is not None and not is_incomplete:
             is_other = self._take_postponed(now) or is_other
         if not (fast or slow):
-            return self._take_immediate(now, False) or is_other
-        return self._take_due(now, fast, slow, is_incomplete) or is_other
+            return self._take_immediate(now, False, is_other)
+        return self._take_due(now, fast, slow, is_incomplete, is_other)
 
     def is_disagreeing(self, now):
         """Whether current and mode contradict each other, as they do until both have been read after a change.
@@ -186,36 +216,42 @@ class Deadband:
         """Take over the cells and temperatures that were postponed."""
         fast, slow, exact = self._postponed
         self._postponed = None
+        return self._take_spreads(now, fast, slow, exact)
+
+    def _take_spreads(self, now, fast, slow, exact):
         changed = False
         for spread in SPREADS:
             changed = self._take_spread(spread, now, fast, slow, exact) or changed
         return changed
 
-    def _take_due(self, now, fast, slow, is_incomplete):
+    def _take_due(self, now, fast, slow, is_incomplete, is_other):
         pack = self._pack
         exact = fast and ticks_diff(now, self._exact_due) >= 0
         if exact:
             self._exact_due = ticks_add(now, EXACT_MS)
         # Whether anything has changed since rows of this interval were compared: fast and slow ones are compared at different
         # times.
-        changed = is_other_time = False
+        changed = False
         if fast:
             self._fast_due = ticks_add(now, self._fast_ms)
             changed = self._fast_changes != pack.changes
             self._fast_changes = pack.changes
-            is_other_time = self.published.set_mean_current(self._pack.energy.mean_current)
+            is_other = self.published.set_mean_current(self._pack.energy.mean_current) or is_other
         if slow:
             self._slow_due = ticks_add(now, self._slow_ms)
             changed = changed or self._slow_changes != pack.changes
             self._slow_changes = pack.changes
         if not (changed or exact):
-            return is_other_time
+            return is_other
         self._immediate_changes = pack.changes
         self._gaps = pack.gaps
         if is_incomplete:
             before = self._postponed or (False, False, False)
             self._postponed = (before[0] or fast, before[1] or slow or exact, before[2] or exact)
-        return self._take_groups(TOGETHER, now, fast, slow or exact, exact, not is_incomplete) or is_other_time
+        slow = slow or exact
+        if not is_incomplete:
+            is_other = self._take_spreads(now, fast, slow, exact) or is_other
+        return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
 
     def _take_topology(self, now):
         """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
@@ -224,20 +260,21 @@ class Deadband:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
                 for index in range(self._pack.count(row), row.slots):
                     self._copy(row, index, None, now)
-        for spread in SPREADS:
-            self._take_spread(spread, now, True, True, True)
+        self._take_spreads(now, True, True, True)
 
-    def _take_immediate(self, now, is_disagreeing):
+    def _take_immediate(self, now, is_disagreeing, is_other):
         """Publish alarms, MOSFETs, mode and what becomes (un)known immediately; the mode not while `is_disagreeing`."""
         pack = self._pack
         if self._immediate_changes == pack.changes:
-            return False
+            return is_other
         self._immediate_changes = None if is_disagreeing else pack.changes  # the mode is due when they agree
-        no_gaps = self._gaps == pack.gaps
-        self._gaps = pack.gaps
-        if no_gaps and not self._is_immediate_due():
-            return False
-        return self._take_groups(IMMEDIATE if no_gaps else TOGETHER, now, False, False, False, not no_gaps, is_disagreeing)
+        if self._gaps != pack.gaps:
+            self._gaps = pack.gaps
+            is_other = self._take_spreads(now, False, False, False) or is_other
+            return self._take_groups(TOGETHER, now, False, False, False, is_other, is_disagreeing)
+        if not self._is_immediate_due():
+            return is_other
+        return self._take_groups(IMMEDIATE, now, False, False, False, is_other, is_disagreeing)
 
     def _is_immediate_due(self):
         """Whether an alarm, a MOSFET, the mode or the direction of the current has changed: in every pass, so it is short."""
@@ -249,16 +286,19 @@ class Deadband:
         current = pack.at(_CURRENT)
         return current is not None and self._fits_mode(current) and not self._fits_mode(published.at(_CURRENT) or 0)
 
-    def _take_groups(self, groups, now, fast, slow, exact, spreads, is_disagreeing=False):
-        changed = False
+    def _take_groups(self, groups, now, fast, slow, exact, is_other, is_disagreeing=False):
+        """A generator, see `begin_take`."""
+        left = _GROUPS_AT_ONCE
         for group in groups:
             if is_disagreeing and _MODE in group:
                 continue
+            if not left:
+                left = _GROUPS_AT_ONCE
+                yield False
+            left -= 1
             if exact or self._is_group_due(group, fast, slow):
-                changed = self._take_group(group, now) or changed
-        for spread in SPREADS if spreads else ():
-            changed = self._take_spread(spread, now, fast, slow, exact) or changed
-        return changed
+                is_other = self._take_group(group, now) or is_other
+        yield is_other
 
     def _is_group_due(self, group, fast, slow):
         due = slow or (fast and _is_fast(group))
@@ -321,8 +361,10 @@ class Deadband:
         The extremes are published exactly; of the others those that have left their deadband or would lie outside the extremes.
         """
         many, highest, highest_at, lowest, lowest_at, _ = spread
-        high, high_at = self._extreme(many, highest, highest_at, 1)
-        low, low_at = self._extreme(many, lowest, lowest_at, -1)
+        high, high_at, low, low_at, unknown = self._extremes(many)
+        if unknown:
+            high, high_at = self._with_reported(many, high, high_at, highest, highest_at, 1)
+            low, low_at = self._with_reported(many, low, low_at, lowest, lowest_at, -1)
         if not (exact or self._is_spread_due(spread, high, low, fast, slow)):
             return False
         changed = False
@@ -356,32 +398,39 @@ class Deadband:
                 return True
         return False
 
-    def _extreme(self, many, row, row_at, sign):
-        """(value, number) of the highest (sign 1) or lowest (-1), from the cells themselves while all of them are known.
-
-        Else also from what the BMS reports (`row`, `row_at`). That is requested less often and may be of another moment, so it
-        counts for the unknown cells only, and alone where no cell is known. None: not known.
-        """
+    def _extremes(self, many):
+        """(highest, its number, lowest, its number, whether one is not known) of the cells themselves; None: none is known."""
         pack = self._pack
-        best = number = None
-        unknown = not pack.count(many)
-        for index in range(pack.count(many)):
+        count = pack.count(many)
+        high = high_at = low = low_at = None
+        unknown = not count
+        for index in range(count):
             raw = pack.at(many, index)
             if raw is None:
                 unknown = True
-            elif best is None or sign * raw > sign * best:
-                best = raw
-                number = index + 1
-        if unknown:
-            reported = pack.at(row)
-            reported_at = pack.at(row_at)
-            if reported is None or best is None:
-                return reported, reported_at
-            is_known = (
-                reported_at is not None and reported_at <= pack.count(many) and pack.at(many, reported_at - 1) is not None
-            )
-            if not is_known and sign * reported > sign * best:
-                return reported, reported_at
+                continue
+            if high is None or raw > high:
+                high = raw
+                high_at = index + 1
+            if low is None or raw < low:
+                low = raw
+                low_at = index + 1
+        return high, high_at, low, low_at, unknown
+
+    def _with_reported(self, many, best, number, row, row_at, sign):
+        """(value, number) of the highest (sign 1) or lowest (-1) with what the BMS reports (`row`, `row_at`).
+
+        That is requested less often and may be of another moment, so it counts for the unknown cells only, and alone where no
+        cell is known. None: not known.
+        """
+        pack = self._pack
+        reported = pack.at(row)
+        reported_at = pack.at(row_at)
+        if reported is None or best is None:
+            return reported, reported_at
+        is_known = reported_at is not None and reported_at <= pack.count(many) and pack.at(many, reported_at - 1) is not None
+        if not is_known and sign * reported > sign * best:
+            return reported, reported_at
         return best, number
 
 

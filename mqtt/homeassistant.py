@@ -40,7 +40,7 @@ _EXTRAS = 3
 class Discovery:
     """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    `bridge_rows`: the bridge's own values, see app/bridge_state.py. `writer`: what the messages are written into; None: its own.
+    `bridge_rows`: the bridge's own values, see app/bridge_state.py. `writer`: what messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=(),
@@ -57,7 +57,7 @@ class Discovery:
         self._version = escaped(version)
         self._board = escaped(board)
         self._allowed = allowed
-        self.writer = writer or Writer(LARGEST)
+        self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in bridge_rows if row.name]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
         self._parts = _parts(self.bridge_parts)

@@ -4,7 +4,7 @@
 """What is published, and when. Performs no I/O and has no clock.
 
 After `begin`, once per connection, `poll` returns one message after the other, or None when there is nothing to publish. Long
-messages are written in steps, one in every poll, and nothing that is published may change meanwhile: a state is of one moment. A
+messages are written in steps, one in every poll, and nothing that is published changes meanwhile: a state is of one moment. A
 battery's numbers are published before its status is online, and replaced by null right after it is offline. Messages on the
 battery are retained only if the settings want it: what the broker delivers to later subscribers looks current and may be days
 old. So status and connection text are repeated, and everything is published again shortly after a discovery message.
@@ -50,16 +50,16 @@ class LoadedDiscovery:
         self.writer = Writer(LARGEST)
         self._arguments = arguments
         self._loaded = None
-        self._load()
-        self._count = self._loaded.parts()
-        self.bridge_parts = self._loaded.bridge_parts
+        discovery = self._load()
+        self._count = discovery.parts()
+        self.bridge_parts = discovery.bridge_parts
         self.unload()
 
     def _load(self):
         if self._loaded is None:
             from .homeassistant import Discovery
 
-            self._loaded = Discovery(*self._arguments, writer=self.writer)
+            self._loaded = Discovery(*self._arguments, writer=self.writer)  # type: ignore[misc]
         return self._loaded
 
     def parts(self):
@@ -238,7 +238,7 @@ class Publisher:
             self._skip_part(part, now)  # all other messages are published
             return None
         if not is_whole:
-            self._steps = steps
+            self._steps = steps if is_whole is False else None  # None: there is no message
             return None
         self._last_part = part
         if phase is not None:
@@ -479,13 +479,14 @@ class Publisher:
         if phase == _OFFLINE and self._poller.complete and self._deadband.is_disagreeing(now):
             return None  # half a second at most: until then the published values are those from before
         if phase == _TO_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
-            self._deadband.take_all(now)
-            return self._battery_state(now, phase + 1)
+            return self._battery_state(now, self._deadband.begin_all(now), True, phase + 1)
         if phase == _TO_ONLINE:
             self._phase = _ONLINE
             return self._battery_status()
-        if (phase == _ONLINE and self._deadband.take(now)) or ticks_diff(now, self._heartbeat_due) >= 0:
-            return self._battery_state(now)
+        taken = self._deadband.begin_take(now) if phase == _ONLINE else False
+        must = ticks_diff(now, self._heartbeat_due) >= 0
+        if must or taken is not False:
+            return self._battery_state(now, taken, must)
         if self._status_due:
             return self._battery_status(0)  # QoS 0: it is repeated anyway
         return None
@@ -515,7 +516,19 @@ class Publisher:
             changed = changed or count != self._published_counters[position]
         return changed
 
-    def _battery_state(self, now, phase=None):
+    def _battery_state(self, now, taken, must, phase=None):
+        return self._write(self._state_steps(now, taken, must), self._base + "/bms1/state", self._retain, None, phase)
+
+    def _state_steps(self, now, taken, must):
+        """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it."""
+        if taken is not True and taken is not False:
+            is_other = False
+            for step in taken:
+                is_other = step
+                yield False
+            taken = is_other
+        if not (must or taken):
+            yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are
         # gone: entities from before would miss theirs.
@@ -524,8 +537,7 @@ class Publisher:
         is_unknown = not self._pack.topology["cell_count"]
         every_slot = is_unknown or self._fewer_since is not None or self._are_fewer()
         self._seq += 1
-        steps = pack_steps(self._writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
-        return self._write(steps, self._base + "/bms1/state", self._retain, None, phase)
+        yield from pack_steps(self._writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
 
     def _time(self):
         """Time of the last response of the BMS as text, as of which the published values hold; None: not known, or offline."""

@@ -34,7 +34,8 @@ class Published:
         self.pack = pack or filled()
         self.deadband = Deadband(self.pack, fast, slow, percent)
         self.now = 0
-        self.deadband.take_all(0)
+        self.deadband.begin(0)
+        self.deadband.take(0)
 
     def put(self, key, raw, index=0):
         self.pack.put(READING[key], index, raw, self.now)
@@ -69,7 +70,8 @@ def test_a_small_current_has_a_deadband_of_three_tenths():
         published = Published()
         published.put("current", -50).until("current")
         published.now = 0
-        published.deadband.take_all(0)
+        published.deadband.begin(0)
+        published.deadband.take(0)
         assert published.put("current", raw).until("current") == wait
 
 

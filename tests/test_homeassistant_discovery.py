@@ -5,16 +5,19 @@
 
 import json
 import re
+import sys
 
 import pytest
 from home_assistant_rules import entity_faults, message_faults
 
+import mqtt
 from app.bridge_state import ROWS
 from battery.controls import CONTROL, CONTROLS
 from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
 from mqtt.homeassistant import PER_MESSAGE, Discovery, slug
+from mqtt.publisher import LoadedDiscovery
 
 BRIDGE_PARTS = 3  # messages on the bridge
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
@@ -314,3 +317,16 @@ def test_controls_are_announced_only_when_allowed_and_else_removed():
             entity = found[f"{control.key}_{control.platform}"]
             assert ("cmd_t" in entity) == bool(allowed)
             assert entity == {"p": control.platform} or "ret" not in entity  # a retained command would be replayed
+
+
+def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_the_memory():
+    discovery, pack = make(16)
+    mine = sys.modules["mqtt.homeassistant"]
+    loaded = LoadedDiscovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", pack, "1.2.3", (), "acme_s3", ROWS)
+    assert (loaded.parts(), loaded.bridge_parts) == (discovery.parts(), discovery.bridge_parts)
+    for part in range(loaded.parts()):
+        topic, steps = loaded.begin(part)
+        assert True in list(steps) and (topic, loaded.writer.bytes()) == discovery.message(part)
+        loaded.unload()
+        assert "mqtt.homeassistant" not in sys.modules
+    sys.modules["mqtt.homeassistant"] = mqtt.homeassistant = mine

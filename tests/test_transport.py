@@ -332,7 +332,7 @@ def test_a_message_that_nobody_reads_ends_in_the_same_words(clock):
 
 
 def test_a_puback_is_noted_and_no_message(clock):
-    link, socket = link_to(b"\x40\x02\x12\x34")
+    link, _ = link_to(b"\x40\x02\x12\x34")
     assert not link.has_message() and link.acknowledged == 0x1234
 
 
