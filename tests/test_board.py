@@ -238,7 +238,7 @@ def test_the_pure_parts_run_in_half_a_megabyte(folder):
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
 MOST_HEAP_OF_OURS = 268_000
 SMALLEST_HEAP_KB = 384
-MOST_CODE_ON_THE_DRIVE = 164 * 1024
+MOST_CODE_ON_THE_DRIVE = 166 * 1024
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
@@ -343,6 +343,8 @@ class Broker(io.IOBase):
                 self.answers += bytes((0xD0, 0))
 
     def ioctl(self, request, argument):  # for select.poll, as CircuitPython's sockets have it
+        if request != 3:  # MP_STREAM_POLL
+            return -22
         return 1 if self.answers else 0
 
     def recv_into(self, buffer, size):
@@ -424,8 +426,8 @@ live(8000, True)
 """
 
 
-# What the publish of a state of 16 cells may take, all of MiniMQTT's included, in a 64-bit MicroPython; a board takes less.
-LARGEST_PUBLISH = 4096
+# What a state of 16 cells may take, with all since the message before, and a second, in a 64-bit MicroPython; a board: half.
+LARGEST_PUBLISH, LARGEST_OF_A_SECOND = 4096, 1200
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
@@ -442,6 +444,7 @@ def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
     states = [(int(length), int(took)) for topic, length, took in said if topic == "daly/x/bms1/state"]
     assert states and all(length > 1500 for length, _ in states)
     assert max(took for _, took in states) <= LARGEST_PUBLISH, said
+    assert int(done.stdout.split("second ")[1]) <= LARGEST_OF_A_SECOND
 
 
 @pytest.fixture(scope="module", params=[16, 48])
