@@ -29,9 +29,12 @@ UNLOADED = ("app.advice", "mqtt.homeassistant", "mqtt.trouble")
 STEP_KB = 2  # resolution of the smallest heap
 
 
-def write_drive(folder: Path, mpy: bool) -> tuple[int, int]:
-    """Write the drive's Python files, libraries included; returns (their bytes, those of settings and documentation)."""
-    files = bundle.everything(mpy)
+def write_drive(folder: Path, mpy: bool, packed: bool = True) -> tuple[int, int]:
+    """Write the drive's Python files, libraries included; returns (their bytes, those of settings and documentation).
+
+    `packed` False: compiled with the names of the source, for a script that calls them.
+    """
+    files = bundle.everything(mpy) if packed else bundle.compiled({**bundle.firmware(), **bundle.libraries()})
     code = 0
     for path, data in files.items():
         if path.endswith((".py", ".mpy")):

@@ -14,6 +14,7 @@ import pytest
 
 from app.kept import JOIN_AFTER_MS, AfterFirstResponse
 from app.memory import NEEDED
+from campaigns import size
 from tools import bundle
 
 ROOT = Path(__file__).parent.parent
@@ -31,10 +32,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drive")
-    for path, data in bundle.compiled({**bundle.firmware(), **bundle.libraries()}).items():  # with its names: not packed
-        target = folder / path.removeprefix("lib/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(b"M" + data[1:] if path.endswith(".mpy") else data)
+    size.write_drive(folder, True, packed=False)
     (folder / "settings.toml").write_text(SETTINGS)
     return folder
 
