@@ -170,8 +170,8 @@ class Passes:
 
 def _job_name(variables: dict, code: CodeType) -> str | None:
     """The name of the job that the loop, with these variables, calls by this code; None: it is no job."""
-    job = variables.get("job")
-    tick = getattr(job, "tick", variables.get("tick"))
+    job = variables.get("job", variables.get("self"))  # in Job.run it is self
+    tick = getattr(job, "_tick", variables.get("tick"))
     is_job = code.co_name == "tick" if tick is None else getattr(tick, "__func__", tick).__code__ is code
     return str(getattr(job, "name", variables.get("name", code.co_qualname))) if is_job else None
 
