@@ -24,7 +24,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from types import CodeType, FrameType
@@ -40,7 +39,6 @@ DOCUMENT = ROOT / "docs" / "CHIP.md"
 STANDINS = ROOT / "host" / "standins"
 CELLS = (4, 16, 48)
 THINK_S = 0.005
-JOIN_S = 2.0  # joining the Wi-Fi
 TOP = 30  # functions in the table
 SETTLED_S = 5  # after the first published value: from then on the reading is measured
 SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
@@ -196,7 +194,7 @@ class Firmware:
         self._pace = chosen
         self._seconds = seconds
         self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
-        self._counter = pace.Counter(root, _libraries())
+        self._counter = pace.Counter(root, pace.libraries())
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
@@ -228,7 +226,7 @@ class Firmware:
         chip.open_uart = lambda **options: Uart(self._bms, self.clock, self.passes.done)
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.restart = self._restart
-        chip.on_join = lambda: self.clock.exclude(JOIN_S)
+        chip.on_join = lambda: self.clock.exclude(pace.JOIN_S)
         keyboard.console = keyboard.Console(-1)  # no input
         from host import displays
         from host.ssd1306 import SSD1306
@@ -349,13 +347,6 @@ def limit_of(requests: int, response_bytes: int) -> float:
 
 def _work(calls: list[int]) -> Work:
     return Work(len(calls), sum(calls), max(calls), median(calls))
-
-
-def _libraries() -> list[str]:
-    """The files of the libraries of requirements.txt."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    packages = [metadata.distribution(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    return [str(package.locate_file(file)) for package in packages for file in package.files or () if file.suffix == ".py"]
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
