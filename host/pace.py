@@ -54,7 +54,7 @@ class Pace(NamedTuple):
     load_ms: float  # loading 1 KB of .mpy, without executing it
 
 
-PACES = {"pc": Pace(0.01, 0.2, 0.05), "s3": Pace(1.6, 20, 13), "s2": Pace(2.3, 40, 18.5)}
+PACES = {"pc": Pace(0.03, 0.2, 0.05), "s3": Pace(1.6, 20, 13), "s2": Pace(2.3, 40, 18.5)}
 
 
 def of(name: str) -> Pace:

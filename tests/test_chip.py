@@ -108,6 +108,83 @@ def test_the_limit_is_that_of_the_benchmark():
     assert chip.limit_of(9, 13 * 14) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
 
 
+def test_a_module_costs_loading_each_time_it_is_executed_and_one_loaded_before_at_its_first_call(drive):
+    module, counter = drive
+    loaded = []
+    counter.on_load = loaded.append
+    counted(counter, module.loop)
+    counted(counter, module.look, 1)
+    assert len(loaded) == 1 and 0.3 < loaded[0] < 2
+    counted(counter, module.__loader__.exec_module, module)
+    assert len(loaded) == 2
+
+
+class PcTime:
+    """The PC's time, which a test lets pass."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.slept = 100.0, []
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("time.sleep", self.sleep)
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def paced(drive, monkeypatch):
+    """(the module, a clock of 2 us a bytecode in the PC's time, that time, what was told)."""
+    module, counter = drive
+    pc, told = PcTime(monkeypatch), []
+    clock = pace.PacedPcClock(counter, pace.of("2"), lambda: told.append("slow"))
+    return module, counter, clock, pc, told
+
+
+def test_the_pc_waits_until_the_chip_would_have_executed_it(paced):
+    module, counter, clock, pc, told = paced
+    count = counted(counter, module.loop)
+    pc.now += 0.001  # what the PC took
+    assert clock.monotonic() == pytest.approx(100 + 2e-6 * count)
+    clock.transfer(0.25)
+    clock.load(2)
+    assert pc.now == pytest.approx(100.25 + 2e-6 * count + (2 * 18.5 + 28) * 2 / 2.3 / 1000, abs=1e-4)
+
+
+def test_a_pc_that_was_late_makes_up_for_a_little(paced):
+    module, counter, clock, pc, told = paced
+    pc.now += 0.005
+    clock.sleep(0.02)
+    assert pc.now == pytest.approx(100.02)
+    pc.now += 5
+    clock.sleep(0.1)
+    assert pc.now == pytest.approx(105.1)  # it was busy all the time: those 0.1 s had passed
+    clock.sleep(0.1)
+    assert pc.now == pytest.approx(105.1 + 0.1 - 0.02, abs=0.1)
+
+
+def test_a_pc_that_is_too_slow_says_so_but_waiting_for_others_is_no_slowness(paced):
+    module, counter, clock, pc, told = paced
+    for _ in range(12):
+        with clock.waiting():
+            pc.now += 2
+        clock.sleep(0.1)
+    assert not told
+    for _ in range(20):
+        pc.now += 1
+        clock.monotonic()
+        clock.sleep(0.5)
+    assert told
+
+
+def test_the_goals_say_which_are_missed():
+    good = chip.Figures(70, ratio=1.01, turnarounds=[1.0], fast=6.5, longest_ms=50, idle=500, first_value_s=5)
+    bad = chip.Figures(70, ratio=1.2, turnarounds=[1.0, 3.0], fast=5.9, longest_ms=70, idle=700)
+    rows = [row[:2] for row in chip.ROWS]
+    assert "missed" not in chip.targets(dict.fromkeys(rows, good))
+    assert "| met |" not in chip.targets(dict.fromkeys(rows, bad))
+
+
 @pytest.mark.slow
 def test_a_slower_chip_reads_slower_and_the_same_code_gives_the_same_figures():
     pc, slow, again = (chip.run(name, 4, 16) for name in ("pc", "s2", "s2"))
@@ -116,4 +193,5 @@ def test_a_slower_chip_reads_slower_and_the_same_code_gives_the_same_figures():
     assert pc.longest_ms < slow.longest_ms
     assert pc.first_value_s < slow.first_value_s
     assert {"bms", "mqtt", "screen"} <= set(slow.jobs) and slow.kinds["screen: drawing"].calls
+    assert 0 < pc.idle < 2000
     assert "mqtt: discovery" in slow.kinds and not any("busio" in name for name, _ in slow.functions)

@@ -556,3 +556,26 @@ def test_an_adapter_that_vanishes_and_comes_back_under_its_name(tmp_path):
         process.wait(10)
         os.close(other), os.close(pair)
     assert "Traceback" not in log.read_text()
+
+
+def test_an_unknown_chip_is_refused_with_one_sentence():
+    done = run("--chip", "s4")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.count("\n") == 1 and "'s4' is no chip known here; give one of" in done.stderr
+
+
+LIVES = """
+import microcontroller, time
+for i in range(1000):
+    pass
+begun = time.monotonic()
+for i in range(20000):
+    pass
+print(f"took {time.monotonic() - begun:.3f}")
+microcontroller.reset()
+"""
+
+
+def test_a_chip_stays_slow_after_a_reset(drive):
+    heard = run_until(("took", "RESET", "took"), "--drive", drive(LIVES), "--chip", "10", "--seconds", 20)
+    print(heard)
