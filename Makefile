@@ -11,7 +11,7 @@ BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py di
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
-	@echo "                ARGS=\"--bms cells=8\": options of python -m host"
+	@echo "                ARGS=\"--bms cells=8\": options of python -m host; ARGS=\"--chip s2\": as slow as an ESP32-S2"
 	@echo "make test       lint, types and all tests"
 	@echo "make unit       the fast half of the tests: no process, no socket, no real time (a minute and a half)"
 	@echo "make mutants    small changes to the board's code that the fast tests must notice: docs/MUTANTS.md (ARGS=battery/pack.py: one file)"
@@ -23,7 +23,7 @@ help:
 	@echo "make soak       60 days with outages in compressed time (half an hour)"
 	@echo "make fuzz       a million messages from a hostile broker (a quarter of an hour; MESSAGES=1000: fewer)"
 	@echo "make bench      this firmware and two readers from PyPI on the same simulated line: docs/BENCHMARK.md (ten minutes)"
-	@echo "make chip       the firmware at the pace of an ESP32-S3 and S2, in simulated time: docs/CHIP.md (half a minute)"
+	@echo "make chip       the firmware at the pace of an ESP32-S3 and S2, in simulated time: docs/CHIP.md (two minutes)"
 	@echo "make size       size of the board's files on the drive and in memory"
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"

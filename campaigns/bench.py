@@ -24,7 +24,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from campaigns import size
+from campaigns import chip, size
+from campaigns.chip import function_of, limit_of
 from simulator.bms import BYTE_US, MEASURED, STATIC, Bms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,14 +43,14 @@ NAMES = (OURS, "dalybms", "pydalybms")
 COLOURS = dict(zip(NAMES, ("#0b7285", "#e8590c", "#5f3dc4"), strict=True))
 CELLS = (4, 16, 48)
 CURVE = (4, 8, 16, 24, 32, 40, 48)
-THINK_S = 0.005
 BYTE_S = BYTE_US / 1e6
 FRAME_S = 13 * BYTE_S
 WARM_UP_S = 5  # until then the program starts, the timing adapts, and static data is read
 VALID_S = 5  # a number is right if the BMS had it within this time before it was delivered
 GIVE_UP_US = 100000  # timeout of the program that tries overlapping requests
 PASS_US = 700
-SETTINGS = 'MQTT_BROKER = "127.0.0.1"\nDEADBAND_PERCENT = 0\nCELLS_INTERVAL_S = 1\nPUBLISH_INTERVAL_S = 1\n'
+EVERYTHING = "DEADBAND_PERCENT = 0\nCELLS_INTERVAL_S = 1\nPUBLISH_INTERVAL_S = 1\n"
+SETTINGS = 'MQTT_BROKER = "127.0.0.1"\n' + EVERYTHING
 
 
 # --- running a reader ------------------------------------------------------------------------------------------------
@@ -196,16 +197,6 @@ def figures(run):
     )
 
 
-def function_of(frame):
-    """The function of a frame in hex."""
-    return int(frame[4:6], 16)
-
-
-def limit_of(requests, response_bytes):
-    """Seconds that so many requests, their response delays and so many bytes of responses take."""
-    return (13 * requests + response_bytes) * BYTE_S + THINK_S * requests
-
-
 def cycle_limit(functions, cells):
     """Seconds that one cycle of `functions` takes with so many cells and two sensors."""
     return limit_of(len(functions), 13 * sum((cells + 2) // 3 if function == 0x95 else 1 for function in functions))
@@ -260,6 +251,12 @@ def clean_table(names, seconds, place):
             print(*rows[-1], sep="  ", flush=True)
     header = ("cells", "reader", "time / limit", "refresh", "0x90 a second", "first data read", "delivered", "wrong", "CPU")
     return table(header, rows), found
+
+
+def pace_table():
+    """time / limit at the pace of a PC and of the chips, side by side: simulated, see docs/CHIP.md."""
+    rows = [(cells, *(f"{chip.run(name, cells, 25, settings=EVERYTHING).ratio:.3f}" for name in chip.NAMES)) for cells in CELLS]
+    return table(("cells", *chip.NAMES.values()), rows)
 
 
 def noisy_table(names, seconds, clean, clean_seconds, place):
@@ -400,6 +397,14 @@ All times are ratios, because PCs differ. They need an idle PC: when this run st
 
 {clean}
 ![Time over limit of each reader; cost of more cells](benchmark.svg)
+
+## At a chip's pace
+
+All this is on a PC. **time / limit** of this firmware at the estimated pace of a chip, in simulated time, with the same
+settings; how it is calculated, and the figures with the default settings, are in [CHIP.md](CHIP.md).
+
+<!-- made: pace -->
+{paces}<!-- end: pace -->
 
 ## Damaged frames
 
@@ -545,8 +550,8 @@ def main():
         clean, found = clean_table(names, options.seconds, place)
         noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)
     text = PAGE.format(
-        load=load, cores=os.cpu_count(), clean=clean, noisy=noisy, cost=cost_table(found), memory=memory_table(),
-        broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
+        load=load, cores=os.cpu_count(), clean=clean, paces=pace_table(), noisy=noisy, cost=cost_table(found),
+        memory=memory_table(), broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
     )  # fmt: skip
     DOCUMENT.write_text(text)
     plot(names, found)

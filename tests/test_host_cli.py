@@ -556,3 +556,30 @@ def test_an_adapter_that_vanishes_and_comes_back_under_its_name(tmp_path):
         process.wait(10)
         os.close(other), os.close(pair)
     assert "Traceback" not in log.read_text()
+
+
+def test_an_unknown_chip_is_refused_with_one_sentence():
+    done = run("--chip", "s4")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.count("\n") == 1 and "'s4' is no chip known here; give one of" in done.stderr
+
+
+LIVES = """
+import microcontroller
+import supervisor
+import time
+
+begun = supervisor.ticks_ms()
+for i in range(10000):
+    pass
+print("took", supervisor.ticks_ms() - begun, microcontroller.cpu.reset_reason)
+time.sleep(0.1)
+microcontroller.reset()
+"""
+
+
+@pytest.mark.slow
+def test_a_chip_is_as_slow_after_a_reset(drive):
+    heard = run_until(("ResetReason.SOFTWARE",), "--drive", drive(LIVES), "--chip", "10", "--seconds", 20)
+    took = [int(text) for text in re.findall(r"took (\d+)", heard)]
+    assert len(took) == 2 and min(took) > 680  # 7 bytecodes an iteration
