@@ -28,7 +28,7 @@ help:
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
-	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board (MPY=1: compiled)"
+	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board, compiled (PLAIN=1: sources)"
 	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
@@ -87,7 +87,7 @@ install: export WEB_PASSWORD = $(value PASSWORD)
 install: export INSTALL_DRIVE = $(value DRIVE)
 install: export INSTALL_HOST = $(if $(and $(value DRIVE),$(filter environment,$(origin HOST))),,$(value HOST))
 install: .venv/ready
-	@$(BIN)/python -m tools.install $(if $(filter-out 0 no false,$(MPY)),--mpy)
+	@$(BIN)/python -m tools.install $(if $(filter-out 0 no false,$(PLAIN)),--plain)
 
 screens: .venv/ready
 	@$(BIN)/python docs/screens.py

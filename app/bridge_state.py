@@ -13,6 +13,7 @@ from battery.readings import DIAGNOSTIC, DISABLED
 
 from .version import VERSION
 
+TICK_MS = 100  # between two calls
 SIGNAL_DEADBAND_DB = 4  # the Wi-Fi signal always varies, and each change is a row in Home Assistant's database
 BOOT_SUCCESS_S = 600  # uptime after which a boot counts as successful
 
@@ -80,13 +81,14 @@ class BridgeState:
         self.session = session
 
     def tick(self, now):
-        """Count the uptime: ticks wrap, these seconds do not."""
+        """Count the uptime: ticks wrap, these seconds do not. Returns the ms until the next call."""
         self._milliseconds += ticks_diff(now, self._last)
         self._last = now
         self.uptime_s += self._milliseconds // 1000
         self._milliseconds %= 1000
         if self.uptime_s >= BOOT_SUCCESS_S and (self.nvm_store.failed_boots or self.nvm_store.safe_modes):
             self.nvm_store.clear_failed_boots()
+        return TICK_MS
 
     def signal(self):
         """The Wi-Fi signal in dBm, or the one published last while it is within the deadband; None without Wi-Fi."""

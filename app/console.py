@@ -3,6 +3,7 @@
 
 """The serial console: a word and Enter run a command. Reading never blocks."""
 
+TICK_MS = 50  # between two looks at the keyboard
 LONGEST_LINE = 32
 READ_AT_ONCE = 16  # characters per tick: a long text that is pasted must not block the loop
 
@@ -17,15 +18,16 @@ class Console:
         self._line = ""
 
     def tick(self, now):
-        """Read what has been typed."""
+        """Read what has been typed. Returns the ms until the next call."""
         for _ in range(READ_AT_ONCE):
             if not self._runtime.serial_bytes_available:
-                return
+                return TICK_MS
             # One at a time: read(n) waits for all n, and 9.1.0 counts bytes twice (circuitpython#9400).
             try:
                 self._add(self._stdin.read(1), now)
             except UnicodeError:
                 pass  # half of a letter, which is in no command
+        return None
 
     def _add(self, char, now):
         if char in ("\r", "\n"):

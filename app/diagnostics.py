@@ -17,6 +17,7 @@ from battery.unload import unload
 
 from .version import VERSION
 
+TICK_MS = 500  # between two calls
 LIMIT = 8000
 # Shown only as set or not, like every secret. The name of a network shows where its owner lives.
 PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
@@ -47,9 +48,10 @@ class Diagnostics:
         print(str(self.json(now), "utf-8"))
 
     def tick(self, now):
-        """Forget when the last JSON was made before the ticks wrap."""
+        """Forget when the last JSON was made before the ticks wrap. Returns the ms until the next call."""
         if self._made_at is not None and ticks_diff(now, self._made_at) >= PAUSE_MS:
             self._made_at = None
+        return TICK_MS
 
     def json(self, now):
         """The JSON as bytes."""

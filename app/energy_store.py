@@ -14,6 +14,7 @@ from battery.energy import COUNTERS
 from battery.readings import READING
 
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
+TICK_MS = 100  # between two calls
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 # What can have been counted since the record, which is up to an hour old: two hours at 300 V and 1500 A
 STEP = (900000, 900000, 3000000, 3000000)
@@ -115,7 +116,10 @@ class EnergyStore:
                 self._report(words)
 
     def tick(self, now):
-        """Store the counters when a write is due, and once after every connection if the budget allows."""
+        """Store the counters when a write is due, and once after every connection if the budget allows.
+
+        Returns the ms until the next call.
+        """
         nvm_store = self._nvm_store
         if not self._is_settled:
             self._settle()
@@ -126,6 +130,7 @@ class EnergyStore:
             self.save()
         elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
             nvm_store.save()
+        return TICK_MS
 
     def _store_polarity(self):
         """Store the direction of the current; or restore it, when the memory could not be read at the start.

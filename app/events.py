@@ -69,15 +69,16 @@ class Events:
         self.report(f"{subject}: {RESULTS[code]}")
 
     def tick(self, now):
-        """Print what has changed, every CHECK_MS."""
+        """Print what has changed. Returns the ms until the next call."""
         passed = ticks_diff(now, self._checked_at)
         if passed < CHECK_MS:
-            return
+            return CHECK_MS - passed
         self._checked_at = now
         self._connection_budget.pass_time(passed)
         self._alarm_budget.pass_time(passed)
         self._check_connection()
         self._check_alarms()
+        return CHECK_MS
 
     def _check_connection(self):
         diagnosis = self._poller.diagnosis

@@ -38,6 +38,11 @@ _SAFE_MODE_AT = 600  # as in safemode.py
 _FAULTS = (OSError, RuntimeError, ValueError, MemoryError)
 
 
+def _reason(error):
+    """A fault in words."""
+    return "there are no 8 KB of memory in one piece; it is tried again" if isinstance(error, MemoryError) else error
+
+
 class NvmStore:
     """Counters and one text. `nvm`: microcontroller.nvm or its like, read and written in slices; None: nothing is stored."""
 
@@ -64,7 +69,7 @@ class NvmStore:
         try:
             self._read()
         except _FAULTS as error:
-            print("NVM: not read:", error)
+            print("NVM: not read now:", _reason(error))
 
     def _read(self):
         """Read the memory if it was not read before. Boots that were counted before are added."""
@@ -189,7 +194,7 @@ class NvmStore:
         try:
             self._nvm[begin : begin + len(data)] = data
         except _FAULTS as error:
-            print("NVM: not written:", error)
+            print("NVM: not written now:", _reason(error))
             return False
         return True
 

@@ -166,7 +166,7 @@ def test_the_hardware_page_says_of_a_board_what_circuitpython_does(tmp_path, row
 
 
 def test_the_hardware_page_has_the_usual_boards():
-    assert len(ROWS) >= 11
+    assert len(ROWS) >= 8
 
 
 # the command

@@ -478,7 +478,7 @@ def run(*arguments, path=None, **environment):
 def test_the_command_installs_the_real_thing_and_the_host_runs_it(tmp_path):
     (tmp_path / "boot_out.txt").write_text(BOOT)
     (tmp_path / "settings.toml").write_text("")  # as CircuitPython makes it
-    result = run("--drive", tmp_path)
+    result = run("--drive", tmp_path, "--plain")
     assert result.returncode == 0 and "files written" in result.stdout, result.stderr
     command = [
         sys.executable,
@@ -496,9 +496,18 @@ def test_the_command_installs_the_real_thing_and_the_host_runs_it(tmp_path):
     assert result.returncode == 0 and "MQTT: connected" in result.stdout
 
 
+def test_the_compiled_form_is_installed_unless_the_sources_are_asked_for(tmp_path):
+    (tmp_path / "boot_out.txt").write_text(BOOT)
+    for options, suffix in ((), ".mpy"), (("--mpy",), ".mpy"), (("--plain",), ".py"):
+        assert run("--drive", tmp_path, "--no-circup", *options).returncode == 0
+        names = sorted(path.name for path in (tmp_path / "app").iterdir())
+        assert "main" + suffix in names and {Path(name).suffix for name in names} == {suffix}
+        assert (tmp_path / "code.py").exists()
+
+
 def test_the_command_installs_over_the_network(board):
     (board.folder / "boot_out.txt").write_text(BOOT)
-    result = run("--host", board.address, WEB_PASSWORD="secret")
+    result = run("--host", board.address, "--plain", WEB_PASSWORD="secret")
     assert result.returncode == 0, result.stderr
     assert (board.folder / "app" / "main.py").read_bytes() == (ROOT / "app" / "main.py").read_bytes()
     result = run("--host", board.address, WEB_PASSWORD="wrong")
@@ -692,4 +701,4 @@ def test_circup_brings_the_libraries_when_it_can(tmp_path, works):
     assert (tmp_path / "called").read_text().startswith(f"--path {drive} install -r")
     libraries = sorted(path.name for path in (drive / "lib").rglob("*") if path.is_file())
     assert ("circup failed" in result.stdout) is not works
-    assert libraries == ["adafruit_ticks.mpy"] if works else "adafruit_ticks.py" in libraries
+    assert libraries == ["adafruit_ticks.mpy"] if works else "adafruit_ticks.mpy" in libraries

