@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import bundle
+from tools import bundle, pack
 
 ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
@@ -42,9 +42,10 @@ def write_drive(folder: Path, mpy: bool) -> tuple[int, int]:
     return code, sum(len(data) for data in files.values()) - code
 
 
-def modules() -> list[str]:
+def modules(mpy: bool = False) -> list[str]:
     """Every module, libraries included, each after those that it imports: so its own memory can be measured."""
-    sources = {path.removeprefix("lib/"): data for path, data in {**bundle.libraries(), **bundle.firmware()}.items()}
+    files = {**bundle.libraries(), **bundle.firmware()}
+    sources = {path.removeprefix("lib/"): data for path, data in (pack.packed(files) if mpy else files).items()}
     sources = {path: data for path, data in sources.items() if path.endswith(".py") and path not in bundle.PLAIN}
     names = {_name(path): data.decode() for path, data in sources.items()}
     found: list[str] = []
@@ -119,7 +120,7 @@ def is_ours(name: str) -> bool:
 @functools.cache
 def measured(mpy: bool) -> dict:
     """All figures of the drive with .py or .mpy files; those of the heap are missing without MicroPython."""
-    names = modules()
+    names = modules(mpy)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         code, other = write_drive(folder, mpy)
