@@ -167,7 +167,7 @@ def loaded() -> None:
     short: dict[str, int] = {}
     if narrow:
         with board_size.board_drive() as folder:
-            short = dict(board_size.weights(narrow[0], folder, modules()))
+            short = dict(board_size.weights(narrow[0], folder, modules(mpy=True)))
     print(f"{'heap of each module, .mpy:':42} {'64 bit':>8} {'32 bit':>8} {'functions':>10}")
     count = functions()
     for name, weight in sorted(compiled["weights"], key=lambda pair: -pair[1]):

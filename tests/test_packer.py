@@ -76,7 +76,7 @@ def test_the_packed_firmware_says_the_same_to_the_byte(folders, settings, tmp_pa
     file.write_text(settings)
     plain, packed = (life(folder, file) for folder in folders)
     assert packed == plain
-    assert len(plain) > (500 if settings == GOOD else 5) and plain[-1].endswith("the end")
+    assert len(plain) > (300 if settings == GOOD else 5) and plain[-1].endswith("the end")
     words = (
         ("/config", "t/bms1/command_result", "t/diagnostics", "No Wi-Fi", "BMS asleep") if settings == GOOD else ("Settings:",)
     )
@@ -197,3 +197,18 @@ def test_modules_that_are_not_always_loaded_together_are_not_merged(line, what):
     files["app/a.py" if "each other" in what else "app/c.py"] = line + "\nLIMIT = 5\n"
     with pytest.raises(ValueError, match=what):
         pack_merge.merged(files, {"app.both": ("app.a", "app.b")})
+
+
+@pytest.mark.parametrize(
+    "name", ["ipoll", "register", "getvalue", "send", "readinto", "root_group", "reset_reason", "radio", "wrap_socket"]
+)
+def test_what_belongs_to_the_board_keeps_its_name(name):
+    """`poll.register` of a local variable, too: nothing says what that is."""
+    files = {"app/__init__.py": b"", "app/a.py": f"import wifi\ndef run(it):\n    it.{name}()\n    it.our_own()\n".encode()}
+    text = pack.packed({**files, "lib/microcontroller.py": b"import busdisplay, microcontroller"}, {})["app/a.py"].decode()
+    assert f".{name}()" in text and "our_own" not in text
+
+
+def test_without_the_stubs_there_is_one_sentence():
+    with pytest.raises(SystemExit, match="gpio have in them is not known: install circuitpython-stubs"):
+        pack.packed({"app/a.py": b"import gpio\n"}, {})

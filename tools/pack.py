@@ -23,9 +23,11 @@ import io
 import itertools
 import keyword
 import re
+import ssl
 import string
 import sys
 import tokenize
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,10 +37,13 @@ from tools.pack_source import Attribute, Place, Scope, Source, Variable, replace
 SMALL = 1 << 30  # integers below need no object on the heap
 INTERNED = 10  # a text of so many characters is kept once, whatever the module
 # Python's own modules that the firmware or a library uses, and its types: their attributes keep their names
-PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "struct", "sys", "time",
-                  "traceback")  # fmt: skip
+PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "select", "ssl", "struct",
+                  "sys", "time", "traceback")  # fmt: skip
 PYTHON_TYPES = (str, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset, int, float, range, BaseException, OSError,
-                StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader)  # fmt: skip
+                StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader, io.BytesIO,
+                io.StringIO, types.GeneratorType, ssl.SSLContext)  # fmt: skip
+# Methods that only a board's objects have, or that Python has on some systems only
+OF_BOARDS = ("ipoll", "poll", "register", "unregister", "modify")
 # Keyword arguments of functions that are built in
 PYTHON_KEYWORDS = (
     "sep",
@@ -308,7 +313,7 @@ def _parameters(scope: Scope) -> list[str]:
 
 def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
     """Names that mean something outside of our files."""
-    kept = set(keyword.kwlist) | set(dir(builtins)) | set(PYTHON_KEYWORDS)
+    kept = {*keyword.kwlist, *dir(builtins), *PYTHON_KEYWORDS, *OF_BOARDS}
     ours = {name.split(".")[0] for name in sources}
     needed = set()
     for text in others.values():
@@ -329,6 +334,11 @@ def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
             if base is not None and base.imported and base.imported[0].split(".")[0] not in ours:
                 kept.add(attribute.name)
         kept |= {name for name in _members({source.name: source}) if name.startswith("__")}
+    libraries = {re.split(r"[/.]", path)[1] for path in others if path.startswith("lib/")}
+    unknown = set().union(*[_imported(source.tree) for source in sources.values()]) - ours - libraries - set(PYTHON_MODULES)
+    missing = sorted(name for name in unknown if not any(_stubs(name)))
+    if missing:
+        raise SystemExit(f"What {', '.join(missing)} have in them is not known: install circuitpython-stubs (make install).")
     return kept | _of_chip(needed) | _of_python()
 
 
@@ -351,7 +361,6 @@ def _imported(tree: ast.AST) -> set[str]:
 
 def _of_chip(modules: set[str]) -> set[str]:
     """All names of CircuitPython's modules, with those that they import."""
-    folders = [Path(folder) for folder in sys.path if folder]
     found: set[str] = set()
     left, seen = sorted(modules), set()
     while left:
@@ -359,12 +368,18 @@ def _of_chip(modules: set[str]) -> set[str]:
         if module in seen:
             continue
         seen.add(module)
-        for stub in (stub for folder in folders for stub in (folder / f"{module}-stubs").rglob("*.pyi")):
+        for stub in _stubs(module):
             text = stub.read_text()  # tokens: some have the syntax of a newer Python
             tokens = tokenize.generate_tokens(io.StringIO(text).readline)
             found |= {token.string for token in tokens if token.type == tokenize.NAME}
             left += sorted(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     return found
+
+
+def _stubs(module: str) -> Iterator[Path]:
+    """The stub files of one of CircuitPython's modules."""
+    for folder in sys.path:
+        yield from Path(folder or ".", f"{module}-stubs").rglob("*.pyi")
 
 
 def _of_python() -> set[str]:

@@ -24,7 +24,7 @@ Key = tuple[str, str]  # (module, name) of what is at the top of a module; ("", 
 # Merged module -> its members. They are loaded whatever the settings say, or the last one needs the others, and never unloaded.
 # app.loop is alone because the campaigns put a simulated clock in its place, app.log because app.loop needs it.
 GROUPS: Groups = {
-    "app.early": ("app.nvm_store", "app.version", "app.watchdog"),
+    "app.early": ("app.kept", "app.nvm_store", "app.version", "app.watchdog", "battery.unload"),
     "app.core": ("app.bridge_state", "app.commands", "app.console", "app.diagnostics", "app.energy_store", "app.events"),
     "daly.core": ("battery.alarms", "battery.controls", "battery.energy", "battery.json", "battery.pack",
                   "battery.plausibility", "battery.polarity", "battery.readings", "battery.text", "daly.a5", "daly.bus",
