@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import bundle
+from tools import bundle, pack
 
 ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
@@ -45,9 +45,10 @@ def write_drive(folder: Path, mpy: bool, packed: bool = True) -> tuple[int, int]
     return code, sum(len(data) for data in files.values()) - code
 
 
-def modules() -> list[str]:
+def modules(mpy: bool = False) -> list[str]:
     """Every module, libraries included, each after those that it imports: so its own memory can be measured."""
-    sources = {path.removeprefix("lib/"): data for path, data in {**bundle.libraries(), **bundle.firmware()}.items()}
+    files = {**bundle.libraries(), **bundle.firmware()}
+    sources = {path.removeprefix("lib/"): data for path, data in (pack.packed(files) if mpy else files).items()}
     sources = {path: data for path, data in sources.items() if path.endswith(".py") and path not in bundle.PLAIN}
     names = {_name(path): data.decode() for path, data in sources.items()}
     found: list[str] = []
@@ -122,7 +123,7 @@ def is_ours(name: str) -> bool:
 @functools.cache
 def measured(mpy: bool) -> dict:
     """All figures of the drive with .py or .mpy files; those of the heap are missing without MicroPython."""
-    names = modules()
+    names = modules(mpy)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         code, other = write_drive(folder, mpy)
@@ -169,7 +170,7 @@ def loaded() -> None:
     short: dict[str, int] = {}
     if narrow:
         with board_size.board_drive() as folder:
-            short = dict(board_size.weights(narrow[0], folder, modules()))
+            short = dict(board_size.weights(narrow[0], folder, modules(mpy=True)))
     print(f"{'heap of each module, .mpy:':42} {'64 bit':>8} {'32 bit':>8} {'functions':>10}")
     count = functions()
     for name, weight in sorted(compiled["weights"], key=lambda pair: -pair[1]):

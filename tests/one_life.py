@@ -11,6 +11,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,11 +107,9 @@ class Life:
         keyboard.console = keyboard.Console(-1)
         displays.install()
         random.seed(1)
-        from app import crash, loop, main, watchdog
-        from mqtt import transport
+        from app import crash, loop, main
 
-        for module in (crash, watchdog, transport):
-            module.time = SimpleNamespace(sleep=self.clock.sleep)
+        time.sleep = self.clock.sleep
         loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(STEP_S))
         loop.gc = SimpleNamespace(collect=lambda: None)
         try:

@@ -181,6 +181,41 @@ def test_each_way_to_poke_is_found(line):
     assert not list(set_from_outside(ast.parse("self.a = self.b = a.c\nsetattr(self, key, 1)\na[0] = 1")))
 
 
+# Attributes whose names are made at run time, with what they are: the packer (tools/pack.py) cannot see such a name. Names of
+# settings are capital, those of pins are the chip's, and those of modules are kept.
+MAY_BE_COMPUTED = {
+    ("app/advice.py", "settings", "given"),
+    ("app/advice.py", "settings", "missing"),
+    ("app/diagnostics.py", "self._settings", "setting.key"),
+    ("app/hardware.py", "settings", "key"),
+    ("app/hardware.py", "board", "name"),
+    ("app/hardware.py", "board", "n"),
+    ("app/hardware.py", "chip", "'GPIO' + number"),
+    ("app/kept.py", "self", "key"),  # of a setting
+    ("app/kept.py", "settings", "key"),
+    ("app/main.py", "settings", "key"),
+    ("app/settings.py", "self", "setting.key"),
+    ("app/settings.py", "self", "key"),
+    ("battery/unload.py", "sys.modules.get(package)", "module"),
+    ("battery/unload.py", "sys.modules[package]", "module"),
+    ("mqtt/__init__.py", "sys.modules[__name__]", "name"),
+}
+
+
+def computed_names(tree):
+    """(object, name) of getattr and its like whose name is no text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr"):
+            if not isinstance(node.args[1], ast.Constant):
+                yield ast.unparse(node.args[0]), ast.unparse(node.args[1])
+
+
+def test_the_name_of_an_attribute_is_never_made_at_run_time():
+    """The compiled bundle has short names in place of ours."""
+    assert {(file, *names) for file in BOARD_FILES for names in computed_names(TREES[file])} == MAY_BE_COMPUTED
+    assert list(computed_names(ast.parse("hasattr(a, 'b')\nsetattr(a, 'b' + c, 1)"))) == [("a", "'b' + c")]
+
+
 def test_the_drive_is_only_read():
     """A write at run time wears the flash out, and a power cut in it costs the file system."""
     opened = [n for f in BOARD_FILES for n in ast.walk(TREES[f]) if isinstance(n, ast.Call) and ast.unparse(n.func) == "open"]

@@ -19,6 +19,7 @@ import pytest
 
 from campaigns import board_size, size
 from simulator.bms import Bms
+from tools import pack
 
 ROOT = Path(__file__).parent.parent
 BOARD_FILES = [ROOT / "code.py", ROOT / "safemode.py"]
@@ -246,7 +247,7 @@ MOST_CODE_ON_THE_DRIVE = 166 * 1024
 def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
     figures = size.measured(mpy=True)
     names = [name for name, _ in figures["weights"]]
-    files = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in BOARD_FILES[2:] if file.stem != "__init__"]
+    files = [path.removesuffix(".py").replace("/", ".") for path in pack.packed_sources() if not path.endswith("__init__.py")]
     assert set(files) < set(names)
     assert {"adafruit_minimqtt.adafruit_minimqtt", "adafruit_displayio_sh1106", "adafruit_ntp"} < set(names)
     assert figures["ours"] <= MOST_HEAP_OF_OURS

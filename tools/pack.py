@@ -5,10 +5,12 @@
 
 MicroPython keeps every name of the program in memory for good: 8 bytes and its letters once, 8 bytes more in each module or
 class that has it. So constants are put where they are used, and names that never meet in one object, module or function share
-a short one. Lines stay where they are: a traceback names file and line as in the repository. Texts, keys, topics and the names
+a short one. Modules that are always loaded together are one file (tools/pack_merge.py). Lines stay where they are; those of a
+merged file are found by --line. Texts, keys, topics and the names
 of settings are never changed, nor any name that also occurs in the libraries, in the chip's modules or as a text in our code.
 
-`python -m tools.pack --names` prints which names a short one stands for; `python -m tools.pack FOLDER` writes the packed files.
+`python -m tools.pack --names` prints which names a short one stands for, `--line daly/core.py:1234` which line here a traceback
+means; `python -m tools.pack FOLDER` writes the packed files.
 """
 
 from __future__ import annotations
@@ -21,21 +23,27 @@ import io
 import itertools
 import keyword
 import re
+import ssl
 import string
 import sys
 import tokenize
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced
+from tools import pack_merge
+from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, without_statement
 
 SMALL = 1 << 30  # integers below need no object on the heap
 INTERNED = 10  # a text of so many characters is kept once, whatever the module
 # Python's own modules that the firmware or a library uses, and its types: their attributes keep their names
-PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "struct", "sys", "time",
-                  "traceback")  # fmt: skip
+PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "select", "ssl", "struct",
+                  "sys", "time", "traceback")  # fmt: skip
 PYTHON_TYPES = (str, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset, int, float, range, BaseException, OSError,
-                StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader)  # fmt: skip
+                StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader, io.BytesIO,
+                io.StringIO, types.GeneratorType, ssl.SSLContext)  # fmt: skip
+# Methods that only a board's objects have, or that Python has on some systems only
+OF_BOARDS = ("ipoll", "poll", "register", "unregister", "modify")
 # Keyword arguments of functions that are built in
 PYTHON_KEYWORDS = (
     "sep",
@@ -63,13 +71,14 @@ def packed_sources() -> Files:
     return {path: data.decode() for path, data in files.items() if is_ours(path)}
 
 
-def packed(files: dict[str, bytes]) -> dict[str, bytes]:
+def packed(files: dict[str, bytes], groups: pack_merge.Groups = pack_merge.GROUPS) -> dict[str, bytes]:
     """The files of a drive with ours packed, but for code.py and safemode.py."""
     texts = {path: data.decode() for path, data in files.items() if is_ours(path)}
     kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
-    texts = with_constants(texts)
+    texts = with_constants(pack_merge.merged(texts, groups))
     texts = renamed(texts, short_names(texts, kept))
-    return {**files, **{path: text.encode() for path, text in texts.items()}}
+    rest = {path: data for path, data in files.items() if not is_ours(path)}
+    return {**rest, **{path: text.encode() for path, text in texts.items()}}
 
 
 def is_ours(path: str) -> bool:
@@ -208,28 +217,16 @@ def _without(source: Source, edits: dict[Place, str], dropped: set[Variable]) ->
     gone = {v.name for v in dropped if v.scope is source.scopes[0]}
     for node in source.tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in gone:
-            _blank(source, node, edits)
+            without_statement(source, node, edits)
     statements = {id(one.statement): one.statement for one in source.imports if one.variable in dropped}
     for statement in statements.values():
         left = [one for one in source.imports if one.statement is statement and one.variable not in dropped]
-        _blank(source, statement, edits)
-        if left or statement not in source.tree.body:
+        without_statement(source, statement, edits)
+        if left or statement not in source.tree.body or ";" in source.lines[statement.lineno - 1]:
             names = ", ".join(source.lines[line - 1][begin:end] for line, begin, end in (one.place for one in left))
             head = f"from {'.' * statement.level}{statement.module or ''} import {names}" if left else "pass"
             edits[source.place(statement)] = head
     return replaced(source.text, edits)
-
-
-def _blank(source: Source, node: ast.stmt, edits: dict[Place, str]) -> None:
-    """Remove a statement; its lines stay."""
-    first, last = node.lineno, node.end_lineno or 0
-    for place in [place for place in edits if first <= place[0] <= last]:
-        del edits[place]
-    for line in range(first, last + 1):
-        text = source.lines[line - 1]
-        begin = source.place(node)[1] if line == first else 0
-        end = len(text.encode()[: node.end_col_offset].decode()) if line == last else len(text)
-        edits[line, begin, end] = ""
 
 
 # Names
@@ -316,7 +313,7 @@ def _parameters(scope: Scope) -> list[str]:
 
 def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
     """Names that mean something outside of our files."""
-    kept = set(keyword.kwlist) | set(dir(builtins)) | set(PYTHON_KEYWORDS)
+    kept = {*keyword.kwlist, *dir(builtins), *PYTHON_KEYWORDS, *OF_BOARDS}
     ours = {name.split(".")[0] for name in sources}
     needed = set()
     for text in others.values():
@@ -337,6 +334,11 @@ def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
             if base is not None and base.imported and base.imported[0].split(".")[0] not in ours:
                 kept.add(attribute.name)
         kept |= {name for name in _members({source.name: source}) if name.startswith("__")}
+    libraries = {re.split(r"[/.]", path)[1] for path in others if path.startswith("lib/")}
+    unknown = set().union(*[_imported(source.tree) for source in sources.values()]) - ours - libraries - set(PYTHON_MODULES)
+    missing = sorted(name for name in unknown if not any(_stubs(name)))
+    if missing:
+        raise SystemExit(f"What {', '.join(missing)} have in them is not known: install circuitpython-stubs (make install).")
     return kept | _of_chip(needed) | _of_python()
 
 
@@ -359,7 +361,6 @@ def _imported(tree: ast.AST) -> set[str]:
 
 def _of_chip(modules: set[str]) -> set[str]:
     """All names of CircuitPython's modules, with those that they import."""
-    folders = [Path(folder) for folder in sys.path if folder]
     found: set[str] = set()
     left, seen = sorted(modules), set()
     while left:
@@ -367,12 +368,18 @@ def _of_chip(modules: set[str]) -> set[str]:
         if module in seen:
             continue
         seen.add(module)
-        for stub in (stub for folder in folders for stub in (folder / f"{module}-stubs").rglob("*.pyi")):
+        for stub in _stubs(module):
             text = stub.read_text()  # tokens: some have the syntax of a newer Python
             tokens = tokenize.generate_tokens(io.StringIO(text).readline)
             found |= {token.string for token in tokens if token.type == tokenize.NAME}
             left += sorted(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))
     return found
+
+
+def _stubs(module: str) -> Iterator[Path]:
+    """The stub files of one of CircuitPython's modules."""
+    for folder in sys.path:
+        yield from Path(folder or ".", f"{module}-stubs").rglob("*.pyi")
 
 
 def _of_python() -> set[str]:
@@ -440,8 +447,14 @@ def main() -> None:
     from tools import bundle  # which imports this module
 
     files = {**bundle.firmware(), **bundle.libraries()}
+    ours = {path: data.decode() for path, data in files.items() if is_ours(path)}
+    if sys.argv[1:2] == ["--line"]:
+        path, _, line = sys.argv[2].partition(":")
+        where, number = pack_merge.origins(ours)[path][int(line) - 1]
+        print(f"{where}:{number}")
+        return
     if sys.argv[1:] == ["--names"]:
-        texts = with_constants({path: data.decode() for path, data in files.items() if is_ours(path)})
+        texts = with_constants(pack_merge.merged(ours))
         kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
         for old, new in sorted(short_names(texts, kept).items(), key=lambda pair: (len(pair[1]), pair[1], pair[0])):
             print(new, old)

@@ -407,3 +407,15 @@ def replaced(text: str, edits: dict[Place, str]) -> str:
         old = lines[line - 1]
         lines[line - 1] = old[:begin] + new + old[end:]
     return "\n".join(lines)
+
+
+def without_statement(source: Source, node: ast.stmt, edits: dict[Place, str]) -> None:
+    """Add to the edits those that remove a statement; its lines stay."""
+    first, last = node.lineno, node.end_lineno or 0
+    for line in range(first, last + 1):
+        text = source.lines[line - 1]
+        begin = source.place(node)[1] if line == first else 0
+        end = len(text.encode()[: node.end_col_offset].decode()) if line == last else len(text)
+        for place in [place for place in edits if place[0] == line and begin <= place[1] < end]:
+            del edits[place]
+        edits[line, begin, end] = ""
