@@ -4,12 +4,12 @@
 """Runs inside MicroPython, not here: the whole firmware in simulated time, with the chip's modules as thin as can be.
 
 `micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
-a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before and
-after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small.
+a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
+and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small.
 
 The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
-8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name, value;
-`base` is the heap of the stand-ins, which the `live` figures contain. Exit status 3: something went wrong.
+8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name and
+value; `base` is the heap of the stand-ins, which the `live` figures contain. Exit status 3: something went wrong.
 
 The WebAssembly build collects only between two calls from JavaScript: campaigns/board.mjs calls `begin`, and `proceed` until it
 is false, and collects in between.
@@ -67,7 +67,7 @@ class Clock:
 
 
 class Heap:
-    """The figures. Without a limit garbage is collected only where the firmware, or an import, does, so that it can be counted."""
+    """The figures. Without a limit garbage is collected only where the firmware does, or an import, so it can be counted."""
 
     is_limited = is_sliced = is_mapped = False
     is_wanted = False  # a collection, from outside
@@ -297,7 +297,6 @@ class Broker:
         return True
 
     def react(self, first, at, end):
-        heard = self.heard
         kind = first & 0xF0
         if kind == 0x10:
             self.reply(0x20, 2, 0, 0)
@@ -737,7 +736,7 @@ def begin():
 
 
 def proceed():
-    """Run the loop until it wants a collection, for which everything is to be left; returns whether it is to be called again."""
+    """Run the loop until it wants a collection, for which it is to be left; returns whether to call this again."""
     try:
         slices.run()
     except Pause:

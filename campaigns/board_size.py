@@ -3,9 +3,9 @@
 
 """What the whole firmware takes of the heap while it runs: campaigns/board.py in MicroPython with words of 64 and of 32 bits.
 
-64 bits: MicroPython from PyPI, whose heap can be limited. 32 bits, as on a board: its WebAssembly build from npm in .node, which
-shows what is live and what is garbage; for the smallest heap there, name a 32-bit build of MicroPython's unix port in the
-environment variable MICROPYTHON_32. All figures are without the stand-ins.
+64 bits: MicroPython from PyPI, whose heap can be limited. 32 bits, as on a board: its WebAssembly build from npm in .node,
+which shows what is live and what is garbage; for the smallest heap there, name a 32-bit build of MicroPython's unix port in
+the environment variable MICROPYTHON_32. All figures are without the stand-ins.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ SETTINGS = {
 }
 SECONDS = 301  # simulated, to the second mark of board.py
 STEADY_S = 255  # between its two marks
-LARGEST_KB = 1024
+STEP_KB = 32  # of the search for the smallest heap
 WELL = ("MemoryError", "memory allocation failed", "not read", "trouble")  # in the output none of these
 
 
@@ -93,7 +94,7 @@ def webassembly() -> Path | None:
 
 @contextmanager
 def board_drive(archive: Path | None = None, cells: int = 16) -> Iterator[Path]:
-    """A folder with the compiled bundle as MicroPython reads it, settings, and the responses of a BMS. `archive`: another bundle."""
+    """A folder with the compiled bundle for MicroPython, settings, and the responses of a BMS. `archive`: another bundle."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = bundle.everything(True) if archive is None else _unpacked(archive)
@@ -134,14 +135,17 @@ def run(vm: Vm, folder: Path, seconds: int = SECONDS, *words: str, heap_kb: int 
     return Run(values, output, not done.returncode and not any(word in output for word in WELL))
 
 
-def smallest_heap(vm: Vm, folder: Path, seconds: int = SECONDS) -> int:
-    """Bytes of the smallest heap in which the firmware runs for some simulated seconds, without the stand-ins."""
-    too_small, enough, base = 64, LARGEST_KB, 0
-    while enough - too_small > 1:
-        middle = (too_small + enough) // 2
-        tried = run(vm, folder, seconds, "limited", heap_kb=middle)
+def smallest_heap(vm: Vm, folder: Path, live_kb: int) -> int:
+    """Bytes of the smallest heap in which the firmware runs for SECONDS, without the stand-ins; `live_kb` is too small."""
+    too_small, step, base = live_kb, STEP_KB, 0
+    enough = None
+    while enough is None or enough - too_small > 1:
+        middle = too_small + step if enough is None else (too_small + enough) // 2
+        tried = run(vm, folder, SECONDS, "limited", heap_kb=middle)
         if tried.is_well:
             enough, base = middle, tried.values["base"]
+        elif middle > 4 * live_kb:
+            raise RuntimeError(tried.output[-2000:])
         else:
             too_small = middle
     return 1024 * enough - base
@@ -154,7 +158,7 @@ def pieces(vm: Vm, folder: Path, seconds: int = 100) -> list[tuple[int, int]]:
     maps = [(when, int(at), _blocks(text)) for when, at, text in texts]
     block = 32 if vm.bits == 64 else 16
     found = []
-    for (before, _, old), (after, at, new) in zip(maps, maps[1:], strict=False):
+    for (before, _, old), (after, at, new) in pairwise(maps):
         if (before, after) == ("after", "before"):
             found.append((at, block * max((size for place, size in new.items() if old.get(place) != size), default=0)))
     return found
@@ -180,7 +184,7 @@ def _blocks(text: str) -> dict[int, int]:
 
 # Of the version d2b9ee8, measured like this, and on a CircuitPython VM with 32-bit words (16 cells, screen on): bytes.
 REFERENCE = "d2b9ee8"
-REAL = {"live": 194300, "smallest": 231424, "smallest_30": 221184, "start": 1016896, "garbage": 5800, "stack": 1600}
+REAL = {"live": 194300, "smallest": 231424, "start": 1016896, "garbage": 5800, "stack": 1600}
 THEN: dict[str, dict[str, int]] = {}  # name of the machine -> its figures
 
 
@@ -190,7 +194,6 @@ LINES = (
     ("start", "allocated in the first 45 s, bytes"),
     ("garbage", "garbage a second, bytes"),
     ("peak", "most live at an import or collection, bytes"),
-    ("smallest_30", "smallest heap for 30 s, bytes"),
     ("smallest", "smallest heap for 300 s, bytes"),
     ("smallest_48", "the same with 48 cells, bytes"),
     ("piece", "largest piece after the start, bytes"),
@@ -237,11 +240,10 @@ def figures(vm: Vm, archive: Path | None = None) -> dict[str, int]:
             found["stack"], found["names"] = values["stack"], values["names"]
         if vm.has_limit:
             found["peak"] = run(vm, folder, 60, "peak").values["peak"] - values["base"]
-            found["smallest_30"] = smallest_heap(vm, folder, 31)
-            found["smallest"] = smallest_heap(vm, folder)
+            found["smallest"] = smallest_heap(vm, folder, values["live_300"] // 1024)
             largest = [size for at, size in pieces(vm, folder) if at > 45000]
             found["piece"] = max(largest, default=0)
     if vm.has_limit:
         with board_drive(archive, cells=48) as folder:
-            found["smallest_48"] = smallest_heap(vm, folder)
+            found["smallest_48"] = smallest_heap(vm, folder, values["live_300"] // 1024)
     return found

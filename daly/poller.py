@@ -224,6 +224,7 @@ class Poller:
         """Judge the response that is whole, if there is one, and choose what is requested after the open request."""
         if self._held:
             self._held = False
+            self.trace.keep(RECEIVED, self._protocol.reader.frame, self._held_at)
             self._accept(True, self._held_at)
             if self._sent:
                 self._sent = False
@@ -341,6 +342,9 @@ class Poller:
         if event == DAMAGED:
             self.trace.keep(DAMAGED_MARK, reader.damaged, now)
             return
+        if event == RESPONSE and is_last and self._protocol.is_whole:
+            self._hold(now)  # the rest has time until the next request is sent
+            return
         self.trace.keep(RECEIVED, reader.frame, now)
         if event == ECHO_FRAME:
             self.echoes += 1
@@ -353,11 +357,15 @@ class Poller:
                 self._first_latency_ms = ticks_diff(now, self._requested_at)
             if event == FRAME:
                 self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
-            elif event == RESPONSE and is_last and self._protocol.is_whole:
-                self._held = True
-                self._held_at = now
             elif event == RESPONSE:
                 self._accept(self._protocol.is_whole, now)
+
+    def _hold(self, now):
+        self._held = True
+        self._held_at = now
+        self.frames_ok += 1
+        if self._first_latency_ms is None:
+            self._first_latency_ms = ticks_diff(now, self._requested_at)
 
     def _take_unexpected(self, now):
         """A trailing frame of the last response, one that comes too late, or one that answers somebody else."""
