@@ -205,9 +205,9 @@ MAY_BE_COMPUTED = {
 def computed_names(tree):
     """(object, name) of getattr and its like whose name is no text."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr"):
-            if not isinstance(node.args[1], ast.Constant):
-                yield ast.unparse(node.args[0]), ast.unparse(node.args[1])
+        is_lookup = isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr")
+        if is_lookup and not isinstance(node.args[1], ast.Constant):
+            yield ast.unparse(node.args[0]), ast.unparse(node.args[1])
 
 
 def test_the_name_of_an_attribute_is_never_made_at_run_time():
