@@ -11,7 +11,7 @@ from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
 LARGEST = 4096  # bytes of the longest message, in one piece of memory that is taken once
-_AT_ONCE = 4  # readings or pairs written in one step: 2,000 bytecodes
+_AT_ONCE = 6  # readings or pairs written in one step: 3,000 bytecodes
 
 
 class Writer:

@@ -17,7 +17,8 @@ import adafruit_minimqtt.adafruit_minimqtt as minimqtt
 from adafruit_connection_manager import connection_manager_close_all
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
-from . import unload
+from battery.unload import unload
+
 from .commands import MAX_PAYLOAD
 from .transport import PacketSocketPool, TlsContext
 
@@ -415,7 +416,7 @@ class MqttClient:
         if trouble != self.trouble:
             self._set_trouble(trouble)
             print("MQTT: " + self.trouble_text)
-        unload("trouble")
+        unload("mqtt.trouble")
 
     def _next_backoff(self, was_open):
         """ms until the next attempt, short after a stable connection. Jittered: two clients with one id must not keep step."""
@@ -481,7 +482,7 @@ class MqttClient:
             from . import trouble as words
 
             self._trouble_text = "" if self.trouble is None else words.sentence(*self.trouble)
-            unload("trouble")
+            unload("mqtt.trouble")
         return self._trouble_text
 
     def _set_trouble(self, trouble):

@@ -15,8 +15,8 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.energy import COUNTERS
 from battery.json import LARGEST, Writer, bounded, pack_steps, pair_steps
 from battery.readings import READING
+from battery.unload import unload
 
-from . import unload
 from .deadband import Deadband, SingleValues
 
 # Home Assistant applies only part of a second discovery message that follows too soon.
@@ -74,7 +74,7 @@ class LoadedDiscovery:
         """Free its memory; the next message loads it again."""
         if self._loaded is not None:
             self._loaded = None
-            unload("homeassistant")
+            unload("mqtt.homeassistant")
 
 
 class Publisher:
