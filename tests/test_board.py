@@ -463,7 +463,7 @@ def test_the_compiled_firmware_runs_in_micropython_and_publishes_the_battery(run
     assert done.is_well, done.output[-2000:]
     messages = [line.split(" ", 3)[1:] for line in done.output.splitlines() if line.startswith("message ")]
     states = [json.loads(text) for topic, _, text in messages if topic.endswith("/bms1/state")]
-    assert len(states) > 3 and done.values["connects"] == 1
+    assert len(states) >= 3 and done.values["connects"] == 1  # it does not change: a heartbeat, and once behind discovery
     assert 30 < states[-1]["pack_voltage"] < 200
     assert all(2 < states[-1][f"cell_{number}_voltage"] < 5 for number in range(1, cells + 1))
     configs = [json.loads(text) for topic, _, text in messages if topic.startswith("homeassistant/device/") and text]
