@@ -232,6 +232,7 @@ def test_without_its_puback_nothing_follows_a_message_and_the_connection_ends_in
     bridge.run(1, counted=False)
     count = len(bridge.broker.published())
     assert bridge.broker.published()[-1] == ("daly/x/bms1/command_result", b"done")
+    bridge.publisher.publish("/more", b"1", qos=0)
     bridge.run(0.8, counted=False)
     assert len(bridge.broker.published()) == count and bridge.client.connected
     bridge.run(1, counted=False)
