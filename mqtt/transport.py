@@ -13,7 +13,6 @@ A message is sent here, too, in pieces: MiniMQTT would copy all of it and wait u
 
 import errno
 import io
-import select
 import time
 
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
@@ -374,10 +373,12 @@ def _poll_of(socket):
     shared-bindings/socketpool/Socket.c, poll_common in shared-module/ssl/SSLSocket.c). A board without `ipoll` must read.
     """
     try:
+        import select  # here, because a firmware built without it must start, too
+
         poll = select.poll()
         poll.register(socket, select.POLLIN)
         _is_ready(poll)
-    except (OSError, TypeError, ValueError, AttributeError):
+    except (ImportError, OSError, TypeError, ValueError, AttributeError):
         return None
     return poll
 

@@ -198,7 +198,6 @@ MAY_BE_COMPUTED = {
     ("app/settings.py", "self", "key"),
     ("battery/unload.py", "sys.modules.get(package)", "module"),
     ("battery/unload.py", "sys.modules[package]", "module"),
-    ("mqtt/__init__.py", "sys.modules[__name__]", "name"),
 }
 
 

@@ -21,7 +21,7 @@ from campaigns.faults.cases import CASES, UNDETECTED, VARIANTS, campaign, jobs_o
 from campaigns.faults.judge import KINDS
 from campaigns.faults.line import Job, Line, run
 from campaigns.faults.promises import PROMISES, promise_of
-from campaigns.faults.subscriber import Subscriber
+from campaigns.faults.subscriber import Subscriber, text_of
 from campaigns.faults.trials import EXTREMES, SITUATIONS, diagnose, extreme, pace
 from daly.a5 import alarm_bits
 from mqtt.publisher import Publisher
@@ -442,7 +442,7 @@ class Broken(Publisher):
         topic, payload, retain, qos = message
         for end, change in (("/bms1/state", self.state), ("/bms1/energy", self.energy), ("/bms1/connection", self.words)):
             if topic.endswith(end):
-                text = payload if isinstance(payload, str) else bytes(payload).decode()
+                text = text_of(payload)
                 return topic, change(text), retain, qos
         return message
 

@@ -281,7 +281,7 @@ class Link:
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
         poll = lambda now: self.outgoing.pop(0) if self.outgoing else None  # noqa: E731
-        speaker = SimpleNamespace(begin=lambda now: None, poll=poll, status_received=lambda *_: None)
+        speaker = SimpleNamespace(begin=lambda now: None, poll=poll, has_news=lambda: True, status_received=lambda *_: None)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
         self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0

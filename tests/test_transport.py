@@ -4,6 +4,7 @@
 """The link under MiniMQTT: whole packets in whatever pieces, no wait without an end, no memory for what is too large."""
 
 import errno
+import sys
 import tracemalloc
 from types import SimpleNamespace
 
@@ -351,7 +352,7 @@ class Poll:
 
 
 def test_where_the_board_can_tell_silence_costs_no_exception(clock, monkeypatch):
-    monkeypatch.setattr(transport, "select", SimpleNamespace(poll=Poll, POLLIN=1))
+    monkeypatch.setitem(sys.modules, "select", SimpleNamespace(poll=Poll, POLLIN=1))
     socket = Socket()
     socket.settimeout = socket.connect = lambda _: None
     link = PacketSocket(socket, SimpleNamespace())

@@ -8,6 +8,13 @@ from __future__ import annotations
 import json
 
 
+def text_of(payload) -> str:
+    """A payload of the publisher, text, bytes or a Writer, as text."""
+    if isinstance(payload, str):
+        return payload
+    return (payload if isinstance(payload, bytes) else payload.bytes()).decode()
+
+
 class Subscriber:
     """Subscribed to everything below `base`. `shown(at)` are the battery's values as a dashboard has them at that moment."""
 
@@ -29,7 +36,7 @@ class Subscriber:
         """Receive (topic, payload, retain, QoS); returns the topic below the base, "" for a discovery message."""
         topic, payload, _, _ = message
         self.messages += 1
-        text = payload if isinstance(payload, str) else bytes(payload).decode()
+        text = text_of(payload)
         if not topic.startswith(self._base + "/"):
             self._discovered(json.loads(text))
             return ""
