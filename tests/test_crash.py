@@ -269,7 +269,7 @@ def test_a_driver_that_hangs_is_bitten_and_that_is_published(run):
 def test_a_bug_that_escapes_restarts_it_with_growing_pauses_and_is_published(drive, run):
     main = drive / "app" / "main.py"
     right = main.read_text()
-    main.write_text(right.replace("    loop.run()\n", '    raise RuntimeError("a bug")\n'))
+    main.write_text(right.replace("    for name in ONCE:\n", '    raise RuntimeError("a bug")\n    for name in ONCE:\n'))
     begun = time.monotonic()
     host = run()
     assert wait_until(lambda: "3 times in a row" in host.log, 40)
