@@ -5,7 +5,7 @@
 
 from adafruit_ticks import ticks_diff, ticks_ms
 
-TIMEOUT_S = 1  # adafruit_ntp asks a server twice: 2 s without an answer, for which the loop stands still
+TIMEOUT_S = 0.5  # adafruit_ntp asks a server twice: a second without an answer, for which the loop stands still
 VALID_MS = 86400000  # a chip's crystal drifts by some seconds a day, and its ticks wrap after six
 # no network, no name, no socket, no memory, no library, an invalid answer: the command needs a result in any case
 FAULTS = (OSError, ArithmeticError, ValueError, RuntimeError, MemoryError, LookupError, AttributeError, TypeError, ImportError)
@@ -21,7 +21,7 @@ class Clock:
         self._answer = None  # (seconds since 1970, tick) of the last answer
 
     def now(self):
-        """(year, month, day, hour, minute, second) in local time; None without an answer: it blocks for up to two seconds."""
+        """(year, month, day, hour, minute, second) in local time; None without an answer: it blocks for up to a second."""
         if not self._server:
             return None
         name, _, port = self._server.partition(":")

@@ -53,6 +53,10 @@ class Values:
             return None
         return self._raw[row.slot + index]
 
+    def held(self, slot):
+        """The same as `at` for the slot of a cell or a sensor, in short."""
+        return self._raw[slot]
+
     def _is_hidden(self, _row):
         return False
 

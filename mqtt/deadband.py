@@ -369,8 +369,8 @@ class Deadband:
             return False
         changed = False
         for index in range(self._pack.count(many)):
-            raw = self._pack.at(many, index)
-            published = self.published.at(many, index)
+            raw = self._pack.held(many.slot + index)
+            published = self.published.held(many.slot + index)
             if raw != published and (
                 exact or self._is_due(many, raw, published, True, True) or _is_edge(raw, published, high, low)
             ):
@@ -393,8 +393,10 @@ class Deadband:
             wider = abs(high - low - published_high + published_low)  # the published ones are known then, too
             if wider and self._has_left(difference, wider, 0, 1):
                 return True
-        for index in range(self._pack.count(many)):
-            if self._is_due(many, self._pack.at(many, index), readings.at(many, index), slow, fast):
+        for slot in range(many.slot, many.slot + self._pack.count(many)):
+            raw = self._pack.held(slot)
+            published = readings.held(slot)
+            if raw != published and self._is_due(many, raw, published, slow, fast):
                 return True
         return False
 
@@ -405,7 +407,7 @@ class Deadband:
         high = high_at = low = low_at = None
         unknown = not count
         for index in range(count):
-            raw = pack.at(many, index)
+            raw = pack.held(many.slot + index)
             if raw is None:
                 unknown = True
                 continue

@@ -50,10 +50,9 @@ class LoadedDiscovery:
         self.writer = Writer(LARGEST)
         self._arguments = arguments
         self._loaded = None
-        discovery = self._load()
+        discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
         self._count = discovery.parts()
         self.bridge_parts = discovery.bridge_parts
-        self.unload()
 
     def _load(self):
         if self._loaded is None:

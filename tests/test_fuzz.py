@@ -281,7 +281,8 @@ class Link:
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
         poll = lambda now: self.outgoing.pop(0) if self.outgoing else None  # noqa: E731
-        speaker = SimpleNamespace(begin=lambda now: None, poll=poll, has_news=lambda: bool(self.outgoing), status_received=lambda *_: None)
+        news = {"poll": poll, "has_news": lambda: bool(self.outgoing)}
+        speaker = SimpleNamespace(begin=lambda now: None, status_received=lambda *_: None, **news)
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
         self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0
