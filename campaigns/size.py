@@ -96,6 +96,7 @@ def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str,
 def functions() -> dict[str, int]:
     """{module: number of its functions and methods}: each costs memory before its first line."""
     sources = {**bundle.libraries(), **bundle.firmware()}
+    sources = {**sources, **pack.packed(sources)}  # the source's modules, and those that the bundle joins
     return {
         _name(path.removeprefix("lib/")): sum(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(data)))
         for path, data in sources.items()
@@ -166,15 +167,23 @@ def loaded() -> None:
     if not VM.exists():
         print("MicroPython from PyPI is not installed here: no heap figures.")
         return
-    narrow = [vm for vm in board_size.machines() if vm.name == "WebAssembly"]
+    count = functions()
+    narrow = next((vm for vm in board_size.machines() if vm.name == "WebAssembly"), None)
     short: dict[str, int] = {}
+    apart: dict[str, int] = {}
     if narrow:
         with board_size.board_drive() as folder:
-            short = dict(board_size.weights(narrow[0], folder, modules(mpy=True)))
-    print(f"{'heap of each module, .mpy:':42} {'64 bit':>8} {'32 bit':>8} {'functions':>10}")
-    count = functions()
+            short = dict(board_size.weights(narrow, folder, modules(True)))
+        with tempfile.TemporaryDirectory() as temporary:
+            write_drive(Path(temporary), True, packed=False)
+            apart = dict(board_size.weights(narrow, Path(temporary), modules()))
+    print(f"{'heap of each module as in the bundle:':42} {'64 bit':>8} {'32 bit':>8} {'functions':>10}")
     for name, weight in sorted(compiled["weights"], key=lambda pair: -pair[1]):
         print(f"  {name:40} {weight:>8,} {short.get(name, 0):>8,} {count[name]:>10}")
+    if apart:
+        print("heap of each module of the source, compiled, with full names, 32 bit (a name counts where it is first):")
+        for name, weight in sorted(apart.items(), key=lambda pair: -pair[1]):
+            print(f"  {name:40} {weight:>8,} {count[name]:>10}")
 
 
 if __name__ == "__main__":
