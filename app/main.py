@@ -61,7 +61,11 @@ def make_hardware():
 
 
 def make_bms(settings, nvm_store, uart, wake_pin):
-    """(Loop, Poller): what reads the BMS. `uart`, `wake_pin`: None where there is none."""
+    """(Loop, Poller, Writer): what reads the BMS, and the buffer of the messages, which is taken before more is loaded.
+
+    `uart`, `wake_pin`: None where there is none.
+    """
+    from battery.json import LARGEST, Writer
     from battery.pack import Pack
     from battery.polarity import Polarity
     from battery.readings import poll_periods
@@ -71,6 +75,7 @@ def make_bms(settings, nvm_store, uart, wake_pin):
     from .loop import Loop
     from .watchdog import feed
 
+    writer = Writer(LARGEST)
     polarity = Polarity(settings.CURRENT_SIGN, nvm_store.polarity)
     poller = Poller(
         Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity),
@@ -92,10 +97,10 @@ def make_bms(settings, nvm_store, uart, wake_pin):
         limits = (settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
         loop.add("wake", Waker(poller, wake_pin.drive, *limits).tick)
     feed()
-    return loop, poller
+    return loop, poller, writer
 
 
-def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller):
+def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller, writer):
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
@@ -118,7 +123,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller)
 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
-    publisher = make_publisher(settings, poller, bridge_state.take_pairs, clock)
+    publisher = make_publisher(settings, poller, writer, bridge_state.take_pairs, clock)
     events = Events(poller, ticks_ms(), publisher.report)
     energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report)
     battery_commands = BatteryCommands(poller, events.report_result)
@@ -144,14 +149,15 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller)
     return loop
 
 
-def make_publisher(settings, poller, take_state, clock):
-    """The publisher. `take_state(now)` returns the pairs for <base>/state; `clock` None: the time of day is not known."""
+def make_publisher(settings, poller, writer, take_state, clock):
+    """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time of day is not known."""
     from mqtt.publisher import LoadedDiscovery, Publisher
 
     from .bridge_state import ROWS
 
     base = settings.base_topic
     discovery = LoadedDiscovery(
+        writer,
         settings.MQTT_DISCOVERY_PREFIX,
         base,
         settings.identity,

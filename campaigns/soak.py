@@ -268,7 +268,8 @@ class Soak:
         from app.main import main
         from mqtt import transport
 
-        sys.modules["displayio"]._stop_background()
+        if "displayio" in sys.modules:  # the firmware has loaded it, or whoever runs this
+            sys.modules["displayio"]._stop_background()
         for module in (crash, watchdog, transport):
             module.time = SimpleNamespace(sleep=self.clock.sleep)
         loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(self._step_s))

@@ -13,7 +13,7 @@ old. So status and connection text are repeated, and everything is published aga
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
-from battery.json import LARGEST, Writer, bounded, pack_steps, pair_steps
+from battery.json import Writer, bounded, pack_steps, pair_steps
 from battery.readings import READING
 from battery.unload import unload
 
@@ -44,10 +44,10 @@ _BEGUN = ("",)  # in place of a message: one is being written
 
 
 class LoadedDiscovery:
-    """A Discovery that is in memory only while messages are written, 10 KB on a board. The arguments are those of Discovery."""
+    """A Discovery that is in memory only while messages are written, 10 KB on a board. Its writer comes first."""
 
-    def __init__(self, *arguments):
-        self.writer = Writer(LARGEST)
+    def __init__(self, writer, *arguments):
+        self.writer = writer
         self._arguments = arguments
         self._loaded = None
         discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up

@@ -164,7 +164,9 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
         settings = Settings(f'MQTT_BROKER = "127.0.0.1"\nMQTT_PORT = {server.getsockname()[1]}')
         settings.base_topic = "x"
         messages = [("x/state", "1", True, 0)]
-        publisher = SimpleNamespace(begin=lambda now: None, poll=lambda now: messages.pop() if messages else None)
+        publisher = SimpleNamespace(
+            begin=lambda now: None, poll=lambda now: messages.pop() if messages else None, has_news=lambda: bool(messages)
+        )
         keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
         session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
         assert wait_until(lambda: session.tick(ticks_ms()) or 0x31 in heard[3:], 5), heard
