@@ -13,7 +13,7 @@ old. So status and connection text are repeated, and everything is published aga
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
-from battery.json import Writer, bounded, pack_steps, pair_steps
+from battery.json import bounded, pack_steps, pair_steps
 from battery.readings import READING
 from battery.unload import unload
 

@@ -13,7 +13,7 @@ from home_assistant_rules import entity_faults, message_faults
 import mqtt
 from app.bridge_state import ROWS
 from battery.controls import CONTROL, CONTROLS
-from battery.json import LARGEST, Writer, bounded, listed, write_pack
+from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
 from mqtt.homeassistant import PER_MESSAGE, Discovery, slug
@@ -322,7 +322,9 @@ def test_controls_are_announced_only_when_allowed_and_else_removed():
 def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_the_memory():
     discovery, pack = make(16)
     mine = sys.modules["mqtt.homeassistant"]
-    loaded = LoadedDiscovery(Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", pack, "1.2.3", (), "acme_s3", ROWS)
+    loaded = LoadedDiscovery(
+        Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", pack, "1.2.3", (), "acme_s3", ROWS
+    )
     assert (loaded.parts(), loaded.bridge_parts) == (discovery.parts(), discovery.bridge_parts)
     for part in range(loaded.parts()):
         topic, steps = loaded.begin(part)
