@@ -150,8 +150,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
 
 
 def make_publisher(settings, poller, writer, take_state, clock):
-    """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time of
-    day is not known.
+    """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
+    of day is not known.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
