@@ -185,18 +185,18 @@ class Diagnosis:
         minutes = (self._clock_ms - self._since_ms) // 60000 if ASLEEP <= code < DETECTING else 0
         if code == self._told_code and minutes == self._told_minutes and self._notes == self._told_notes:
             return
-        self._told_code = code
-        self._told_minutes = minutes
-        self._told_notes = self._notes
         detail = self._detail(code)
         if code == OK:
             self._text = "OK" + detail
-            return
-        from . import words  # 4 KB, needed seldom
+        else:
+            from . import words  # 4 KB, needed seldom
 
-        self._text = words.sentence(code, detail)
-        self._short = words.lines(code, detail)
-        unload("daly.words")
+            self._text = words.sentence(code, detail)
+            self._short = words.lines(code, detail)
+            unload("daly.words")
+        self._told_code = code  # last: if there is no memory for the words, they are looked up again
+        self._told_minutes = minutes
+        self._told_notes = self._notes
 
     def _detail(self, code):
         if code == OTHER_PROTOCOL:

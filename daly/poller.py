@@ -225,10 +225,13 @@ class Poller:
         if self._held:
             self._held = False
             self.trace.keep(RECEIVED, self._protocol.reader.frame, self._held_at)
-            self._accept(True, self._held_at)
-            if self._sent:
-                self._sent = False
-                self._open(self._next, self._requested_at)
+            was_sent = self._sent
+            self._sent = False
+            try:
+                self._accept(True, self._held_at)
+            finally:  # what was sent is open, whatever has gone wrong
+                if was_sent:
+                    self._open(self._next, self._requested_at)
         if self._next is None and self._protocol.pending >= 0:
             self._choose_next(now)
 
@@ -282,7 +285,7 @@ class Poller:
     def _choose(self, at):
         """Choose and build the request to be sent at the tick `at`, if there is one."""
         self._next_is_retry = self._retry is not None
-        self._next = self._retry if self._next_is_retry else self._schedule.choose(at)
+        self._next = self._retry if self._next_is_retry else self._schedule.choose(at, self._protocol.pending)
         if self._next is not None:
             self._next_frame = self._protocol.build(self._next, self._detector.address)
 
@@ -452,7 +455,8 @@ class Poller:
     def _note_latency(self, latency_ms):
         self.timing.answered(latency_ms)
         known = self._latency_ms
-        self._latency_ms = latency_ms if latency_ms < known else known + (latency_ms - known + 7) // 8
+        # slowly up: a response that the loop has noticed late says nothing of the board
+        self._latency_ms = latency_ms if latency_ms < known else known + min((latency_ms - known + 7) // 8, _OVERDUE_MS)
 
     def _store(self, block, now):
         """Have the values of the response judged; a jump that was not confirmed makes the line a noisy one."""

@@ -52,7 +52,7 @@ class Schedule:
         self._next_cycle = -1  # and where, once the block chosen last is requested
         self._again = None  # index of a block that has its turn immediately, behind the fast lane
         self._cycle_at = None
-        self._repeats = 0  # times in a row that the cycle has stood still
+        self._repeats = bytearray(count)  # how often each block was requested again at once, in this cycle
         self._lost = 0  # weight of the responses lost of late
         self._due = [0] * count
         self._misses = [0] * count  # time-outs in a row, with a response to something else between them
@@ -112,8 +112,11 @@ class Schedule:
             self._empty[index] = 0
             self._requested[index] = False
 
-    def choose(self, now):
-        """Index of the block to be requested at the tick `now`, or None; `take` when it is requested."""
+    def choose(self, now, pending=-1):
+        """Index of the block to be requested at the tick `now`, or None; `take` when it is requested.
+
+        `pending`: the block whose response is waited for: until it is judged it looks due, and is not requested twice in a row.
+        """
         self._next_cycle = self._cycle
         if self._soon is not None:
             return self._soon
@@ -126,7 +129,7 @@ class Schedule:
         count = len(self._blocks)
         for step in range(1, count + 1):
             index = (self._cycle + step) % count
-            if self._is_due(index, now):
+            if index != pending and self._is_due(index, now):
                 self._next_cycle = self._cycle + step
                 return index
         return None
@@ -162,8 +165,7 @@ class Schedule:
         may_differ = self._unsupported[index] or is_static
         self._unsupported[index] = False
         self._lost = max(0, self._lost - 1)
-        if 0 < index == self._cycle:  # not the fast lane, behind which the cycle may stand still
-            self._repeats = 0
+        self._repeats[index] = 0
         return may_differ
 
     def was_empty(self):
@@ -178,8 +180,8 @@ class Schedule:
             self._done[index] = self._empty[index] >= EMPTY_RESPONSES
             return
         block = self._blocks[index]
-        if index == self._cycle and GROUPS[block.group].period_ms == 0 and block.frames == 1 and self._repeats < REPEATS:
-            self._repeats += 1
+        if GROUPS[block.group].period_ms == 0 and block.frames == 1 and self._repeats[index] < REPEATS:
+            self._repeats[index] += 1
             self._again = index
 
     def was_late(self, index):
@@ -225,6 +227,8 @@ class Schedule:
     def _begin_cycle(self, now):
         if self._cycle_at is not None:
             self.cycle_ms = ticks_diff(now, self._cycle_at)
+        for index in range(len(self._repeats)):
+            self._repeats[index] = 0
         self._cycle_at = now
 
     def _is_due(self, index, now):

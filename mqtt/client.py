@@ -208,7 +208,7 @@ class MqttClient:
         """Send a piece of the message begun."""
         if self._pool.last.send_piece():
             self._is_sending = False
-            self._await_until = ticks_add(now, 1000 * RESPONSE_TIMEOUT_S)
+            self._await_until = ticks_add(ticks_ms(), 1000 * RESPONSE_TIMEOUT_S)  # a command may have taken a while before
 
     def _check_status(self, now):
         for index in range(len(self._status_topics)):

@@ -290,7 +290,9 @@ class Deadband:
         """A generator, see `begin_take`."""
         left = _GROUPS_AT_ONCE
         for group in groups:
-            if is_disagreeing and _MODE in group:
+            if _MODE in group and (is_disagreeing or self.is_disagreeing(now)):
+                # again later: they may have begun to disagree since the first step
+                self._immediate_changes = self._fast_changes = None
                 continue
             if not left:
                 left = _GROUPS_AT_ONCE

@@ -308,7 +308,8 @@ class Publisher:
         if self._extras_topology is None:
             return self._discover_extras(now)
         message = self._discover_battery(now) or self._retry_failed(now)
-        if message is None:
+        is_sent = self._discovered_topology == self._pack.topology_changes and self._part >= self._discovery.parts()
+        if message is None and is_sent:
             self._discovery.unload()
         return message
 
@@ -396,14 +397,13 @@ class Publisher:
             self._retry_at = ticks_add(now, RETRY_MS)
 
     def _note_discovered(self, now):
-        if self._are_fewer():
+        if self._are_fewer(self._pack.topology):
             self._fewer_since = now
         self._discovered_cells = self._pack.topology["cell_count"]
         self._discovered_sensors = self._pack.topology["temperature_count"]
 
-    def _are_fewer(self):
-        """Whether there are fewer cells or sensors than in the discovery messages."""
-        layout = self._pack.topology
+    def _are_fewer(self, layout):
+        """Whether there are fewer cells or sensors in a topology than in the discovery messages."""
         return layout["cell_count"] < self._discovered_cells or layout["temperature_count"] < self._discovered_sensors
 
     # availability, connection text and command result
@@ -516,25 +516,29 @@ class Publisher:
         return changed
 
     def _battery_state(self, now, taken, must, phase=None):
-        return self._write(self._state_steps(now, taken, must), self._base + "/bms1/state", self._retain, None, phase)
+        steps = self._state_steps(now, taken, must, self._poller.online)
+        return self._write(steps, self._base + "/bms1/state", self._retain, None, phase)
 
-    def _state_steps(self, now, taken, must):
-        """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it."""
+    def _state_steps(self, now, taken, must, was_online):
+        """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it.
+
+        Nothing is written if the battery goes offline, or comes back, meanwhile: half of the values would be of before.
+        """
         if taken is not True and taken is not False:
             is_other = False
             for step in taken:
                 is_other = step
                 yield False
             taken = is_other
-        if not (must or taken):
+        if not (must or taken) or self._poller.online != was_online:
             yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are
         # gone: entities from before would miss theirs.
         if self._fewer_since is not None and ticks_diff(now, self._fewer_since) >= REPUBLISH_MS:
             self._fewer_since = None
-        is_unknown = not self._pack.topology["cell_count"]
-        every_slot = is_unknown or self._fewer_since is not None or self._are_fewer()
+        layout = self._deadband.published.topology  # of these values: the live one may know more by now
+        every_slot = not layout["cell_count"] or self._fewer_since is not None or self._are_fewer(layout)
         self._seq += 1
         yield from pack_steps(self._writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
 

@@ -19,6 +19,7 @@ from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
 CONNECT_TIMEOUT_S = 2  # survives one lost packet: lwIP retransmits after 1.5 s
 WAIT_LIMIT_MS = 2400  # for all sending and waiting in one tick, connecting included
+MESSAGE_LIMIT_MS = 10000  # for one message in pieces; pings wait meanwhile
 MAX_PACKET = 1024  # received; a command has a few bytes, Home Assistant's birth message 6
 
 LOOKUP_AFTER_FAILURES = 4  # 15 s with the client's back-off
@@ -115,7 +116,8 @@ class PacketSocket:
         self._payload = None  # where the rest of the message comes from
         self._rest = 0  # bytes of it that are not in `_piece` yet
         self._packet_id = 0
-        self._send_limit = 0  # tick at which all must have been sent
+        self._send_limit = 0  # tick at which the broker must have taken something
+        self._message_limit = 0  # tick at which all must have been sent
         self.start_tick()
 
     def start_tick(self):
@@ -195,6 +197,7 @@ class PacketSocket:
         self._end_of_piece = len(header)
         self._fill()
         self._send_limit = ticks_add(ticks_ms(), WAIT_LIMIT_MS)
+        self._message_limit = ticks_add(ticks_ms(), MESSAGE_LIMIT_MS)
         return self._packet_id if qos else 0
 
     def _fill(self):
@@ -212,7 +215,10 @@ class PacketSocket:
         if self._socket is None:
             raise self._end
         try:
-            self._begun += self._socket.send(self._piece[self._begun : self._end_of_piece])
+            sent = self._socket.send(self._piece[self._begun : self._end_of_piece])
+            self._begun += sent
+            if sent:  # the broker reads: the loop may have been elsewhere for long
+                self._send_limit = ticks_add(ticks_ms(), WAIT_LIMIT_MS)
         except OSError as error:
             if error.errno != errno.EAGAIN:
                 raise
@@ -222,7 +228,7 @@ class PacketSocket:
                 return True
             self._begun = self._end_of_piece = 0
             self._fill()
-        if ticks_diff(ticks_ms(), self._send_limit) > 0:
+        if ticks_diff(ticks_ms(), self._send_limit) > 0 or ticks_diff(ticks_ms(), self._message_limit) > 0:
             raise OSError(errno.ETIMEDOUT, "send_blocked")
         return False
 

@@ -3,7 +3,10 @@
 
 """The next request is sent before the last response is judged, and the truth rules hold all the same."""
 
+import itertools
+
 import pytest
+from simulation import Wire
 from test_poller_bounds import RESPONSES, Line, frame
 
 from daly.bus import Bus
@@ -159,3 +162,43 @@ def test_the_bus_writes_before_it_has_the_response_judged():
     uart.write = lambda data: calls.append("write")
     Bus(uart, Judged(calls)).tick(0)
     assert calls == ["receive", "poll", "write", "judge"]
+
+
+@pytest.mark.parametrize("options", ["think=20", "think=40", "cells=4", "cells=8"])
+def test_no_block_is_requested_twice_in_a_row(options):
+    wire = Wire("drift=0," + options).run(8)
+    begun = len(wire.requests)
+    wire.run(20)
+    asked = [function for _, function in wire.requests[begun:]]
+    assert [one for one, two in itertools.pairwise(asked) if one == two] == []
+
+
+def test_the_end_of_an_alarm_is_accepted_within_two_cycles():
+    wire = Wire("drift=0,alarms=soc_low_1").run(10)
+    taken = []
+    for _ in range(8):
+        wire.set("alarms", "soc_low_1")
+        wire.run(3)
+        assert wire.pack.raw("problem") == 1
+        wire.set("alarms", "")
+        begun = wire.us
+        while wire.pack.raw("problem"):
+            wire.step()
+        taken.append((wire.us - begun) / 1000)
+        wire.run(1)
+    assert max(taken) < 600
+
+
+def test_a_bug_in_judging_leaves_what_was_sent_open(monkeypatch):
+    line = settled()
+    open_request(line, 0x90)
+    line.receive(whole(0x90))
+    following = line.poller.poll(line.now)[2]
+    with monkeypatch.context() as patched:
+        patched.setattr(line.pack, "finish", lambda now: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            line.poller.judge(line.now)
+    line.now += 30
+    line.receive(whole(following))
+    line.poller.judge(line.now)
+    assert line.poller.unexpected == 0 and line.poller.idle

@@ -3,6 +3,8 @@
 
 """Why there is data from the BMS or not: every code from what has happened, with its words and its two lines on the screen."""
 
+import sys
+
 import pytest
 
 from daly.diagnosis import Diagnosis
@@ -314,3 +316,12 @@ def test_durations_in_words_also_when_the_ticks_have_wrapped(milliseconds, words
     assert len(clock.diagnosis.short[1]) <= 21
     clock.answer()
     assert clock.diagnosis.text == f"Recovered: the BMS responds again, after {words}"
+
+
+def test_words_for_which_there_was_no_memory_are_looked_up_again(monkeypatch):
+    diagnosis = Diagnosis(has_uart=False)
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "daly.words", None)  # as if it could not be loaded
+        with pytest.raises(ImportError):
+            diagnosis.text  # noqa: B018
+    assert "UART_TX" in diagnosis.text

@@ -267,3 +267,13 @@ def test_a_connection_that_ends_in_the_middle_of_a_message_is_followed_by_one_wi
         assert bridge.client.connected and {first for first, _ in bridge.broker.packets} <= KINDS | {0x31}
         said = dict(bridge.broker.published())
         assert json.loads(said["daly/x/bms1/state"])["cell_16_voltage"] and json.loads(said["daly/x/state"])
+
+
+def test_a_loop_that_stood_still_in_the_middle_of_a_message_goes_on_with_it(monkeypatch):
+    bridge = Bridge(monkeypatch, "cells=16").run(25, counted=False)
+    bridge.publisher.publish("/diagnostics", b"x" * 8000, qos=0)
+    while not bridge.broker.is_in_the_middle:
+        bridge.run(0.001, counted=False)
+    bridge._sleep(2.5)
+    bridge.run(1, counted=False)
+    assert bridge.broker.connections == 1 and any(topic.endswith("diagnostics") for topic, _ in bridge.broker.published())
