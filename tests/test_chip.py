@@ -126,8 +126,8 @@ class PcTime:
 
     def __init__(self, monkeypatch):
         self.now, self.slept = 100.0, []
-        monkeypatch.setattr("time.monotonic", lambda: self.now)
-        monkeypatch.setattr("time.sleep", self.sleep)
+        # there only: threads of other tests sleep, too
+        monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
 
     def sleep(self, seconds):
         self.slept.append(seconds)
