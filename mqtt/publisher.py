@@ -522,7 +522,7 @@ class Publisher:
     def _state_steps(self, now, taken, must, was_online):
         """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it.
 
-        Nothing is written if the battery goes offline, or comes back, meanwhile: half of the values would be of before.
+        Nothing is written if the battery goes offline meanwhile: half of the values would be of before.
         """
         if taken is not True and taken is not False:
             is_other = False
@@ -530,7 +530,7 @@ class Publisher:
                 is_other = step
                 yield False
             taken = is_other
-        if not (must or taken) or self._poller.online != was_online:
+        if not (must or taken) or (was_online and not self._poller.online):
             yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are
