@@ -31,6 +31,7 @@ LONGEST_CORRECTION_MS = 60000
 CONNECTION_CHECK_MS = 500  # how often the connection text is compared
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
+RESULTS = 8  # of commands that wait to be published
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
 
 # What has been published about the battery in this connection, in this order:
@@ -102,6 +103,7 @@ class Publisher:
         self._counters_set = False  # by command, and not published yet
         self._begun: tuple = ()  # (topic, retain, discovery message or None, phase or None) of the message being written
         self._result = None  # of the last command; None: none is allowed
+        self._earlier_results: list = []  # not published yet
         self._seq = 0  # states of the battery since the start
         self._discovered_cells = 0  # cells in the discovery messages since the start
         self._discovered_sensors = 0  # and temperature sensors
@@ -185,7 +187,14 @@ class Publisher:
         return self._base + "/bms1/energy", self._write_counters(), True, 1
 
     def report(self, text):
-        """Publish the result of a command, now and after every connection."""
+        """Publish the result of a command, now and after every connection.
+
+        One that waits for the PUBACK of the one before is not replaced: each is published, of a flood the last RESULTS.
+        """
+        if self._result_due and self._result is not None:
+            if len(self._earlier_results) >= RESULTS:
+                self._earlier_results.pop(0)
+            self._earlier_results.append(self._result)
         self._result = bounded(text)
         self._result_due = self._is_due = True
 
@@ -450,6 +459,8 @@ class Publisher:
     def _last_command(self):
         if self._result is None or not self._result_due:
             return None
+        if self._earlier_results:
+            return self._base + "/bms1/command_result", self._earlier_results.pop(0), True, 1
         self._result_due = False
         return self._base + "/bms1/command_result", self._result, True, 1
 

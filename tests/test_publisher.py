@@ -1093,3 +1093,18 @@ def test_a_board_that_says_idle_while_a_little_flows_is_told_all_the_same():
     broker.run(8)
     states = [json.loads(text) for _, topic, text, _, _ in broker.since(begin) if topic == STATE]
     assert states[-1]["current"] in (-0.6, 0)
+
+
+def test_the_result_of_a_command_is_not_lost_behind_the_next_ones():
+    broker = Broker("drift=0")
+    broker.connect()
+    broker.run(5)
+    for text in ("first: done", "second: refused", "third: refused"):
+        broker.publisher.report(text)
+    found = []
+    for _ in range(400):
+        broker.wire.us += 1000
+        message = broker.publisher.poll(broker.wire.now)
+        if message is not None and message[0].endswith("/command_result"):
+            found.append(message[1])
+    assert found == ["first: done", "second: refused", "third: refused"]
