@@ -35,7 +35,7 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
         raw = tenths(word)
         if raw is None:
             return "not_understood"
-        return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to two seconds
+        return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to a second
 
     def set_energy(word, now):
         refusal = energy_store.change(word)

@@ -13,8 +13,8 @@ import binascii
 from battery.energy import COUNTERS
 from battery.readings import READING
 
-# Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 TICK_MS = 100  # between two calls
+# Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 # What can have been counted since the record, which is up to an hour old: two hours at 300 V and 1500 A
 STEP = (900000, 900000, 3000000, 3000000)

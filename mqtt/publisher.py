@@ -541,7 +541,11 @@ class Publisher:
                 is_other = step
                 yield False
             taken = is_other
-        if not (must or taken) or (was_online and not self._poller.online):
+        if was_online and not self._poller.online:
+            if self._phase == _OFFLINE:  # what has been taken over must not come with the next heartbeat
+                self._phase = _TO_UNKNOWN
+            yield None
+        if not (must or taken):
             yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are

@@ -92,3 +92,39 @@ def test_cells_that_become_known_meanwhile_do_not_take_away_the_keys():
     pack.topology_changes += 1
     (first, *_) = states(messages(broker, 60))
     assert "cell_48_voltage" in first
+
+
+@pytest.mark.parametrize("polls", range(2, 12))
+def test_numbers_of_a_battery_that_is_lost_while_its_first_state_is_made_are_never_published(polls):
+    """Nor with the next heartbeat, though the status is offline all the time: not everybody looks at it."""
+    broker = Broker("drift=0,current=10", interval_ms=2000)
+    broker.connect()
+    while broker.wire.poller.online is False or not broker.wire.poller.complete:
+        polled(broker)
+        broker.run(0.02)
+    broker.publisher.begin(broker.wire.now)  # a new connection, of a battery that is online
+    messages(broker, polls)
+    broker.wire.pack.forget()
+    broker.wire.poller.diagnosis.lost()
+    found = messages(broker, 13000)  # heartbeats, too
+    status = None
+    for topic, payload in found:
+        status = payload if topic == STATUS else status
+        if topic == STATE and status == "offline":
+            assert json.loads(payload)["pack_voltage"] is None and json.loads(payload)["cell_1_voltage"] is None
+
+
+def test_numbers_that_were_half_taken_when_the_battery_was_lost_are_never_published():
+    broker = Broker("drift=0,current=10", interval_ms=2000)
+    broker.connect()
+    messages(broker, 400)  # the BMS has not answered yet: offline, and the state with every reading null
+    pack, poller = broker.wire.pack, broker.wire.poller
+    while not poller.complete:
+        broker.wire.step()
+    while not broker.publisher.is_writing:
+        polled(broker)
+    messages(broker, 3)
+    pack.forget()
+    poller.diagnosis.lost()
+    for state in states(messages(broker, 13000)):
+        assert {value for key, value in state.items() if key not in ("seq", "time")} == {None}
