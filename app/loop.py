@@ -103,6 +103,7 @@ class Loop:
             if self._free_ms is not None:
                 free = self._free_ms(now)
             if free <= 1:
+                self._measure(begun, now)
                 return False
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
@@ -113,10 +114,13 @@ class Loop:
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)
             self._feed()
-        took_ms = (now - begun) & _WRAP
+        self._measure(begun, now)
+        return free > 1
+
+    def _measure(self, begun, ended):
+        took_ms = (ended - begun) & _WRAP
         if took_ms > self.longest_ms:
             self.longest_ms = took_ms
-        return free > 1
 
     def reset_longest(self):
         """Start measuring the longest pass again."""

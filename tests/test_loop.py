@@ -197,6 +197,14 @@ def test_the_longest_pass_is_told_once(clock):
     assert bench.loop.longest_ms == 0
 
 
+def test_a_pass_of_the_bms_alone_is_measured_as_well(clock):
+    bench = Bench(clock)
+    bench.free = 0
+    bench.bms.takes = 700
+    bench.run(1)
+    assert bench.loop.longest_ms == 700
+
+
 def test_the_heap_is_swept_at_known_points_only(clock, monkeypatch):
     swept = []
     monkeypatch.setattr(loop_module.gc, "collect", lambda: swept.append(clock.now))
