@@ -20,7 +20,7 @@ import microcontroller
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mqtt_packets import packet
+from mqtt_packets import OwnPool, packet
 from simulation import Wire
 
 from app.commands import make_commands
@@ -178,24 +178,13 @@ def test_nothing_is_written_but_exact_orders_that_are_allowed(monkeypatch, allow
 # the same on the wire: packets, whole, cut, too large, and noise
 
 
-class Broker:
+class Broker(OwnPool):
     """A broker and its socket in one: answers what a client must be answered, and sends what was put into `arriving`."""
-
-    SOCK_STREAM = 1
 
     def __init__(self):
         self.arriving = b""
         self.connections = 0
         self._sent = b""
-
-    def getaddrinfo(self, *_):
-        return [(0, 0, 0, "", ("10.0.0.1", 1883))]
-
-    def socket(self, *_):
-        return self
-
-    def settimeout(self, _):
-        pass
 
     def connect(self, _):
         self.connections += 1

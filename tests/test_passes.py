@@ -14,6 +14,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from mqtt_packets import OwnPool
 from simulation import Wire
 
 from app.bridge_state import ROWS
@@ -31,10 +32,9 @@ LONGEST_LATER = {4: 4000, 16: 6000, 48: 12000}
 IDLE = 60  # of one that has nothing to do
 
 
-class Broker:
+class Broker(OwnPool):
     """A broker, its socket and the radio in one. `packets` are (first byte, body) of all it has received."""
 
-    SOCK_STREAM = 1
     ipv4_address = connected = "10.0.0.1"
 
     def __init__(self):
@@ -46,15 +46,6 @@ class Broker:
         self._takes = False
         self._heard = b""
         self._answers = b""
-
-    def getaddrinfo(self, *_):
-        return [(0, 0, 0, "", ("10.0.0.1", 1883))]
-
-    def socket(self, *_):
-        return self
-
-    def settimeout(self, _):
-        pass
 
     def connect(self, _):
         self._heard = self._answers = b""
