@@ -29,11 +29,11 @@ EXAMPLE = "settings.example.toml"  # the same on the drive
 FILES = "daly-mqtt-files.txt"
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
-MPY_NOTE = """This is the compiled form, the one to take: it needs less memory and starts sooner. Its names are shortened: with
-the project, `python -m tools.pack --line` finds the place of a traceback in the sources. It was made with MicroPython's compiler
-mpy-cross {version}; the first byte of each file is then changed from M to C, the only difference to what CircuitPython's own
-compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load such files; it was not tried on a board. If
-yours reports "incompatible .mpy file", use the other zip.
+MPY_NOTE = """This is the compiled form, the one to take: it needs less memory and starts sooner. Its names are shortened:
+with the project, `python -m tools.pack --line` finds the place of a traceback in the sources. It was made with
+MicroPython's compiler mpy-cross {version}; the first byte of each file is then changed from M to C, the only difference to
+what CircuitPython's own compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load such files; it was
+not tried on a board. If yours reports "incompatible .mpy file", use the other zip.
 """
 
 
