@@ -19,6 +19,8 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.alarms import BITFIELDS, FAULT, PROTECTION, WARNING
 from battery.readings import BITFIELD, DATE, ENUM, GROUPS, NUMBER, READING, TEXT, is_immediate, is_measured, is_plausible
 
+from .outcomes import ACCEPTED, DAMAGED, ECHO, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
+
 START = 0xA5
 LENGTH = 13
 PAYLOAD_LENGTH = 8
@@ -49,6 +51,7 @@ Block = namedtuple(
         "fields",
         "rows",  # of the fields
         "is_immediate",  # changes of its readings are published at once
+        "is_optional",  # a board may do without it: nothing is expected of it
     ),
 )
 
@@ -60,7 +63,7 @@ def _field(key, offset, size=1, bit=None, bias=0, factor=1):
 def _block(function, frames, width, *fields):
     rows = tuple([field.row for field in fields])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
-    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent)
+    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent, False)
 
 
 # The first one is the fast poll group: see schedule.py.
@@ -103,19 +106,6 @@ _SINGLE_ALARM_BITS = (
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
 WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
-
-# What a byte completes, see A5.feed
-NOTHING = 0
-FRAME = 1  # a frame of the response; more are expected
-RESPONSE = 2  # the response is over
-ECHO = 3  # our own request
-UNEXPECTED = 4  # a good frame that is no response to the open request
-DAMAGED = 5  # as long as a frame and begun like one, but its checksum is wrong
-
-# What a response amounts to, see A5.store
-ACCEPTED = 0
-UNCONFIRMED = 1  # something must be confirmed by the next one
-EMPTY = 2  # no answer: all zero, all FF, or impossible
 
 # An all-zero response is right when nothing balances or no alarm is active, and is what a confused board sends to every
 # request. Where it would change something it must come so often in a row.
@@ -372,7 +362,16 @@ class A5:
     helps weak UARTs). `pending`: index of the block whose response is waited for, -1: none.
     """
 
+    name = "A5"
     blocks = BLOCKS
+    rows = tuple([row for block in BLOCKS for row in block.rows])  # every reading that this protocol can say
+    writes = tuple(WRITES)  # keys of the controls that it can write
+    soc_needs_clock = True  # the state of charge is written together with the time
+    knows_sign = False  # which direction of the current is charging depends on the board
+    # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right checksum, and before that
+    # one about 255 others are seen to be wrong. An hour costs little: a change is accepted one reading later.
+    noisy_ms = 3600000
+    first_gap_ms = 1  # quiet before a request, until the board is known: see timing.py
 
     def __init__(self, pack, host_address, board_number=1, filler=0):
         self.host_address = host_address
@@ -403,14 +402,17 @@ class A5:
         """How long the frames of a response after the first one take on the line, in ms."""
         return max(0, self.frames_expected(index) - 1) * FRAME_US // 1000
 
-    def build(self, index, host_address):
-        """The request for a block, 13 bytes that are valid until the next one is built."""
-        return build_frame(self._request, host_address, BLOCKS[index].function, None, self._filler)
+    def excess_ms(self, _index):
+        """By how much request and first frame are longer on the line than two frames of 13 bytes, in ms."""
+        return 0
 
-    def open(self, index, host_address):
+    def build(self, index):
+        """The request for a block, 13 bytes that are valid until the next one is built."""
+        return build_frame(self._request, self.host_address, BLOCKS[index].function, None, self._filler)
+
+    def open(self, index):
         """The request for a block has been sent: its response is waited for from now on."""
         self.pending = index
-        self.host_address = host_address
         if BLOCKS[index].frames > 1:
             self._multi.begin(index, self.frames_expected(index))
         self.reader.reset()
@@ -517,6 +519,13 @@ class A5:
 
     # values
 
+    def is_answer(self):
+        """Whether the response that is there can be an answer at all, judged by its content."""
+        block = BLOCKS[self.pending]
+        if block.frames == 1:
+            return self._is_answer(block, self.reader.payload)
+        return self._has_content(block, self._multi.payload, self._multi.frames)
+
     def store(self, now, doubtful):
         """Hand the values of the response to the pack: ACCEPTED, UNCONFIRMED or EMPTY.
 
@@ -527,12 +536,10 @@ class A5:
         if block.frames == 1:
             payload = self.reader.payload
             frames = 1
-            is_answer = self._is_answer(block, payload)
         else:
             payload = self._multi.payload
             frames = self._multi.frames
-            is_answer = self._has_content(block, payload, frames)
-        if not is_answer:
+        if not self.is_answer():
             self._pack.reject()
             return EMPTY
         accepted = True
