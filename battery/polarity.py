@@ -63,6 +63,12 @@ class Polarity:
         self.current_inverted = kept == INVERTED
         return TURNED if turned else CHANGED
 
+    def forget(self):
+        """Another board is read: what was settled, unless by the owner, was not of this one."""
+        if self._auto:
+            self._settled = self._contradicted = self.current_inverted = False
+            self._against[0] = self._against[1] = self._agreeing = self._contradicting = 0
+
     @property
     def text(self):
         """The decision in a word."""

@@ -25,8 +25,6 @@ START = 0xA5
 LENGTH = 13
 PAYLOAD_LENGTH = 8
 FIRST_HOST_ADDRESS = 0x20  # boards are 1..16; from here on it is a host: our own request, echoed (maland16#12)
-# Host addresses that boards respond to. The PC's first: some respond only to it (mpp-solar#113), most to both.
-HOST_ADDRESSES = (0x40, 0x80)
 
 # The map
 
@@ -389,6 +387,10 @@ class A5:
         self._zeros = bytearray(len(BLOCKS))  # all-zero responses in a row, by block
 
     # requests
+
+    def use_address(self, host_address):
+        """Send from this address from now on."""
+        self.host_address = host_address
 
     def frames_expected(self, index):
         """How many frames the response to a block must have; 0 while the number of cells or sensors is not known."""

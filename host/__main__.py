@@ -45,6 +45,7 @@ LIBRARIES = (
 )
 # settings of a diagnostics file that shape the conversation with its BMS
 REPLAYED = (
+    "BMS_PROTOCOL",
     "BMS_HOST_ADDRESS",
     "BMS_BOARD_NUMBER",
     "BMS_REQUEST_FILLER",
