@@ -130,7 +130,7 @@ _KEYS = tuple(
 
 
 def write_pack(writer, pack, every_slot=False, seq=None, time=None):
-    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
+    """Write all readings that exist as one JSON object: each key always there, null for what is not known now.
 
     `every_slot`: also of cells and sensors that there may be; `seq` and `time` stand before them where there is a `seq`.
     """
@@ -154,7 +154,7 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
             continue
         if row.derive is not None:  # it may look at all cells
             left = 0
-        for index in range(row.slots if every_slot else pack.count(row)):
+        for index in range(row.slots if every_slot and pack.has(row) else pack.count(row)):
             if left <= 0:
                 left = _AT_ONCE
                 yield False

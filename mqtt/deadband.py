@@ -93,6 +93,12 @@ class PublishedValues(Values):
     def __init__(self, pack):
         self._mean = Mean()
         super().__init__(dict(pack.topology), self._mean)
+        self.follow_topology(pack)
+
+    def follow_topology(self, pack):
+        """Take over what kind of battery it is, and which rows exist."""
+        self.topology.update(pack.topology)
+        self.absent = pack.absent
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
@@ -130,7 +136,7 @@ class Deadband:
         """Take over the topology of the live readings; not while a state is being written."""
         if self._followed_changes != self._pack.topology_changes:
             self._followed_changes = self._pack.topology_changes
-            self.published.topology.update(self._pack.topology)
+            self.published.follow_topology(self._pack)
 
     def begin_all(self, now):
         """Begin to take over every reading as it is now, as `begin_take`."""
@@ -254,10 +260,13 @@ class Deadband:
         return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
 
     def _take_topology(self, now):
-        """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
+        """The number of cells or sensors has changed, or which readings exist: those that are gone have no value any more, also
+        while the keys of cells remain.
+        """
         for row in READINGS:
             if row.counted_by is not None:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
+            if row.derive is None:
                 for index in range(self._pack.count(row), row.slots):
                     self._copy(row, index, None, now)
         self._take_spreads(now, True, True, True)
