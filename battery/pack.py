@@ -70,8 +70,10 @@ class Values:
 
         0 for a row that does not exist: the protocol cannot say it, or this board has never sent it.
         """
-        if self.absent is not None and row.key in self.absent:
-            return 0
+        return 0 if self.absent is not None and row.key in self.absent else self.expected(row)
+
+    def expected(self, row):
+        """How many readings a response has of this row: the cells or sensors as far as known, else its slots."""
         return row.slots if row.counted_by is None else self.topology[row.counted_by]
 
     def has(self, row):
@@ -198,6 +200,10 @@ class Pack(Values):
     def restore_polarity(self, kept):
         """Continue with the polarity that was settled before the restart."""
         self._follow_polarity(self.polarity.restore(kept))
+
+    def forget_polarity(self):
+        """Another board is read than the one whose polarity was settled."""
+        self._follow_polarity(self.polarity.forget())
 
     def _follow_polarity(self, result):
         if result & TURNED:

@@ -45,7 +45,7 @@ class BatteryCommands:
         return self._poller.soc_needs_clock
 
     def set_soc(self, raw, clock, now):
-        """Set the state of charge (0.1 %). `clock`: (year, month, day, hour, minute, second), where it is needed; None: unknown."""
+        """Set the state of charge (0.1 %). `clock`: (year, month, day, hour, minute, second), if needed; None: not known."""
         if not 0 <= raw <= 1000:
             return "out_of_range"
         if clock is None and self.soc_needs_clock:
@@ -91,6 +91,8 @@ class BatteryCommands:
         refusal = self.refusal()
         if refusal:
             return refusal
+        if not self._poller.pack.can_write(key):
+            return "not_in_protocol"
         self._poller.write(key, wanted, clock)
         self._timeouts = self._poller.timeouts
         self._subject = CONTROL[key].subject + value

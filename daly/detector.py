@@ -174,7 +174,8 @@ class Detector:
                 protocol = _make(code, self._pack, self._own_address, self._board_number, self._filler)
                 schedule = Schedule(protocol.blocks, protocol.frames_expected, self._is_online, self._periods)
                 self._conversations[code] = Conversation(protocol, schedule, Timing(protocol.first_gap_ms))
-            except MemoryError:
+            except (MemoryError, ImportError) as error:
+                print(f"Protocol {_NAMES[code]} cannot be loaded, and is not looked for: {type(error).__name__} {error}")
                 return None
         return self._conversations[code]
 

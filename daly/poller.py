@@ -454,8 +454,6 @@ class Poller:
             self._fail(UNEXPECTED_FRAMES if is_answer else EMPTY_RESPONSE, now)
             return
         block = protocol.blocks[protocol.pending]
-        if not self.online:
-            self._know_sign()
         result = self._store(block, now)
         if result == EMPTY:
             self._fail(EMPTY_RESPONSE, now)
@@ -518,6 +516,7 @@ class Poller:
     def _found(self, now):
         """The first answer of a connection."""
         self._detector.found()
+        self._know_sign()
         self._schedule.begin(now)
         self.diagnosis.answered(self._spoken() if self._detector.address in (None, HOST_ADDRESSES[-1]) else "")
 
@@ -529,7 +528,7 @@ class Poller:
     def _know_sign(self):
         """What is known of the current's sign: what another board has taught does not count, and newer protocols say it."""
         if self._detector.is_new:
-            self.pack.polarity.forget()
+            self.pack.forget_polarity()
         if self._protocol.knows_sign:
             self.pack.restore_polarity(NORMAL)
 
