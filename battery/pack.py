@@ -38,6 +38,7 @@ class Values:
         self._read_at = [0] * SLOTS  # ticks of the response each value came with
         self.topology: dict = topology
         self.absent: set | None = None  # keys of the rows that do not exist, never changed in place; None: not known yet
+        self.topology_changes = 0
         self.energy = energy
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
@@ -126,7 +127,6 @@ class Pack(Values):
         self._finished_changes = 0  # `changes` when the last response was finished
         self._counts_now = False  # voltage or current came with the present response
         self.polarity = polarity or Polarity()
-        self.topology_changes = 0
         self.implausible = 0  # values that were impossible, or had to be confirmed
         self.glitches = 0  # jumps that the next reading did not confirm
 
