@@ -150,11 +150,11 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
-        if key is None:
+        if key is None or not pack.has(row):
             continue
         if row.derive is not None:  # it may look at all cells
             left = 0
-        for index in range(row.slots if every_slot and pack.has(row) else pack.count(row)):
+        for index in range(row.slots if every_slot else pack.count(row)):
             if left <= 0:
                 left = _AT_ONCE
                 yield False

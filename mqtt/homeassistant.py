@@ -180,7 +180,7 @@ class Discovery:
 
     def _write_row(self, row, index):
         """A reading that exists, or the removal of one that does not; nothing while it may still be read."""
-        if index < self._pack.count(row):
+        if self._pack.has(row) and index < self._pack.count(row):
             self._write_reading(row, index)
         elif self._is_settled or not self._pack.awaits(row):
             self._write_removal(key_of(row, index), _platform(row))
