@@ -267,7 +267,7 @@ class Deadband:
             if row.counted_by is not None:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
             if row.derive is None:
-                for index in range(self._pack.count(row) if self._pack.has(row) else 0, row.slots):
+                for index in range(self._pack.count(row), row.slots):
                     self._copy(row, index, None, now)
         self._take_spreads(now, True, True, True)
 

@@ -101,6 +101,7 @@ class HomeAssistant:
         self.removed: list = []  # (ms, key) of entities that were there
         self.removals: list = []  # (ms, key) of all removals
         self.arrived: dict = {}  # topic -> ms of the last discovery message
+        self.discovered: list = []  # (ms, topic) of all of them
         self.topics: dict = {}
         self.states: list = []  # (ms, state)
         self.words: list = []  # statuses, and for each state whether it has numbers
@@ -111,6 +112,7 @@ class HomeAssistant:
             assert message_faults(topic, text) == []
             assert ms - self.arrived.get(topic, -SAME_TOPIC_MS) >= SAME_TOPIC_MS
             self.arrived[topic] = ms
+            self.discovered.append((ms, topic))
             for key, component in json.loads(text)["cmps"].items():
                 assert self.placed.setdefault(key, topic) == topic  # it would be refused until a restart
                 if component.keys() == {"p"}:
@@ -216,6 +218,7 @@ def test_a_reading_that_may_still_come_is_not_removed_before_all_has_been_read_o
     house.run(60)
     late = {"production_date", "sleep_time"}
     assert not [key for ms, key in house.ha.removals if ms > changed and key in late]
+    assert 1 <= len([topic for ms, topic in house.ha.discovered if ms > changed and topic == STATIC]) <= 2
     house.poller.static_done = True
     given_up = house.now
     house.run(20)
@@ -223,6 +226,38 @@ def test_a_reading_that_may_still_come_is_not_removed_before_all_has_been_read_o
     assert [topic for topic, ms in house.ha.arrived.items() if ms > given_up] == [STATIC]  # no other has to be sent again
     house.run(60)
     assert house.ha.arrived[STATIC] < given_up + 20000
+
+
+def test_what_is_given_up_soon_after_its_message_waits_until_home_assistant_takes_another():
+    house, _ = moved_house()
+    sent = house.ha.arrived[STATIC]
+    while house.ha.arrived[STATIC] == sent:
+        house.run(1)
+    house.poller.static_done = True  # within a second
+    house.run(20)  # HomeAssistant refuses one that comes too soon
+    assert "sleep_time" in [key for ms, key in house.ha.removals if ms > house.now - 20000]
+
+
+def test_what_was_left_out_twice_is_removed_once():
+    house, _ = moved_house(("production_date", "sleep_time", "charger_connected"))
+    house.run(30)
+    house.poller.answers += (READING["charger_connected"],)
+    house.run(30)
+    house.poller.static_done = True
+    given_up = house.now
+    house.run(30)
+    assert len([key for ms, key in house.ha.removals if ms > given_up and key == "sleep_time"]) == 1
+
+
+def test_a_message_in_which_all_may_still_come_is_sent_when_it_is_given_up():
+    house = House()
+    rows = tuple(row for row in READINGS if row.derive is None)
+    house.poller.find(rows, CONTROLS, [row.key for row in rows if row.group == "static"])
+    house.run(30)
+    assert STATIC not in house.ha.arrived and "soc" in house.ha.entities
+    house.poller.static_done = True
+    house.run(20)
+    assert "battery_code" in [key for _, key in house.ha.removals] and STATIC in house.ha.arrived
 
 
 def test_optional_readings_that_come_late_get_their_keys_and_entities():
@@ -320,6 +355,17 @@ def test_all_keys_there_may_be_are_written_only_of_what_exists():
     state = json.loads(write_pack(Writer(), pack, every_slot=True).bytes())
     assert {"cell_48_voltage", "temperature_16", "soc"} <= state.keys()
     assert not {"heartbeat", "cell_1_balancing", "battery_code", "sleep_time"} & state.keys()
+
+
+def test_before_a_protocol_is_found_there_are_no_keys_of_what_is_read_once():
+    """There are many, and the state with all keys of 48 cells has to fit into one buffer."""
+    pack = Pack()
+    state = json.loads(write_pack(Writer(), pack, every_slot=True).bytes())
+    assert {"cell_48_voltage", "cell_48_balancing", "temperature_16", "soc", "heartbeat"} <= state.keys()
+    assert not {"rated_capacity", "sleep_time", "battery_code"} & state.keys()
+    assert len(write_pack(Writer(), pack, every_slot=True, seq=1000000, time="2026-11-27T03:39:45Z")) <= 4096
+    pack.put(READING["rated_capacity"], 0, 280000, 0)
+    assert json.loads(write_pack(Writer(), pack, every_slot=True).bytes())["rated_capacity"] == 280.0
 
 
 @pytest.mark.parametrize("rows", [FIRST, SECOND, ()])
