@@ -6,7 +6,7 @@
 import io
 import json
 
-from .readings import BINARY, BITFIELD, ENUM, NUMBER, READINGS
+from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
@@ -150,11 +150,11 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
-        if key is None:
+        if key is None or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
             continue
         if row.derive is not None:  # it may look at all cells
             left = 0
-        for index in range(row.slots if every_slot and pack.has(row) else pack.count(row)):
+        for index in range(row.slots if every_slot else pack.count(row)):
             if left <= 0:
                 left = _AT_ONCE
                 yield False
@@ -168,6 +168,11 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
             left = 1
     writer.put(b"}")
     yield True
+
+
+def _is_not_asked_for(pack, row):
+    """Whether no protocol has been found yet, and this is one of the many readings that are read once, if a board has them."""
+    return pack.absent is None and GROUPS[row.group].period_ms is None and pack.at(row) is None
 
 
 def key_of(row, index):

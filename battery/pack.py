@@ -37,7 +37,10 @@ class Values:
         self._raw: list = [None] * SLOTS
         self._read_at = [0] * SLOTS  # ticks of the response each value came with
         self.topology: dict = topology
-        self.absent: set | None = None  # keys of the rows that do not exist, never changed in place; None: not known yet
+        # keys of the rows that do not exist, and of those that cannot even be sent; never changed in place; None: not known yet
+        self.absent: set | None = None
+        self._unsaid: set | None = None
+        self.topology_changes = 0
         self.energy = energy
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
@@ -68,12 +71,10 @@ class Values:
     def count(self, row):
         """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots.
 
-        0 for a row that does not exist: the protocol cannot say it, or this board has never sent it.
+        0 for a row that does not exist; but a Pack's protocol has to know how many an optional one has before it is read.
         """
-        return 0 if self.absent is not None and row.key in self.absent else self.expected(row)
-
-    def expected(self, row):
-        """How many readings a response has of this row: the cells or sensors as far as known, else its slots."""
+        if self._unsaid is not None and row.key in self._unsaid:
+            return 0
         return row.slots if row.counted_by is None else self.topology[row.counted_by]
 
     def has(self, row):
@@ -128,7 +129,6 @@ class Pack(Values):
         self._finished_changes = 0  # `changes` when the last response was finished
         self._counts_now = False  # voltage or current came with the present response
         self.polarity = polarity or Polarity()
-        self.topology_changes = 0
         self.implausible = 0  # values that were impossible, or had to be confirmed
         self.glitches = 0  # jumps that the next reading did not confirm
 
@@ -146,7 +146,7 @@ class Pack(Values):
         self._writes = writes
         self._unread = tuple([row for row in rows if row.is_optional])
         sent = {row.key for row in rows if not row.is_optional}
-        self.absent = _without_derived({row.key for row in READINGS if row.key not in sent})
+        self._set_absent({row.key for row in READINGS if row.key not in sent})
         self._note_read()
         self.topology_changes += 1
         self._note_gap()
@@ -175,8 +175,13 @@ class Pack(Values):
         absent = set(self.absent or ())
         for row in found:
             absent.discard(row.key)
-        self.absent = _without_derived(absent)
+        self._set_absent(absent)
         return True
+
+    def _set_absent(self, absent):
+        self.absent = _without_derived(absent)
+        awaited = [row.key for row in self._unread]
+        self._unsaid = {key for key in self.absent if key not in awaited}
 
     def _is_read(self, row):
         for slot in range(row.slot, row.slot + row.slots):

@@ -398,7 +398,7 @@ class A5:
         if block.frames == 1:
             return 1
         field = block.fields[0]
-        return (self._pack.expected(field.row) * field.size + block.width - 1) // block.width
+        return (self._pack.count(field.row) * field.size + block.width - 1) // block.width
 
     def rest_ms(self, index):
         """How long the frames of a response after the first one take on the line, in ms."""
@@ -557,7 +557,7 @@ class A5:
         if row.kind == BITFIELD:
             return pack.accept_together(row, alarm_bits(payload, self._alarm_bits), now, doubtful)
         accepted = True
-        count = pack.expected(row)
+        count = pack.count(row)
         wanted = (1 << (count * field.size + block.width - 1) // block.width) - 1
         is_whole = block.frames == 1 or frames & wanted == wanted
         for index in range(count):
@@ -606,7 +606,7 @@ class A5:
         field = block.fields[0]
         if field.row.kind == TEXT:
             return True
-        for index in range(self._pack.expected(field.row)):
+        for index in range(self._pack.count(field.row)):
             at = field.offset + index * field.size
             is_sent = _is_there(block, field, index, frames) and not _is_filled(payload, at, field.size, 0)
             if is_sent and is_plausible(field.row, read_value(field, payload, index)):

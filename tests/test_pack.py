@@ -691,6 +691,7 @@ def test_an_optional_row_exists_once_it_has_been_read_and_then_also_while_the_bm
     pack.accept(VOLTAGE, 0, 520, 0)
     pack.finish(0)
     assert pack.awaits(capacity) and not pack.has(capacity) and pack.topology_changes == changes
+    assert pack.count(capacity) == 1  # the protocol looks for it
     accept(pack, capacity, 100000, 100000, doubtful=True)
     pack.finish(100)
     assert pack.has(capacity) and pack.count(capacity) == 1 and not pack.awaits(capacity)
