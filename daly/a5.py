@@ -16,9 +16,10 @@ from struct import pack_into
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.alarms import BITFIELDS, FAULT, PROTECTION, WARNING
+from battery.alarms import BITFIELDS
 from battery.readings import BITFIELD, DATE, ENUM, GROUPS, NUMBER, READING, TEXT, is_immediate, is_measured, is_plausible
 
+from .alarm_bytes import alarm_bits
 from .outcomes import ACCEPTED, DAMAGED, ECHO, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
 
 START = 0xA5
@@ -92,17 +93,6 @@ BLOCKS = (
     _block(0x62, 2, 7, _field("software_version", 0, 14)),
     _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
 )  # fmt: skip
-
-# Alarm bits, by byte of 0x98: from bit 0 on, (level, bit of that bit field in battery/alarms.py). Vendor PDF V1.2; bits 4 and 5
-# of byte 6: CAN document and vendor xlsx, which also calls the first two of byte 4 warnings.
-# Bytes 0 to 3 are pairs of warning and protection: 4 alarms each, only 2 in the last one.
-_PAIRED_BYTES = 4
-_PAIRED_ALARMS = 14
-_SINGLE_ALARM_BITS = (
-    tuple([(WARNING, 14), (WARNING, 15)] + [(FAULT, bit) for bit in range(6)]),
-    tuple([(FAULT, bit) for bit in range(6, 14)]),
-    tuple([(FAULT, bit) for bit in range(14, 20)]),
-)
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
 WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
@@ -627,24 +617,6 @@ def read_value(field, payload, index=0):
         for i in range(at, at + size):
             number = number << 8 | payload[i]
     return field.factor * (number - field.bias)
-
-
-def alarm_bits(payload, bits):
-    """Fill `bits`, a list, with warnings, protections and faults as battery/alarms.py numbers them, and return it."""
-    for index in range(BITFIELDS):
-        bits[index] = 0
-    for byte in range(_PAIRED_BYTES):
-        for alarm in range(4):
-            pair = payload[byte] >> 2 * alarm & 3
-            if pair and 4 * byte + alarm < _PAIRED_ALARMS:
-                bits[WARNING - 1] |= (pair & 1) << 4 * byte + alarm
-                bits[PROTECTION - 1] |= (pair >> 1) << 4 * byte + alarm
-    for byte in range(len(_SINGLE_ALARM_BITS)):
-        value = payload[_PAIRED_BYTES + byte]
-        if value:
-            for position, (level, bit) in enumerate(_SINGLE_ALARM_BITS[byte]):
-                bits[level - 1] |= (value >> position & 1) << bit
-    return bits
 
 
 def _may_be_zero(row):

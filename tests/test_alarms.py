@@ -8,7 +8,7 @@ import pytest
 from battery.alarms import active, with_directions_swapped
 from battery.pack import Pack
 from battery.readings import READING
-from daly.a5 import alarm_bits
+from daly.alarm_bytes import alarm_bits
 
 WARNING, PROTECTION, FAULT = "warning", "protection", "fault"
 BITS = {  # byte and bit of 0x98: name and level
@@ -72,7 +72,7 @@ def sent(*bits):
     for byte, bit in bits:
         payload[byte] |= 1 << bit
     pack = Pack()
-    pack.accept_together(READING["alarm_bits_{}"], alarm_bits(payload, [7, 7, 7]), 0)
+    pack.accept_together(READING["alarm_bits_{}"], alarm_bits(payload, [7] * 5), 0)
     return pack
 
 
@@ -151,6 +151,6 @@ def test_only_the_two_overcurrents_have_a_direction(bits, swapped):
 
 
 def test_a_payload_of_alarms_leaves_nothing_of_the_one_before():
-    bits = [1, 1, 1]
+    bits = [1] * 5
     assert alarm_bits(bytes(8), bits) is bits
-    assert bits == [0, 0, 0]
+    assert bits == [0] * 5
