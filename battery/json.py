@@ -130,7 +130,7 @@ _KEYS = tuple(
 
 
 def write_pack(writer, pack, every_slot=False, seq=None, time=None):
-    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
+    """Write all readings that exist as one JSON object: each key always there, null for what is not known now.
 
     `every_slot`: also of cells and sensors that there may be; `seq` and `time` stand before them where there is a `seq`.
     """
@@ -150,7 +150,7 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
-        if key is None:
+        if key is None or not pack.has(row):
             continue
         if row.derive is not None:  # it may look at all cells
             left = 0

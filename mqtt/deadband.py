@@ -93,6 +93,13 @@ class PublishedValues(Values):
     def __init__(self, pack):
         self._mean = Mean()
         super().__init__(dict(pack.topology), self._mean)
+        self.follow_topology(pack)
+
+    def follow_topology(self, pack):
+        """Take over what kind of battery it is, and which rows exist."""
+        self.topology.update(pack.topology)
+        self.absent = self._unsaid = pack.absent
+        self.topology_changes = pack.topology_changes
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
@@ -114,7 +121,7 @@ class Deadband:
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
-        self._topology_changes = self._followed_changes = pack.topology_changes
+        self._topology_changes = pack.topology_changes
         self._incomplete_since = None
         self._disagreeing_since = None
         self._checked_changes = None
@@ -128,9 +135,8 @@ class Deadband:
 
     def follow_topology(self):
         """Take over the topology of the live readings; not while a state is being written."""
-        if self._followed_changes != self._pack.topology_changes:
-            self._followed_changes = self._pack.topology_changes
-            self.published.topology.update(self._pack.topology)
+        if self.published.topology_changes != self._pack.topology_changes:
+            self.published.follow_topology(self._pack)
 
     def begin_all(self, now):
         """Begin to take over every reading as it is now, as `begin_take`."""
@@ -254,11 +260,14 @@ class Deadband:
         return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
 
     def _take_topology(self, now):
-        """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
+        """The number of cells or sensors has changed, or which readings exist: those that are gone have no value any more, also
+        while the keys of cells remain.
+        """
         for row in READINGS:
             if row.counted_by is not None:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
-                for index in range(self._pack.count(row), row.slots):
+            if row.derive is None:
+                for index in range(self._pack.count(row) if self._pack.has(row) else 0, row.slots):
                     self._copy(row, index, None, now)
         self._take_spreads(now, True, True, True)
 
@@ -460,8 +469,8 @@ def _is_edge(raw, published, high, low):
 class SingleValues:
     """Each reading on a topic of its own, for programs that do not read JSON, when it differs from the one published last.
 
-    `repeats`: each is repeated within a minute, as nothing is retained for later subscribers, and a message that may still be
-    retained there is cleared first.
+    A reading that does not exist any more is published once, as not known. `repeats`: each is repeated within a minute, as
+    nothing is retained for later subscribers, and a message that may still be retained there is cleared first.
     """
 
     def __init__(self, readings, repeats):
@@ -477,25 +486,36 @@ class SingleValues:
                 self._published[position] = _UNPUBLISHED
         self._row = self._index = self._position = 0  # which one is compared next; and of `_published`, the first of its row
         self._left = 0  # rows to compare until all are published
-        self._changes = None
+        self._gone_left = 0  # rows in which to look for readings that do not exist any more
+        self._changes = self._topology_changes = None
         self._repeat_row = self._repeat_index = 0  # which one is repeated next
         self._repeat_due = now
         self._repeat_ms = REPEAT_MS // len(self._published)
 
     def is_behind(self):
         """Whether `poll` has not compared all readings yet."""
-        return self._left > 0 or self._changes != self._readings.changes
+        readings = self._readings
+        return self._left > 0 or self._changes != readings.changes or self._topology_changes != readings.topology_changes
 
     def poll(self, now):
         """(key, text) of the next reading to publish; None when there is none now.
 
         The text is "" for a reading that is not known, and None where a retained message is to be cleared.
         """
-        if self._changes != self._readings.changes:
-            self._changes = self._readings.changes
+        readings = self._readings
+        if self._topology_changes != readings.topology_changes:
+            self._topology_changes = readings.topology_changes
+            self._changes = None
+            self._gone_left = len(READINGS) + 1
+        if self._changes != readings.changes:
+            self._changes = readings.changes
             self._left = len(READINGS) + 1  # one round, and the rest of the current row
         for _ in range(min(self._left, ROWS_PER_PASS)):
             row = READINGS[self._row]
+            if self._gone_left:
+                key = self._next_gone(row)
+                if key is not None:
+                    return key, ""
             for index in range(self._index, self._count(row)):
                 raw = self._readings.at(row, index)
                 if self._published[self._position + index] is _UNCLEARED:
@@ -507,12 +527,23 @@ class SingleValues:
                     self._index = index + 1
                     return key_of(row, index), self._text(row, index, raw)
             self._left -= 1
+            self._gone_left = max(0, self._gone_left - 1)
             self._index = 0
             self._row += 1
             self._position += row.slots
             if self._row == len(READINGS):
                 self._row = self._position = 0
         return self._repeat_next(now) if self._repeats and not self._left else None
+
+    def _next_gone(self, row):
+        """Key of the next reading of this row that was published and does not exist any more; None: there is none."""
+        for index in range(self._count(row), row.slots):
+            published = self._published[self._position + index]
+            if published is not _UNCLEARED and published is not _UNPUBLISHED:
+                self._published[self._position + index] = _UNPUBLISHED
+                if published is not None:
+                    return key_of(row, index)
+        return None
 
     def _repeat_next(self, now):
         """The next one in order, whether it has changed or not."""
@@ -524,7 +555,10 @@ class SingleValues:
             self._repeat_row += 1
             if self._repeat_row == len(READINGS):
                 self._repeat_row = 0
-                self._repeat_ms = REPEAT_MS // sum([self._count(row) for row in READINGS])
+                count = sum([self._count(row) for row in READINGS])
+                if not count:
+                    return None
+                self._repeat_ms = REPEAT_MS // count
             row = READINGS[self._repeat_row]
         self._repeat_due = ticks_add(now, self._repeat_ms)
         index = self._repeat_index

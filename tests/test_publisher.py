@@ -295,11 +295,11 @@ class FakeDiscovery(Discovery):
     too_large = (5,)
     tries = ()
 
-    def begin(self, part):
+    def begin(self, part, is_settled=True):
         if part in self.too_large:
             self.tries += (part,)
             raise MemoryError("memory allocation failed")
-        return super().begin(part)
+        return super().begin(part, is_settled)
 
 
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
