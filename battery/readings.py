@@ -135,6 +135,12 @@ def _counter(key, name, deadband, unit, **columns):
                    needs=("power",), **columns)  # fmt: skip
 
 
+def _lifetime(key, name, icon):
+    """A total that the BMS counts, in mAh."""
+    return _number(key, name, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, unit="Ah", is_total=True,
+                   category=DISABLED, icon=icon)  # fmt: skip
+
+
 def _limit(key, name, low, high, category=DISABLED, **columns):
     """A protection limit: {} is its level, 1: warning, 2: the BMS acts."""
     return _number(key + "_limit_{}", name + " limit {}", "limits", low, high, step=0, slots=2, category=category, **columns)
@@ -297,8 +303,8 @@ READINGS = (
     _temperature("board_temperature", "Board temperature", "temperatures", category=DIAGNOSTIC),
     _temperature("heater_temperature", "Heater temperature", "temperatures", category=DISABLED),
     # of an active balancer; no capture has another value than 0, so its direction is not known
-    _number("balance_current", "Balancing current", "cells", -20000, 20000, decimals=3, unit="A", deadband=100,
-            category=DIAGNOSTIC, is_optional=True),
+    _number("balance_current", "Balancing current", "temperatures", -20000, 20000, decimals=3, unit="A", deadband=100,
+            category=DIAGNOSTIC),
     _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",),
          icon="scale-balance"),
     _binary("cell_{}_balancing", "Cell {} balancing", "cells", category=DISABLED, icon="scale-balance", slots=MAX_CELLS,
@@ -322,10 +328,8 @@ READINGS = (
             icon="battery-heart-variant"),
     _number("actual_capacity", "Actual capacity", "slow", 1, 10000000, step=20000, decimals=3, unit="Ah", deadband=100,
             category=DISABLED, icon="battery"),
-    _number("lifetime_charge", "Lifetime charge", "slow", 0, 1 << 40, step=1000000, decimals=3, unit="Ah", deadband=1000,
-            is_total=True, category=DISABLED, icon="battery-plus"),
-    _number("lifetime_discharge", "Lifetime discharge", "slow", 0, 1 << 40, step=1000000, decimals=3, unit="Ah", deadband=1000,
-            is_total=True, category=DISABLED, icon="battery-minus"),
+    _lifetime("lifetime_charge", "Lifetime charge", "battery-plus"),
+    _lifetime("lifetime_discharge", "Lifetime discharge", "battery-minus"),
 
     _voltage_limit("cell_overvoltage", "Cell overvoltage", 3, 5999),
     _voltage_limit("cell_undervoltage", "Cell undervoltage", 3, 5999),

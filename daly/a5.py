@@ -39,7 +39,7 @@ Field = namedtuple(
         "size",  # bytes of one value
         "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
         "bias",  # raw = factor * (unsigned big-endian number - bias)
-        "factor",
+        "factor",  # ABSOLUTE: raw is by how much the number differs from the bias
     ),
 )
 Block = namedtuple(
@@ -57,6 +57,9 @@ Block = namedtuple(
 )
 
 
+ABSOLUTE = 0
+
+
 def _field(key, offset, size=1, bit=None, bias=0, factor=1):
     return Field(READING[key], offset, size, bit, bias, factor)
 
@@ -65,6 +68,11 @@ def _block(function, frames, width, *fields):
     rows = tuple([field.row for field in fields])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
     return Block(function, rows[0].group, frames, width, fields, rows, is_urgent, False)
+
+
+def _unproven(function, *fields):
+    """A block that is known from other readers only, and of which there is no capture: once per connection, or not at all."""
+    return Block(function, "static", 1, 8, fields, tuple([field.row for field in fields]), False, True)
 
 
 # The first one is the fast poll group: see schedule.py.
@@ -92,6 +100,19 @@ BLOCKS = (
     _block(0x57, 5, 7, _field("battery_code", 0, 35)),
     _block(0x62, 2, 7, _field("software_version", 0, 14)),
     _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
+    _unproven(0x52, _field("lifetime_charge", 0, 4, None, 0, 1000), _field("lifetime_discharge", 4, 4, None, 0, 1000)),
+    _unproven(0x59, _field("cell_overvoltage_limit_{}", 0, 2), _field("cell_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5A, _field("pack_overvoltage_limit_{}", 0, 2), _field("pack_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5B, _field("charge_overcurrent_limit_{}", 0, 2, None, 30000, ABSOLUTE),
+              _field("discharge_overcurrent_limit_{}", 4, 2, None, 30000, ABSOLUTE)),
+    _unproven(0x5C, _field("charge_overtemperature_limit_{}", 0, 1, None, 40),
+              _field("charge_undertemperature_limit_{}", 2, 1, None, 40),
+              _field("discharge_overtemperature_limit_{}", 4, 1, None, 40),
+              _field("discharge_undertemperature_limit_{}", 6, 1, None, 40)),
+    _unproven(0x5D, _field("soc_high_limit_{}", 0, 2), _field("soc_low_limit_{}", 4, 2)),
+    _unproven(0x5E, _field("cell_voltage_delta_limit_{}", 0, 2), _field("temperature_delta_limit_{}", 4)),
+    _unproven(0x5F, _field("balance_start_voltage", 0, 2), _field("balance_voltage_delta", 2, 2)),
+    _unproven(0x9A, _field("state_of_health", 0, 2)),
 )  # fmt: skip
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
@@ -616,6 +637,8 @@ def read_value(field, payload, index=0):
         number = 0
         for i in range(at, at + size):
             number = number << 8 | payload[i]
+    if field.factor == ABSOLUTE:
+        return abs(number - field.bias)
     return field.factor * (number - field.bias)
 
 
