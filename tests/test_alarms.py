@@ -5,7 +5,7 @@
 
 import pytest
 
-from battery.alarms import active, with_directions_swapped
+from battery.alarms import ALARMS, FAULTS, MORE_FAULTS, active, with_directions_swapped
 from battery.pack import Pack
 from battery.readings import READING
 from daly.alarm_bytes import alarm_bits
@@ -112,6 +112,30 @@ def test_while_one_level_is_unknown_nothing_is_known(unknown):
     pack = sent((0, 0))
     pack.put(READING["alarm_bits_{}"], unknown, None, 0)
     assert active(pack) is None and pack.raw("problem") is None and pack.raw("active_alarms") is None
+
+
+def test_level_3_is_graver_than_a_protection_and_less_than_a_fault():
+    pack = Pack()
+    pack.accept_together(READING["alarm_bits_{}"], [1 << 0 | 1 << 1, 1 << 1 | 1 << 2, 1 << 9, 1 << 2 | 1 << 19, 1 << 3], 0)
+    assert active(pack) == [
+        ("EEPROM", 3),
+        ("Discharge overvoltage", 3),
+        ("Pack overvoltage", 4),
+        ("Thermal runaway", 4),
+        ("Cell undervoltage", 2),
+        ("Cell overvoltage", 1),
+    ]
+    assert pack.raw("active_alarms") == (
+        "EEPROM (fault), Discharge overvoltage (fault), Pack overvoltage (level 3), Thermal runaway (level 3), "
+        "Cell undervoltage (protection), Cell overvoltage (warning)"
+    )
+
+
+def test_no_field_has_more_bits_than_a_small_integer_of_every_board():
+    assert (len(ALARMS), len(FAULTS), len(MORE_FAULTS)) == (20, 30, 4)
+    names = [*ALARMS, *FAULTS, *MORE_FAULTS]
+    assert len(set(names)) == len(names)
+    assert len(MORE_FAULTS) <= 8  # on an inverted board bits 8 and 9 change places
 
 
 def test_the_text_ends_at_250_characters_with_the_number_of_those_left_out():
