@@ -70,18 +70,19 @@ class D2(Modbus):
         cells = self.register(CELL_COUNT)
         if not 1 <= cells <= MOST_CELLS:
             return False
+        data = self.reader.data
         total = 0
-        for number in range(cells):
-            total += self.register(number)
+        for at in range(3, 3 + 2 * cells, 2):
+            total += data[at] << 8 | data[at + 1]
         return self.is_near(100 * self.register(PACK_VOLTAGE), total)
 
     def fill_alarms(self, bits):
         """Byte 0 of the vendor's table is the low byte of the first word, byte 1 the high one (two captures)."""
         alarms = self._alarms
-        for number in range(4):
-            word = self.register(ALARMS + number)
-            alarms[2 * number] = word & 0xFF
-            alarms[2 * number + 1] = word >> 8
+        for position in range(4):
+            word = self.register(ALARMS + position)
+            alarms[2 * position] = word & 0xFF
+            alarms[2 * position + 1] = word >> 8
         alarm_bits(alarms, bits)
 
     def repaired_text(self, row, text):

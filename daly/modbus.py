@@ -555,9 +555,14 @@ class Modbus:
             self.fill_alarms(self._alarm_bits)
             return pack.accept_together(row, self._alarm_bits, now, doubtful)
         accepted = True
+        is_bits = item.form & BITS
+        word = 0
+        is_there = True
         for index in range(self._count_of_row(row)):
-            if item.form & BITS:
-                raw = self.register(item.register + (index >> 4)) >> (index & 15) & 1
+            if is_bits:
+                word = word >> 1 if index & 15 else self.register(item.register + (index >> 4))
+                is_there = is_there if index & 15 else word != 0xFFFF
+                raw = word & 1 if is_there else None
             else:
                 raw = self._number(item, index)
             if raw is not None:

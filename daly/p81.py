@@ -6,7 +6,7 @@
 Facts, with their sources: docs/PROTOCOL.md. Captures of four boards, and the tables of three other readers.
 """
 
-from battery.alarms import FAULT, LEVEL_3, MORE_FAULTS_FIELD, PROTECTION, WARNING
+from battery.alarms import BITFIELDS, FAULT, LEVEL_3, MORE_FAULTS_FIELD, PROTECTION, WARNING
 
 from .alarm_bytes import alarm_bits
 from .modbus import ABSOLUTE, BITS, FOLLOWS, HIGH_BYTES, NO_ZERO, Modbus, block, field, temperature
@@ -25,6 +25,7 @@ ALARM_WORDS = 7
 MOST_CELLS = 48
 SLOW_COUNT = 13
 SETTINGS_COUNT = 28
+OTHER_COUNTS = (SLOW_COUNT, SETTINGS_COUNT)  # of blocks that are as long as that of some cells
 
 BLOCKS = (
     # All that is measured except the cells. Numbers of cells and sensors come first, and what others are judged by.
@@ -68,24 +69,22 @@ BLOCKS = (
           field("battery_code", 0x19B, 16)),
 )  # fmt: skip
 
-# Levels of 3 bits each: (word, low bit, bit of the fields with a level in battery/alarms.py)
-_LEVELS = (
-    (0, 0, 0), (0, 3, 1), (0, 8, 12), (0, 11, 4),
-    (1, 0, 5), (1, 3, 6), (1, 8, 7), (1, 11, 13),
-    (2, 0, 2), (2, 3, 3), (2, 8, 8), (2, 11, 9),
-    (3, 0, 11), (3, 3, 16), (3, 8, 17), (3, 11, 19),
-)  # fmt: skip
-# Single bits: (word, bit, bit field, bit of it). Bits that are no alarm are left out: smart charger and load, parallel
+# Levels of 3 bits each, of the first four words: the bit in the fields with a level of battery/alarms.py, for each place
+_LEVEL_PLACES = (0, 3, 8, 11)
+_FIELD_OF_LEVEL = (0, WARNING, PROTECTION)
+_LEVELS = ((0, 1, 12, 4), (5, 6, 7, 13), (2, 3, 8, 9), (11, 16, 17, 19))
+# Single bits of each word: (bit, bit field, bit of that). Bits that are no alarm are left out: smart charger and load, parallel
 # communication, upgrading, off by bus or switch, fan, heating, current limit.
 _BITS = (
-    (0, 7, MORE_FAULTS_FIELD, 0), (0, 15, MORE_FAULTS_FIELD, 1),
-    (1, 6, WARNING, 14), (1, 7, FAULT, 0), (1, 14, WARNING, 15), (1, 15, FAULT, 1),
-    (2, 6, FAULT, 16), (2, 14, MORE_FAULTS_FIELD, 2), (2, 15, MORE_FAULTS_FIELD, 3),
-    (3, 7, FAULT, 28),
-    (5, 8, FAULT, 6), (5, 9, FAULT, 20), (5, 10, FAULT, 7), (5, 11, FAULT, 21), (5, 12, FAULT, 22), (5, 13, FAULT, 15),
-    (5, 14, FAULT, 14), (5, 15, FAULT, 8),
-    (6, 0, FAULT, 23), (6, 1, FAULT, 9), (6, 2, FAULT, 24), (6, 3, FAULT, 10), (6, 4, FAULT, 25), (6, 5, FAULT, 26),
-    (6, 6, FAULT, 27), (6, 7, FAULT, 11), (6, 15, FAULT, 29),
+    ((7, MORE_FAULTS_FIELD, 0), (15, MORE_FAULTS_FIELD, 1)),
+    ((6, WARNING, 14), (7, FAULT, 0), (14, WARNING, 15), (15, FAULT, 1)),
+    ((6, FAULT, 16), (14, MORE_FAULTS_FIELD, 2), (15, MORE_FAULTS_FIELD, 3)),
+    ((7, FAULT, 28),),
+    (),
+    ((8, FAULT, 6), (9, FAULT, 20), (10, FAULT, 7), (11, FAULT, 21), (12, FAULT, 22), (13, FAULT, 15), (14, FAULT, 14),
+     (15, FAULT, 8)),
+    ((0, FAULT, 23), (1, FAULT, 9), (2, FAULT, 24), (3, FAULT, 10), (4, FAULT, 25), (5, FAULT, 26), (6, FAULT, 27),
+     (7, FAULT, 11), (15, FAULT, 29)),
 )  # fmt: skip
 # Pairs of warning and protection that only the older words have: (low bit of word 1, bit of these fields)
 _OLD_PAIRS = ((4, 17), (6, 18))
@@ -110,7 +109,7 @@ class P81(Modbus):
         if index != CELLS:
             return BLOCKS[index].count
         count = min(self._pack.topology["cell_count"] or 0, MOST_CELLS)
-        return count + 1 if count in (SLOW_COUNT, SETTINGS_COUNT) else count
+        return count + 1 if count in OTHER_COUNTS else count
 
     def is_answer(self, index):
         """By the number of cells, their highest voltage, and the voltage of the pack being near that of its cells."""
@@ -125,31 +124,42 @@ class P81(Modbus):
 
     def fill_alarms(self, bits):
         """Two captures show that the low byte is the first; the older words count only where these have nothing to say."""
-        if self._fill_old_alarms(bits):
-            return
-        for word, low, alarm in _LEVELS:
-            level = self._alarm_word(ALARMS + word) >> low & 7
-            if level:
-                bits[(WARNING if level == 1 else PROTECTION if level == 2 else LEVEL_3) - 1] |= 1 << alarm
-        for word, bit, field_number, alarm in _BITS:
-            bits[field_number - 1] |= (self._alarm_word(ALARMS + word) >> bit & 1) << alarm
-
-    def _fill_old_alarms(self, bits):
-        """Fill in the older words, high byte first; False, and no alarm, where there are newer ones."""
         has_newer = False
-        for word in range(ALARM_WORDS):
-            has_newer = has_newer or self._alarm_word(ALARMS + word) != 0
+        for field_number in range(BITFIELDS):
+            bits[field_number] = 0
+        for position in range(ALARM_WORDS):
+            word = self._alarm_word(ALARMS + position)
+            if word:
+                has_newer = True
+                self._fill_word(bits, position, word)
+        if not has_newer:
+            self._fill_old(bits)
+
+    def _fill_word(self, bits, position, word):
+        if position < len(_LEVELS):
+            for place in range(4):
+                level = word >> _LEVEL_PLACES[place] & 7
+                if level:
+                    bits[(_FIELD_OF_LEVEL[level] if level < 3 else LEVEL_3) - 1] |= 1 << _LEVELS[position][place]
+        for bit, field_number, alarm in _BITS[position]:
+            bits[field_number - 1] |= (word >> bit & 1) << alarm
+
+    def _fill_old(self, bits):
+        """Fill in the older words, high byte first."""
         alarms = self._alarms
-        for word in range(4):
-            number = 0 if has_newer else self._alarm_word(OLD_ALARMS + word)
-            alarms[2 * word] = number >> 8
-            alarms[2 * word + 1] = number & 0xFF
+        is_active = 0
+        for position in range(4):
+            word = self._alarm_word(OLD_ALARMS + position)
+            is_active |= word
+            alarms[2 * position] = word >> 8
+            alarms[2 * position + 1] = word & 0xFF
+        if not is_active:
+            return
         alarm_bits(alarms, bits)
         for low, alarm in _OLD_PAIRS:
             pair = alarms[3] >> low
             bits[WARNING - 1] |= (pair & 1) << alarm
             bits[PROTECTION - 1] |= (pair >> 1 & 1) << alarm
-        return not has_newer
 
     def _alarm_word(self, number):
         """A register of alarms; FFFF is none."""

@@ -308,6 +308,12 @@ def test_balancing_bits_begin_with_cell_1(register, bit, cell):
     assert pack.raw("balancing") == 1
 
 
+def test_balancing_bits_of_ffff_are_absent():
+    pack = Pack()
+    assert answer(P81(pack), 0, live(r3C=20, r38=660, r4F=0xFFFF, r50=1)) == ACCEPTED
+    assert many(pack, "cell_{}_balancing", 20) == [None] * 16 + [1, 0, 0, 0]
+
+
 @pytest.mark.parametrize("cells", [1, 12, 13, 14, 28, 48])
 def test_as_many_cells_are_read_as_there_are(cells):
     pack = Pack()
