@@ -465,6 +465,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         said |= {f"cell_{n}_balancing": bool(r.balancing >> n - 1 & 1) for n in range(1, len(cells) + 1)}
         said |= {name: _degrees(r, name) for name in ("mosfet_temperature", "board_temperature")}
         said["balance_current"] = None if "balance_current" in o.lacks else (_balance_current(r) - 30000) / 1000
+    said |= _limits_seen(r, protocol)
     if d2:
         return said | {"chemistry": o.chemistry}
     return said | {
@@ -475,7 +476,40 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         "heartbeat": r.life,
         "state_of_health": round(10 * o.soh) / 10,
         "production_date": o.produced.isoformat(),
+        "serial_number": o.serial,
+        "board_number": o.board,
+        "actual_capacity": round(o.capacity * 1000) / 1000,
+        "lifetime_charge": round(o.total_charge * 1000) / 1000,
+        "lifetime_discharge": round(o.total_discharge * 1000) / 1000,
     }
+
+
+# Name of a limit as it is sent -> (key, divisor, bias)
+LIMIT_KEYS = {
+    "cell_high": ("cell_overvoltage", 1000, 0),
+    "cell_low": ("cell_undervoltage", 1000, 0),
+    "pack_high": ("pack_overvoltage", 10, 0),
+    "pack_low": ("pack_undervoltage", 10, 0),
+    "charge_hot": ("charge_overtemperature", 1, 40),
+    "charge_cold": ("charge_undertemperature", 1, 40),
+    "discharge_hot": ("discharge_overtemperature", 1, 40),
+    "discharge_cold": ("discharge_undertemperature", 1, 40),
+    "cell_difference": ("cell_voltage_delta", 1000, 0),
+    "temperature_difference": ("temperature_delta", 1, 0),
+}
+
+
+def _limits_seen(r: Readings, protocol: str) -> dict[str, Any]:
+    """KEY_limit_1: the warning, KEY_limit_2: the protection; currents without a sign."""
+    keys = LIMIT_KEYS | ({"soc_low": ("soc_low", 10, 0)} if protocol == "p81" else {})
+    limits = _limits(r)
+    seen: dict[str, Any] = {"balance_start_voltage": 3.4, "balance_voltage_delta": 0.02}
+    for level in (1, 2):
+        for name, (key, divisor, bias) in keys.items():
+            seen[f"{key}_limit_{level}"] = (limits[name][level - 1] - bias) / divisor
+        seen[f"charge_overcurrent_limit_{level}"] = float(CHARGE_A[level - 1])
+        seen[f"discharge_overcurrent_limit_{level}"] = float(DISCHARGE_A[level - 1])
+    return seen
 
 
 def _degrees(r: Readings, name: str) -> int | None:
