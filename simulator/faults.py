@@ -3,7 +3,7 @@
 
 """The faults of the simulated BMS: one table, from which its options, their help, the fault campaign and the tests are made.
 
-A new fault is a row here, with its function, and its test in tests/test_bms.py. A fault is an option of the BMS, in percent:
+A new fault is a row here, with its function, and its test in tests/test_bms.py or test_modbus_bms.py. A fault is an option of the BMS, in percent:
 `python -m host --bms corrupt=5`.
 """
 
