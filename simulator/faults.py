@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The faults of the simulated BMS: one table, from which its options, their help, the fault campaign and the tests are made.
+"""The faults of the simulated BMS: one table, from which options, help, campaign and tests are made.
 
-A new fault is a row here, with its function, and its test in tests/test_bms.py or test_modbus_bms.py. A fault is an option of the BMS, in percent:
-`python -m host --bms corrupt=5`.
+A new fault is a row here, with its function, and its test in tests/test_bms.py, or in test_modbus_bms.py for D2 and P81.
+A fault is an option of the BMS, in percent: `python -m host --bms corrupt=5`.
 """
 
 from __future__ import annotations
