@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from simulator.bms import ALARMS, Bms, Readings, truth
+from simulator.bms import ALARMS, Bms, Readings, preferred, truth
 
 # The texts of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
 ALARM_PAIRS = {
@@ -126,15 +126,17 @@ def published_values(r: Readings) -> dict:
     values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
     del values["clock"], values["alarm_bytes"]
     o = r.options
-    values["chemistry"] = values["chemistry"].upper()
-    values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
-    values["heartbeat"] = r.life
-    values["fault_code"] = 0
-    values["charger_connected"] = values["load_connected"] = "OFF"
+    if "chemistry" in values:
+        values["chemistry"] = values["chemistry"].upper()
     values["active_alarms"] = _active_alarms(o.alarms)
-    for bit in range(4):
-        values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
-        values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
+    if preferred(o.protocol) == "a5":
+        values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
+        values["heartbeat"] = r.life
+        values["fault_code"] = 0
+        values["charger_connected"] = values["load_connected"] = "OFF"
+        for bit in range(4):
+            values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
+            values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
     if r.temperatures:
         for end, pick in (("max", max), ("min", min)):
             values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
