@@ -136,8 +136,10 @@ _SUSPECTED = -1  # frames were seen to count from 1, but something before them w
 class FrameReader:
     """Finds whole, checked frames in whatever bytes arrive, in whatever pieces; never raises.
 
-    After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
+    `length`: of a frame. After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
     """
+
+    length = damaged_length = LENGTH
 
     def __init__(self):
         self.frame = bytearray(LENGTH)  # all 13 bytes of the last whole frame

@@ -20,7 +20,7 @@ SMB = "-SMB"  # the end of a hardware version that is sent with its last charact
 
 BLOCKS = (
     # All that boards of 62 registers have. Numbers of cells and sensors come first, and what others are judged by.
-    block(0x00, 62, "pack", False,
+    block(0x00, 62, "status", False,
           field("cell_count", CELL_COUNT), field("temperature_count", 0x32),
           field("cell_{}_voltage", 0x00), temperature("temperature_{}", 0x20),
           field("mode", 0x2F), field("pack_voltage", PACK_VOLTAGE), field("current", 0x29, 1, 30000), field("soc", 0x2A),
@@ -63,14 +63,14 @@ class D2(Modbus):
         super().__init__(pack, ADDRESS, ADDRESS)
         self._alarms = bytearray(8)
 
-    def is_answer(self, index):
+    def fits(self, index):
         """By the number of cells, and by the voltage of the pack being near that of its cells."""
         if index:
             return True
         cells = self.register(CELL_COUNT)
         if not 1 <= cells <= MOST_CELLS:
             return False
-        data = self.reader.data
+        data = self.reader.frame
         total = 0
         for at in range(3, 3 + 2 * cells, 2):
             total += data[at] << 8 | data[at + 1]

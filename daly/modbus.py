@@ -146,11 +146,9 @@ class FrameReader:
         self.expected = 0  # data bytes of the response that is waited for; 0: none is
         self._request_address = request_address
         self._response_address = response_address
-        self._buffer = bytearray(_SIZE)
-        self._view = memoryview(self._buffer)
-        self._views: dict = {}  # of the buffer's beginning, by length
-        self._damaged = bytearray(_SIZE)
-        self._damaged_length = 0
+        self.frame = self._buffer = bytearray(_SIZE)  # begins with the last whole frame; its registers begin at index 3
+        self.damaged = bytearray(_SIZE)  # begins with the last response with a wrong checksum
+        self.damaged_length = 0
         self._count = 0  # bytes held
         self._crc = _FIRST_CRC  # of these
         self._unseen_until = 0  # below so many bytes only the CRC is continued: the response is being received
@@ -162,19 +160,9 @@ class FrameReader:
         self._rival_responses = 0  # responses of that length since then
 
     @property
-    def frame(self):
-        """The last whole frame, valid until the next `feed`."""
-        return self._prefix(self._taken)
-
-    @property
-    def damaged(self):
-        """The last response with a wrong checksum."""
-        return memoryview(self._damaged)[: self._damaged_length]
-
-    @property
-    def data(self):
-        """The buffer: the registers of the last response begin at index 3."""
-        return self._buffer
+    def length(self):
+        """How many bytes the last whole frame has, valid until the next `feed`."""
+        return self._taken
 
     @property
     def has_begun(self):
@@ -313,8 +301,8 @@ class FrameReader:
         size = self.expected + OVERHEAD
         self.checksum_errors += 1
         for i in range(size):
-            self._damaged[i] = self._buffer[i]
-        self._damaged_length = size
+            self.damaged[i] = self._buffer[i]
+        self.damaged_length = size
 
     # whose frame it is
 
@@ -358,15 +346,6 @@ class FrameReader:
             self._rival_bytes = 0
         return is_open
 
-    def _prefix(self, length):
-        """The first bytes held; a view for each length is made once."""
-        view = self._views.get(length)
-        if view is None:
-            view = self._view[:length]
-            if length in (REQUEST_LENGTH, self.expected + OVERHEAD):
-                self._views[length] = view
-        return view
-
 
 def _may_begin(address, function):
     """Whether a frame of anybody can begin so: those of others are no noise."""
@@ -380,7 +359,7 @@ class Modbus:
     """The protocol of one board: builds requests, recognises responses and hands their values to `pack`.
 
     What differs are attributes and methods of the classes derived from it: `name`, `detail`, `blocks`, `registers_of_writes`
-    (by key of the control), `values_of_writes` (where it is not the raw value), `is_answer`, `fill_alarms`.
+    (by key of the control), `fits`, `fill_alarms`.
     `pending`: index of the block whose response is waited for, -1: none.
     """
 
@@ -395,6 +374,7 @@ class Modbus:
     soc_needs_clock = False
     knows_sign = True  # above 30000 is charging
     noisy_ms = 60000  # after a damaged frame: of 65536 damaged ones one has a right CRC
+    first_gap_ms = 4  # 3.5 characters, as Modbus wants it
     is_whole = True
     has_frames = False
 
@@ -464,8 +444,8 @@ class Modbus:
     def frame_block(self):
         """Index of the block that an unexpected frame of our board may answer, by its length; -1: none, or the open request."""
         frame = self.reader.frame
-        if len(frame) > OVERHEAD and frame[0] == self._response_address and frame[1] == READ:
-            size = len(frame) - OVERHEAD
+        size = self.reader.length - OVERHEAD
+        if size > 0 and frame[0] == self._response_address and frame[1] == READ:
             for index in range(len(self.blocks)):
                 if frame[2] == size == 2 * self.count_of(index):
                     return -1 if index == self.pending else index
@@ -503,12 +483,11 @@ class Modbus:
 
     def store(self, now, doubtful):
         """Hand the values of the response to the pack: ACCEPTED, UNCONFIRMED or EMPTY."""
-        index = self.pending
-        each = self.blocks[index]
-        self._first = each.function
-        if not self._has_content() or not self.is_answer(index):
+        each = self.blocks[self.pending]
+        if not self.is_answer():
             self._pack.reject()
             return EMPTY
+        self._pack.select(self.rows, self.writes)
         accepted = True
         is_there = True
         for item in each.fields:
@@ -522,9 +501,21 @@ class Modbus:
         self._pack.finish(now)
         return ACCEPTED if accepted else UNCONFIRMED
 
-    def is_answer(self, _index):
-        """Whether the content of a response can be that of this block at all."""
+    def is_answer(self):
+        """Whether the response that is there can be an answer at all, judged by its content."""
+        self._first = self.blocks[self.pending].function
+        return self._has_content() and self.fits(self.pending)
+
+    def fits(self, _index):
+        """Whether the content of a response can be that of this block."""
         return True
+
+    def peek(self, key):
+        """The raw value of a reading in the response that is there; None when it is not in it."""
+        for item in self.blocks[self.pending].fields:
+            if item.row.key == key:
+                return self._number(item, 0)
+        return None
 
     def is_near(self, voltage, total):
         """Whether the voltage of a pack is near that of its cells, both in mV: one of four may be dead, or its wire open."""
@@ -535,13 +526,13 @@ class Modbus:
 
     def register(self, number):
         """The content of a register of the response, 0..FFFF."""
-        data = self.reader.data
+        data = self.reader.frame
         at = 3 + 2 * (number - self._first)
         return data[at] << 8 | data[at + 1]
 
     def _has_content(self):
         """Whether a response holds anything but zeros and FF."""
-        data = self.reader.data
+        data = self.reader.frame
         for at in range(3, 3 + self.reader.expected):
             if data[at] != 0 and data[at] != 0xFF:
                 return True
@@ -580,7 +571,7 @@ class Modbus:
 
     def _number(self, item, index):
         """The raw value number `index` (from 0) of a field; None when it is not there."""
-        data = self.reader.data
+        data = self.reader.frame
         at = 3 + 2 * (item.register - self._first + index * item.size)
         number = data[at] << 8 | data[at + 1]
         form = item.form
@@ -603,7 +594,7 @@ class Modbus:
 
     def _text(self, item):
         """The printable ASCII before the first zero or FF; None when there is none or something else stands there."""
-        data = self.reader.data
+        data = self.reader.frame
         begin = 3 + 2 * (item.register - self._first)
         end = begin
         while end < begin + 2 * item.size and data[end] not in (0, 0xFF):

@@ -29,7 +29,7 @@ OTHER_COUNTS = (SLOW_COUNT, SETTINGS_COUNT)  # of blocks that are as long as tha
 
 BLOCKS = (
     # All that is measured except the cells. Numbers of cells and sensors come first, and what others are judged by.
-    block(0x30, 68, "pack", False,
+    block(0x30, 68, "status", False,
           field("cell_count", CELL_COUNT), field("temperature_count", 0x3D), temperature("temperature_{}", 0x30),
           field("mode", 0x48), field("pack_voltage", PACK_VOLTAGE), field("current", 0x39, 1, 30000), field("soc", 0x3A),
           field("heartbeat", 0x3B),
@@ -111,7 +111,7 @@ class P81(Modbus):
         count = min(self._pack.topology["cell_count"] or 0, MOST_CELLS)
         return count + 1 if count in OTHER_COUNTS else count
 
-    def is_answer(self, index):
+    def fits(self, index):
         """By the number of cells, their highest voltage, and the voltage of the pack being near that of its cells."""
         if index:
             return True

@@ -248,7 +248,7 @@ class Poller:
         """Judge the response that is whole, if there is one, and choose what is requested after the open request."""
         if self._held:
             self._held = False
-            self.trace.keep(RECEIVED, self._protocol.reader.frame, self._held_at)
+            self._keep_received(self._held_at)
             was_sent = self._sent
             self._sent = False
             try:
@@ -337,7 +337,7 @@ class Poller:
         self._begin(now, 0)
         self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
         frame = self._protocol.write(key, raw, clock)
-        self.trace.keep(SENT, frame, now)
+        self.trace.keep(SENT, frame, len(frame), now)
         return frame
 
     def _open(self, index, now):
@@ -361,7 +361,7 @@ class Poller:
         timeout_ms = self.timing.timeout_ms + self._excess_ms
         self._begin(now, timeout_ms)
         self._undisturbed_ms = min(self._response_ms, timeout_ms)
-        self.trace.keep(SENT, self._next_frame, now)
+        self.trace.keep(SENT, self._next_frame, len(self._next_frame), now)
 
     def _begin(self, now, timeout_ms):
         self._waits_since = None
@@ -376,12 +376,12 @@ class Poller:
         """`is_last`: nothing has come behind it."""
         reader = self._protocol.reader
         if event == DAMAGED:
-            self.trace.keep(DAMAGED_MARK, reader.damaged, now)
+            self.trace.keep(DAMAGED_MARK, reader.damaged, reader.damaged_length, now)
             return
         if event == RESPONSE and is_last and self._protocol.is_whole:
             self._hold(now)  # the rest has time until the next request is sent
             return
-        self.trace.keep(RECEIVED, reader.frame, now)
+        self._keep_received(now)
         if event == ECHO_FRAME:
             self.echoes += 1
             self._seen |= 1 << ECHO
@@ -395,6 +395,10 @@ class Poller:
                 self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
             elif event == RESPONSE:
                 self._accept(self._protocol.is_whole, now)
+
+    def _keep_received(self, now):
+        reader = self._protocol.reader
+        self.trace.keep(RECEIVED, reader.frame, reader.length, now)
 
     def _hold(self, now):
         self._held = True
@@ -548,6 +552,7 @@ class Poller:
     def _talk(self, conversation, now):
         """Go on with this conversation, when the line has rested."""
         self._protocol, self._schedule, self.timing = conversation
+        self._protocol.close()
         self._next = self._retry = None
         self._retried = -1
         self._held = self._sent = False

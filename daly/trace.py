@@ -27,9 +27,8 @@ class Trace:
         self._count = 0
         self._formats: dict = {}  # for struct, by length: a slice would be an object on the heap
 
-    def keep(self, direction, frame, now):
-        """Store one frame, of at most 260 bytes. Allocates nothing."""
-        length = len(frame)
+    def keep(self, direction, frame, length, now):
+        """Store the first `length` bytes, at most 260, of a frame. Allocates nothing."""
         begin = self._ends[self._next - 1] if self._count else 0
         if begin + length > ROOM:
             self._forget(begin, ROOM)  # what stands in the rest was written before the beginning

@@ -149,7 +149,7 @@ def test_a_response_is_whole_with_its_last_byte(protocol, frame):
         board = protocol()
         assert feed(board, frame[:chunk]) == [] and board.reader.partial() == chunk
         assert feed(board, frame[chunk:]) == [RESPONSE]
-        assert bytes(board.reader.frame) == frame
+        assert bytes(board.reader.frame[: board.reader.length]) == frame
         assert (board.reader.discarded, board.reader.checksum_errors, board.reader.partial()) == (0, 0, 0)
         assert board.is_whole and not board.is_damaged()
 
@@ -164,7 +164,7 @@ def test_one_flipped_bit_anywhere_is_seen(protocol, frame):
         assert RESPONSE not in events and UNEXPECTED not in events and ECHO not in events
         if bit // 8 > 2:  # it begins as a response
             assert events == [DAMAGED] and board.reader.checksum_errors == 1
-            assert bytes(board.reader.damaged) == damaged
+            assert bytes(board.reader.damaged[: board.reader.damaged_length]) == damaged
         assert board.is_damaged() and board.is_truncated(30)
 
 
@@ -177,7 +177,7 @@ def test_a_response_is_found_after_any_garbage(garbage):
     """The garbage may begin as a frame of any length, which would end behind the response."""
     board = d2()
     events = feed(board, garbage + LIVE_D2)
-    assert events[-1] == RESPONSE and bytes(board.reader.frame) == LIVE_D2
+    assert events[-1] == RESPONSE and bytes(board.reader.frame[: board.reader.length]) == LIVE_D2
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 60, 128])
@@ -185,7 +185,7 @@ def test_a_response_is_found_after_any_garbage(garbage):
 def test_a_truncated_response_does_not_take_the_next_with_it(protocol, frame, size):
     board = protocol()
     assert feed(board, frame[:size] + frame)[-1] == RESPONSE
-    assert bytes(board.reader.frame) == frame
+    assert bytes(board.reader.frame[: board.reader.length]) == frame
 
 
 def test_a_response_that_begins_inside_a_damaged_one_is_found():
@@ -193,7 +193,7 @@ def test_a_response_that_begins_inside_a_damaged_one_is_found():
     for lost in (1, 5, 60, 125):
         board = d2()
         events = feed(board, LIVE_D2[: len(LIVE_D2) - lost] + LIVE_D2)
-        assert events == [DAMAGED, RESPONSE] and bytes(board.reader.frame) == LIVE_D2
+        assert events == [DAMAGED, RESPONSE] and bytes(board.reader.frame[: board.reader.length]) == LIVE_D2
 
 
 def test_responses_in_one_chunk_are_reported_one_after_the_other():
@@ -201,7 +201,7 @@ def test_responses_in_one_chunk_are_reported_one_after_the_other():
     cells = response(0x51, CELLS)
     late = LIVE_P81
     assert feed(board, late + cells) == [UNEXPECTED, RESPONSE]
-    assert bytes(board.reader.frame) == cells
+    assert bytes(board.reader.frame[: board.reader.length]) == cells
     board = d2()
     assert feed(board, LIVE_D2 + LIVE_D2) == [RESPONSE, RESPONSE]  # doubled
 
@@ -255,7 +255,7 @@ def test_a_new_request_forgets_what_was_begun():
 def test_our_own_request_is_an_echo_and_no_noise():
     for board, request in ((d2(), "d2030000003ed7b9"), (p81(), "8103003000445a36")):
         assert feed(board, bytes.fromhex(request)) == [ECHO] and not board.is_damaged()
-        assert bytes(board.reader.frame).hex() == request
+        assert bytes(board.reader.frame[: board.reader.length]).hex() == request
         assert feed(board, LIVE_D2 if board.name == "D2" else LIVE_P81) == [RESPONSE]
 
 
@@ -299,7 +299,7 @@ def others(board):
 def test_frames_of_others_are_unexpected_and_no_noise(make, index):
     board = make()
     frame = others(board)[index]
-    assert feed(board, frame) == [UNEXPECTED] and bytes(board.reader.frame) == frame
+    assert feed(board, frame) == [UNEXPECTED] and bytes(board.reader.frame[: board.reader.length]) == frame
     assert feed(board, frame + frame) == [UNEXPECTED, UNEXPECTED]
     assert (board.reader.discarded, board.reader.checksum_errors) == (0, 0) and not board.is_damaged()
     assert feed(board, LIVE_D2 if board.name == "D2" else LIVE_P81) == [RESPONSE]
@@ -349,7 +349,7 @@ def test_frames_of_everybody_in_any_order_are_all_found():
         found = []
         for byte in b"".join(frames):
             if board.feed(byte, 0):
-                found.append(bytes(board.reader.frame))
+                found.append(bytes(board.reader.frame[: board.reader.length]))
         assert found == frames and board.reader.discarded == 0
 
 

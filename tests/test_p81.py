@@ -57,7 +57,7 @@ class AppReader(P81):
     def count_of(self, index):
         return self.blocks[index].count
 
-    def is_answer(self, _index):
+    def fits(self, _index):
         return True
 
 
