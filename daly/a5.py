@@ -136,7 +136,8 @@ _SUSPECTED = -1  # frames were seen to count from 1, but something before them w
 class FrameReader:
     """Finds whole, checked frames in whatever bytes arrive, in whatever pieces; never raises.
 
-    `length`: of a frame. After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
+    After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame,
+    which has `length` bytes.
     """
 
     length = damaged_length = LENGTH

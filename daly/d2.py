@@ -59,7 +59,7 @@ class D2(Modbus):
     # A5 and A6 are what switches; 0C, 121 and 122 are only acknowledged (batmon#356, checked on a pack). F0: vendor's table.
     registers_of_writes = {"charge_mosfet": 0xA5, "discharge_mosfet": 0xA6, "soc": 0xA7, "restart_bms": 0xF0}
 
-    def __init__(self, pack, _board_number=1):
+    def __init__(self, pack):
         super().__init__(pack, ADDRESS, ADDRESS)
         self._alarms = bytearray(8)
 

@@ -66,7 +66,7 @@ class Detector:
         self.exhausted = False  # everything has been tried once
         self.is_found = False
         self.code = 0
-        self.others = ()
+        self.others: tuple = ()
         self._take_next()
 
     @property
@@ -75,16 +75,14 @@ class Detector:
         return self._address(self.code)
 
     @property
-    def name(self):
-        """What is tried, in words: "A5, host address 0x40", "P81", "D2"."""
-        address = self.address
-        name = self.current.protocol.name
-        return name if address is None else f"{name}, host address 0x{address:02X}"
-
-    @property
     def is_ruled_out(self):
         """Whether the settings rule out what is tried: an answer is only reported."""
         return self.code in self._ruled_out
+
+    @property
+    def wrong_address(self):
+        """The host address that is tried although the settings name another one; None: it is not that."""
+        return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
 
     @property
     def is_new(self):
@@ -196,11 +194,13 @@ _NAMES = {A5: "a5", P81: "p81", D2: "d2", A5_AT_0X80: "a5"}  # as in the setting
 
 def _make(code, pack, address, board_number, filler):
     if code == A5:
-        from .a5 import A5 as Protocol
+        from . import a5
 
-        return Protocol(pack, address, board_number, filler)
+        return a5.A5(pack, address, board_number, filler)
     if code == P81:
-        from .p81 import P81 as Protocol
-    else:
-        from .d2 import D2 as Protocol
-    return Protocol(pack, board_number)
+        from . import p81
+
+        return p81.P81(pack, board_number)
+    from . import d2
+
+    return d2.D2(pack)

@@ -454,7 +454,7 @@ class Poller:
         if self._detector.is_ruled_out:
             is_answer = protocol.is_answer()
             if is_answer:
-                self.diagnosis.note_ruled_out(self._detector.name, self._detector.address)
+                self.diagnosis.note_ruled_out(self._protocol.name, self._detector.wrong_address)
             self._fail(UNEXPECTED_FRAMES if is_answer else EMPTY_RESPONSE, now)
             return
         block = protocol.blocks[protocol.pending]
@@ -632,7 +632,8 @@ class Poller:
     def _fail(self, outcome, now):
         """The open request had another outcome than its response."""
         self.diagnosis.failed(outcome)
-        self._failures += 1
+        if not self._schedule.is_static(self._schedule.current):  # which many boards do not have
+            self._failures += 1
         if self._schedule.failed(outcome == SILENCE, now):
             self._note_unsupported()
         if not self.online and self._detector.failed():
@@ -655,11 +656,12 @@ class Poller:
         self._expired_at = now
         blocks = self._protocol.blocks
         self._expire_block = (self._expire_block + 1) % len(blocks)
+        while self._schedule.is_static(self._expire_block):
+            self._expire_block = (self._expire_block + 1) % len(blocks)
         limit = self._age_limit(self._expire_block)
-        if limit is not None:
-            before = ticks_add(now, -limit)
-            for row in blocks[self._expire_block].rows:
-                self.pack.expire(row, before)
+        before = ticks_add(now, -limit)
+        for row in blocks[self._expire_block].rows:
+            self.pack.expire(row, before)
         if not self._expire_block:
             for key in COUNTERS:
                 self.pack.expire(READING[key], ticks_add(now, -limit))
@@ -668,9 +670,9 @@ class Poller:
             self._forget_timed_out(now)
 
     def _age_limit(self, index):
-        """ms after which a reading of a block expires unless it was read again; None: never.
+        """ms after which a reading of a block that is polled expires unless it was read again.
 
         A gap that costs one reading nothing must not cost another, requested less often: all have the same slack.
         """
         period_ms = self._schedule.period_ms(index)
-        return None if period_ms is None else max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)
+        return max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)

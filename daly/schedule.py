@@ -13,6 +13,9 @@ from battery.readings import GROUPS
 # A block that is ignored so often in a row while others are answered is not supported by this board: request it but rarely.
 UNSUPPORTED_AFTER_TIMEOUTS = 4  # at 20 % of frames missing one block in 600 is ignored so often
 UNSUPPORTED_PERIOD_MS = 60000
+# The same for static data that many boards do not have: it is requested once, and again when it hardly costs anything.
+OPTIONAL_TIMEOUTS = 1
+OPTIONAL_PERIOD_MS = 600000
 # The same for a block that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.
 MUTE_AFTER_TIMEOUTS = 20
@@ -184,7 +187,7 @@ class Schedule:
             is_given_up = self._empty[index] >= EMPTY_RESPONSES
             self._done[index] = is_given_up and self._is_static[index]
             if is_given_up and not self._is_static[index]:
-                self._due[index] = ticks_add(now, UNSUPPORTED_PERIOD_MS)
+                self._due[index] = ticks_add(now, OPTIONAL_PERIOD_MS)
             return
         block = self._blocks[index]
         if GROUPS[block.group].period_ms == 0 and block.frames == 1 and self._repeats[index] < REPEATS:
@@ -205,7 +208,9 @@ class Schedule:
         self._requested[index] = True
         if was_silent and self._answered[index]:
             self._lost = min(2 * LOSSY, self._lost + MISSING_WEIGHT)
-        limit = MUTE_AFTER_TIMEOUTS if self._answered[index] or self._lost > LOSSY else UNSUPPORTED_AFTER_TIMEOUTS
+        limit = OPTIONAL_TIMEOUTS if is_static and self._is_optional[index] else UNSUPPORTED_AFTER_TIMEOUTS
+        if self._answered[index] or self._lost > LOSSY:
+            limit = MUTE_AFTER_TIMEOUTS
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
@@ -213,7 +218,8 @@ class Schedule:
         if may_differ:
             self._unsupported[index] = True
         again_ms = STATIC_RETRY_MS if is_static else 0
-        self._due[index] = ticks_add(now, UNSUPPORTED_PERIOD_MS if unsupported else again_ms)
+        rarely_ms = OPTIONAL_PERIOD_MS if self._is_optional[index] else UNSUPPORTED_PERIOD_MS
+        self._due[index] = ticks_add(now, rarely_ms if unsupported else again_ms)
         return may_differ
 
     def expects_response(self):
