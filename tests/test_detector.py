@@ -10,6 +10,7 @@ import pytest
 from simulation import Wire
 
 from battery.pack import Pack
+from battery.unload import unload
 from daly.detector import Detector
 from simulator.bms import Bms
 
@@ -108,7 +109,7 @@ def test_a_bms_that_has_worked_is_asked_sixty_times_before_others():
 
 def test_only_what_is_spoken_stays_loaded():
     for name in ("daly.p81", "daly.d2", "daly.a5", "daly.modbus"):
-        sys.modules.pop(name, None)
+        unload(name)
     detector = Detector(Pack(), lambda: False)
     assert "daly.p81" not in sys.modules and "daly.d2" not in sys.modules
     for _ in range(3):
@@ -120,6 +121,7 @@ def test_only_what_is_spoken_stays_loaded():
 
 
 def test_where_there_is_no_memory_for_a_protocol_the_others_are_tried(monkeypatch):
+    unload("daly.p81")
     monkeypatch.setitem(sys.modules, "daly.p81", None)
     assert tried(3) == [A5, D2, A5_AT_0X80, A5]
 
