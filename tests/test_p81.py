@@ -49,7 +49,12 @@ class AppReader(P81):
             count,
             "pack",
             False,
-            *(f for each in P81.blocks[:2] for f in each.fields if first <= f.register < first + count),
+            *(
+                (row.key, place)
+                for each in P81.blocks[:2]
+                for row, place in zip(each.rows, each.places, strict=True)
+                if first <= place & 0xFFF < first + count
+            ),
         )
         for first, count in ((0x00, 0x40), (0x41, 0x3E))
     )
