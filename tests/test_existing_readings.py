@@ -15,7 +15,7 @@ from battery.pack import Pack
 from battery.readings import BITFIELD, DATE, READING, READINGS, TEXT
 from daly.a5 import BLOCKS
 from display import pages
-from mqtt.deadband import SingleValues
+from mqtt.deadband import Deadband, SingleValues
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -297,6 +297,27 @@ def test_a_change_without_a_silence_leaves_no_single_value_and_no_key_behind():
     house.run(60)
     assert house.ha.topics["daly/x/bms1/heartbeat"] == "" == house.ha.topics["daly/x/bms1/battery_code"]
     assert house.state.keys() == keys_of(SECOND)
+
+
+def test_nothing_is_calculated_from_a_published_value_of_the_protocol_before():
+    pack = Pack(4, 2)
+    pack.select(FIRST)
+    poller = FakePoller(pack)
+    poller.answers = FIRST
+    deadband = Deadband(pack, 2000, 30000, 100)
+    for now in (1000, 1100):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1100)
+    assert deadband.published.raw("rated_capacity") == 280000
+    rest = tuple(row for row in FIRST if row.key != "rated_capacity")
+    pack.select(rest)
+    poller.answers = rest
+    for now in (1200, 1300):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1300)
+    assert deadband.published.raw("rated_capacity") is None and deadband.published.raw("soc") == 500
 
 
 def test_the_cells_that_are_gone_leave_no_single_value_behind():
