@@ -44,6 +44,8 @@ GROUPS = {
     "extremes": Group("POLL_CHECKS_MS", 5000),
     "counts": Group("POLL_CHECKS_MS", 5000),
     "static": Group(None, None),
+    "slow": Group(None, 60000),
+    "limits": Group(None, None),
 }
 
 
@@ -131,6 +133,29 @@ def _counter(key, name, deadband, unit, **columns):
     """A total that is counted here, in Wh or mAh (see energy.py)."""
     return _number(key, name, "pack", 0, 1 << 40, deadband=deadband, decimals=3, unit=unit, is_total=True,
                    needs=("power",), **columns)  # fmt: skip
+
+
+def _lifetime(key, name, icon):
+    """A total that the BMS counts, in mAh."""
+    return _number(key, name, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, unit="Ah", is_total=True,
+                   category=DISABLED, icon=icon)  # fmt: skip
+
+
+def _limit(key, name, low, high, category=DISABLED, **columns):
+    """A protection limit: {} is its level, 1: warning, 2: the BMS acts."""
+    return _number(key + "_limit_{}", name + " limit {}", "limits", low, high, step=0, slots=2, category=category, **columns)
+
+
+def _voltage_limit(key, name, decimals, high):
+    return _limit(key, name, 1, high, DIAGNOSTIC, decimals=decimals, unit="V")
+
+
+def _temperature_limit(key, name):
+    return _limit(key, name, -40, 214, unit="°C")
+
+
+def _soc_limit(key, name):
+    return _limit(key, name, 0, 1000, decimals=1, unit="%", icon="battery-alert-variant-outline")
 
 
 def _duration(key, name, derive, **columns):
@@ -227,6 +252,9 @@ READINGS = (
     _enum("mode", "Mode", "status", ("idle", "charging", "discharging"), icon="swap-vertical"),
     _binary("charge_mosfet", "Charge MOSFET", "status", icon="battery-arrow-up"),
     _binary("discharge_mosfet", "Discharge MOSFET", "status", icon="battery-arrow-down"),
+    _binary("precharge_mosfet", "Precharge MOSFET", "status", category=DIAGNOSTIC, icon="battery-sync-outline"),
+    _binary("heater", "Heater", "status", category=DIAGNOSTIC, icon="heating-coil"),
+    _binary("fan", "Fan", "status", category=DIAGNOSTIC, icon="fan"),
     _number("heartbeat", "Heartbeat", "status", 0, 255, category=DISABLED, icon="heart-pulse"),
     _number("remaining_capacity", "Remaining capacity", "status", 0, 10000000, step=20000, decimals=3, unit="Ah",
             check=contradicts_capacity, deadband=1000, icon="battery-medium"),
@@ -237,7 +265,7 @@ READINGS = (
     _row("problem", "Problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",), device_class="problem"),
     _row("active_alarms", "Active alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",),
          icon="alert-outline"),
-    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=3),  # see alarms.py
+    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
     _number("fault_code", "Fault code", "alarms", 0, 255, category=DISABLED, icon="alert-circle-outline"),
 
     _number("cell_count", "Cell count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC, icon="counter"),
@@ -271,6 +299,12 @@ READINGS = (
             deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
     _temperature("temperature_{}", "Temperature {}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES,
                  counted_by="temperature_count"),
+    _temperature("mosfet_temperature", "MOSFET temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("board_temperature", "Board temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("heater_temperature", "Heater temperature", "temperatures", category=DISABLED),
+    # of an active balancer; no capture has another value than 0, so its direction is not known
+    _number("balance_current", "Balancing current", "temperatures", -20000, 20000, decimals=3, unit="A", deadband=100,
+            category=DIAGNOSTIC),
     _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",),
          icon="scale-balance"),
     _binary("cell_{}_balancing", "Cell {} balancing", "cells", category=DISABLED, icon="scale-balance", slots=MAX_CELLS,
@@ -287,6 +321,35 @@ READINGS = (
     _text("battery_code", "Battery code"),
     _text("software_version", "Software version"),
     _text("hardware_version", "Hardware version"),
+    _text("serial_number", "Serial number"),
+    _number("board_number", "Board number", "static", 1, 16, step=0, category=DISABLED, icon="identifier"),
+
+    _number("state_of_health", "State of health", "slow", 1, 1000, step=50, decimals=1, unit="%", category=DIAGNOSTIC,
+            icon="battery-heart-variant"),
+    _number("actual_capacity", "Actual capacity", "slow", 1, 10000000, step=20000, decimals=3, unit="Ah", deadband=100,
+            category=DISABLED, icon="battery"),
+    _lifetime("lifetime_charge", "Lifetime charge", "battery-plus"),
+    _lifetime("lifetime_discharge", "Lifetime discharge", "battery-minus"),
+
+    _voltage_limit("cell_overvoltage", "Cell overvoltage", 3, 5999),
+    _voltage_limit("cell_undervoltage", "Cell undervoltage", 3, 5999),
+    _voltage_limit("pack_overvoltage", "Pack overvoltage", 1, 3000),
+    _voltage_limit("pack_undervoltage", "Pack undervoltage", 1, 3000),
+    _limit("charge_overcurrent", "Charge overcurrent", 1, 15000, decimals=1, unit="A"),
+    _limit("discharge_overcurrent", "Discharge overcurrent", 1, 15000, decimals=1, unit="A"),
+    _temperature_limit("charge_overtemperature", "Charge overtemperature"),
+    _temperature_limit("charge_undertemperature", "Charge undertemperature"),
+    _temperature_limit("discharge_overtemperature", "Discharge overtemperature"),
+    _temperature_limit("discharge_undertemperature", "Discharge undertemperature"),
+    _soc_limit("soc_high", "State of charge high"),
+    _soc_limit("soc_low", "State of charge low"),
+    _limit("cell_voltage_delta", "Cell voltage delta", 1, 5999, decimals=3, unit="V"),
+    # a difference, which Home Assistant would turn into °F like a temperature
+    _limit("temperature_delta", "Temperature delta", 1, 200, unit="K", icon="thermometer-alert"),
+    _number("balance_start_voltage", "Balancing start voltage", "limits", 1, 5999, step=0, decimals=3, unit="V",
+            category=DISABLED),
+    _number("balance_voltage_delta", "Balancing voltage delta", "limits", 1, 5999, step=0, decimals=3, unit="V",
+            category=DISABLED),
 )  # fmt: skip
 
 SLOTS = _slots

@@ -16,8 +16,11 @@ from struct import pack_into
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.alarms import BITFIELDS, FAULT, PROTECTION, WARNING
+from battery.alarms import BITFIELDS
 from battery.readings import BITFIELD, DATE, ENUM, GROUPS, NUMBER, READING, TEXT, is_immediate, is_measured, is_plausible
+
+from .alarm_bytes import alarm_bits
+from .outcomes import ACCEPTED, DAMAGED, ECHO, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
 
 START = 0xA5
 LENGTH = 13
@@ -36,7 +39,7 @@ Field = namedtuple(
         "size",  # bytes of one value
         "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
         "bias",  # raw = factor * (unsigned big-endian number - bias)
-        "factor",
+        "factor",  # ABSOLUTE: raw is by how much the number differs from the bias
     ),
 )
 Block = namedtuple(
@@ -49,8 +52,12 @@ Block = namedtuple(
         "fields",
         "rows",  # of the fields
         "is_immediate",  # changes of its readings are published at once
+        "is_optional",  # a board may do without it: nothing is expected of it
     ),
 )
+
+
+ABSOLUTE = 0
 
 
 def _field(key, offset, size=1, bit=None, bias=0, factor=1):
@@ -60,7 +67,12 @@ def _field(key, offset, size=1, bit=None, bias=0, factor=1):
 def _block(function, frames, width, *fields):
     rows = tuple([field.row for field in fields])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
-    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent)
+    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent, False)
+
+
+def _unproven(function, *fields):
+    """A block that is known from other readers only, and of which there is no capture: once per connection, or not at all."""
+    return Block(function, "static", 1, 8, fields, tuple([field.row for field in fields]), False, True)
 
 
 # The first one is the fast poll group: see schedule.py.
@@ -88,34 +100,23 @@ BLOCKS = (
     _block(0x57, 5, 7, _field("battery_code", 0, 35)),
     _block(0x62, 2, 7, _field("software_version", 0, 14)),
     _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
+    _unproven(0x52, _field("lifetime_charge", 0, 4, None, 0, 1000), _field("lifetime_discharge", 4, 4, None, 0, 1000)),
+    _unproven(0x59, _field("cell_overvoltage_limit_{}", 0, 2), _field("cell_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5A, _field("pack_overvoltage_limit_{}", 0, 2), _field("pack_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5B, _field("charge_overcurrent_limit_{}", 0, 2, None, 30000, ABSOLUTE),
+              _field("discharge_overcurrent_limit_{}", 4, 2, None, 30000, ABSOLUTE)),
+    _unproven(0x5C, _field("charge_overtemperature_limit_{}", 0, 1, None, 40),
+              _field("charge_undertemperature_limit_{}", 2, 1, None, 40),
+              _field("discharge_overtemperature_limit_{}", 4, 1, None, 40),
+              _field("discharge_undertemperature_limit_{}", 6, 1, None, 40)),
+    _unproven(0x5D, _field("soc_high_limit_{}", 0, 2), _field("soc_low_limit_{}", 4, 2)),
+    _unproven(0x5E, _field("cell_voltage_delta_limit_{}", 0, 2), _field("temperature_delta_limit_{}", 4)),
+    _unproven(0x5F, _field("balance_start_voltage", 0, 2), _field("balance_voltage_delta", 2, 2)),
+    _unproven(0x9A, _field("state_of_health", 0, 2)),
 )  # fmt: skip
-
-# Alarm bits, by byte of 0x98: from bit 0 on, (level, bit of that bit field in battery/alarms.py). Vendor PDF V1.2; bits 4 and 5
-# of byte 6: CAN document and vendor xlsx, which also calls the first two of byte 4 warnings.
-# Bytes 0 to 3 are pairs of warning and protection: 4 alarms each, only 2 in the last one.
-_PAIRED_BYTES = 4
-_PAIRED_ALARMS = 14
-_SINGLE_ALARM_BITS = (
-    tuple([(WARNING, 14), (WARNING, 15)] + [(FAULT, bit) for bit in range(6)]),
-    tuple([(FAULT, bit) for bit in range(6, 14)]),
-    tuple([(FAULT, bit) for bit in range(14, 20)]),
-)
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
 WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
-
-# What a byte completes, see A5.feed
-NOTHING = 0
-FRAME = 1  # a frame of the response; more are expected
-RESPONSE = 2  # the response is over
-ECHO = 3  # our own request
-UNEXPECTED = 4  # a good frame that is no response to the open request
-DAMAGED = 5  # as long as a frame and begun like one, but its checksum is wrong
-
-# What a response amounts to, see A5.store
-ACCEPTED = 0
-UNCONFIRMED = 1  # something must be confirmed by the next one
-EMPTY = 2  # no answer: all zero, all FF, or impossible
 
 # An all-zero response is right when nothing balances or no alarm is active, and is what a confused board sends to every
 # request. Where it would change something it must come so often in a row.
@@ -372,7 +373,16 @@ class A5:
     helps weak UARTs). `pending`: index of the block whose response is waited for, -1: none.
     """
 
+    name = "A5"
     blocks = BLOCKS
+    rows = tuple([row for block in BLOCKS for row in block.rows])  # every reading that this protocol can say
+    writes = tuple(WRITES)  # keys of the controls that it can write
+    soc_needs_clock = True  # the state of charge is written together with the time
+    knows_sign = False  # which direction of the current is charging depends on the board
+    # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right checksum, and before that
+    # one about 255 others are seen to be wrong. An hour costs little: a change is accepted one reading later.
+    noisy_ms = 3600000
+    first_gap_ms = 1  # quiet before a request, until the board is known: see timing.py
 
     def __init__(self, pack, host_address, board_number=1, filler=0):
         self.host_address = host_address
@@ -403,14 +413,17 @@ class A5:
         """How long the frames of a response after the first one take on the line, in ms."""
         return max(0, self.frames_expected(index) - 1) * FRAME_US // 1000
 
-    def build(self, index, host_address):
-        """The request for a block, 13 bytes that are valid until the next one is built."""
-        return build_frame(self._request, host_address, BLOCKS[index].function, None, self._filler)
+    def excess_ms(self, _index):
+        """By how much request and first frame are longer on the line than two frames of 13 bytes, in ms."""
+        return 0
 
-    def open(self, index, host_address):
+    def build(self, index):
+        """The request for a block, 13 bytes that are valid until the next one is built."""
+        return build_frame(self._request, self.host_address, BLOCKS[index].function, None, self._filler)
+
+    def open(self, index):
         """The request for a block has been sent: its response is waited for from now on."""
         self.pending = index
-        self.host_address = host_address
         if BLOCKS[index].frames > 1:
             self._multi.begin(index, self.frames_expected(index))
         self.reader.reset()
@@ -517,6 +530,13 @@ class A5:
 
     # values
 
+    def is_answer(self):
+        """Whether the response that is there can be an answer at all, judged by its content."""
+        block = BLOCKS[self.pending]
+        if block.frames == 1:
+            return self._is_answer(block, self.reader.payload)
+        return self._has_content(block, self._multi.payload, self._multi.frames)
+
     def store(self, now, doubtful):
         """Hand the values of the response to the pack: ACCEPTED, UNCONFIRMED or EMPTY.
 
@@ -527,12 +547,10 @@ class A5:
         if block.frames == 1:
             payload = self.reader.payload
             frames = 1
-            is_answer = self._is_answer(block, payload)
         else:
             payload = self._multi.payload
             frames = self._multi.frames
-            is_answer = self._has_content(block, payload, frames)
-        if not is_answer:
+        if not self.is_answer():
             self._pack.reject()
             return EMPTY
         accepted = True
@@ -619,25 +637,9 @@ def read_value(field, payload, index=0):
         number = 0
         for i in range(at, at + size):
             number = number << 8 | payload[i]
+    if field.factor == ABSOLUTE:
+        return abs(number - field.bias)
     return field.factor * (number - field.bias)
-
-
-def alarm_bits(payload, bits):
-    """Fill `bits`, a list, with warnings, protections and faults as battery/alarms.py numbers them, and return it."""
-    for index in range(BITFIELDS):
-        bits[index] = 0
-    for byte in range(_PAIRED_BYTES):
-        for alarm in range(4):
-            pair = payload[byte] >> 2 * alarm & 3
-            if pair and 4 * byte + alarm < _PAIRED_ALARMS:
-                bits[WARNING - 1] |= (pair & 1) << 4 * byte + alarm
-                bits[PROTECTION - 1] |= (pair >> 1) << 4 * byte + alarm
-    for byte in range(len(_SINGLE_ALARM_BITS)):
-        value = payload[_PAIRED_BYTES + byte]
-        if value:
-            for position, (level, bit) in enumerate(_SINGLE_ALARM_BITS[byte]):
-                bits[level - 1] |= (value >> position & 1) << bit
-    return bits
 
 
 def _may_be_zero(row):

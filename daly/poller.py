@@ -18,12 +18,13 @@ from battery.energy import COUNTERS
 from battery.pack import MODE
 from battery.readings import READING
 
-from .a5 import A5, DAMAGED, EMPTY, FRAME, HOST_ADDRESSES, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
-from .a5 import ECHO as ECHO_FRAME
+from .a5 import A5, HOST_ADDRESSES
 from .detector import Detector
 from .diagnosis import ECHO, LATE, NOISE, SILENCE, Diagnosis
 from .diagnosis import EMPTY as EMPTY_RESPONSE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
+from .outcomes import DAMAGED, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
+from .outcomes import ECHO as ECHO_FRAME
 from .schedule import Schedule
 from .timing import FIRST_GAP_MS, LATEST_MS, Timing
 from .trace import DAMAGED as DAMAGED_MARK
@@ -287,7 +288,7 @@ class Poller:
         self._next_is_retry = self._retry is not None
         self._next = self._retry if self._next_is_retry else self._schedule.choose(at, self._protocol.pending)
         if self._next is not None:
-            self._next_frame = self._protocol.build(self._next, self._detector.address)
+            self._next_frame = self._protocol.build(self._next)
 
     def _choose_next(self, now):
         """Choose and build the request that follows the open one, unless it has to wait for more than its response."""
@@ -323,7 +324,8 @@ class Poller:
         self._first_latency_ms = None
         self._last_byte = None
         protocol = self._protocol
-        protocol.open(index, self._detector.address)
+        protocol.host_address = self._detector.address
+        protocol.open(index)
         self._damage = protocol.reader.discarded
         self._response_ms = self._latency_ms + protocol.rest_ms(index)
         self._begin(now, self.timing.timeout_ms)

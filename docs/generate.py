@@ -38,7 +38,8 @@ from battery.readings import (  # noqa: E402
     READINGS,
     TEXT,
 )
-from daly.a5 import BLOCKS, alarm_bits  # noqa: E402
+from daly.a5 import BLOCKS  # noqa: E402
+from daly.alarm_bytes import alarm_bits  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")

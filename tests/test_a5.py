@@ -157,8 +157,8 @@ class Board:
             self.read(0x90, "0214000075300000")
 
     def request(self, function):
-        request = bytes(self.a5.build(FUNCTIONS.index(function), 0x40))
-        self.a5.open(FUNCTIONS.index(function), 0x40)
+        request = bytes(self.a5.build(FUNCTIONS.index(function)))
+        self.a5.open(FUNCTIONS.index(function))
         return request
 
     def feed(self, data):

@@ -220,23 +220,23 @@ def test_text_is_confirmed_by_being_the_same():
 
 def test_alarms_are_accepted_all_or_none():
     pack = Pack()
-    assert pack.accept_together(ALARMS, [1, 2, 4], 0)
+    assert pack.accept_together(ALARMS, [1, 2, 4, 0, 0], 0)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 4]
-    assert not pack.accept_together(ALARMS, [1, 2, 5], 100, True)
+    assert not pack.accept_together(ALARMS, [1, 2, 5, 0, 0], 100, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 4]
     assert (pack.implausible, pack.read_at("alarm_bits_{}")) == (1, 0)
-    assert pack.accept_together(ALARMS, [1, 2, 5], 200, True)
+    assert pack.accept_together(ALARMS, [1, 2, 5, 0, 0], 200, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 5]
     assert (pack.implausible, pack.read_at("alarm_bits_{}")) == (1, 200)
 
 
 def test_two_alarms_that_change_in_turn_are_never_mixed():
     pack = Pack()
-    pack.accept_together(ALARMS, [0, 0, 0], 0)
-    assert not pack.accept_together(ALARMS, [1, 0, 0], 100, True)
-    assert not pack.accept_together(ALARMS, [1, 0, 1], 200, True)
+    pack.accept_together(ALARMS, [0, 0, 0, 0, 0], 0)
+    assert not pack.accept_together(ALARMS, [1, 0, 0, 0, 0], 100, True)
+    assert not pack.accept_together(ALARMS, [1, 0, 1, 0, 0], 200, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [0, 0, 0]
-    assert pack.accept_together(ALARMS, [1, 0, 1], 300, True)
+    assert pack.accept_together(ALARMS, [1, 0, 1, 0, 0], 300, True)
 
 
 # which way the current counts
@@ -256,13 +256,14 @@ def test_the_current_of_an_inverted_board_is_turned():
 
 def test_the_overcurrent_alarms_of_an_inverted_board_change_places_and_no_other():
     pack = inverted()
-    sent = [CHARGE_OVERCURRENT | SOC_LOW, DISCHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]
+    sent = [CHARGE_OVERCURRENT | SOC_LOW, DISCHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT, CHARGE_OVERCURRENT | 1, 1]
     assert pack.accept_together(ALARMS, list(sent), 0)
-    kept = [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)]
-    assert kept == [DISCHARGE_OVERCURRENT | SOC_LOW, CHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]  # a fault has no direction
+    kept = [pack.raw("alarm_bits_{}", field) for field in (1, 2, 3, 4, 5)]
+    assert kept[:3] == [DISCHARGE_OVERCURRENT | SOC_LOW, CHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]  # a fault has no direction
+    assert kept[3:] == [DISCHARGE_OVERCURRENT | 1, 1]  # what is at level 3 has one
     pack = Pack()
     assert pack.accept_together(ALARMS, list(sent), 0)
-    assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == sent
+    assert [pack.raw("alarm_bits_{}", field) for field in (1, 2, 3, 4, 5)] == sent
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_what_is_held_when_the_polarity_turns_is_forgotten_or_turned():
     accept(pack, CURRENT, 300)
     accept(pack, SOC, 500)
     pack.finish(0)
-    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, SOC_LOW, CHARGE_OVERCURRENT], 0)
+    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, SOC_LOW, CHARGE_OVERCURRENT, 0, 0], 0)
     before = pack.changes, pack.gaps
     pack.restore_polarity(INVERTED)
     assert pack.raw("current") is None and pack.raw("soc") == 500
@@ -298,10 +299,10 @@ def test_what_is_held_when_the_polarity_turns_is_forgotten_or_turned():
 
 def test_alarms_before_the_turn_confirm_none_after_it():
     pack = Pack()
-    pack.accept_together(ALARMS, [0, 0, 0], 0)
-    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, 0, 0], 100, True)
+    pack.accept_together(ALARMS, [0, 0, 0, 0, 0], 0)
+    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, 0, 0, 0, 0], 100, True)
     pack.restore_polarity(INVERTED)
-    assert not pack.accept_together(ALARMS, [DISCHARGE_OVERCURRENT, 0, 0], 200, True)
+    assert not pack.accept_together(ALARMS, [DISCHARGE_OVERCURRENT, 0, 0, 0, 0], 200, True)
     assert pack.raw("alarm_bits_{}", 1) == 0
 
 
