@@ -329,7 +329,7 @@ class Publisher:
             return self._discover_extras(now)
         message = self._discover_battery(now) or self._complete_parts(now) or self._retry_failed(now)
         is_sent = self._discovered_topology == self._pack.topology_changes and self._part >= self._discovery.parts()
-        if message is None and is_sent and not (self._partial_parts or self._completed_parts):
+        if message is None and is_sent:
             self._discovery.unload()
         return message
 

@@ -13,9 +13,10 @@ from simulation import Wire
 from battery.json import Writer, write_pack
 from battery.pack import Pack
 from battery.readings import BITFIELD, DATE, READING, READINGS, TEXT
+from daly import d2, p81
 from daly.a5 import BLOCKS
 from display import pages
-from mqtt.deadband import SingleValues
+from mqtt.deadband import Deadband, SingleValues
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -101,6 +102,7 @@ class HomeAssistant:
         self.removed: list = []  # (ms, key) of entities that were there
         self.removals: list = []  # (ms, key) of all removals
         self.arrived: dict = {}  # topic -> ms of the last discovery message
+        self.discovered: list = []  # (ms, topic) of all of them
         self.topics: dict = {}
         self.states: list = []  # (ms, state)
         self.words: list = []  # statuses, and for each state whether it has numbers
@@ -111,6 +113,7 @@ class HomeAssistant:
             assert message_faults(topic, text) == []
             assert ms - self.arrived.get(topic, -SAME_TOPIC_MS) >= SAME_TOPIC_MS
             self.arrived[topic] = ms
+            self.discovered.append((ms, topic))
             for key, component in json.loads(text)["cmps"].items():
                 assert self.placed.setdefault(key, topic) == topic  # it would be refused until a restart
                 if component.keys() == {"p"}:
@@ -216,6 +219,7 @@ def test_a_reading_that_may_still_come_is_not_removed_before_all_has_been_read_o
     house.run(60)
     late = {"production_date", "sleep_time"}
     assert not [key for ms, key in house.ha.removals if ms > changed and key in late]
+    assert 1 <= len([topic for ms, topic in house.ha.discovered if ms > changed and topic == STATIC]) <= 2
     house.poller.static_done = True
     given_up = house.now
     house.run(20)
@@ -223,6 +227,38 @@ def test_a_reading_that_may_still_come_is_not_removed_before_all_has_been_read_o
     assert [topic for topic, ms in house.ha.arrived.items() if ms > given_up] == [STATIC]  # no other has to be sent again
     house.run(60)
     assert house.ha.arrived[STATIC] < given_up + 20000
+
+
+def test_what_is_given_up_soon_after_its_message_waits_until_home_assistant_takes_another():
+    house, _ = moved_house()
+    sent = house.ha.arrived[STATIC]
+    while house.ha.arrived[STATIC] == sent:
+        house.run(1)
+    house.poller.static_done = True  # within a second
+    house.run(20)  # HomeAssistant refuses one that comes too soon
+    assert "sleep_time" in [key for ms, key in house.ha.removals if ms > house.now - 20000]
+
+
+def test_what_was_left_out_twice_is_removed_once():
+    house, _ = moved_house(("production_date", "sleep_time", "charger_connected"))
+    house.run(30)
+    house.poller.answers += (READING["charger_connected"],)
+    house.run(30)
+    house.poller.static_done = True
+    given_up = house.now
+    house.run(30)
+    assert len([key for ms, key in house.ha.removals if ms > given_up and key == "sleep_time"]) == 1
+
+
+def test_a_message_in_which_all_may_still_come_is_sent_when_it_is_given_up():
+    house = House()
+    rows = tuple(row for row in READINGS if row.derive is None)
+    house.poller.find(rows, CONTROLS, [row.key for row in rows if row.group == "static"])
+    house.run(30)
+    assert STATIC not in house.ha.arrived and "soc" in house.ha.entities
+    house.poller.static_done = True
+    house.run(20)
+    assert "battery_code" in [key for _, key in house.ha.removals] and STATIC in house.ha.arrived
 
 
 def test_optional_readings_that_come_late_get_their_keys_and_entities():
@@ -262,6 +298,27 @@ def test_a_change_without_a_silence_leaves_no_single_value_and_no_key_behind():
     house.run(60)
     assert house.ha.topics["daly/x/bms1/heartbeat"] == "" == house.ha.topics["daly/x/bms1/battery_code"]
     assert house.state.keys() == keys_of(SECOND)
+
+
+def test_nothing_is_calculated_from_a_published_value_of_the_protocol_before():
+    pack = Pack(4, 2)
+    pack.select(FIRST)
+    poller = FakePoller(pack)
+    poller.answers = FIRST
+    deadband = Deadband(pack, 2000, 30000, 100)
+    for now in (1000, 1100):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1100)
+    assert deadband.published.raw("rated_capacity") == 280000
+    rest = tuple(row for row in FIRST if row.key != "rated_capacity")
+    pack.select(rest)
+    poller.answers = rest
+    for now in (1200, 1300):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1300)
+    assert deadband.published.raw("rated_capacity") is None and deadband.published.raw("soc") == 500
 
 
 def test_the_cells_that_are_gone_leave_no_single_value_behind():
@@ -320,6 +377,36 @@ def test_all_keys_there_may_be_are_written_only_of_what_exists():
     state = json.loads(write_pack(Writer(), pack, every_slot=True).bytes())
     assert {"cell_48_voltage", "temperature_16", "soc"} <= state.keys()
     assert not {"heartbeat", "cell_1_balancing", "battery_code", "sleep_time"} & state.keys()
+
+
+def test_before_a_protocol_is_found_there_are_no_keys_of_what_is_read_once():
+    """There are many, and the state with all keys of 48 cells has to fit into one buffer."""
+    pack = Pack()
+    state = json.loads(write_pack(Writer(), pack, every_slot=True).bytes())
+    assert {"cell_48_voltage", "cell_48_balancing", "temperature_16", "soc", "heartbeat"} <= state.keys()
+    assert not {"rated_capacity", "sleep_time", "battery_code"} & state.keys()
+    assert len(write_pack(Writer(), pack, every_slot=True, seq=1000000, time="2026-11-27T03:39:45Z")) <= 4096
+    pack.put(READING["rated_capacity"], 0, 280000, 0)
+    assert json.loads(write_pack(Writer(), pack, every_slot=True).bytes())["rated_capacity"] == 280.0
+
+
+@pytest.mark.parametrize("every_slot", [False, True])
+def test_the_largest_state_of_each_protocol_fits_into_the_buffer(every_slot):
+    """A buffer that grows while a message is written is copied again and again, and needs two large pieces of memory."""
+    for blocks in (BLOCKS, d2.BLOCKS, p81.BLOCKS):
+        rows = tuple({row.key: row for block in blocks for row in block.rows}.values())
+        pack = Pack(48, 16)
+        pack.select(rows)
+        pack.energy.load((10**7, 10**7, 10**8, 10**8))
+        for row in rows:
+            longest = {TEXT: "x" * 32, BITFIELD: 15}.get(row.kind, row.high)
+            value = {"current": -15000, "mode": 2, "cell_count": 48, "temperature_count": 16}.get(row.key, longest)
+            for index in range(row.slots):
+                pack.put(row, index, value, 0)
+        pack.finish(0)
+        state = write_pack(Writer(), pack, every_slot, 10**7, "2026-11-27T03:39:45Z").bytes()
+        assert json.loads(state)["cell_48_voltage"] == 5.999 and len(json.loads(state)["active_alarms"]) > 200
+        assert 4500 < len(state) <= 5632
 
 
 @pytest.mark.parametrize("rows", [FIRST, SECOND, ()])
