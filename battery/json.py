@@ -10,7 +10,9 @@ from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
-LARGEST = 4096  # bytes of the longest message, in one piece of memory that is taken once
+# Bytes of the longest message, in one piece of memory that is taken once: a state of 48 cells with everything that a protocol
+# can say has up to 5400, a discovery message 4096.
+LARGEST = 5632
 _AT_ONCE = 6  # readings or pairs written in one step: 3,000 bytecodes
 
 

@@ -9,7 +9,7 @@ Facts, with their sources: docs/PROTOCOL.md. Vendor's table of registers, and ca
 from battery.readings import READING
 
 from .alarm_bytes import alarm_bits
-from .modbus import ABSOLUTE, BITS, HIGH_BYTES, NO_ZERO, Modbus, block, field, temperature
+from .modbus import ABSOLUTE, BITS, HIGH_BYTES, HUNDREDS, NO_ZERO, PLUS_40, PLUS_30000, TEMPERATURE, Modbus, at, block
 
 ADDRESS = 0xD2  # of requests and responses alike
 CELL_COUNT = 0x31
@@ -21,32 +21,32 @@ SMB = "-SMB"  # the end of a hardware version that is sent with its last charact
 BLOCKS = (
     # All that boards of 62 registers have. Numbers of cells and sensors come first, and what others are judged by.
     block(0x00, 62, "status", False,
-          field("cell_count", CELL_COUNT), field("temperature_count", 0x32),
-          field("cell_{}_voltage", 0x00), temperature("temperature_{}", 0x20),
-          field("mode", 0x2F), field("pack_voltage", PACK_VOLTAGE), field("current", 0x29, 1, 30000), field("soc", 0x2A),
-          field("max_cell_voltage", 0x2B), field("min_cell_voltage", 0x2C),
-          temperature("max_temperature", 0x2D), temperature("min_temperature", 0x2E),
-          field("remaining_capacity", 0x30, 1, 0, 100), field("cycle_count", 0x33),
-          field("charge_mosfet", 0x35), field("discharge_mosfet", 0x36), field("alarm_bits_{}", ALARMS)),
+          at("cell_count", CELL_COUNT), at("temperature_count", 0x32),
+          at("cell_{}_voltage", 0x00), at("temperature_{}", 0x20, TEMPERATURE),
+          at("mode", 0x2F), at("pack_voltage", PACK_VOLTAGE), at("current", 0x29, PLUS_30000), at("soc", 0x2A),
+          at("max_cell_voltage", 0x2B), at("min_cell_voltage", 0x2C),
+          at("max_temperature", 0x2D, TEMPERATURE), at("min_temperature", 0x2E, TEMPERATURE),
+          at("remaining_capacity", 0x30, HUNDREDS), at("cycle_count", 0x33),
+          at("charge_mosfet", 0x35), at("discharge_mosfet", 0x36), at("alarm_bits_{}", ALARMS)),
     # boards of 80 registers
     block(0x3E, 9, "temperatures", True,
-          field("cell_{}_balancing", 0x3E, 2, 0, 1, BITS), field("balance_current", 0x40, 1, 30000, 1, NO_ZERO),
-          temperature("mosfet_temperature", 0x42), temperature("board_temperature", 0x43)),
+          at("cell_{}_balancing", 0x3E, BITS, 2), at("balance_current", 0x40, NO_ZERO | PLUS_30000),
+          at("mosfet_temperature", 0x42, TEMPERATURE), at("board_temperature", 0x43, TEMPERATURE)),
     block(0x80, 41, "static", True,
-          field("rated_capacity", 0x80, 1, 0, 100), field("nominal_cell_voltage", 0x81), field("chemistry", 0x89),
-          field("sleep_time", 0x8A),
-          field("cell_overvoltage_limit_{}", 0x8B), field("cell_undervoltage_limit_{}", 0x8D),
-          field("pack_overvoltage_limit_{}", 0x8F), field("pack_undervoltage_limit_{}", 0x91),
-          field("charge_overcurrent_limit_{}", 0x93, 1, 30000, 1, ABSOLUTE),
-          field("discharge_overcurrent_limit_{}", 0x95, 1, 30000, 1, ABSOLUTE),
-          field("charge_overtemperature_limit_{}", 0x97, 1, 40), field("charge_undertemperature_limit_{}", 0x99, 1, 40),
-          field("discharge_overtemperature_limit_{}", 0x9B, 1, 40), field("discharge_undertemperature_limit_{}", 0x9D, 1, 40),
-          field("cell_voltage_delta_limit_{}", 0x9F), field("temperature_delta_limit_{}", 0xA1),
-          field("balance_start_voltage", 0xA3), field("balance_voltage_delta", 0xA4)),
+          at("rated_capacity", 0x80, HUNDREDS), at("nominal_cell_voltage", 0x81), at("chemistry", 0x89),
+          at("sleep_time", 0x8A),
+          at("cell_overvoltage_limit_{}", 0x8B), at("cell_undervoltage_limit_{}", 0x8D),
+          at("pack_overvoltage_limit_{}", 0x8F), at("pack_undervoltage_limit_{}", 0x91),
+          at("charge_overcurrent_limit_{}", 0x93, ABSOLUTE),
+          at("discharge_overcurrent_limit_{}", 0x95, ABSOLUTE),
+          at("charge_overtemperature_limit_{}", 0x97, PLUS_40), at("charge_undertemperature_limit_{}", 0x99, PLUS_40),
+          at("discharge_overtemperature_limit_{}", 0x9B, PLUS_40), at("discharge_undertemperature_limit_{}", 0x9D, PLUS_40),
+          at("cell_voltage_delta_limit_{}", 0x9F), at("temperature_delta_limit_{}", 0xA1),
+          at("balance_start_voltage", 0xA3), at("balance_voltage_delta", 0xA4)),
     block(0xA9, 32, "static", True,
-          field("software_version", 0xA9, 8), field("hardware_version", 0xB1, 8), field("battery_code", 0xB9, 16)),
+          at("software_version", 0xA9, 0, 8), at("hardware_version", 0xB1, 0, 8), at("battery_code", 0xB9, 0, 16)),
     # behind the password, which is not read
-    block(0xCC, 2, "static", True, field("production_date", 0xCC, 2, 0, 1, HIGH_BYTES)),
+    block(0xCC, 2, "static", True, at("production_date", 0xCC, HIGH_BYTES, 2)),
 )  # fmt: skip
 
 
@@ -72,8 +72,8 @@ class D2(Modbus):
             return False
         data = self.reader.frame
         total = 0
-        for at in range(3, 3 + 2 * cells, 2):
-            total += data[at] << 8 | data[at + 1]
+        for begin in range(3, 3 + 2 * cells, 2):
+            total += data[begin] << 8 | data[begin + 1]
         return self.is_near(100 * self.register(PACK_VOLTAGE), total)
 
     def fill_alarms(self, bits):

@@ -11,7 +11,6 @@ A response does not name the registers it holds: only its length ties it to a re
 with FF or 0, or is silent; exceptions (function 83) were never captured. Which register is what: daly/d2.py and daly/p81.py.
 """
 
-from array import array
 from collections import namedtuple
 
 from adafruit_ticks import ticks_diff
@@ -27,7 +26,6 @@ REQUEST_LENGTH = 8
 OVERHEAD = 5  # bytes of a response beside its registers
 _SIZE = 256  # of the buffer; the longest frame has 255 bytes
 _LONGEST = _SIZE - 1
-_FIRST_CRC = 0xFFFF
 _LAST_ADDRESS = 0xF7  # of Modbus; D2 is one of these
 _BYTE_US = 1042
 _A5_BYTES = 26  # request and first frame of A5, which the poller's times are made for
@@ -41,80 +39,80 @@ RIVAL_MS = 1500
 
 # The map
 
-Field = namedtuple(
-    "Field",
-    (
-        "row",
-        "register",  # of the first one's value
-        "size",  # registers of one value; with BITS: of all values
-        "bias",  # raw = factor * (unsigned number - bias)
-        "factor",
-        "form",  # bits, see below
-    ),
-)
 Block = namedtuple(
     "Block",
     (
         "function",  # the first register
         "count",  # registers requested; 0: as many as there are cells
         "group",  # key of GROUPS: the pace it is requested at
-        "fields",
-        "rows",  # of the fields
+        "rows",  # its readings
+        "places",  # of each: place and how its value stands in a response, see `at`
         "is_immediate",  # changes of its readings are published at once
         "frames",
         "is_optional",  # boards may not have it
     ),
 )
 
-# What stands for "not there" beside FFFF, and how a number is read
-NO_ZERO = 1  # 0 is no value
-NO_255 = 2  # nor is 255
-FOLLOWS = 4  # no value where the field before has none: the number of a sensor that is not there
-ABSOLUTE = 8  # the limits of a current: above or below the bias, boards differ
-BITS = 16  # one bit a value, from bit 0 of the first register on
-HIGH_BYTES = 32  # the last byte of the number belongs to nothing
-TEMPERATURE = NO_ZERO | NO_255
+# How a value stands there. Beside FFFF also "not there":
+NO_ZERO = 1  # 0
+NO_255 = 2
+FOLLOWS = 4  # what follows a value that is not there: the number of a sensor
+# How the number becomes raw
+ABSOLUTE = 8  # by how much it differs from 30000, above or below: limits of a current
+HIGH_BYTES = 16  # its last byte belongs to nothing
+PLUS_40 = 32  # °C + 40
+PLUS_30000 = 64
+TENS = 128
+HUNDREDS = 256
+BITS = 512  # one bit a value, from bit 0 of the first register on
+TEMPERATURE = NO_ZERO | NO_255 | PLUS_40
+_REGISTER = 0xFFF
+_FOLLOWS = FOLLOWS << 18
+_BITS = BITS << 18
 
 
-def field(key, register, size=1, bias=0, factor=1, form=0):
-    """A reading's place in the map."""
-    return Field(READING[key], register, size, bias, factor, form)
+def at(key, register, form=0, size=1):
+    """(key, place) of a reading. A place is one small integer, since there are many: how, in how many registers, the first one.
+
+    For the first of several values of one row; with BITS: the registers of all of them.
+    """
+    return key, form << 18 | size << 12 | register
 
 
-def temperature(key, register):
-    """A temperature, °C + 40."""
-    return Field(READING[key], register, 1, 40, 1, TEMPERATURE)
-
-
-def block(first, count, group, is_optional, *fields):
-    """A block of so many registers."""
-    rows = tuple([each.row for each in fields])
+def block(first, count, group, is_optional, *readings):
+    """A block of so many registers; `readings` are made by `at`."""
+    rows = tuple([READING[key] for key, _ in readings])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
-    return Block(first, count, group, fields, rows, is_urgent, 1, is_optional)
+    return Block(first, count, group, rows, tuple([place for _, place in readings]), is_urgent, 1, is_optional)
 
 
 # CRC16 of Modbus
 
 
-def _crc_table():
-    table = array("H", [0] * 256)
+# What a byte does to it, in two tables, which are smaller than one of integers: for its low byte and for its high one.
+_LOW = bytearray(256)
+_HIGH = bytearray(256)
+
+
+def _fill_tables():
     for value in range(256):
         crc = value
         for _ in range(8):
             crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-        table[value] = crc
-    return table
+        _LOW[value] = crc & 0xFF
+        _HIGH[value] = crc >> 8
 
 
-_TABLE = _crc_table()
+_fill_tables()
 
 
 def crc16(data, begin, end):
     """The CRC of data[begin:end]; 0 when its last two bytes are the CRC of those before."""
-    crc = _FIRST_CRC
+    low = high = 0xFF
     for i in range(begin, end):
-        crc = crc >> 8 ^ _TABLE[(crc ^ data[i]) & 0xFF]
-    return crc
+        low ^= data[i]
+        high, low = _HIGH[low], high ^ _LOW[low]
+    return high << 8 | low
 
 
 def fill_request(frame, address, function, register, value):
@@ -150,7 +148,7 @@ class FrameReader:
         self.damaged = bytearray(_SIZE)  # begins with the last response with a wrong checksum
         self.damaged_length = 0
         self._count = 0  # bytes held
-        self._crc = _FIRST_CRC  # of these
+        self._low = self._high = 0xFF  # their CRC
         self._unseen_until = 0  # below so many bytes only the CRC is continued: the response is being received
         self._taken = 0  # bytes held that are the last whole frame
         self._is_shifted = False  # a frame among the bytes held may have ended before the last one
@@ -187,15 +185,16 @@ class FrameReader:
         """Forget an unfinished frame: what comes next does not belong to it."""
         self.discarded += self._count - self._taken
         self._count = self._taken = self._unseen_until = 0
-        self._crc = _FIRST_CRC
+        self._low = self._high = 0xFF
 
     def feed(self, byte, now):
         """Take one byte; what it completes: NOTHING or one of the others."""
         count = self._count
         self._buffer[count] = byte
         self._count = count = count + 1
-        crc = self._crc ^ byte
-        self._crc = crc >> 8 ^ _TABLE[crc & 0xFF]
+        low = self._low ^ byte
+        self._low = self._high ^ _LOW[low]
+        self._high = _HIGH[low]
         return NOTHING if count < self._unseen_until else self._look(now)
 
     def _look(self, now):
@@ -255,7 +254,7 @@ class FrameReader:
         """`size` when so many bytes are a frame by their CRC, else 0."""
         count = self._count
         if count == size:
-            return 0 if self._crc else size
+            return 0 if self._low or self._high else size
         return size if self._is_shifted and size < count and not crc16(self._buffer, 0, size) else 0
 
     def _is_response(self, at):
@@ -283,7 +282,9 @@ class FrameReader:
         for i in range(count):
             buffer[i] = buffer[begin + i]
         self._count = count
-        self._crc = crc16(buffer, 0, count)
+        crc = crc16(buffer, 0, count)
+        self._low = crc & 0xFF
+        self._high = crc >> 8
         self._is_shifted = True
         self._unseen_until = 0
 
@@ -490,14 +491,16 @@ class Modbus:
         self._pack.select(self.rows, self.writes)
         accepted = True
         is_there = True
-        for item in each.fields:
-            if item.row.slots > 1:
-                accepted = self._store_many(item, now, doubtful) and accepted
-            elif is_there or not item.form & FOLLOWS:
-                raw = self._text(item) if item.row.kind == TEXT else self._number(item, 0)
+        for position in range(len(each.rows)):
+            row = each.rows[position]
+            place = each.places[position]
+            if row.slots > 1:
+                accepted = self._store_many(row, place, now, doubtful) and accepted
+            elif is_there or not place & _FOLLOWS:
+                raw = self._text(row, place) if row.kind == TEXT else self._number(place, 0)
                 is_there = raw is not None
                 if is_there:
-                    accepted = self._pack.accept(item.row, 0, raw, now, doubtful) and accepted
+                    accepted = self._pack.accept(row, 0, raw, now, doubtful) and accepted
         self._pack.finish(now)
         return ACCEPTED if accepted else UNCONFIRMED
 
@@ -512,9 +515,10 @@ class Modbus:
 
     def peek(self, key):
         """The raw value of a reading in the response that is there; None when it is not in it."""
-        for item in self.blocks[self.pending].fields:
-            if item.row.key == key:
-                return self._number(item, 0)
+        each = self.blocks[self.pending]
+        for position in range(len(each.rows)):
+            if each.rows[position].key == key:
+                return self._number(each.places[position], 0)
         return None
 
     def is_near(self, voltage, total):
@@ -538,24 +542,23 @@ class Modbus:
                 return True
         return False
 
-    def _store_many(self, item, now, doubtful):
+    def _store_many(self, row, place, now, doubtful):
         """Hand over cells, sensors, levels or bits; what is beyond their number is no value."""
-        row = item.row
         pack = self._pack
         if row.kind == BITFIELD:
             self.fill_alarms(self._alarm_bits)
             return pack.accept_together(row, self._alarm_bits, now, doubtful)
         accepted = True
-        is_bits = item.form & BITS
+        is_bits = place & _BITS
         word = 0
         is_there = True
         for index in range(self._count_of_row(row)):
             if is_bits:
-                word = word >> 1 if index & 15 else self.register(item.register + (index >> 4))
+                word = word >> 1 if index & 15 else self.register((place & _REGISTER) + (index >> 4))
                 is_there = is_there if index & 15 else word != 0xFFFF
                 raw = word & 1 if is_there else None
             else:
-                raw = self._number(item, index)
+                raw = self._number(place, index)
             if raw is not None:
                 accepted = pack.accept(row, index, raw, now, doubtful) and accepted
         return accepted
@@ -569,39 +572,43 @@ class Modbus:
             count = self._pack.topology[row.counted_by] or 0
         return min(count, self.most_cells if row.counted_by == "cell_count" else self.most_temperatures)
 
-    def _number(self, item, index):
-        """The raw value number `index` (from 0) of a field; None when it is not there."""
+    def _number(self, place, index):
+        """The raw value number `index` (from 0) at a place; None when it is not there."""
         data = self.reader.frame
-        at = 3 + 2 * (item.register - self._first + index * item.size)
+        size = place >> 12 & 0x3F
+        at = 3 + 2 * ((place & _REGISTER) - self._first + index * size)
         number = data[at] << 8 | data[at + 1]
-        form = item.form
-        if item.size == 1:
-            if number == 0xFFFF:
-                return None
-        else:
+        if size == 2:
             low = data[at + 2] << 8 | data[at + 3]
-            if number == low == 0xFFFF:
+            if number & low == 0xFFFF:
                 return None
             number = number << 16 | low
-        if form:
-            if (form & NO_ZERO and not number) or (form & NO_255 and number == 0xFF):
-                return None
-            if form & HIGH_BYTES:
-                return number >> 8
-            if form & ABSOLUTE:
-                return abs(number - item.bias)
-        return item.factor * (number - item.bias)
+        elif number == 0xFFFF:
+            return None
+        form = place >> 18
+        if not form:
+            return number
+        if (form & NO_ZERO and not number) or (form & NO_255 and number == 0xFF):
+            return None
+        if form & PLUS_40:
+            return number - 40
+        if form & (PLUS_30000 | ABSOLUTE):
+            number -= 30000
+            return abs(number) if form & ABSOLUTE else number
+        if form & HIGH_BYTES:
+            return number >> 8
+        return number * (100 if form & HUNDREDS else 10 if form & TENS else 1)
 
-    def _text(self, item):
+    def _text(self, row, place):
         """The printable ASCII before the first zero or FF; None when there is none or something else stands there."""
         data = self.reader.frame
-        begin = 3 + 2 * (item.register - self._first)
+        begin = 3 + 2 * ((place & _REGISTER) - self._first)
         end = begin
-        while end < begin + 2 * item.size and data[end] not in (0, 0xFF):
+        while end < begin + 2 * (place >> 12 & 0x3F) and data[end] not in (0, 0xFF):
             if not 0x20 <= data[end] < 0x7F:
                 return None
             end += 1
-        return self.repaired_text(item.row, str(data[begin:end], "ascii").strip()) or None
+        return self.repaired_text(row, str(data[begin:end], "ascii").strip()) or None
 
     def repaired_text(self, _row, text):
         """A text as it was meant."""

@@ -9,7 +9,21 @@ Facts, with their sources: docs/PROTOCOL.md. Captures of four boards, and the ta
 from battery.alarms import BITFIELDS, FAULT, LEVEL_3, MORE_FAULTS_FIELD, PROTECTION, WARNING
 
 from .alarm_bytes import alarm_bits
-from .modbus import ABSOLUTE, BITS, FOLLOWS, HIGH_BYTES, NO_ZERO, Modbus, block, field, temperature
+from .modbus import (
+    ABSOLUTE,
+    BITS,
+    FOLLOWS,
+    HIGH_BYTES,
+    HUNDREDS,
+    NO_ZERO,
+    PLUS_40,
+    PLUS_30000,
+    TEMPERATURE,
+    TENS,
+    Modbus,
+    at,
+    block,
+)
 
 REQUEST_ADDRESS = 0x80
 RESPONSE_ADDRESS = 0x50
@@ -30,61 +44,67 @@ OTHER_COUNTS = (SLOW_COUNT, SETTINGS_COUNT)  # of blocks that are as long as tha
 BLOCKS = (
     # All that is measured except the cells. Numbers of cells and sensors come first, and what others are judged by.
     block(0x30, 68, "status", False,
-          field("cell_count", CELL_COUNT), field("temperature_count", 0x3D), temperature("temperature_{}", 0x30),
-          field("mode", 0x48), field("pack_voltage", PACK_VOLTAGE), field("current", 0x39, 1, 30000), field("soc", 0x3A),
-          field("heartbeat", 0x3B),
-          field("max_cell_voltage", MAX_CELL_VOLTAGE), field("max_voltage_cell", 0x3F, 1, 0, 1, FOLLOWS | NO_ZERO),
-          field("min_cell_voltage", MIN_CELL_VOLTAGE), field("min_voltage_cell", 0x41, 1, 0, 1, FOLLOWS | NO_ZERO),
-          temperature("max_temperature", 0x43), field("max_temperature_sensor", 0x44, 1, 0, 1, FOLLOWS | NO_ZERO),
-          temperature("min_temperature", 0x45), field("min_temperature_sensor", 0x46, 1, 0, 1, FOLLOWS | NO_ZERO),
+          at("cell_count", CELL_COUNT), at("temperature_count", 0x3D), at("temperature_{}", 0x30, TEMPERATURE),
+          at("mode", 0x48), at("pack_voltage", PACK_VOLTAGE), at("current", 0x39, PLUS_30000), at("soc", 0x3A),
+          at("heartbeat", 0x3B),
+          at("max_cell_voltage", MAX_CELL_VOLTAGE), at("max_voltage_cell", 0x3F, FOLLOWS | NO_ZERO),
+          at("min_cell_voltage", MIN_CELL_VOLTAGE), at("min_voltage_cell", 0x41, FOLLOWS | NO_ZERO),
+          at("max_temperature", 0x43, TEMPERATURE), at("max_temperature_sensor", 0x44, FOLLOWS | NO_ZERO),
+          at("min_temperature", 0x45, TEMPERATURE), at("min_temperature_sensor", 0x46, FOLLOWS | NO_ZERO),
           # 0 in all captures
-          field("charger_connected", 0x49), field("load_connected", 0x4A),
-          field("remaining_capacity", 0x4B, 1, 0, 100), field("cycle_count", 0x4C),
-          field("balance_current", 0x4E, 1, 30000, 1, NO_ZERO), field("cell_{}_balancing", 0x4F, 3, 0, 1, BITS),
-          field("charge_mosfet", 0x52), field("discharge_mosfet", 0x53), field("precharge_mosfet", 0x54),
-          field("heater", 0x55), field("fan", 0x56),
-          temperature("mosfet_temperature", 0x5A), temperature("board_temperature", 0x5B),
-          temperature("heater_temperature", 0x5C), field("alarm_bits_{}", ALARMS)),
-    block(0x00, 0, "cells", False, field("cell_{}_voltage", 0x00)),
+          at("charger_connected", 0x49), at("load_connected", 0x4A),
+          at("remaining_capacity", 0x4B, HUNDREDS), at("cycle_count", 0x4C),
+          at("balance_current", 0x4E, NO_ZERO | PLUS_30000), at("cell_{}_balancing", 0x4F, BITS, 3),
+          at("charge_mosfet", 0x52), at("discharge_mosfet", 0x53), at("precharge_mosfet", 0x54),
+          at("heater", 0x55), at("fan", 0x56),
+          at("mosfet_temperature", 0x5A, TEMPERATURE), at("board_temperature", 0x5B, TEMPERATURE),
+          at("heater_temperature", 0x5C, TEMPERATURE), at("alarm_bits_{}", ALARMS)),
+    block(0x00, 0, "cells", False, at("cell_{}_voltage", 0x00)),
     block(0x10B, SLOW_COUNT, "slow", True,
-          field("actual_capacity", 0x10B, 2), field("lifetime_charge", 0x10D, 2), field("lifetime_discharge", 0x10F, 2),
-          field("state_of_health", 0x117)),
+          at("actual_capacity", 0x10B, 0, 2), at("lifetime_charge", 0x10D, 0, 2), at("lifetime_discharge", 0x10F, 0, 2),
+          at("state_of_health", 0x117)),
     # the password between this and the next is not read
     block(0x100, SETTINGS_COUNT, "static", True,
-          field("board_number", 0x100), field("rated_capacity", 0x109, 2), field("nominal_cell_voltage", 0x114),
-          field("sleep_time", 0x115, 1, 0, 10), field("balance_start_voltage", 0x11A), field("balance_voltage_delta", 0x11B)),
+          at("board_number", 0x100), at("rated_capacity", 0x109, 0, 2), at("nominal_cell_voltage", 0x114),
+          at("sleep_time", 0x115, TENS), at("balance_start_voltage", 0x11A), at("balance_voltage_delta", 0x11B)),
     block(0x129, 59, "static", True,
-          field("production_date", 0x129, 2, 0, 1, HIGH_BYTES),
-          field("cell_overvoltage_limit_{}", 0x130), field("cell_undervoltage_limit_{}", 0x134),
-          field("pack_overvoltage_limit_{}", 0x138), field("pack_undervoltage_limit_{}", 0x13C),
-          field("charge_overcurrent_limit_{}", 0x140, 1, 30000, 1, ABSOLUTE),
-          field("discharge_overcurrent_limit_{}", 0x145, 1, 30000, 1, ABSOLUTE),
-          field("charge_overtemperature_limit_{}", 0x14A, 1, 40), field("charge_undertemperature_limit_{}", 0x14E, 1, 40),
-          field("discharge_overtemperature_limit_{}", 0x152, 1, 40), field("discharge_undertemperature_limit_{}", 0x156, 1, 40),
-          field("cell_voltage_delta_limit_{}", 0x15A), field("temperature_delta_limit_{}", 0x15E),
-          field("soc_low_limit_{}", 0x162)),
+          at("production_date", 0x129, HIGH_BYTES, 2),
+          at("cell_overvoltage_limit_{}", 0x130), at("cell_undervoltage_limit_{}", 0x134),
+          at("pack_overvoltage_limit_{}", 0x138), at("pack_undervoltage_limit_{}", 0x13C),
+          at("charge_overcurrent_limit_{}", 0x140, ABSOLUTE),
+          at("discharge_overcurrent_limit_{}", 0x145, ABSOLUTE),
+          at("charge_overtemperature_limit_{}", 0x14A, PLUS_40), at("charge_undertemperature_limit_{}", 0x14E, PLUS_40),
+          at("discharge_overtemperature_limit_{}", 0x152, PLUS_40), at("discharge_undertemperature_limit_{}", 0x156, PLUS_40),
+          at("cell_voltage_delta_limit_{}", 0x15A), at("temperature_delta_limit_{}", 0x15E),
+          at("soc_low_limit_{}", 0x162)),
     # as much as was captured in one piece; behind the code are words of unknown meaning
     block(0x178, 74, "static", True,
-          field("software_version", 0x178, 7), field("hardware_version", 0x17F, 7), field("serial_number", 0x18D, 14),
-          field("battery_code", 0x19B, 16)),
+          at("software_version", 0x178, 0, 7), at("hardware_version", 0x17F, 0, 7), at("serial_number", 0x18D, 0, 14),
+          at("battery_code", 0x19B, 0, 16)),
 )  # fmt: skip
 
 # Levels of 3 bits each, of the first four words: the bit in the fields with a level of battery/alarms.py, for each place
 _LEVEL_PLACES = (0, 3, 8, 11)
 _FIELD_OF_LEVEL = (0, WARNING, PROTECTION)
 _LEVELS = ((0, 1, 12, 4), (5, 6, 7, 13), (2, 3, 8, 9), (11, 16, 17, 19))
-# Single bits of each word: (bit, bit field, bit of that). Bits that are no alarm are left out: smart charger and load, parallel
-# communication, upgrading, off by bus or switch, fan, heating, current limit.
+
+
+def _bit(bit, field_number, alarm):
+    return alarm << 8 | field_number << 4 | bit
+
+
+# Single bits of each word: bit, bit field, bit of that, as one small integer. What is no alarm is left out: smart charger and
+# load, parallel communication, upgrading, off by bus or switch, fan, heating, current limit.
 _BITS = (
-    ((7, MORE_FAULTS_FIELD, 0), (15, MORE_FAULTS_FIELD, 1)),
-    ((6, WARNING, 14), (7, FAULT, 0), (14, WARNING, 15), (15, FAULT, 1)),
-    ((6, FAULT, 16), (14, MORE_FAULTS_FIELD, 2), (15, MORE_FAULTS_FIELD, 3)),
-    ((7, FAULT, 28),),
+    (_bit(7, MORE_FAULTS_FIELD, 0), _bit(15, MORE_FAULTS_FIELD, 1)),
+    (_bit(6, WARNING, 14), _bit(7, FAULT, 0), _bit(14, WARNING, 15), _bit(15, FAULT, 1)),
+    (_bit(6, FAULT, 16), _bit(14, MORE_FAULTS_FIELD, 2), _bit(15, MORE_FAULTS_FIELD, 3)),
+    (_bit(7, FAULT, 28),),
     (),
-    ((8, FAULT, 6), (9, FAULT, 20), (10, FAULT, 7), (11, FAULT, 21), (12, FAULT, 22), (13, FAULT, 15), (14, FAULT, 14),
-     (15, FAULT, 8)),
-    ((0, FAULT, 23), (1, FAULT, 9), (2, FAULT, 24), (3, FAULT, 10), (4, FAULT, 25), (5, FAULT, 26), (6, FAULT, 27),
-     (7, FAULT, 11), (15, FAULT, 29)),
+    (_bit(8, FAULT, 6), _bit(9, FAULT, 20), _bit(10, FAULT, 7), _bit(11, FAULT, 21), _bit(12, FAULT, 22), _bit(13, FAULT, 15),
+     _bit(14, FAULT, 14), _bit(15, FAULT, 8)),
+    (_bit(0, FAULT, 23), _bit(1, FAULT, 9), _bit(2, FAULT, 24), _bit(3, FAULT, 10), _bit(4, FAULT, 25), _bit(5, FAULT, 26),
+     _bit(6, FAULT, 27), _bit(7, FAULT, 11), _bit(15, FAULT, 29)),
 )  # fmt: skip
 # Pairs of warning and protection that only the older words have: (low bit of word 1, bit of these fields)
 _OLD_PAIRS = ((4, 17), (6, 18))
@@ -141,8 +161,8 @@ class P81(Modbus):
                 level = word >> _LEVEL_PLACES[place] & 7
                 if level:
                     bits[(_FIELD_OF_LEVEL[level] if level < 3 else LEVEL_3) - 1] |= 1 << _LEVELS[position][place]
-        for bit, field_number, alarm in _BITS[position]:
-            bits[field_number - 1] |= (word >> bit & 1) << alarm
+        for packed in _BITS[position]:
+            bits[(packed >> 4 & 0xF) - 1] |= (word >> (packed & 0xF) & 1) << (packed >> 8)
 
     def _fill_old(self, bits):
         """Fill in the older words, high byte first."""

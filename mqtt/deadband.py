@@ -24,6 +24,7 @@ REPEAT_MS = 50000  # within which each single value is repeated where nothing is
 DISAGREEMENT_MS = 500  # a change of current or mode waits so long for the other one to be read
 ONE_RESPONSE_MS = 4000  # cells from different responses are postponed so long
 _GROUPS_AT_ONCE = 4  # compared in one step
+_ROWS_AT_ONCE = 16  # forgotten in one step
 ROWS_PER_PASS = 8  # compared for single values in one tick
 _UNPUBLISHED = "unpublished"  # no raw value, and not None
 _UNCLEARED = "uncleared"  # nor since the start: a message of an earlier version or setting may still be retained
@@ -122,6 +123,7 @@ class Deadband:
         self._slow_ms = slow_ms
         self._band_percent = band_percent
         self._topology_changes = pack.topology_changes
+        self._absent = pack.absent  # rows that did not exist when they were forgotten last
         self._incomplete_since = None
         self._disagreeing_since = None
         self._checked_changes = None
@@ -167,11 +169,26 @@ class Deadband:
 
     def _take_after_topology(self, now):
         yield False
+        if self._absent is not self.published.absent:
+            self._absent = self.published.absent
+            yield from self._forget_absent(now)
         steps = self._begin_take(now)
         if steps is not True and steps is not False:
             for _ in steps:
                 yield False
         yield True
+
+    def _forget_absent(self, now):
+        """What does not exist any more has no value: others are calculated from it. A generator, see `begin_take`."""
+        left = _ROWS_AT_ONCE
+        for row in READINGS:
+            if not left:
+                left = _ROWS_AT_ONCE
+                yield False
+            left -= 1
+            if row.derive is None and not self.published.has(row):
+                for index in range(row.slots):
+                    self._copy(row, index, None, now)
 
     def _begin_take(self, now):
         is_other = False
@@ -260,13 +277,10 @@ class Deadband:
         return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
 
     def _take_topology(self, now):
-        """The number of cells or sensors has changed, or which readings exist: those that are gone have no value any more, also
-        while the keys of cells remain.
-        """
+        """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
         for row in READINGS:
             if row.counted_by is not None:
                 self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
-            if row.derive is None:
                 for index in range(self._pack.count(row), row.slots):
                     self._copy(row, index, None, now)
         self._take_spreads(now, True, True, True)

@@ -208,7 +208,7 @@ def _number(place, value) -> int | None:
         elif row.kind == BINARY:
             number = ("OFF", "ON").index(value)
         elif row.kind == NUMBER:
-            number = place.factor * round(value * 10**row.decimals) + place.bias
+            number = round(value * 10**row.decimals) // (place.factor or 1) + place.bias  # 0: a distance from the bias
     return number if number is not None and 0 <= number < 256**place.size else None
 
 

@@ -124,8 +124,8 @@ def test_a_replay_takes_the_map_of_a5_and_nothing_else_of_the_firmware():
 
 
 @pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")])
-def test_the_battery_and_its_wire_need_nothing_but_ticks_arrays_named_tuples_and_json(file):
-    assert packages(TREES[file]) <= {"battery", "adafruit_ticks", "array", "collections", "io", "json", "struct"} | (
+def test_the_battery_and_its_wire_need_nothing_but_ticks_named_tuples_and_json(file):
+    assert packages(TREES[file]) <= {"battery", "adafruit_ticks", "collections", "io", "json", "struct"} | (
         {"sys"} if file == "battery/unload.py" else set()
     )
 

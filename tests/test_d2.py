@@ -340,5 +340,5 @@ def test_rows_are_those_of_all_blocks():
     assert "heartbeat" not in {row.key for row in board.rows} and "max_voltage_cell" not in {row.key for row in board.rows}
     assert (board.name, board.detail, board.knows_sign, board.soc_needs_clock, board.noisy_ms) == ("D2", "", True, False, 60000)
     assert [block.is_optional for block in board.blocks] == [False, True, True, True, True]
-    assert [block.group for block in board.blocks] == ["pack", "temperatures", "static", "static", "static"]
+    assert [block.group for block in board.blocks] == ["status", "temperatures", "static", "static", "static"]
     assert [block.is_immediate for block in board.blocks] == [True, False, False, False, False]

@@ -13,9 +13,10 @@ from simulation import Wire
 from battery.json import Writer, write_pack
 from battery.pack import Pack
 from battery.readings import BITFIELD, DATE, READING, READINGS, TEXT
+from daly import d2, p81
 from daly.a5 import BLOCKS
 from display import pages
-from mqtt.deadband import SingleValues
+from mqtt.deadband import Deadband, SingleValues
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -299,6 +300,27 @@ def test_a_change_without_a_silence_leaves_no_single_value_and_no_key_behind():
     assert house.state.keys() == keys_of(SECOND)
 
 
+def test_nothing_is_calculated_from_a_published_value_of_the_protocol_before():
+    pack = Pack(4, 2)
+    pack.select(FIRST)
+    poller = FakePoller(pack)
+    poller.answers = FIRST
+    deadband = Deadband(pack, 2000, 30000, 100)
+    for now in (1000, 1100):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1100)
+    assert deadband.published.raw("rated_capacity") == 280000
+    rest = tuple(row for row in FIRST if row.key != "rated_capacity")
+    pack.select(rest)
+    poller.answers = rest
+    for now in (1200, 1300):
+        poller.respond(now)
+    deadband.follow_topology()
+    deadband.take(1300)
+    assert deadband.published.raw("rated_capacity") is None and deadband.published.raw("soc") == 500
+
+
 def test_the_cells_that_are_gone_leave_no_single_value_behind():
     pack = Pack(3, 1)
     for index in range(3):
@@ -366,6 +388,25 @@ def test_before_a_protocol_is_found_there_are_no_keys_of_what_is_read_once():
     assert len(write_pack(Writer(), pack, every_slot=True, seq=1000000, time="2026-11-27T03:39:45Z")) <= 4096
     pack.put(READING["rated_capacity"], 0, 280000, 0)
     assert json.loads(write_pack(Writer(), pack, every_slot=True).bytes())["rated_capacity"] == 280.0
+
+
+@pytest.mark.parametrize("every_slot", [False, True])
+def test_the_largest_state_of_each_protocol_fits_into_the_buffer(every_slot):
+    """A buffer that grows while a message is written is copied again and again, and needs two large pieces of memory."""
+    for blocks in (BLOCKS, d2.BLOCKS, p81.BLOCKS):
+        rows = tuple({row.key: row for block in blocks for row in block.rows}.values())
+        pack = Pack(48, 16)
+        pack.select(rows)
+        pack.energy.load((10**7, 10**7, 10**8, 10**8))
+        for row in rows:
+            longest = {TEXT: "x" * 32, BITFIELD: 15}.get(row.kind, row.high)
+            value = {"current": -15000, "mode": 2, "cell_count": 48, "temperature_count": 16}.get(row.key, longest)
+            for index in range(row.slots):
+                pack.put(row, index, value, 0)
+        pack.finish(0)
+        state = write_pack(Writer(), pack, every_slot, 10**7, "2026-11-27T03:39:45Z").bytes()
+        assert json.loads(state)["cell_48_voltage"] == 5.999 and len(json.loads(state)["active_alarms"]) > 200
+        assert 4500 < len(state) <= 5632
 
 
 @pytest.mark.parametrize("rows", [FIRST, SECOND, ()])

@@ -49,7 +49,12 @@ class AppReader(P81):
             count,
             "pack",
             False,
-            *(f for each in P81.blocks[:2] for f in each.fields if first <= f.register < first + count),
+            *(
+                (row.key, place)
+                for each in P81.blocks[:2]
+                for row, place in zip(each.rows, each.places, strict=True)
+                if first <= place & 0xFFF < first + count
+            ),
         )
         for first, count in ((0x00, 0x40), (0x41, 0x3E))
     )
@@ -450,7 +455,7 @@ def test_what_it_is():
         60000,
     )
     assert [block.is_optional for block in board.blocks] == [False, False, True, True, True, True]
-    assert [block.group for block in board.blocks] == ["pack", "cells", "slow", "static", "static", "static"]
+    assert [block.group for block in board.blocks] == ["status", "cells", "slow", "static", "static", "static"]
     assert [block.is_immediate for block in board.blocks] == [True, False, False, False, False, False]
     assert {row.key for row in board.rows} >= {"heartbeat", "fan", "cell_{}_voltage", "serial_number", "state_of_health"}
     assert "chemistry" not in {row.key for row in board.rows}

@@ -89,14 +89,14 @@ def test_each_reading_has_one_place_in_a_protocol_and_one_in_some():
     ours = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
     sent = set()
     for blocks in (BLOCKS, d2.BLOCKS, p81.BLOCKS):
-        keys = [field.row.key for block in blocks for field in block.fields]
+        keys = [row.key for block in blocks for row in block.rows]
         assert len(keys) == len(set(keys))
         sent |= set(keys)
     assert {row.key for row in HELD} - sent == ours and not sent & ours
 
 
 def test_the_row_of_a_reading_knows_no_protocol():
-    assert not {"offset", "register", "size", "bit", "bias", "factor", "form", "function"} & set(READINGS[0]._fields)
+    assert not {"offset", "place", "size", "bit", "bias", "factor", "function"} & set(READINGS[0]._fields)
 
 
 @pytest.mark.parametrize("row", READINGS, ids=key)
