@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from simulator.wire import FRAME_US
-
 from .cases import CELLS
 from .held import alarm_set, published_values
 from .judge import contradictions
@@ -29,8 +27,10 @@ class Situation:
     later: str = ""  # options set after some seconds
     ended: str = ""  # options set some seconds before the end
     poller: tuple = ()
+    protocols: tuple = ("a5",)
 
 
+ALL, NEWER = ("a5", "d2", "p81"), ("d2", "p81")
 ASLEEP = "BMS asleep, or cut off, for .*: {}; .*"
 SITUATIONS = (
     Situation("healthy", "OK"),
@@ -67,10 +67,15 @@ SITUATIONS = (
 )
 
 
-def diagnose(seed: int) -> tuple[Situation, str, bool]:
+def situations_of(protocol: str) -> list[Situation]:
+    """Those that a BMS with this protocol can be in."""
+    return [situation for situation in SITUATIONS if protocol in situation.protocols]
+
+
+def diagnose(seed: int, protocol: str = "a5") -> tuple[Situation, str, bool]:
     """(a situation drawn by seed, the diagnosis published 15 to 40 s later, whether it is the right one)."""
     random = Random(seed)
-    situation = random.choice(SITUATIONS)
+    situation = random.choice(situations_of(protocol))
     muted = random.choice(("0x91", "0x92", "0x97", "0x98", "0x53"))
     noise, late = str(round(random.uniform(20, 900))), str(round(random.uniform(250, 450)))
 
@@ -78,8 +83,8 @@ def diagnose(seed: int) -> tuple[Situation, str, bool]:
         return text.replace("MUTED", muted).replace("NOISE", noise).replace("LATE", late)
 
     damage = f"corrupt={0 if 'LATE' in situation.start else random.choice((0, 0, 1, 5))}"
-    options = f"think={random.choice((5, 20, 60, 150))},{damage},{filled(situation.start)}"
-    line = Line(Job(situation.name, random.choice(CELLS), seed, 0, options, life="still", poller=situation.poller))
+    options = f"protocol={protocol},think={random.choice((5, 20, 60, 150))},{damage},{filled(situation.start)}"
+    line = Line(Job(situation.name, random.choice(CELLS[protocol]), seed, 0, options, life="still", poller=situation.poller))
     _run(line, random.uniform(5, 15) if situation.later else 0, filled(situation.later))
     _run(line, random.uniform(15, 40), situation.ended)
     if situation.ended:
@@ -102,18 +107,18 @@ def _run(line: Line, seconds: float, then: str):
 PACES = (*((think, 0) for think in (5, 20, 50, 100, 150, 200)), *((5, pause) for pause in (5, 20, 60, 150, 250)), (60, 60))
 
 
-def pace(think_ms: int, pause_ms: float) -> tuple[float, int, int]:
+def pace(think_ms: int, pause_ms: float, protocol: str = "a5", cells: int = 16) -> tuple[float, int, int]:
     """How a board is read that responds after `think_ms` and ignores requests for `pause_ms` after a response.
 
     In the second half minute: (duration as a multiple of that of all frames and delays, request gap in ms, lost requests)
     """
-    line = Line(Job("pace", 16, 1, 0, f"temperatures=4,think={think_ms},drift=0", life="still", pause_ms=pause_ms))
+    options = f"protocol={protocol},temperatures=4,think={think_ms},drift=0"
+    line = Line(Job("pace", cells, 1, 0, options, life="still", pause_ms=pause_ms))
     line.pass_us = 1000
     _run(line, 30, "")
-    requests, frames, timeouts, begun = line.requests, line.bms.frames, line.poller.timeouts, line.s
+    requests, line_us, timeouts, begun = line.requests, line.bms.line_us, line.poller.timeouts, line.s
     _run(line, 30, "")
-    requests, frames = line.requests - requests, line.bms.frames - frames
-    limit = (requests + frames) * FRAME_US / 1e6 + requests * (think_ms + pause_ms) / 1000
+    limit = (line.bms.line_us - line_us) / 1e6 + (line.requests - requests) * (think_ms + pause_ms) / 1000
     return (line.s - begun) / limit, line.poller.timing.gap_ms, line.poller.timeouts - timeouts
 
 
@@ -132,9 +137,9 @@ EXTREMES = {
 }
 
 
-def extreme(options: str, damage: str) -> list[str]:
+def extreme(options: str, damage: str, protocol: str = "a5") -> list[str]:
     """What a subscriber receives otherwise than the BMS sends it, after 12 s on a line with this damage, as sentences."""
-    line = Line(Job("extreme", 16, 1, 0, f"drift=0,{options},{damage}", life="still"))
+    line = Line(Job("extreme", 16, 1, 0, f"protocol={protocol},drift=0,{options},{damage}", life="still"))
     _run(line, 12, "")
     shown = line.subscriber.shown(line.s)
     held = published_values(line.bms.battery.readings_unrecorded(line.us))
