@@ -467,13 +467,15 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         said["balance_current"] = None if "balance_current" in o.lacks else (_balance_current(r) - 30000) / 1000
     said |= _limits_seen(r, protocol)
     if d2:
-        return said | {"chemistry": o.chemistry}
+        return said | {"chemistry": o.chemistry, "production_date": o.produced.isoformat()}
     return said | {
         "heater_temperature": _degrees(r, "heater_temperature"),
         "precharge_mosfet": bool(o.precharge),
         "heater": bool(o.heater),
         "fan": bool(o.fan),
         "heartbeat": r.life,
+        "charger_connected": False,
+        "load_connected": False,
         "state_of_health": round(10 * o.soh) / 10,
         "production_date": o.produced.isoformat(),
         "serial_number": o.serial,
