@@ -153,9 +153,10 @@ def published_values(r: Readings) -> dict:
         for bit in range(4):
             values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
             values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
-    if r.temperatures:
+    if r.temperatures and preferred(o.protocol) != "d2":
         for end, pick in (("max", max), ("min", min)):
-            values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
+            if values[f"{end}_temperature"] is not None:
+                values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
     return values
 
 
