@@ -39,10 +39,14 @@ def _options_of(text: str, number: int) -> dict[str, str]:
 
 
 class Bus:
-    """Used like a Bms. `boards` are those on the line, the first of which makes echo and noise, and has `truth`."""
+    """Used like a Bms. `boards` are those on the line, the first of which makes echo and noise, and has `truth`.
 
-    def __init__(self, text: str, now_us: float, note: Callable | None, count: int):
-        self.boards = [Bms(_options_of(text, number), now_us, note) for number in range(1, count + 1)]
+    `first`: a Bms made of the same text that takes that place.
+    """
+
+    def __init__(self, text: str, now_us: float, note: Callable | None, count: int, first: Bms | None = None):
+        self.boards = [first] if first else []
+        self.boards += [Bms(_options_of(text, number), now_us, note) for number in range(len(self.boards) + 1, count + 1)]
         for board in self.boards:
             board.share_line([other for other in self.boards if other is not board])
         self._sent: list[tuple[float, int, int]] = []  # (when its last bit arrives, byte, index of the board)

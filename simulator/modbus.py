@@ -442,9 +442,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         "cycle_count": o.cycles,
         "cell_count": len(cells),
         "max_cell_voltage": high / 1000,
-        "max_voltage_cell": cells.index(high) + 1,
         "min_cell_voltage": low / 1000,
-        "min_voltage_cell": cells.index(low) + 1,
         "cell_voltage_delta": (high - low) / 1000,
         **{f"cell_{n}_voltage": mv / 1000 for n, mv in enumerate(cells, 1)},
         "temperature_count": len(raw),
@@ -467,13 +465,17 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         said["balance_current"] = None if "balance_current" in o.lacks else (_balance_current(r) - 30000) / 1000
     said |= _limits_seen(r, protocol)
     if d2:
-        return said | {"chemistry": o.chemistry}
+        return said | {"chemistry": o.chemistry, "production_date": o.produced.isoformat()}
     return said | {
         "heater_temperature": _degrees(r, "heater_temperature"),
         "precharge_mosfet": bool(o.precharge),
         "heater": bool(o.heater),
         "fan": bool(o.fan),
         "heartbeat": r.life,
+        "max_voltage_cell": cells.index(high) + 1,
+        "min_voltage_cell": cells.index(low) + 1,
+        "charger_connected": False,
+        "load_connected": False,
         "state_of_health": round(10 * o.soh) / 10,
         "production_date": o.produced.isoformat(),
         "serial_number": o.serial,

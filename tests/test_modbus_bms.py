@@ -224,7 +224,7 @@ def test_truth_is_what_the_registers_say(protocol, count):
 
 def test_a_protocol_says_nothing_that_its_map_does_not_have():
     d2, short, p81 = (Bms(f"protocol={text}").truth(0) for text in ("d2", "d2,registers=62", "p81"))
-    assert {"heartbeat", "state_of_health", "fan", "production_date"} <= set(p81) - set(d2)
+    assert {"heartbeat", "state_of_health", "fan", "serial_number"} <= set(p81) - set(d2)
     assert {"balancing", "mosfet_temperature", "balance_current"} <= set(d2) - set(short)
     assert "chemistry" not in p81
     assert "fault_code" not in set(d2) | set(p81)
