@@ -522,6 +522,7 @@ class Poller:
         self._detector.found()
         self._know_sign()
         self._schedule.begin(now)
+        self._schedule.begin_cycle_again()
         self.diagnosis.answered(self._spoken() if self._detector.address in (None, HOST_ADDRESSES[-1]) else "")
 
     def _spoken(self):

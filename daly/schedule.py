@@ -107,7 +107,7 @@ class Schedule:
         self._due[self.current] = now
 
     def begin(self, now):
-        """A new connection: request everything."""
+        """A new connection, or a search for one: request everything."""
         wait_ms = 0
         for index in range(len(self._blocks)):
             if self._is_static[index]:
@@ -117,6 +117,10 @@ class Schedule:
             self._done[index] = False
             self._empty[index] = 0
             self._requested[index] = False
+
+    def begin_cycle_again(self):
+        """The BMS is found: what is measured comes first, and where the search stood does not count."""
+        self._cycle = self._next_cycle = 0 if self.current == 0 else -1
 
     def choose(self, now, pending=-1):
         """Index of the block to be requested at the tick `now`, or None; `take` when it is requested.
