@@ -94,20 +94,20 @@ class ObservedPack(Pack):
         super().__init__(polarity=Polarity(current_sign))
         self._accepted = accepted
         self._refreshed: dict[int, int] = {}
-        self._of_response: set = set()  # of the present response
+        self._handed: set = set()  # rows of the present response
 
     def accept(self, row, index, raw, now, doubtful=False):
-        self._of_response.add(row)
+        self._handed.add(row)
         return super().accept(row, index, raw, now, doubtful)
 
     def accept_together(self, row, values, now, doubtful=False):
-        self._of_response.add(row)
+        self._handed.add(row)
         return super().accept_together(row, values, now, doubtful)
 
     def finish(self, now):
         super().finish(now)
-        self._accepted(self._of_response)
-        self._of_response = set()
+        self._accepted(self._handed)
+        self._handed = set()
 
     def refreshed(self, key: str, number: int = 1) -> bool:
         """Whether this reading was read anew since the last call."""

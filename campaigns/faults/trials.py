@@ -62,13 +62,15 @@ SITUATIONS = (
     Situation("another board number", NOTHING, "board=3", protocols=P81),  # P81 has no other address that is tried
     Situation("speaks D2", "OK, with protocol D2", "protocol=d2"),
     Situation("speaks P81", "OK, with protocol P81", "protocol=p81"),
-    Situation("speaks A5 and P81", "OK, with protocol P81", "protocol=a5+p81"),
+    Situation("speaks A5 and P81", "OK, with protocol P81(; it answers A5, too)?", "protocol=a5+p81"),
     Situation("speaks P81 and D2", "OK, with protocol P81", "protocol=p81+d2", protocols=P81),
     Situation("BMS_PROTOCOL a5, speaks another", "The BMS responds only to protocol NAME: .*", poller=SET_A5, protocols=NEWER),
     Situation("BMS_PROTOCOL d2, speaks another", "The BMS responds only to protocol P81: .*", poller=SET_D2, protocols=P81),
     Situation("BMS_PROTOCOL p81, speaks A5", "The BMS responds only to protocol A5.*: .*", poller=SET_P81),
     Situation(
-        "an A5 and a P81 board", "OK, but a second board answers on this line, .*", "boards=2,protocol@2=p81,board@2=1,soc@2=90"
+        "an A5 and a P81 board",
+        "OK, but a second board answers on this line, .*",
+        "boards=2,protocol@2=p81,board@2=1,cells@2=12",
     ),
     Situation("two boards with one address", "Noise instead of responses: .*", "boards=2,board@2=1", protocols=NEWER),
     Situation("three boards", "OKSPOKEN", "boards=3", protocols=P81),
