@@ -374,6 +374,7 @@ class Modbus:
     # the same for every board and every time
     soc_needs_clock = False
     knows_sign = True  # above 30000 is charging
+    has_crc = True
     noisy_ms = 60000  # after a damaged frame: of 65536 damaged ones one has a right CRC
     first_gap_ms = 4  # 3.5 characters, as Modbus wants it
     is_whole = True

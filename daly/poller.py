@@ -500,9 +500,10 @@ class Poller:
     def _store(self, block, now):
         """Have the values of the response judged; a jump that was not confirmed makes the line a noisy one."""
         glitches = self.pack.glitches
-        # what is read once must not be wrong for ever
-        is_doubtful = self._schedule.is_static(self._protocol.pending) or self._is_noisy(now)
-        result = self._protocol.store(now, is_doubtful)
+        protocol = self._protocol
+        # what is read once must not be wrong for ever: a sum of bytes alone is not enough
+        is_doubtful = (self._schedule.is_static(protocol.pending) and not protocol.has_crc) or self._is_noisy(now)
+        result = protocol.store(now, is_doubtful)
         if self.pack.glitches != glitches:
             self._noise_at = now
         return result

@@ -381,7 +381,7 @@ def page_rows():
     table = MQTT_PAGE.split("<!-- made: battery -->")[1].split("<!-- end: battery -->")[0]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()[2:]]
     return {
-        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): (row[4], row[6], row[8]) for row in cells
+        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): (row[4], row[6], row[-1]) for row in cells
     }
 
 
