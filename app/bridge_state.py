@@ -52,6 +52,7 @@ ROWS = (
         lambda state, now: state.poller.pack.polarity.text),
     Row("request_gap", None, None, None, None, lambda state, now: state.poller.timing.gap_ms),
     Row("host_address", None, None, None, None, lambda state, now: state.poller.host_address),
+    Row("protocol", "BMS protocol", DIAGNOSTIC, None, "mdi:swap-horizontal", lambda state, now: state.poller.protocol),
     Row("discovery_errors", None, None, None, None, lambda state, now: state.publisher.discovery_errors),
 )  # fmt: skip
 

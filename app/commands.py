@@ -35,7 +35,11 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
         raw = tenths(word)
         if raw is None:
             return "not_understood"
-        return battery_commands.refusal() or battery_commands.set_soc(raw, clock.now(), now)  # NTP waits up to a second
+        refusal = battery_commands.refusal()
+        if refusal is None:
+            time = clock.now() if battery_commands.soc_needs_clock else None  # NTP waits up to a second
+            refusal = battery_commands.set_soc(raw, time, now)
+        return refusal
 
     def set_energy(word, now):
         refusal = energy_store.change(word)

@@ -23,7 +23,6 @@ LIMIT = 8000
 PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
 PAUSE_MS = 5000  # between two requests: each takes 8 KB of memory for a moment
 MOST_PROBLEMS = 5
-_LINE = 42  # the longest line of the trace with its quotes and comma
 
 
 class Diagnostics:
@@ -74,7 +73,7 @@ class Diagnostics:
         write_pack(writer, self._poller.pack)
         writer.put(b',"frames":[')
         separator = b'"'
-        for line in self._poller.trace.lines(now, max(0, (LIMIT - len(writer) - 2) // _LINE)):
+        for line in self._poller.trace.lines(now, LIMIT - len(writer) - 2):
             writer.put(separator).put(line).put(b'"')
             separator = b',"'
         return writer.put(b"]}").bytes()

@@ -25,10 +25,11 @@ class EnergyStore:
 
     `topics`: where the broker may retain them, <base>/bms1/energy and <base>/bms1/state. `identity`: the bridge's; a board
     that replaces another one continues the counters of that one, not those from its own earlier use. The pack's
-    polarity is stored, too. `report(text)`: publishes what is refused; None: it is only printed.
+    polarity and the protocol of `poller` are stored, too. `report(text)`: publishes what is refused; None: it is only printed.
     """
 
-    def __init__(self, nvm_store, pack, base, identity="", report=None):
+    def __init__(self, nvm_store, pack, base, identity="", report=None, poller=None):
+        self._poller = poller
         self._nvm_store = nvm_store
         self._pack = pack
         self._energy = pack.energy
@@ -125,6 +126,7 @@ class EnergyStore:
             self._settle()
         if nvm_store.is_settled:
             self._store_polarity()
+            self._store_protocol()
         if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
             self._wants_to_save = False
             self.save()
@@ -144,6 +146,12 @@ class EnergyStore:
             self._nvm_store.save()
         elif not polarity and self._nvm_store.polarity:
             self._pack.restore_polarity(self._nvm_store.polarity)
+
+    def _store_protocol(self):
+        """Store what the BMS speaks, so that it is asked first after a restart; with the next write that has been earned."""
+        found = self._poller.found if self._poller is not None else 0
+        if found and found != self._nvm_store.protocol:
+            self._nvm_store.set(protocol=found)
 
     def save(self):
         """Store the counters now if they have changed: before a restart of the bridge."""

@@ -85,6 +85,8 @@ def make_bms(settings, nvm_store, uart, wake_pin):
         settings.STALE_PERIODS,
         {key: getattr(settings, key) for key in poll_periods()},
         uart is not None,
+        settings.BMS_PROTOCOL,
+        nvm_store.protocol,
     )
     if uart is None:
         loop = Loop(ticks_ms, feed)
@@ -125,7 +127,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     publisher = make_publisher(settings, poller, writer, bridge_state.take_pairs, clock)
     events = Events(poller, ticks_ms(), publisher.report)
-    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report)
+    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report, poller)
     battery_commands = BatteryCommands(poller, events.report_result)
     diagnostics = Diagnostics(settings, poller, bridge_state.pairs, loop)
     console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show})

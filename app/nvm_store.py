@@ -29,9 +29,9 @@ RETRY_MS = 5000
 RETRIES = 24  # two minutes
 _MAGIC = b"DB"
 # Of each version: magic, version, sequence, boots, failed boots in a row, four energy counters; since version 2 polarity,
-# owner, minutes earned and reserve; length of the text, text.
-_FORMATS = {1: "<2sBIIH4QB80s", 2: "<2sBIIH4QBIHBB80s"}
-_VERSION = 2
+# owner, minutes earned and reserve; since version 3 protocol; length of the text, text.
+_FORMATS = {1: "<2sBIIH4QB80s", 2: "<2sBIIH4QBIHBB80s", 3: "<2sBIIH4QBIHBBB80s"}
+_VERSION = 3
 _SLOT = 256  # bytes between the slots
 _SAFE_MODE_AT = 600  # as in safemode.py
 # What accesses to the chip's memory have raised; each also takes 8 KB of heap in one piece.
@@ -53,6 +53,7 @@ class NvmStore:
         self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
         self.totals = None  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
         self.polarity = 0  # of the current: 1 normal, 2 inverted; 0: not known
+        self.protocol = 0  # what the BMS speaks, see daly/detector.py; 0: not known
         self.owner = 0  # the bridge that the counters belong to, as a number; 0: none yet
         self.failure = ""  # the last exception, 80 characters
         self.safe_modes = 0  # unclean resets in a row that led to safe mode, see safemode.py
@@ -143,10 +144,11 @@ class NvmStore:
         """Whether an extra write fits the wear budget."""
         return self._earned_ms >= INTERVAL_MS
 
-    def set(self, totals=None, polarity=None, owner=None, failure=None):
+    def set(self, totals=None, polarity=None, owner=None, failure=None, protocol=None):
         """Change what is stored, where it is not None; `save`, or the next write, makes it permanent."""
         self.totals = self.totals if totals is None else totals
         self.polarity = self.polarity if polarity is None else polarity
+        self.protocol = self.protocol if protocol is None else protocol
         self.owner = self.owner if owner is None else owner
         self.failure = self.failure if failure is None else failure
         self.is_pending = True
@@ -162,7 +164,8 @@ class NvmStore:
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
         fields = (self._sequence, self.boots, self.failed_boots) + (self.totals or (0, 0, 0, 0))
-        fields += (self.polarity, self.owner, self._earned_ms // 60000, self._reserve, len(text), text)
+        fields += (self.polarity, self.owner, self._earned_ms // 60000, self._reserve, self.protocol)
+        fields += (len(text), text)
         record = struct.pack(_FORMATS[_VERSION], _MAGIC, _VERSION, *fields)
         record += struct.pack("<I", binascii.crc32(record))
         self.is_pending = not self._write(self._sequence % 2 * _SLOT, record)
@@ -218,4 +221,6 @@ class NvmStore:
         if version > 1:
             self.polarity, self.owner, earned, self._reserve = fields[9:13]
             self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
+        if version > 2:
+            self.protocol = fields[13]
         self.failure = str(fields[-1][: fields[-2]], "ascii")

@@ -64,6 +64,7 @@ SETTINGS: tuple = (
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
     _choice("UART_BAUD_RATE", 9600, (9600, 19200, 38400, 57600, 115200)),
+    _choice("BMS_PROTOCOL", "auto", ("auto", "a5", "p81", "d2")),
     _number("BMS_HOST_ADDRESS", 0, 0, 0xFF),
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),

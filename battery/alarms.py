@@ -3,15 +3,18 @@
 
 """The alarms of a battery, whatever protocol reports them: names, levels, and which are active.
 
-Three bit fields in the pack, rows "alarm_bits_1" to "_3": warnings, protections, faults. Bit n of the first two stands for
-ALARMS[n], bit n of the third for FAULTS[n]. Which bit of a response is which: the map of its protocol.
+Five bit fields in the pack, rows "alarm_bits_1" to "_5": warnings, protections, faults, level 3, more faults. Bit n of the
+fields with a level stands for ALARMS[n], bit n of the faults for FAULTS[n] and MORE_FAULTS[n]. Which bit of a response is
+which: the map of its protocol. A field has 30 bits, which are a small integer on every board.
 """
 
 WARNING = 1
 PROTECTION = 2  # the BMS acts
 FAULT = 3  # of the board; it has no levels
-LEVEL_NAMES = ("", "warning", "protection", "fault")
-BITFIELDS = 3
+LEVEL_3 = 4  # or higher: boards of P81 have up to 7 levels
+MORE_FAULTS_FIELD = 5
+LEVEL_NAMES = ("", "warning", "protection", "fault", "level 3")
+BITFIELDS = 5
 MAX_TEXT = 250  # Home Assistant refuses a state of more than 255 characters
 
 ALARMS = (
@@ -19,20 +22,27 @@ ALARMS = (
     "Charge overtemperature", "Charge undertemperature", "Discharge overtemperature", "Discharge undertemperature",
     "Charge overcurrent", "Discharge overcurrent", "State of charge high", "State of charge low",
     "Cell voltage delta", "Temperature delta", "Charge MOSFET overtemperature", "Discharge MOSFET overtemperature",
+    "State of health low", "MOSFET overtemperature", "Ambient overtemperature", "Thermal runaway",
 )  # fmt: skip
 FAULTS = (
     "Charge MOSFET temperature sensor", "Discharge MOSFET temperature sensor", "Charge MOSFET shorted",
     "Discharge MOSFET shorted", "Charge MOSFET open", "Discharge MOSFET open", "AFE fault", "Cell sensing fault",
     "Temperature sensor", "EEPROM", "Clock", "Precharge", "Communication", "Internal communication", "Current sensor",
     "Pack voltage sensor", "Short circuit", "Voltage too low to charge", "MOSFETs opened by switch",
-    "Charging cabinet offline",
+    "Charging cabinet offline", "AFE communication", "Cell voltage sensor", "Cell wire open", "Temperature sensor wire open",
+    "Flash memory", "Charge MOSFET fault", "Discharge MOSFET fault", "Precharge MOSFET fault", "Parallel communication",
+    "Heating fault",
 )  # fmt: skip
+MORE_FAULTS = ("Smart charger fault", "Smart load fault", "Charge undervoltage", "Discharge overvoltage")
 CHARGE_OVERCURRENT = 1 << 8
 DISCHARGE_OVERCURRENT = 1 << 9
 
 
 def with_directions_swapped(bits):
-    """Warnings or protections of a board whose current counts the other way round: both overcurrents change places."""
+    """A field with a level of a board whose current counts the other way round: both overcurrents change places.
+
+    Harmless for MORE_FAULTS, which has no such bits.
+    """
     swapped = bits & ~(CHARGE_OVERCURRENT | DISCHARGE_OVERCURRENT)
     if bits & CHARGE_OVERCURRENT:
         swapped |= DISCHARGE_OVERCURRENT
@@ -44,17 +54,20 @@ def with_directions_swapped(bits):
 def active(pack):
     """The active alarms as a list of (name, level), the gravest first; None while they are not known.
 
-    Where an alarm is active as warning and as protection, only the protection is listed.
+    Where an alarm is active at several levels, only the gravest is listed.
     """
     warnings = pack.raw("alarm_bits_{}", WARNING)
     protections = pack.raw("alarm_bits_{}", PROTECTION)
     faults = pack.raw("alarm_bits_{}", FAULT)
     if warnings is None or protections is None or faults is None:
         return None
+    third = pack.raw("alarm_bits_{}", LEVEL_3) or 0  # all five are read together
     found: list = []
     _append(found, FAULTS, faults, FAULT)
-    _append(found, ALARMS, protections, PROTECTION)
-    _append(found, ALARMS, warnings & ~protections, WARNING)
+    _append(found, MORE_FAULTS, pack.raw("alarm_bits_{}", MORE_FAULTS_FIELD) or 0, FAULT)
+    _append(found, ALARMS, third, LEVEL_3)
+    _append(found, ALARMS, protections & ~third, PROTECTION)
+    _append(found, ALARMS, warnings & ~protections & ~third, WARNING)
     return found
 
 

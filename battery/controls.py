@@ -29,6 +29,7 @@ CONTROLS = (
             ',"ent_cat":"config"'),
 )  # fmt: skip
 CONTROL = {row.key: row for row in CONTROLS}
+WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those that the BMS is written with, by its protocol
 
 # always available, since it changes nothing
 DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
@@ -43,6 +44,7 @@ RESULTS = {
     "busy": "the last command is not confirmed yet",
     "too_soon": "wait 2 seconds between two commands",
     "offline": "the BMS does not answer",
+    "not_in_protocol": "the protocol of this BMS has no such command",
     "out_of_range": "the state of charge must be 0 to 100 %",
     "no_time": "the time is not known (NTP), and the BMS's clock is set with it",
     "counters_unknown": "the counters are not known yet",

@@ -6,11 +6,13 @@
 import io
 import json
 
-from .readings import BINARY, BITFIELD, ENUM, NUMBER, READINGS
+from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
-LARGEST = 4096  # bytes of the longest message, in one piece of memory that is taken once
+# Bytes of the longest message, in one piece of memory that is taken once: a state of 48 cells with everything that a protocol
+# can say has up to 5400, a discovery message 4096.
+LARGEST = 5632
 _AT_ONCE = 6  # readings or pairs written in one step: 3,000 bytecodes
 
 
@@ -130,7 +132,7 @@ _KEYS = tuple(
 
 
 def write_pack(writer, pack, every_slot=False, seq=None, time=None):
-    """Write all readings of a battery as one JSON object: every key always there, null for what is not known now.
+    """Write all readings that exist as one JSON object: each key always there, null for what is not known now.
 
     `every_slot`: also of cells and sensors that there may be; `seq` and `time` stand before them where there is a `seq`.
     """
@@ -150,7 +152,7 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
     for position in range(len(READINGS)):
         row = READINGS[position]
         key = _KEYS[position]
-        if key is None:
+        if key is None or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
             continue
         if row.derive is not None:  # it may look at all cells
             left = 0
@@ -168,6 +170,11 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
             left = 1
     writer.put(b"}")
     yield True
+
+
+def _is_not_asked_for(pack, row):
+    """Whether no protocol has been found yet, and this is one of the many readings that are read once, if a board has them."""
+    return pack.absent is None and GROUPS[row.group].period_ms is None and pack.at(row) is None
 
 
 def key_of(row, index):

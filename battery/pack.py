@@ -37,6 +37,10 @@ class Values:
         self._raw: list = [None] * SLOTS
         self._read_at = [0] * SLOTS  # ticks of the response each value came with
         self.topology: dict = topology
+        # keys of the rows that do not exist, and of those that cannot even be sent; never changed in place; None: not known yet
+        self.absent: set | None = None
+        self._unsaid: set | None = None
+        self.topology_changes = 0
         self.energy = energy
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
@@ -65,8 +69,17 @@ class Values:
         return self._read_at[READING[key].slot]
 
     def count(self, row):
-        """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots."""
+        """How many readings this row stands for in this battery: its cells or sensors as far as known, else its slots.
+
+        0 for a row that does not exist; but a Pack's protocol has to know how many an optional one has before it is read.
+        """
+        if self._unsaid is not None and row.key in self._unsaid:
+            return 0
         return row.slots if row.counted_by is None else self.topology[row.counted_by]
+
+    def has(self, row):
+        """Whether this row exists in this battery; True for every row until the BMS has answered."""
+        return self.absent is None or row.key not in self.absent
 
     def text(self, row, index=0):
         """A reading for people ("53.2", "charging", "on"); None: not known now."""
@@ -105,15 +118,76 @@ class Pack(Values):
         topology["cell_count"] = cell_count
         topology["temperature_count"] = temperature_count
         super().__init__(topology, EnergyMeter())
+        self._counts = (cell_count, temperature_count)
+        self._rows: tuple | None = None  # those that the protocol can say; None: it is not known
+        self._writes: tuple | None = None
+        self._unread: tuple = ()  # rows that exist once they have been read
+        self._finished_gaps = 0  # `gaps` when the last response was finished
         self._last: list = [None] * SLOTS  # the reading before, accepted or not
         self._last_at = [0] * SLOTS  # its ticks
         self._before_last: list = [None] * SLOTS
         self._finished_changes = 0  # `changes` when the last response was finished
         self._counts_now = False  # voltage or current came with the present response
         self.polarity = polarity or Polarity()
-        self.topology_changes = 0
         self.implausible = 0  # values that were impossible, or had to be confirmed
         self.glitches = 0  # jumps that the next reading did not confirm
+
+    def select(self, rows, writes=None):
+        """A protocol has been found that can say `rows` and write the controls with the keys `writes`; None: all of them.
+
+        Other rows than before are those of another protocol: what was read with that one is forgotten, except the energy.
+        Call it before the first response is handed over.
+        """
+        if rows == self._rows and writes == self._writes:
+            return
+        if self._rows is not None:
+            self._forget_battery()
+        self._rows = rows
+        self._writes = writes
+        self._unread = tuple([row for row in rows if row.is_optional])
+        sent = {row.key for row in rows if not row.is_optional}
+        self._set_absent({row.key for row in READINGS if row.key not in sent})
+        self._note_read()
+        self.topology_changes += 1
+        self._note_gap()
+
+    def _forget_battery(self):
+        """Forget also what kind of battery it is."""
+        self.forget()
+        for key in TOPOLOGY:
+            self.topology[key] = None
+        self.topology["cell_count"], self.topology["temperature_count"] = self._counts
+
+    def can_write(self, key):
+        """Whether the protocol can write the control with this key; True until the BMS has answered."""
+        return self._writes is None or key in self._writes
+
+    def awaits(self, row):
+        """Whether this row does not exist only because it has not been read yet, or never will be."""
+        return row in self._unread
+
+    def _note_read(self):
+        """Optional rows that have been read since the last time exist from now on; True when there are any."""
+        found = [row for row in self._unread if self._is_read(row)]
+        if not found:
+            return False
+        self._unread = tuple([row for row in self._unread if row not in found])
+        absent = set(self.absent or ())
+        for row in found:
+            absent.discard(row.key)
+        self._set_absent(absent)
+        return True
+
+    def _set_absent(self, absent):
+        self.absent = _without_derived(absent)
+        awaited = [row.key for row in self._unread]
+        self._unsaid = {key for key in self.absent if key not in awaited}
+
+    def _is_read(self, row):
+        for slot in range(row.slot, row.slot + row.slots):
+            if self._raw[slot] is not None:
+                return True
+        return False
 
     def _is_hidden(self, row):
         polarity = self.polarity
@@ -131,6 +205,10 @@ class Pack(Values):
     def restore_polarity(self, kept):
         """Continue with the polarity that was settled before the restart."""
         self._follow_polarity(self.polarity.restore(kept))
+
+    def forget_polarity(self):
+        """Another board is read than the one whose polarity was settled."""
+        self._follow_polarity(self.polarity.forget())
 
     def _follow_polarity(self, result):
         if result & TURNED:
@@ -260,6 +338,10 @@ class Pack(Values):
             self._finished_changes = self.changes
             for key in TOPOLOGY:
                 self._note_topology(key)
+            if self._unread and self.gaps != self._finished_gaps:
+                self._finished_gaps = self.gaps
+                if self._note_read():
+                    self.topology_changes += 1
         if self._counts_now:
             self._counts_now = False
             self._count_energy(now)
@@ -349,3 +431,15 @@ class Pack(Values):
             if row.counted_by == key:
                 for slot in range(row.slot + value, row.slot + row.slots):
                     self._raw[slot] = None
+
+
+def _without_derived(absent):
+    """`absent` without the rows that are calculated from rows which exist."""
+    is_final = False
+    while not is_final:
+        is_final = True
+        for row in READINGS:
+            if row.needs and row.key in absent and not [key for key in row.needs if key in absent]:
+                absent.remove(row.key)
+                is_final = False
+    return absent

@@ -63,6 +63,15 @@ class Polarity:
         self.current_inverted = kept == INVERTED
         return TURNED if turned else CHANGED
 
+    def forget(self):
+        """Another board is read: what was settled, unless by the owner, is not of this one. Returns CHANGED, TURNED or 0."""
+        if not self._auto or not self._settled:
+            return 0
+        turned = self.current_inverted
+        self._settled = self._contradicted = self.current_inverted = False
+        self._against[0] = self._against[1] = self._agreeing = self._contradicting = 0
+        return TURNED if turned else CHANGED
+
     @property
     def text(self):
         """The decision in a word."""

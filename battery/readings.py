@@ -29,6 +29,7 @@ DISABLED = 2  # diagnostic, and disabled by default
 
 MAX_CELLS = 48
 MAX_TEMPERATURES = 16
+SLOW_MS = 1000  # a poll group with this period or a longer one may hold what a board does not have
 IDLE_CURRENT = 10  # 0.1 A: below 1 A there is no time to full or empty
 
 # Poll groups: readings that are requested at one pace, and share a discovery message. An entity that moves to another
@@ -43,6 +44,8 @@ GROUPS = {
     "extremes": Group("POLL_CHECKS_MS", 5000),
     "counts": Group("POLL_CHECKS_MS", 5000),
     "static": Group(None, None),
+    "slow": Group(None, 60000),
+    "limits": Group(None, None),
 }
 
 
@@ -74,6 +77,8 @@ Reading = namedtuple(
         "slots",  # how many of these there may be (48 cells); 1 for a single reading
         "counted_by",  # key of the reading that counts them; None: always `slots`
         "derive",  # function(pack) -> raw or None, for readings calculated from others
+        "needs",  # keys of the readings it is calculated from: it exists where all of them do; (): the BMS sends it
+        "is_optional",  # boards may not have it, whatever their protocol: it exists once it has been read
         "slot",  # index of the first one's value in Pack
     ),
 )
@@ -83,13 +88,23 @@ _slots = 0
 
 def _row(key, name, group, kind, decimals=0, unit=None, low=None, high=None, step=None, check=None, deadband=1,
          deadband_share=None, category=MAIN, icon=None, device_class=None, is_total=False, options=None, slots=1,
-         counted_by=None, derive=None):  # fmt: skip
+         counted_by=None, derive=None, needs=(), is_optional=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
+    if is_optional is None:
+        is_optional = not needs and counted_by is None and _may_be_missing(group)
     return Reading(key, name, group, kind, decimals, unit, low, high, step, check, deadband, deadband_share, category, icon,
-                   device_class, is_total, options, slots, counted_by, derive, slot)  # fmt: skip
+                   device_class, is_total, options, slots, counted_by, derive, needs, is_optional, slot)  # fmt: skip
+
+
+def _may_be_missing(group):
+    """Whether a single reading of this poll group is optional. The extremes are not: where the BMS does not send them, those of
+    the cells are published.
+    """
+    period_ms = GROUPS[group].period_ms
+    return period_ms is None or (period_ms >= SLOW_MS and group != "extremes")
 
 
 def _number(key, name, group, low, high, **columns):
@@ -116,11 +131,35 @@ def _temperature(key, name, group, **columns):
 
 def _counter(key, name, deadband, unit, **columns):
     """A total that is counted here, in Wh or mAh (see energy.py)."""
-    return _number(key, name, "pack", 0, 1 << 40, deadband=deadband, decimals=3, unit=unit, is_total=True, **columns)
+    return _number(key, name, "pack", 0, 1 << 40, deadband=deadband, decimals=3, unit=unit, is_total=True,
+                   needs=("power",), **columns)  # fmt: skip
+
+
+def _lifetime(key, name, icon):
+    """A total that the BMS counts, in mAh."""
+    return _number(key, name, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, unit="Ah", is_total=True,
+                   category=DISABLED, icon=icon)  # fmt: skip
+
+
+def _limit(key, name, low, high, category=DISABLED, **columns):
+    """A protection limit: {} is its level, 1: warning, 2: the BMS acts."""
+    return _number(key + "_limit_{}", name + " limit {}", "limits", low, high, step=0, slots=2, category=category, **columns)
+
+
+def _voltage_limit(key, name, decimals, high):
+    return _limit(key, name, 1, high, DIAGNOSTIC, decimals=decimals, unit="V")
+
+
+def _temperature_limit(key, name):
+    return _limit(key, name, -40, 214, unit="°C")
+
+
+def _soc_limit(key, name):
+    return _limit(key, name, 0, 1000, decimals=1, unit="%", icon="battery-alert-variant-outline")
 
 
 def _duration(key, name, derive, **columns):
-    return _row(key, name, "status", NUMBER, 2, "h", derive=derive, **columns)
+    return _row(key, name, "status", NUMBER, 2, "h", derive=derive, needs=("current", "remaining_capacity"), **columns)
 
 
 def _power(pack):
@@ -203,7 +242,7 @@ READINGS = (
     _number("pack_voltage", "Voltage", "pack", 1, 3000, step=100, decimals=1, unit="V", check=contradicts_cells, deadband=2),
     _number("current", "Current", "pack", -15000, 15000, step=2000, decimals=1, unit="A", check=contradicts_mode, deadband=3,
             deadband_share=32),
-    _row("power", "Power", "pack", NUMBER, 2, "W", derive=_power),
+    _row("power", "Power", "pack", NUMBER, 2, "W", derive=_power, needs=("pack_voltage", "current")),
     _counter("energy_charged", "Energy charged", 20, "kWh"),
     _counter("energy_discharged", "Energy discharged", 20, "kWh"),
     _counter("capacity_charged", "Capacity charged", 1000, "Ah", icon="battery-plus", category=DIAGNOSTIC),
@@ -219,10 +258,14 @@ READINGS = (
     _duration("remaining_time", "Remaining time", _time_to_either),
     _duration("time_to_full", "Time to full", _time_to_full, category=DISABLED),
     _duration("time_to_empty", "Time to empty", _time_to_empty, category=DISABLED),
+    _binary("precharge_mosfet", "Precharge MOSFET", "status", category=DIAGNOSTIC, icon="battery-sync-outline"),
+    _binary("heater", "Heater", "status", category=DIAGNOSTIC, icon="heating-coil"),
+    _binary("fan", "Fan", "status", category=DIAGNOSTIC, icon="fan"),
 
-    _row("problem", "Problem", "alarms", BINARY, derive=problem, device_class="problem"),
-    _row("active_alarms", "Active alarms", "alarms", TEXT, derive=active_alarms, icon="alert-outline"),
-    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=3),  # see alarms.py
+    _row("problem", "Problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",), device_class="problem"),
+    _row("active_alarms", "Active alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",),
+         icon="alert-outline"),
+    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
     _number("fault_code", "Fault code", "alarms", 0, 255, category=DISABLED, icon="alert-circle-outline"),
 
     _number("cell_count", "Cell count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC, icon="counter"),
@@ -243,7 +286,8 @@ READINGS = (
     _number("min_voltage_cell", "Lowest cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC,
             icon="arrow-down-bold"),
     # its deadband is that of both cells: less is their natural noise
-    _row("cell_voltage_delta", "Cell voltage delta", "extremes", NUMBER, 3, "V", derive=_cell_voltage_delta, deadband=6),
+    _row("cell_voltage_delta", "Cell voltage delta", "extremes", NUMBER, 3, "V", derive=_cell_voltage_delta,
+         needs=("max_cell_voltage", "min_cell_voltage"), deadband=6),
     _temperature("max_temperature", "Highest temperature", "extremes"),
     _number("max_temperature_sensor", "Highest temperature sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0,
             category=DISABLED, icon="thermometer-chevron-up"),
@@ -255,9 +299,16 @@ READINGS = (
             deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
     _temperature("temperature_{}", "Temperature {}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES,
                  counted_by="temperature_count"),
-    _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, icon="scale-balance"),
+    _temperature("mosfet_temperature", "MOSFET temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("board_temperature", "Board temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("heater_temperature", "Heater temperature", "temperatures", category=DISABLED),
+    # of an active balancer; no capture has another value than 0, so its direction is not known
+    _number("balance_current", "Balancing current", "temperatures", -20000, 20000, decimals=3, unit="A", deadband=100,
+            category=DIAGNOSTIC),
+    _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",),
+         icon="scale-balance"),
     _binary("cell_{}_balancing", "Cell {} balancing", "cells", category=DISABLED, icon="scale-balance", slots=MAX_CELLS,
-            counted_by="cell_count"),
+            counted_by="cell_count", is_optional=True),
 
     _number("rated_capacity", "Rated capacity", "static", 1, 10000000, step=0, decimals=3, unit="Ah", icon="battery",
             category=DIAGNOSTIC),
@@ -270,6 +321,35 @@ READINGS = (
     _text("battery_code", "Battery code"),
     _text("software_version", "Software version"),
     _text("hardware_version", "Hardware version"),
+    _text("serial_number", "Serial number"),
+    _number("board_number", "Board number", "static", 1, 16, step=0, category=DISABLED, icon="identifier"),
+
+    _number("state_of_health", "State of health", "slow", 1, 1000, step=50, decimals=1, unit="%", category=DIAGNOSTIC,
+            icon="battery-heart-variant"),
+    _number("actual_capacity", "Actual capacity", "slow", 1, 10000000, step=20000, decimals=3, unit="Ah", deadband=100,
+            category=DISABLED, icon="battery"),
+    _lifetime("lifetime_charge", "Lifetime charge", "battery-plus"),
+    _lifetime("lifetime_discharge", "Lifetime discharge", "battery-minus"),
+
+    _voltage_limit("cell_overvoltage", "Cell overvoltage", 3, 5999),
+    _voltage_limit("cell_undervoltage", "Cell undervoltage", 3, 5999),
+    _voltage_limit("pack_overvoltage", "Pack overvoltage", 1, 3000),
+    _voltage_limit("pack_undervoltage", "Pack undervoltage", 1, 3000),
+    _limit("charge_overcurrent", "Charge overcurrent", 1, 15000, decimals=1, unit="A"),
+    _limit("discharge_overcurrent", "Discharge overcurrent", 1, 15000, decimals=1, unit="A"),
+    _temperature_limit("charge_overtemperature", "Charge overtemperature"),
+    _temperature_limit("charge_undertemperature", "Charge undertemperature"),
+    _temperature_limit("discharge_overtemperature", "Discharge overtemperature"),
+    _temperature_limit("discharge_undertemperature", "Discharge undertemperature"),
+    _soc_limit("soc_high", "State of charge high"),
+    _soc_limit("soc_low", "State of charge low"),
+    _limit("cell_voltage_delta", "Cell voltage delta", 1, 5999, decimals=3, unit="V"),
+    # a difference, which Home Assistant would turn into °F like a temperature
+    _limit("temperature_delta", "Temperature delta", 1, 200, unit="K", icon="thermometer-alert"),
+    _number("balance_start_voltage", "Balancing start voltage", "limits", 1, 5999, step=0, decimals=3, unit="V",
+            category=DISABLED),
+    _number("balance_voltage_delta", "Balancing voltage delta", "limits", 1, 5999, step=0, decimals=3, unit="V",
+            category=DISABLED),
 )  # fmt: skip
 
 SLOTS = _slots

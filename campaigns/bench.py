@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from campaigns import chip, size
-from campaigns.chip import function_of, limit_of
+from campaigns.chip import function_of, limit_of, limit_of_log, reads_pack
 from simulator.bms import BYTE_US, MEASURED, STATIC, Bms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,9 @@ OURS = "this firmware"
 NAMES = (OURS, "dalybms", "pydalybms")
 COLOURS = dict(zip(NAMES, ("#0b7285", "#e8590c", "#5f3dc4"), strict=True))
 CELLS = (4, 16, 48)
+NEWER = {"d2": (4, 16, 32), "p81": (4, 16, 48)}  # protocol: cells
+USUAL_MS = 35  # response delay of the boards with these protocols, as captured
+THINK_MS = (5, USUAL_MS, 60)
 CURVE = (4, 8, 16, 24, 32, 40, 48)
 BYTE_S = BYTE_US / 1e6
 FRAME_S = 13 * BYTE_S
@@ -259,6 +262,59 @@ def pace_table():
     return table(("cells", *chip.NAMES.values()), rows)
 
 
+class NewerRow(NamedTuple):
+    """The figures of a run with D2 or P81."""
+
+    ratio: float  # time to the limit of the own bytes and the response delays
+    refreshes: float  # a second: of voltage, current and state of charge
+    wrong: int
+    published: int
+
+
+def newer_figures(run, think_ms):
+    """The figures of a run; None if there were hardly any requests."""
+    requests = [event for event in run.log if "request" in event]
+    measured = [event for event in requests if run.since <= event["t"] < run.until]
+    if len(measured) < 20:
+        return None
+    begin, end = measured[0]["t"], measured[-1]["t"]
+    received = [event for event in run.log if "response" in event and begin <= event["t"] < end]
+    return NewerRow(
+        ratio=(end - begin) / limit_of_log(measured[1:], received, think_ms / 1000),
+        refreshes=sum(reads_pack(event["request"]) for event in measured[1:]) / (end - begin),
+        wrong=sum(is_wrong(values, at, requests) for at, values in run.published),
+        published=len(run.published),
+    )
+
+
+def newer_table(seconds, place):
+    """D2 and P81, the whole firmware at a PC's pace, and simulated at those of the chips."""
+    rows = []
+    for protocol, packs in NEWER.items():
+        for cells in packs:
+            options = f"cells={cells},temperatures=2,protocol={protocol}"
+            shown, found = [], None
+            for think in THINK_MS:
+                row = newer_figures(measure(OURS, f"{options},think={think}", seconds, place), think)
+                shown.append(f"{row.ratio:.3f}" if row else "no data")
+                found = row if think == USUAL_MS or found is None else found
+            bms = f"protocol={protocol},think={USUAL_MS}"
+            chips = [f"{chip.run(name, cells, 25, settings=EVERYTHING, bms=bms).ratio:.3f}" for name in ("s3", "s2")]
+            other = (f"{found.refreshes:.1f}", f"{found.wrong} of {found.published}") if found else ("", "")
+            rows.append((protocol.upper(), cells, *shown, *other, *chips))
+            print(*rows[-1], sep="  ", flush=True)
+    header = (
+        "protocol",
+        "cells",
+        *(f"{think} ms" for think in THINK_MS),
+        "refreshes a second",
+        "wrong",
+        "ESP32-S3",
+        "ESP32-S2",
+    )
+    return table(header, rows)
+
+
 def noisy_table(names, seconds, clean, clean_seconds, place):
     """1 and 5 % of the frames damaged, 16 cells."""
     rows = []
@@ -406,6 +462,15 @@ settings; how it is calculated, and the figures with the default settings, are i
 <!-- made: pace -->
 {paces}<!-- end: pace -->
 
+## D2 and P81
+
+The same for the protocols of the newer boards: **time / limit** with response delays of {thinks} ms. Of real boards {usual} ms
+was captured, which is that of the other columns. A refresh has voltage, current, state of charge and nearly all other
+readings. The last two columns are simulated, as above.
+
+<!-- made: newer -->
+{newer}<!-- end: newer -->
+
 ## Damaged frames
 
 16 cells; the given share of the response frames has one to four wrong bytes. **Refreshes lost**: compared with the clean
@@ -535,11 +600,24 @@ def plot(names, clean):
     PLOT.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
 
+def write_newer(text):
+    """Replace the table of D2 and P81 in docs/BENCHMARK.md."""
+    begin, end = "<!-- made: newer -->\n", "<!-- end: newer -->"
+    page = DOCUMENT.read_text()
+    if begin in page:
+        DOCUMENT.write_text(page.partition(begin)[0] + begin + text + end + page.partition(end)[2])
+
+
 def main():
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--newer", action="store_true", help="only the table of D2 and P81")
     parser.add_argument("--seconds", type=float, default=16, help="length of a clean run; a noisy one takes twice as long")
     options = parser.parse_args()
+    if options.newer:
+        with broker() as place:
+            write_newer(newer_table(options.seconds, place))
+        return
     load = os.getloadavg()[0]
     names = NAMES if environment() else NAMES[:1]
     if len(names) == 1:
@@ -549,7 +627,9 @@ def main():
     with broker() as place:
         clean, found = clean_table(names, options.seconds, place)
         noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)
+        newer = newer_table(options.seconds, place)
     text = PAGE.format(
+        newer=newer, thinks=", ".join(map(str, THINK_MS)), usual=USUAL_MS,
         load=load, cores=os.cpu_count(), clean=clean, paces=pace_table(), noisy=noisy, cost=cost_table(found),
         memory=memory_table(), broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
     )  # fmt: skip

@@ -97,15 +97,16 @@ def run(
     root: Path | None = None,
     settings: str = "",
     watched: list[str] | None = None,
+    bms: str = "",
 ) -> Figures:
     """The firmware for so many simulated seconds at a pace: one of host.pace.PACES, or microseconds a bytecode.
 
     `root`: where its files are, None: as in the compiled bundle; `settings`: more lines of settings.toml, separated by ;;
-    `watched`: functions whose bytecodes are counted with all they call. In a process of its own. Raises RuntimeError when it
-    cannot be run.
+    `watched`: functions whose bytecodes are counted with all they call; `bms`: more options of the BMS. In a process of its
+    own. Raises RuntimeError when it cannot be run.
     """
     command = [sys.executable, "-m", "campaigns.chip", "--pace", name, "--cells", str(cells), "--seconds", str(seconds)]
-    command += ["--root", str(root or bundled()), "--settings", settings, "--watch", *(watched or []), "--json"]
+    command += ["--root", str(root or bundled()), "--settings", settings, "--bms", bms, "--watch", *(watched or []), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -237,7 +238,9 @@ class Uart(SimulatedUart):
 class Firmware:
     """The firmware and everything around it."""
 
-    def __init__(self, chosen: pace.Pace, cells: int, seconds: float, root: Path, settings: str, watched: list[str]):
+    def __init__(
+        self, chosen: pace.Pace, cells: int, seconds: float, root: Path, settings: str, watched: list[str], bms: str = ""
+    ):
         self._root = root
         self._pace = chosen
         self._seconds = seconds
@@ -247,7 +250,8 @@ class Firmware:
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
-        self._bms = Bms(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f}", note=self._log.append)
+        self._bms = Bms(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f},{bms}", note=self._log.append)
+        self._think_s = self._bms.options.think / 1000
         self._broker = Broker(self._on_publish)
         self._first_value_s: float | None = None
         self._load_s = 0.0
@@ -353,10 +357,10 @@ class Firmware:
             return
         begin, end = measured[0]["t"], measured[-1]["t"]
         received = [event for event in self._log if "response" in event and begin <= event["t"] < end]
-        limit = limit_of(len(measured) - 1, sum(len(event["response"]) // 2 for event in received))
+        limit = limit_of_log(measured[:-1], received, self._think_s)
         figures.ratio = (end - begin) / limit
         figures.turnarounds = sorted(self._turnarounds(measured, received))
-        figures.fast = sum(function_of(event["request"]) == 0x90 for event in measured[1:]) / (end - begin)
+        figures.fast = sum(reads_pack(event["request"]) for event in measured[1:]) / (end - begin)
         figures.passes = len(passes) / (self._seconds - since)
         longest = max(self.passes.passes, key=lambda one: one.took_ms)
         figures.longest_ms, figures.longest_job = longest.took_ms, longest.job
@@ -365,11 +369,14 @@ class Firmware:
 
     def _turnarounds(self, requests: list[dict], responses: list[dict]) -> list[float]:
         """ms from the last byte of each response to the next request."""
-        answered: dict[float, int] = defaultdict(int)
+        answered: dict[float, list[dict]] = defaultdict(list)
         for event in responses:
-            answered[max(one["t"] for one in requests if one["t"] <= event["t"])] += len(event["response"]) // 2
-        pairs = itertools.pairwise(one["t"] for one in requests)
-        return [1000 * (after - before - limit_of(1, answered[before])) for before, after in pairs if before in answered]
+            answered[max(one["t"] for one in requests if one["t"] <= event["t"])].append(event)
+        return [
+            1000 * (after["t"] - one["t"] - limit_of_log([after], answered[one["t"]], self._think_s))
+            for one, after in itertools.pairwise(requests)
+            if one["t"] in answered
+        ]
 
     def _functions(self) -> list[tuple[str, int]]:
         found: dict[str, int] = defaultdict(int)
@@ -393,6 +400,20 @@ def function_of(frame: str) -> int:
 def limit_of(requests: int, response_bytes: int) -> float:
     """Seconds that so many requests, their response delays and so many bytes of responses take."""
     return (13 * requests + response_bytes) * BYTE_US / 1e6 + THINK_S * requests
+
+
+def limit_of_log(requests: list[dict], responses: list[dict], think_s: float) -> float:
+    """Seconds that these events of a log take on the line, in any protocol, and the response delays."""
+    digits = sum(len(event["request"]) for event in requests) + sum(len(event["response"]) for event in responses)
+    return digits / 2 * BYTE_US / 1e6 + think_s * len(requests)
+
+
+def reads_pack(request: str) -> bool:
+    """Whether a request in hex reads voltage, current and state of charge."""
+    if request.startswith("a5"):
+        return function_of(request) == 0x90
+    place, start = 0x28 if request.startswith("d2") else 0x38, int(request[4:8], 16)
+    return request[2:4] == "03" and start <= place < start + int(request[8:12], 16)
 
 
 def _work(calls: list[int]) -> Work:
@@ -493,6 +514,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="simulated")
     parser.add_argument("--root", type=Path, help="where the firmware's files are (default: as in the compiled bundle)")
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
+    parser.add_argument("--bms", default="", help="more options of the BMS, for example protocol=p81,think=35")
     parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
     parser.add_argument("--write", action="store_true", help="every pace: the tables of docs/CHIP.md")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
@@ -500,7 +522,7 @@ def main() -> None:
     if options.json:
         root = options.root.resolve()
         chosen = pace.of(options.pace)
-        firmware = Firmware(chosen, options.cells, options.seconds, root, options.settings, options.watch)
+        firmware = Firmware(chosen, options.cells, options.seconds, root, options.settings, options.watch, options.bms)
         print(json.dumps(asdict(firmware.run())))
         return
     if options.write:
@@ -509,7 +531,7 @@ def main() -> None:
             print(text)
             write(name, text)
         return
-    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch)))
+    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch, options.bms)))
 
 
 if __name__ == "__main__":

@@ -16,17 +16,16 @@ from struct import pack_into
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.alarms import BITFIELDS, FAULT, PROTECTION, WARNING
+from battery.alarms import BITFIELDS
 from battery.readings import BITFIELD, DATE, ENUM, GROUPS, NUMBER, READING, TEXT, is_immediate, is_measured, is_plausible
 
+from .alarm_bytes import alarm_bits
 from .outcomes import ACCEPTED, DAMAGED, ECHO, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
 
 START = 0xA5
 LENGTH = 13
 PAYLOAD_LENGTH = 8
 FIRST_HOST_ADDRESS = 0x20  # boards are 1..16; from here on it is a host: our own request, echoed (maland16#12)
-# Host addresses that boards respond to. The PC's first: some respond only to it (mpp-solar#113), most to both.
-HOST_ADDRESSES = (0x40, 0x80)
 
 # The map
 
@@ -38,7 +37,7 @@ Field = namedtuple(
         "size",  # bytes of one value
         "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
         "bias",  # raw = factor * (unsigned big-endian number - bias)
-        "factor",
+        "factor",  # ABSOLUTE: raw is by how much the number differs from the bias
     ),
 )
 Block = namedtuple(
@@ -56,6 +55,9 @@ Block = namedtuple(
 )
 
 
+ABSOLUTE = 0
+
+
 def _field(key, offset, size=1, bit=None, bias=0, factor=1):
     return Field(READING[key], offset, size, bit, bias, factor)
 
@@ -64,6 +66,11 @@ def _block(function, frames, width, *fields):
     rows = tuple([field.row for field in fields])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
     return Block(function, rows[0].group, frames, width, fields, rows, is_urgent, False)
+
+
+def _unproven(function, *fields):
+    """A block that is known from other readers only, and of which there is no capture: once per connection, or not at all."""
+    return Block(function, "static", 1, 8, fields, tuple([field.row for field in fields]), False, True)
 
 
 # The first one is the fast poll group: see schedule.py.
@@ -91,18 +98,20 @@ BLOCKS = (
     _block(0x57, 5, 7, _field("battery_code", 0, 35)),
     _block(0x62, 2, 7, _field("software_version", 0, 14)),
     _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
+    _unproven(0x52, _field("lifetime_charge", 0, 4, None, 0, 1000), _field("lifetime_discharge", 4, 4, None, 0, 1000)),
+    _unproven(0x59, _field("cell_overvoltage_limit_{}", 0, 2), _field("cell_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5A, _field("pack_overvoltage_limit_{}", 0, 2), _field("pack_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5B, _field("charge_overcurrent_limit_{}", 0, 2, None, 30000, ABSOLUTE),
+              _field("discharge_overcurrent_limit_{}", 4, 2, None, 30000, ABSOLUTE)),
+    _unproven(0x5C, _field("charge_overtemperature_limit_{}", 0, 1, None, 40),
+              _field("charge_undertemperature_limit_{}", 2, 1, None, 40),
+              _field("discharge_overtemperature_limit_{}", 4, 1, None, 40),
+              _field("discharge_undertemperature_limit_{}", 6, 1, None, 40)),
+    _unproven(0x5D, _field("soc_high_limit_{}", 0, 2), _field("soc_low_limit_{}", 4, 2)),
+    _unproven(0x5E, _field("cell_voltage_delta_limit_{}", 0, 2), _field("temperature_delta_limit_{}", 4)),
+    _unproven(0x5F, _field("balance_start_voltage", 0, 2), _field("balance_voltage_delta", 2, 2)),
+    _unproven(0x9A, _field("state_of_health", 0, 2)),
 )  # fmt: skip
-
-# Alarm bits, by byte of 0x98: from bit 0 on, (level, bit of that bit field in battery/alarms.py). Vendor PDF V1.2; bits 4 and 5
-# of byte 6: CAN document and vendor xlsx, which also calls the first two of byte 4 warnings.
-# Bytes 0 to 3 are pairs of warning and protection: 4 alarms each, only 2 in the last one.
-_PAIRED_BYTES = 4
-_PAIRED_ALARMS = 14
-_SINGLE_ALARM_BITS = (
-    tuple([(WARNING, 14), (WARNING, 15)] + [(FAULT, bit) for bit in range(6)]),
-    tuple([(FAULT, bit) for bit in range(6, 14)]),
-    tuple([(FAULT, bit) for bit in range(14, 20)]),
-)
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
 WRITES = {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
@@ -127,8 +136,11 @@ _SUSPECTED = -1  # frames were seen to count from 1, but something before them w
 class FrameReader:
     """Finds whole, checked frames in whatever bytes arrive, in whatever pieces; never raises.
 
-    After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame.
+    After `feed` returned FRAME, `address`, `function` and `payload` (8 bytes, valid until the next `feed`) describe the frame,
+    which has `length` bytes.
     """
+
+    length = damaged_length = LENGTH
 
     def __init__(self):
         self.frame = bytearray(LENGTH)  # all 13 bytes of the last whole frame
@@ -390,6 +402,10 @@ class A5:
 
     # requests
 
+    def use_address(self, host_address):
+        """Send from this address from now on."""
+        self.host_address = host_address
+
     def frames_expected(self, index):
         """How many frames the response to a block must have; 0 while the number of cells or sensors is not known."""
         block = BLOCKS[index]
@@ -542,6 +558,7 @@ class A5:
         if not self.is_answer():
             self._pack.reject()
             return EMPTY
+        self._pack.select(self.rows, self.writes)
         accepted = True
         for field in block.fields:
             accepted = self._store_field(block, field, payload, frames, now, doubtful) and accepted
@@ -626,25 +643,9 @@ def read_value(field, payload, index=0):
         number = 0
         for i in range(at, at + size):
             number = number << 8 | payload[i]
+    if field.factor == ABSOLUTE:
+        return abs(number - field.bias)
     return field.factor * (number - field.bias)
-
-
-def alarm_bits(payload, bits):
-    """Fill `bits`, a list, with warnings, protections and faults as battery/alarms.py numbers them, and return it."""
-    for index in range(BITFIELDS):
-        bits[index] = 0
-    for byte in range(_PAIRED_BYTES):
-        for alarm in range(4):
-            pair = payload[byte] >> 2 * alarm & 3
-            if pair and 4 * byte + alarm < _PAIRED_ALARMS:
-                bits[WARNING - 1] |= (pair & 1) << 4 * byte + alarm
-                bits[PROTECTION - 1] |= (pair >> 1) << 4 * byte + alarm
-    for byte in range(len(_SINGLE_ALARM_BITS)):
-        value = payload[_PAIRED_BYTES + byte]
-        if value:
-            for position, (level, bit) in enumerate(_SINGLE_ALARM_BITS[byte]):
-                bits[level - 1] |= (value >> position & 1) << bit
-    return bits
 
 
 def _may_be_zero(row):

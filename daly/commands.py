@@ -39,16 +39,21 @@ class BatteryCommands:
         """Switch a MOSFET ("charge_mosfet" or "discharge_mosfet") on or off."""
         return self._start(key, " on" if on else " off", 1 if on else 0, now)
 
+    @property
+    def soc_needs_clock(self):
+        """Whether setting the state of charge takes the time, too."""
+        return self._poller.soc_needs_clock
+
     def set_soc(self, raw, clock, now):
-        """Set the state of charge (0.1 %). `clock`: (year, month, day, hour, minute, second), written too; None: unknown."""
+        """Set the state of charge (0.1 %). `clock`: (year, month, day, hour, minute, second), if needed; None: not known."""
         if not 0 <= raw <= 1000:
             return "out_of_range"
-        if clock is None:
+        if clock is None and self.soc_needs_clock:
             return "no_time"
         return self._start("soc", f" {raw // 10}.{raw % 10} %", raw, now, clock)
 
     def restart(self, now):
-        """Restart the BMS; both MOSFETs are on afterwards."""
+        """Restart the BMS; both MOSFETs are on afterwards. Not with P81, of which no such write is known."""
         return self._start("restart_bms", "", None, now)
 
     def tick(self, now):
@@ -86,6 +91,8 @@ class BatteryCommands:
         refusal = self.refusal()
         if refusal:
             return refusal
+        if not self._poller.pack.can_write(key):
+            return "not_in_protocol"
         self._poller.write(key, wanted, clock)
         self._timeouts = self._poller.timeouts
         self._subject = CONTROL[key].subject + value

@@ -1,75 +1,206 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Detection of the BMS: which host address it responds to, and whether it is one that speaks a newer protocol."""
+"""Detection: which protocol and address the BMS is asked with next, until it answers. No I/O, no clock.
 
-from .a5 import HOST_ADDRESSES
+Every try is an ordinary request, which is a read in each of the protocols: none of them holds a frame of another one
+(daly-modbus.md 9). Whether what comes is an answer, its content decides, not its checksum alone. What has been found is
+remembered over restarts and tried first. Until then all protocols are in memory, afterwards only the one that is spoken.
+"""
 
-TRIES = 4  # requests before the next address is tried
-PROBE_EVERY = 20  # requests, with a pinned address, before the other one is tried again, only to be able to report it
+from collections import namedtuple
 
-# "Read registers", with which the newer boards are asked for everything, with its CRC, as the vendor's tools send it; only
-# reading, and only after nothing has responded to A5. The response begins with address, function 3 and the byte count.
-PROBES = (
-    ("D2", bytes((0xD2, 0x03, 0x00, 0x00, 0x00, 0x3E, 0xD7, 0xB9)), (0xD2, 0x03, 0x7C)),
-    ("0x81/0x51", bytes((0x81, 0x03, 0x00, 0x00, 0x00, 0x40, 0x5B, 0xFA)), (0x51, 0x03, 0x80)),
-)
+from battery.unload import unload
+
+from .schedule import Schedule
+from .timing import Timing
+
+# What was found, as it is kept in non-volatile memory; 0: nothing yet
+A5 = 1
+P81 = 2
+D2 = 3
+A5_AT_0X80 = 4
+
+# Host addresses that A5 boards respond to. The PC's first: some respond only to it (mpp-solar#113), most to both.
+HOST_ADDRESSES = (0x40, 0x80)
+
+KEPT_TRIES = 2  # requests to what was found before the restart, in each round
+LOST_TRIES = 60  # requests to a BMS that has worked, before others are looked for: it may have been exchanged
+LATE_TRIES = 4  # requests to one that has answered too late
+RULED_OUT_EVERY = 5  # rounds until what the settings rule out is tried, too, only to be able to report it
+
+# What is kept of each protocol while the BMS is looked for
+Conversation = namedtuple("Conversation", ("protocol", "schedule", "timing"))
 
 
 class Detector:
-    """Keeps the host address. `pinned`: the address from the settings, or 0 to detect it; `board_number` 1 to 16."""
+    """Decides what is tried; `current` is the Conversation, `others` the protocols that may still answer late.
 
-    def __init__(self, pinned=0, board_number=1):
+    `choice`: "auto", or the only protocol, "a5", "p81" or "d2"; `host_address`: of A5, 0: detect it; `board_number` 1 to 16;
+    `filler`: see A5; `remembered`: what was found before the restart; `is_online`, `periods`: for the Schedules.
+    """
+
+    def __init__(self, pack, is_online, choice="auto", host_address=0, board_number=1, filler=0, remembered=0, periods=None):
+        self._pack = pack
+        self._is_online = is_online
+        self._periods = periods
+        self._board_number = board_number
+        self._filler = filler
         # On RS485 board n listens to 0x40 + n - 1 and answers as n (dbus-serialbattery, batmon).
-        own = HOST_ADDRESSES[0] + board_number - 1
-        self._addresses = (pinned,) if pinned else HOST_ADDRESSES if board_number == 1 else (own,)
-        self._others = [address for address in HOST_ADDRESSES if address != pinned] if pinned else []
-        self._at = 0
-        self._tries = 0
-        self._probes = 0  # already sent
-        self._matched = 0
-        self.address = self._addresses[0]
-        self.probe = None  # (name, request, beginning of the response) of a newer protocol while it is the open request
-        self.is_off_settings = False  # the request goes to an address that the settings rule out
+        self._own_address = host_address or HOST_ADDRESSES[0] + board_number - 1
+        self._other_address = HOST_ADDRESSES[0] if host_address == HOST_ADDRESSES[1] else HOST_ADDRESSES[1]
+        every = [A5, P81, D2]
+        if not host_address and board_number == 1:
+            every.append(A5_AT_0X80)
+        self._allowed = [code for code in every if choice == "auto" or choice == _NAMES[code]]
+        self._ruled_out = [code for code in every if code not in self._allowed]
+        if host_address and A5 in self._allowed:
+            self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
+        self._conversations: dict = {}  # by code; both addresses of A5 have the same
+        self._kept = remembered if remembered in self._allowed else 0
+        self._remembered = remembered
+        self._round = 0
+        self._queue: list = []  # codes of this round still to be tried
+        self._left = 0  # tries the present one still has
+        self._has_compared = choice != "auto" or self._kept != 0
+        self.exhausted = False  # everything has been tried once
+        self.is_found = False
+        self.code = 0
+        self.others: tuple = ()
+        self._take_next()
 
     @property
-    def exhausted(self):
-        """Whether every address and, once, every probe has been tried."""
-        return self._probes == len(PROBES) and self.probe is None
+    def address(self):
+        """The host address of A5 now; None: another protocol is tried."""
+        return self._address(self.code)
+
+    @property
+    def is_ruled_out(self):
+        """Whether the settings rule out what is tried: an answer is only reported."""
+        return self.code in self._ruled_out
+
+    @property
+    def wrong_address(self):
+        """The host address that is tried although the settings name another one; None: it is not that."""
+        return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
+
+    @property
+    def is_new(self):
+        """Whether another protocol than before the restart is spoken; nothing remembered counts as A5."""
+        return _NAMES[self.code] != _NAMES[self._remembered or A5]
+
+    @property
+    def should_compare(self):
+        """Whether a board found for the first time, with A5, is still to be asked with P81, which says more."""
+        return not self._has_compared and self.is_found and _NAMES[self.code] == "a5"
 
     def found(self):
-        """The present address was answered: keep it, and send no probes."""
-        self._tries = 0
-        self._probes = len(PROBES)
+        """What is tried was answered: keep it, and forget the others."""
+        self.is_found = self.exhausted = True
+        self._kept = self.code
+        self._left = LOST_TRIES
+        self._drop(self.current.protocol)
 
     def failed(self):
-        """One more request without a response, before the BMS was ever found: decide what to try next."""
-        self.probe = None
-        if self.is_off_settings:  # that was only to be able to report it
-            self.is_off_settings = False
-            self.address = self._addresses[self._at]
-        self._tries += 1
-        if self._tries % TRIES:
-            return
-        all_tried = self._tries % (TRIES * len(self._addresses)) == 0
-        if all_tried and self._others and self._tries % PROBE_EVERY == TRIES:
-            self.is_off_settings = True
-        elif all_tried and self._probes < len(PROBES):
-            self.probe = PROBES[self._probes]
-            self._probes += 1
-            self._matched = 0
-            self._tries -= 1  # the next one follows immediately
-        self._at = (self._at + 1) % len(self._addresses)
-        self.address = self._others[0] if self.is_off_settings else self._addresses[self._at]
+        """One more request without a response while the BMS is not online; True when something else is tried next."""
+        self._left -= 1
+        if self._left > 0:
+            return False
+        code = self.code
+        self._take_next()
+        return self.code != code
 
-    def feed(self, byte):
-        """Take one byte while a probe is open; the name of the protocol once its response has begun, else None."""
-        name, _, beginning = self.probe
-        if byte == beginning[self._matched]:
-            self._matched += 1
-        else:
-            self._matched = 1 if byte == beginning[0] else 0
-        if self._matched < len(beginning):
-            return None
-        self._matched = 0
-        return name
+    def answered_late(self, protocol):
+        """One of `others` has answered, too late: it has the next tries."""
+        for code in self._conversations:
+            if self._conversations[code].protocol is protocol:
+                self._take(code)
+        self._left = LATE_TRIES
+
+    def begin_comparison(self):
+        """The Conversation with P81, beside the one that was found; None: there is no memory for it."""
+        self._has_compared = True
+        return self._load(P81)
+
+    def end_comparison(self, prefer):
+        """`prefer`: P81 is the one to talk from now on."""
+        if prefer:
+            self._take(P81)
+        self.found()
+
+    def _take_next(self):
+        """Go on to the next one that can be loaded."""
+        for _ in range(2 * len(_NAMES)):
+            if not self._queue:
+                self._begin_round()
+            code = self._queue.pop(0)
+            if self._load(code) is not None:
+                tries = LOST_TRIES if self.is_found else KEPT_TRIES
+                self._take(code)
+                self._left = tries if code == self._kept else 1
+                return
+        raise MemoryError("no protocol can be loaded")
+
+    def _begin_round(self):
+        if self._round and not self.exhausted:
+            self.exhausted = True
+        self._round += 1
+        others = [code for code in self._allowed if code != self._kept]
+        kept = [self._kept] if self._kept else []
+        self._queue = others + kept if self.is_found else kept + others
+        if self._round % RULED_OUT_EVERY == 2:
+            self._queue += self._ruled_out
+
+    def _take(self, code):
+        self.code = code
+        self.current = self._load(code)
+        address = self._address(code)
+        if address is not None:
+            self.current.protocol.use_address(address)
+        self.others = tuple(
+            [other.protocol for other in self._conversations.values() if other.protocol is not self.current.protocol]
+        )
+
+    def _address(self, code):
+        return {A5: self._own_address, A5_AT_0X80: self._other_address}.get(code)
+
+    def _load(self, code):
+        """The Conversation, made when it is wanted first; None: there is no memory for it."""
+        code = A5 if code == A5_AT_0X80 else code
+        if code not in self._conversations:
+            try:
+                protocol = _make(code, self._pack, self._own_address, self._board_number, self._filler)
+                schedule = Schedule(protocol.blocks, protocol.frames_expected, self._is_online, self._periods)
+                self._conversations[code] = Conversation(protocol, schedule, Timing(protocol.first_gap_ms))
+            except (MemoryError, ImportError) as error:
+                print(f"Protocol {_NAMES[code]} cannot be loaded, and is not looked for: {type(error).__name__} {error}")
+                return None
+        return self._conversations[code]
+
+    def _drop(self, protocol):
+        """Keep only this one in memory."""
+        self._queue = []
+        self.others = ()
+        for code in list(self._conversations):
+            if self._conversations[code].protocol is not protocol:
+                del self._conversations[code]
+                unload("daly." + _NAMES[code])
+        if _NAMES[self.code] == "a5":
+            unload("daly.modbus")
+
+
+_NAMES = {A5: "a5", P81: "p81", D2: "d2", A5_AT_0X80: "a5"}  # as in the settings; also of the modules
+
+
+def _make(code, pack, address, board_number, filler):
+    if code == A5:
+        from . import a5
+
+        return a5.A5(pack, address, board_number, filler)
+    if code == P81:
+        from . import p81
+
+        return p81.P81(pack, board_number)
+    from . import d2
+
+    return d2.D2(pack)

@@ -19,14 +19,15 @@ LATE = 5  # nothing but responses to earlier requests
 ASLEEP = 10  # 10, 11 and 14: plus the outcome
 DETECTING = 20
 NO_UART = 21
-OTHER_PROTOCOL = 22
-WRONG_HOST_ADDRESS = 23
+RULED_OUT_PROTOCOL = 22
+RULED_OUT_ADDRESS = 23
 OK = 30
 RECOVERED = 31
 UNSUPPORTED = 32  # some functions are not supported by this board
+MIXED = 33  # two boards answer on this line, with different protocols
 POLARITY = 40  # 41 to 43: plus the trouble in battery/polarity.py
 
-_REMEMBERED = 8  # requests that are looked at
+_REMEMBERED = 12  # requests that are looked at: three rounds of detection
 _ENOUGH = 3  # requests of one outcome before it counts
 _RECOVERED_MS = 60000  # how long a recovery is reported
 _CAN_BE_ASLEEP = (SILENCE, ECHO, EMPTY)  # outcomes of a BMS that has responded before
@@ -42,10 +43,11 @@ class Diagnosis:
         self.online = False  # the BMS responds
         self.worked = False  # it has responded since power-on
         self._has_uart = has_uart
-        self._detected = False  # every address and probe has been tried
-        self._host_address = None  # the one that is answered, when it is not the usual one
-        self._protocol = None  # name of the newer protocol that answered a probe
-        self._other_address = None  # host address that is answered, while the settings pin another
+        self._detected = False  # every protocol and address has been tried
+        self._spoken = ""  # protocol and address that are answered, where they are not the usual ones
+        self._ruled_out = None  # what is answered, in words, while the settings rule it out
+        self._ruled_out_address = None  # the same, where it is a host address
+        self._mixed = False
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
@@ -67,21 +69,21 @@ class Diagnosis:
             self._clock_ms += ticks_diff(now, self._last)
         self._last = now
 
-    def answered(self, unusual_address=None):
-        """A request was answered; `unusual_address`: the host address, where it is not the first one tried."""
+    def answered(self, spoken=None):
+        """A request was answered; `spoken`: with what protocol or at what address ("with protocol P81"); None: as before."""
         if self._outcomes:
             self._outcomes = []
         self._detected = True
-        if unusual_address != self._host_address:
-            self._host_address = unusual_address
+        if spoken is not None and spoken != self._spoken:
+            self._spoken = spoken
             self._notes += 1
         if not self.online:
             self.online = True
             self._outage_ms = self._clock_ms - self._since_ms if self.worked else None
             self._since_ms = self._clock_ms
             self.worked = True
-            self._protocol = None
-            self._other_address = None
+            self._ruled_out = self._ruled_out_address = None
+            self._mixed = False
             self._notes += 1
 
     def failed(self, outcome):
@@ -96,17 +98,18 @@ class Diagnosis:
         self._since_ms = self._clock_ms
 
     def note_detection(self, exhausted):
-        """A probe got no response; `exhausted`: it was the last one."""
+        """Something else is tried next; `exhausted`: everything has been tried."""
         self._detected = exhausted
 
-    def note_protocol(self, name):
-        """A newer protocol answered a probe."""
-        self._protocol = name
+    def note_ruled_out(self, name, address):
+        """The BMS answers to what the settings rule out; `address`: the host address, where it is only that, else None."""
+        self._ruled_out = name
+        self._ruled_out_address = address
         self._notes += 1
 
-    def note_other_address(self, address):
-        """The BMS answers to a host address that the settings rule out."""
-        self._other_address = address
+    def note_mixed(self):
+        """Beside the board that is read another one answers on this line, with another protocol."""
+        self._mixed = True
         self._notes += 1
 
     def note_unsupported(self, functions, cells_unknown):
@@ -149,10 +152,8 @@ class Diagnosis:
             return self._online_code()
         if not self._has_uart:
             return NO_UART
-        if self._protocol:
-            return OTHER_PROTOCOL
-        if self._other_address:
-            return WRONG_HOST_ADDRESS
+        if self._ruled_out:
+            return RULED_OUT_PROTOCOL if self._ruled_out_address is None else RULED_OUT_ADDRESS
         outcome = self.outcome
         if outcome is None:
             return DETECTING
@@ -161,6 +162,8 @@ class Diagnosis:
     def _online_code(self):
         if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
             return RECOVERED
+        if self._mixed:
+            return MIXED
         if self._polarity:
             return POLARITY + self._polarity
         return UNSUPPORTED if self.unsupported else OK
@@ -199,10 +202,10 @@ class Diagnosis:
         self._told_notes = self._notes
 
     def _detail(self, code):
-        if code == OTHER_PROTOCOL:
-            return self._protocol
-        if code == WRONG_HOST_ADDRESS:
-            return f"0x{self._other_address:02X}"
+        if code == RULED_OUT_PROTOCOL:
+            return self._ruled_out
+        if code == RULED_OUT_ADDRESS:
+            return f"0x{self._ruled_out_address:02X}"
         if code == RECOVERED:
             return _duration(self._outage_ms)
         if code == UNSUPPORTED:
@@ -210,7 +213,7 @@ class Diagnosis:
             remedy = "; set BMS_CELL_COUNT and BMS_TEMPERATURE_COUNT to see the cells" if self._cells_unknown else ""
             return f"{names}: those readings stay unknown{remedy}"
         if code == OK:
-            return f", at host address 0x{self._host_address:02X}" if self._host_address else ""
+            return ", " + self._spoken if self._spoken else ""
         return _duration(self._clock_ms - self._since_ms)
 
 

@@ -16,17 +16,16 @@ from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
 from battery.pack import MODE
+from battery.polarity import NORMAL
 from battery.readings import READING
 
-from .a5 import A5, HOST_ADDRESSES
-from .detector import Detector
+from .detector import HOST_ADDRESSES, Detector
 from .diagnosis import ECHO, LATE, NOISE, SILENCE, Diagnosis
 from .diagnosis import EMPTY as EMPTY_RESPONSE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import DAMAGED, EMPTY, FRAME, NOTHING, RESPONSE, UNCONFIRMED, UNEXPECTED
 from .outcomes import ECHO as ECHO_FRAME
-from .schedule import Schedule
-from .timing import FIRST_GAP_MS, LATEST_MS, Timing
+from .timing import LATEST_MS
 from .trace import DAMAGED as DAMAGED_MARK
 from .trace import RECEIVED, SENT, Trace
 
@@ -37,9 +36,6 @@ QUIET_TIMEOUT_MS = 300
 # The BMS counts as gone when it has been silent for so long and so often in a row.
 OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
-# A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right checksum, and before that one
-# about 255 others are seen to be wrong. An hour costs little: a change is accepted one reading later.
-NOISY_MS = 3600000
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
 EXPIRE_MS = 20  # so often one block is looked at for readings that are too old: each every 0.3 s
@@ -49,7 +45,9 @@ EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 WRITE_REST_MS = 200
 AFTER_WRITE_MS = 150  # quiet after a write
 _REMEMBERED = 4  # timed-out requests whose responses may still come
-_PROBE_MS = 1000  # the response to a probe has 137 bytes at the most
+# Quiet between two tries while the BMS is looked for: a frame of one protocol must not be the beginning of one of another.
+SEARCH_REST_MS = 120
+WAITED_GAP_MS = 5  # a gap this short is waited for before a response is judged
 # Before a board's own response time is known it counts as this long. One that is late by so much may be lost.
 _FIRST_LATENCY_MS = 32
 _OVERDUE_MS = 20
@@ -61,13 +59,13 @@ class Poller:
 
     `host_address` 0: detect it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
     `stale_periods`: a reading that was not refreshed for so many of its periods is forgotten; `periods`: see Schedule;
-    `has_uart`: there is a UART to send requests with.
+    `has_uart`: there is a UART to send requests with; `protocol`, `remembered`: see Detector.
     """
 
-    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, periods=None, has_uart=True):
+    def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, periods=None, has_uart=True,
+                 protocol="auto", remembered=0):  # fmt: skip
         self.pack = pack
         self.diagnosis = Diagnosis(has_uart)
-        self.timing = Timing()
         self.trace = Trace()
         self.responses = 0  # whole responses accepted
         self.frames_ok = 0  # good frames of our board that are a response
@@ -75,18 +73,21 @@ class Poller:
         self.echoes = 0  # our own requests come back
         self.unexpected = 0  # good frames that are no response to the open request
         self.late = 0  # good frames that are a response to a request that has timed out
-        self._detector = Detector(host_address, board_number)
-        self._protocol = A5(pack, self._detector.address, board_number, filler)
-        self._schedule = Schedule(self._protocol.blocks, self._protocol.frames_expected, self._is_online, periods)
+        self._detector = Detector(pack, self._is_online, protocol, host_address, board_number, filler, remembered, periods)
+        self._protocol, self._schedule, self.timing = self._detector.current
+        self._compares = False  # a board that was found is asked with another protocol, too
+        self._rest_since = None  # since when the line rests before something else is tried; None: it need not
         self._stale_periods = stale_periods
         # the open request
         self._requested_at = 0
         self._deadline = 0
         self._first_latency_ms = None  # from the request to the first frame of its response
+        self._excess_ms = 0  # by how much these two are longer on the line than frames of 13 bytes
         self._seen = 0  # bit n: since the request there was something of outcome n
         self._held = False  # its response is whole, and not judged yet
         self._held_at = 0
-        self._latency_ms = _FIRST_LATENCY_MS  # from a request's first byte to its first frame, about the shortest seen
+        # from a request's first byte to its first frame, as if both were of 13 bytes, about the shortest seen
+        self._latency_ms = _FIRST_LATENCY_MS
         self._response_ms = 0  # until the response should be whole
         self._undisturbed_ms = 0  # until then there is nothing to be done but receiving
         # the next request
@@ -155,8 +156,28 @@ class Poller:
 
     @property
     def host_address(self):
-        """The address we send from, 0x40 or 0x80 or a pinned one."""
+        """The address we send from with A5, 0x40 or 0x80 or a pinned one; None with other protocols."""
         return self._detector.address
+
+    @property
+    def protocol(self):
+        """The protocol that is spoken: "A5", "P81" or "D2"; None: it is not known yet."""
+        return self._protocol.name if self._detector.is_found else None
+
+    @property
+    def found(self):
+        """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet."""
+        return self._detector.code if self._detector.is_found else 0
+
+    @property
+    def writes(self):
+        """Keys of the controls that the protocol can write."""
+        return self._protocol.writes
+
+    @property
+    def soc_needs_clock(self):
+        """Whether the state of charge is written together with the time."""
+        return self._protocol.soc_needs_clock
 
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
@@ -187,8 +208,8 @@ class Poller:
             event = protocol.feed(data[i], now)
             if event != NOTHING:
                 self._take(event, i + 1 == count, now)
-            if self._detector.probe is not None:
-                self._feed_probe(data[i])
+            for other in self._detector.others:
+                self._feed_other(other, data[i], now)
         if protocol.reader.discarded != self._damage:
             self._damage = protocol.reader.discarded
             self._noise_at = now
@@ -197,6 +218,8 @@ class Poller:
         """The next request to be sent, valid until the next call, or None when it is not time."""
         if self._held:
             if self._may_send_next(now):
+                if ticks_diff(now, self._held_at) < self.timing.gap_ms > 1:
+                    return None
                 self._sent = True
                 self._requested_at = now
                 return self._next_frame
@@ -204,7 +227,7 @@ class Poller:
         if self._expired_at is None:
             self._schedule.begin(now)
             self._expire(now)
-        is_waiting = self._protocol.pending >= 0 or self._detector.probe is not None
+        is_waiting = self._protocol.pending >= 0
         undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
         # not just before the last byte, which should not wait
         if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= EXPIRE_MS:
@@ -225,7 +248,7 @@ class Poller:
         """Judge the response that is whole, if there is one, and choose what is requested after the open request."""
         if self._held:
             self._held = False
-            self.trace.keep(RECEIVED, self._protocol.reader.frame, self._held_at)
+            self._keep_received(self._held_at)
             was_sent = self._sent
             self._sent = False
             try:
@@ -238,6 +261,8 @@ class Poller:
 
     def free_ms(self, now):
         """How long nothing is expected on the line, in ms: time for other jobs. Below 1: a response is about to be whole."""
+        if self._held:
+            return 0
         if self._protocol.pending < 0:
             if self._last_byte is None:
                 return _LONG_MS
@@ -269,9 +294,13 @@ class Poller:
         return ticks_diff(now, self._last_byte) >= WRITE_REST_MS
 
     def _next_request(self, now):
-        if self._detector.probe is not None:
-            self._begin(now, _PROBE_MS)
-            return self._detector.probe[1]
+        if self._rest_since is not None:
+            if ticks_diff(now, self._rest_since) < SEARCH_REST_MS:
+                return None
+            self._rest_since = None
+        elif self._detector.should_compare and self.complete:
+            self._begin_comparison(now)
+            return None
         self._choose(now)
         if self._next is None:
             return None
@@ -292,12 +321,13 @@ class Poller:
 
     def _choose_next(self, now):
         """Choose and build the request that follows the open one, unless it has to wait for more than its response."""
-        if self.online and self.timing.gap_ms <= FIRST_GAP_MS and not self._write:
+        is_free = not self._write and not self._compares and not self._detector.should_compare
+        if self.online and self.timing.gap_ms <= WAITED_GAP_MS and is_free:
             self._choose(ticks_add(self._requested_at, max(self._response_ms, ticks_diff(now, self._requested_at))))
 
     def _may_send_next(self, now):
         """Whether the next request can be sent although the response has not been judged yet."""
-        if self._next is None or self._write or not self.online or self.timing.gap_ms > FIRST_GAP_MS:
+        if self._next is None or self._write or not self.online or self.timing.gap_ms > WAITED_GAP_MS:
             return False
         return not self._protocol.is_damaged() and not self._protocol.awaits_trailing(now)
 
@@ -307,7 +337,7 @@ class Poller:
         self._begin(now, 0)
         self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
         frame = self._protocol.write(key, raw, clock)
-        self.trace.keep(SENT, frame, now)
+        self.trace.keep(SENT, frame, len(frame), now)
         return frame
 
     def _open(self, index, now):
@@ -324,13 +354,14 @@ class Poller:
         self._first_latency_ms = None
         self._last_byte = None
         protocol = self._protocol
-        protocol.host_address = self._detector.address
         protocol.open(index)
         self._damage = protocol.reader.discarded
-        self._response_ms = self._latency_ms + protocol.rest_ms(index)
-        self._begin(now, self.timing.timeout_ms)
-        self._undisturbed_ms = min(self._response_ms, self.timing.timeout_ms)
-        self.trace.keep(SENT, self._next_frame, now)
+        self._excess_ms = protocol.excess_ms(index)
+        self._response_ms = self._latency_ms + self._excess_ms + protocol.rest_ms(index)
+        timeout_ms = self.timing.timeout_ms + self._excess_ms
+        self._begin(now, timeout_ms)
+        self._undisturbed_ms = min(self._response_ms, timeout_ms)
+        self.trace.keep(SENT, self._next_frame, len(self._next_frame), now)
 
     def _begin(self, now, timeout_ms):
         self._waits_since = None
@@ -345,12 +376,12 @@ class Poller:
         """`is_last`: nothing has come behind it."""
         reader = self._protocol.reader
         if event == DAMAGED:
-            self.trace.keep(DAMAGED_MARK, reader.damaged, now)
+            self.trace.keep(DAMAGED_MARK, reader.damaged, reader.damaged_length, now)
             return
         if event == RESPONSE and is_last and self._protocol.is_whole:
             self._hold(now)  # the rest has time until the next request is sent
             return
-        self.trace.keep(RECEIVED, reader.frame, now)
+        self._keep_received(now)
         if event == ECHO_FRAME:
             self.echoes += 1
             self._seen |= 1 << ECHO
@@ -364,6 +395,10 @@ class Poller:
                 self._deadline = ticks_add(now, FRAME_TIMEOUT_MS)
             elif event == RESPONSE:
                 self._accept(self._protocol.is_whole, now)
+
+    def _keep_received(self, now):
+        reader = self._protocol.reader
+        self.trace.keep(RECEIVED, reader.frame, reader.length, now)
 
     def _hold(self, now):
         self._held = True
@@ -383,7 +418,7 @@ class Poller:
             self._seen |= 1 << LATE
             self._schedule.was_late(block)
             requested_at = self._timed_out_at[position]
-            self.timing.late(ticks_diff(now, requested_at), requested_at)
+            self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
             self.frames_ok += 1
         else:
@@ -413,23 +448,25 @@ class Poller:
         """The open request is answered; what has arrived is true, though it may not be `whole`."""
         protocol = self._protocol
         protocol.note_answered()
-        if self._detector.is_off_settings:
-            self.diagnosis.note_other_address(self._detector.address)
-            self._fail(UNEXPECTED_FRAMES, now)
+        if self._compares:
+            self._end_comparison(protocol.is_answer(), now)
+            return
+        if self._detector.is_ruled_out:
+            is_answer = protocol.is_answer()
+            if is_answer:
+                self.diagnosis.note_ruled_out(self._protocol.name, self._detector.wrong_address)
+            self._fail(UNEXPECTED_FRAMES if is_answer else EMPTY_RESPONSE, now)
             return
         block = protocol.blocks[protocol.pending]
         result = self._store(block, now)
         if result == EMPTY:
             self._fail(EMPTY_RESPONSE, now)
-            self._schedule.was_empty()
+            self._schedule.was_empty(now)
             return
         protocol.close()
         if not self.online:
-            self._schedule.begin(now)
-        self._detector.found()
-        address = self._detector.address
-        self.diagnosis.answered(address if address == HOST_ADDRESSES[-1] else None)
-        self._note_latency(self._first_latency_ms)
+            self._found(now)
+        self._note_latency(self._first_latency_ms - self._excess_ms)
         self.responses += 1
         self._last_response = now
         self._failures = 0
@@ -471,17 +508,92 @@ class Poller:
         return result
 
     def _is_noisy(self, now):
-        if self._noise_at is not None and ticks_diff(now, self._noise_at) > NOISY_MS:
+        if self._noise_at is not None and ticks_diff(now, self._noise_at) > self._protocol.noisy_ms:
             self._noise_at = None
         return self._noise_at is not None
 
     def _note_unsupported(self):
         self.diagnosis.note_unsupported(self._schedule.unsupported, not self.pack.topology["cell_count"])
 
-    def _feed_probe(self, byte):
-        name = self._detector.feed(byte)
-        if name:
-            self.diagnosis.note_protocol(name)
+    # looking for the BMS
+
+    def _found(self, now):
+        """The first answer of a connection."""
+        self._detector.found()
+        self._know_sign()
+        self._schedule.begin(now)
+        self._schedule.begin_cycle_again()
+        self.diagnosis.answered(self._spoken() if self._detector.address in (None, HOST_ADDRESSES[-1]) else "")
+
+    def _spoken(self):
+        """Protocol or address for the diagnosis."""
+        address = self._detector.address
+        return f"with protocol {self._protocol.name}" if address is None else f"at host address 0x{address:02X}"
+
+    def _know_sign(self):
+        """What is known of the current's sign: what another board has taught does not count, and newer protocols say it."""
+        if self._detector.is_new:
+            self.pack.forget_polarity()
+        if self._protocol.knows_sign:
+            self.pack.restore_polarity(NORMAL)
+
+    def _feed_other(self, other, byte, now):
+        """A protocol that was tried before this one may be answered too late: it has the next tries."""
+        if other.feed(byte, now) in (FRAME, RESPONSE):
+            self._seen |= 1 << LATE
+            self._detector.answered_late(other)
+            self._try_next(now)
+
+    def _try_next(self, now):
+        """Look for the BMS as the detector says."""
+        self._talk(self._detector.current, now)
+        self._schedule.begin(now)
+        self.diagnosis.note_detection(self._detector.exhausted)
+
+    def _talk(self, conversation, now):
+        """Go on with this conversation, when the line has rested."""
+        self._protocol, self._schedule, self.timing = conversation
+        self._protocol.close()
+        self._next = self._retry = None
+        self._retried = -1
+        self._held = self._sent = False
+        self._latency_ms = _FIRST_LATENCY_MS
+        self._damage = self._protocol.reader.discarded
+        for position in range(_REMEMBERED):
+            self._timed_out[position] = -1
+        self._rest_since = now
+
+    def _begin_comparison(self, now):
+        """Ask a board that speaks A5 once with P81, too: see Detector.should_compare."""
+        other = self._detector.begin_comparison()
+        if other is not None:
+            self._compares = True
+            self._talk(other, now)
+            self._schedule.begin(now)
+
+    def _end_comparison(self, answered, now):
+        """The board that speaks A5 has `answered` to P81, or not."""
+        self._compares = False
+        is_same = answered and self._is_same_board()
+        if answered and not is_same:
+            self.diagnosis.note_mixed()
+        self._protocol.close()
+        self._detector.end_comparison(is_same)
+        self._talk(self._detector.current, now)
+        if is_same:
+            self.diagnosis.answered(self._spoken() + "; it answers A5, too")
+            self.pack.forget()
+            self._know_sign()
+            self._schedule.begin(now)
+
+    def _is_same_board(self):
+        """Whether the response to P81 is of the board that speaks A5: as many cells, and within 3 % of its voltage."""
+        voltage = self.pack.raw("pack_voltage")
+        cells = self.pack.topology["cell_count"]
+        other = self._protocol
+        if voltage is None or (cells and cells != other.peek("cell_count")):
+            return False
+        return 33 * abs(voltage - other.peek("pack_voltage")) <= voltage
 
     # time-outs
 
@@ -492,9 +604,8 @@ class Poller:
         return self._protocol.is_truncated(ticks_diff(now, self._last_byte))
 
     def _time_out(self, now):
-        if self.idle:  # it was a probe
-            self._detector.failed()
-            self.diagnosis.note_detection(self._detector.exhausted)
+        if self._compares:
+            self._end_comparison(False, now)
             return
         if self._protocol.has_frames:
             self._accept(self._protocol.is_whole, now)
@@ -521,13 +632,15 @@ class Poller:
 
     def _fail(self, outcome, now):
         """The open request had another outcome than its response."""
-        self._protocol.close()
         self.diagnosis.failed(outcome)
-        self._failures += 1
+        if not self._schedule.is_static(self._schedule.current):  # which many boards do not have
+            self._failures += 1
         if self._schedule.failed(outcome == SILENCE, now):
             self._note_unsupported()
-        if not self.diagnosis.worked:
-            self._detector.failed()
+        if not self.online and self._detector.failed():
+            self._try_next(now)  # what was tried stays open: it may be answered late
+        else:
+            self._protocol.close()
         is_long = ticks_diff(now, self._last_response) >= OFFLINE_AFTER_MS
         if self.online and self._failures >= OFFLINE_AFTER_TIMEOUTS and is_long:
             self.diagnosis.lost()
@@ -544,11 +657,12 @@ class Poller:
         self._expired_at = now
         blocks = self._protocol.blocks
         self._expire_block = (self._expire_block + 1) % len(blocks)
+        while self._schedule.is_static(self._expire_block):
+            self._expire_block = (self._expire_block + 1) % len(blocks)
         limit = self._age_limit(self._expire_block)
-        if limit is not None:
-            before = ticks_add(now, -limit)
-            for row in blocks[self._expire_block].rows:
-                self.pack.expire(row, before)
+        before = ticks_add(now, -limit)
+        for row in blocks[self._expire_block].rows:
+            self.pack.expire(row, before)
         if not self._expire_block:
             for key in COUNTERS:
                 self.pack.expire(READING[key], ticks_add(now, -limit))
@@ -557,9 +671,9 @@ class Poller:
             self._forget_timed_out(now)
 
     def _age_limit(self, index):
-        """ms after which a reading of a block expires unless it was read again; None: never.
+        """ms after which a reading of a block that is polled expires unless it was read again.
 
         A gap that costs one reading nothing must not cost another, requested less often: all have the same slack.
         """
         period_ms = self._schedule.period_ms(index)
-        return None if period_ms is None else max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)
+        return max(period_ms + STALE_AFTER_MS, self._stale_periods * period_ms)

@@ -13,6 +13,9 @@ from battery.readings import GROUPS
 # A block that is ignored so often in a row while others are answered is not supported by this board: request it but rarely.
 UNSUPPORTED_AFTER_TIMEOUTS = 4  # at 20 % of frames missing one block in 600 is ignored so often
 UNSUPPORTED_PERIOD_MS = 60000
+# The same for static data that many boards do not have: it is requested once, and again when it hardly costs anything.
+OPTIONAL_TIMEOUTS = 1
+OPTIONAL_PERIOD_MS = 600000
 # The same for a block that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.
 MUTE_AFTER_TIMEOUTS = 20
@@ -47,7 +50,8 @@ class Schedule:
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
         count = len(blocks)
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
-        self._polled = [index for index in range(count) if not self._is_static[index]]
+        self._is_optional = [block.is_optional for block in blocks]
+        self._polled = [index for index in range(count) if not (self._is_static[index] or self._is_optional[index])]
         self._cycle = -1  # where the cycle through all blocks stands
         self._next_cycle = -1  # and where, once the block chosen last is requested
         self._again = None  # index of a block that has its turn immediately, behind the fast lane
@@ -86,6 +90,8 @@ class Schedule:
         """Functions of the blocks that this board does not support; static ones all at one time, when the last is given up."""
         found = []
         for index in range(len(self._blocks)):
+            if self._is_optional[index]:
+                continue
             if self._unsupported[index] and (not self._is_static[index] or self.static_done):
                 found.append(self._blocks[index].function)
         return found
@@ -101,7 +107,7 @@ class Schedule:
         self._due[self.current] = now
 
     def begin(self, now):
-        """A new connection: request everything."""
+        """A new connection, or a search for one: request everything."""
         wait_ms = 0
         for index in range(len(self._blocks)):
             if self._is_static[index]:
@@ -112,10 +118,15 @@ class Schedule:
             self._empty[index] = 0
             self._requested[index] = False
 
+    def begin_cycle_again(self):
+        """The BMS is found: what is measured comes first, and where the search stood does not count."""
+        self._cycle = self._next_cycle = 0 if self.current == 0 else -1
+
     def choose(self, now, pending=-1):
         """Index of the block to be requested at the tick `now`, or None; `take` when it is requested.
 
-        `pending`: the block whose response is waited for: until it is judged it looks due, and is not requested twice in a row.
+        `pending`: the block whose response is waited for: until it is judged it looks due, and is not requested twice in a row,
+        unless there is no other.
         """
         self._next_cycle = self._cycle
         if self._soon is not None:
@@ -129,7 +140,7 @@ class Schedule:
         count = len(self._blocks)
         for step in range(1, count + 1):
             index = (self._cycle + step) % count
-            if index != pending and self._is_due(index, now):
+            if (index != pending or len(self._polled) == 1) and self._is_due(index, now):
                 self._next_cycle = self._cycle + step
                 return index
         return None
@@ -168,16 +179,19 @@ class Schedule:
         self._repeats[index] = 0
         return may_differ
 
-    def was_empty(self):
+    def was_empty(self, now):
         """The block requested last was answered with zeros.
 
         One that must be confirmed has its next turn immediately, but with the fast lane in between: is it zero, too?
         A setting that was never made is zero for ever: it is requested a few times.
         """
         index = self.current
-        if self._is_static[index]:
+        if self._is_static[index] or self._is_optional[index]:
             self._empty[index] += 1
-            self._done[index] = self._empty[index] >= EMPTY_RESPONSES
+            is_given_up = self._empty[index] >= EMPTY_RESPONSES
+            self._done[index] = is_given_up and self._is_static[index]
+            if is_given_up and not self._is_static[index]:
+                self._due[index] = ticks_add(now, OPTIONAL_PERIOD_MS)
             return
         block = self._blocks[index]
         if GROUPS[block.group].period_ms == 0 and block.frames == 1 and self._repeats[index] < REPEATS:
@@ -198,7 +212,9 @@ class Schedule:
         self._requested[index] = True
         if was_silent and self._answered[index]:
             self._lost = min(2 * LOSSY, self._lost + MISSING_WEIGHT)
-        limit = MUTE_AFTER_TIMEOUTS if self._answered[index] or self._lost > LOSSY else UNSUPPORTED_AFTER_TIMEOUTS
+        limit = OPTIONAL_TIMEOUTS if is_static and self._is_optional[index] else UNSUPPORTED_AFTER_TIMEOUTS
+        if self._answered[index] or self._lost > LOSSY:
+            limit = MUTE_AFTER_TIMEOUTS
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
@@ -206,7 +222,8 @@ class Schedule:
         if may_differ:
             self._unsupported[index] = True
         again_ms = STATIC_RETRY_MS if is_static else 0
-        self._due[index] = ticks_add(now, UNSUPPORTED_PERIOD_MS if unsupported else again_ms)
+        rarely_ms = OPTIONAL_PERIOD_MS if self._is_optional[index] else UNSUPPORTED_PERIOD_MS
+        self._due[index] = ticks_add(now, rarely_ms if unsupported else again_ms)
         return may_differ
 
     def expects_response(self):
@@ -236,6 +253,6 @@ class Schedule:
         if is_done or not self._frames_expected(index):
             self._due[index] = now  # ticks wrap: no time to be compared may grow old
             return False
-        if self._is_static[index] and not self._is_online():
+        if (self._is_static[index] or self._is_optional[index]) and not self._is_online():
             return False
         return ticks_diff(now, self._due[index]) >= 0

@@ -10,7 +10,6 @@ damaged answers are noise, a single silence is a lost frame, and a board silent 
 what is too small and what works is tried, until the two are neighbours: a gap too long by 10 ms would cost a fifth of the line.
 """
 
-FIRST_GAP_MS = 1
 LONGEST_GAP_MS = 250
 # A timeout weighs so much, a response takes 1 away, and above the limit the gap counts as too short: a board for which it is
 # ignores every second request. For a gap that has worked for long the limit is higher: frames are lost, too.
@@ -33,10 +32,10 @@ LATE_ANSWERS = 2  # in a row, none in time between them: then the timeout grows;
 
 
 class Timing:
-    """The gap before a request and the time allowed for the first frame of its answer, in ms."""
+    """The gap before a request and the time allowed for the first frame of its answer, in ms. `gap_ms`: to begin with."""
 
-    def __init__(self):
-        self.gap_ms = FIRST_GAP_MS
+    def __init__(self, gap_ms=1):
+        self.gap_ms = gap_ms
         self.timeout_ms = FIRST_TIMEOUT_MS
         self._floor_ms = 0  # no smaller gap is tried
         self._safe_ms = None  # the gap to return to while a smaller one is on trial

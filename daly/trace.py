@@ -7,36 +7,65 @@ from struct import pack_into
 
 from adafruit_ticks import ticks_diff
 
-from .a5 import LENGTH
-
 SENT = 62  # ">"
 RECEIVED = 60  # "<"
 DAMAGED = 33  # "!": as long as a frame and begun like one, but its checksum is wrong
-FRAMES = 64
-_SIZE = LENGTH + 1
+FRAMES = 64  # at most so many are kept
+ROOM = 832  # bytes of frames that are kept: 64 frames of A5, some responses of the newer protocols
 
 
 class Trace:
     """Keeps the last frames with their direction and ticks; `lines` returns them as text."""
 
     def __init__(self):
-        self._bytes = bytearray(FRAMES * _SIZE)
+        self._bytes = bytearray(ROOM)
+        self._begins = [0] * FRAMES  # where each frame stands in these bytes
+        self._ends = [0] * FRAMES
+        self._directions = bytearray(FRAMES)
         self._ticks = [0] * FRAMES
         self._next = 0
         self._count = 0
+        self._formats: dict = {}  # for struct, by length: a slice would be an object on the heap
 
-    def keep(self, direction, frame, now):
-        """Store one frame of 13 bytes. Allocates nothing."""
-        pack_into("B13s", self._bytes, self._next * _SIZE, direction, frame)
-        self._ticks[self._next] = now
-        self._next = (self._next + 1) % FRAMES
+    def keep(self, direction, frame, length, now):
+        """Store the first `length` bytes, at most 260, of a frame. Allocates nothing."""
+        begin = self._ends[self._next - 1] if self._count else 0
+        if begin + length > ROOM:
+            self._forget(begin, ROOM)  # what stands in the rest was written before the beginning
+            begin = 0
+        self._forget(begin, begin + length)
+        if length not in self._formats:
+            self._formats[length] = f"{length}s"
+        pack_into(self._formats[length], self._bytes, begin, frame)
+        index = self._next
+        self._begins[index] = begin
+        self._ends[index] = begin + length
+        self._directions[index] = direction
+        self._ticks[index] = now
+        self._next = (index + 1) % FRAMES
         self._count = min(self._count + 1, FRAMES)
 
-    def lines(self, now, most=FRAMES):
-        """The last frames as text, the oldest first: "-1240 > a540900800..." is a request sent 1240 ms before `now`."""
-        count = min(self._count, most)
-        for number in range(count):
-            index = (self._next - count + number) % FRAMES
-            at = index * _SIZE
-            frame = "".join(f"{byte:02x}" for byte in self._bytes[at + 1 : at + _SIZE])
-            yield f"{-ticks_diff(now, self._ticks[index])} {chr(self._bytes[at])} {frame}"
+    def _forget(self, begin, end):
+        """Forget the oldest frames as far as they stand between these places."""
+        while self._count:
+            oldest = (self._next - self._count) % FRAMES
+            if self._begins[oldest] >= end or self._ends[oldest] <= begin:
+                return
+            self._count -= 1
+
+    def lines(self, now, room=8000):
+        """The last frames as text, as many as fit into `room` characters with 4 more for each, the oldest first.
+
+        "-1240 > a540900800..." is a request sent 1240 ms before `now`.
+        """
+        count = 0
+        while count < self._count:
+            index = (self._next - 1 - count) % FRAMES
+            room -= 2 * (self._ends[index] - self._begins[index]) + 16  # ticks, direction and separators
+            if room < 0:
+                break
+            count += 1
+        for age in range(count - 1, -1, -1):
+            index = (self._next - 1 - age) % FRAMES
+            frame = "".join(f"{byte:02x}" for byte in self._bytes[self._begins[index] : self._ends[index]])
+            yield f"{-ticks_diff(now, self._ticks[index])} {chr(self._directions[index])} {frame}"

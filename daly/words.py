@@ -9,16 +9,17 @@ from .diagnosis import (
     ECHO,
     EMPTY,
     LATE,
+    MIXED,
     NO_UART,
     NOISE,
     OK,
-    OTHER_PROTOCOL,
     POLARITY,
     RECOVERED,
+    RULED_OUT_ADDRESS,
+    RULED_OUT_PROTOCOL,
     SILENCE,
     UNEXPECTED,
     UNSUPPORTED,
-    WRONG_HOST_ADDRESS,
 )
 
 # code: the sentence, with its remedy, and two lines of at most 21 characters for the screen. "{}" is the detail.
@@ -61,17 +62,22 @@ _WORDS = {
     ),
     DETECTING: ("Looking for the BMS", "Looking for BMS ...", ""),
     NO_UART: ("No UART: correct UART_TX and UART_RX in settings.toml", "No BMS: UART_TX or", "UART_RX is wrong"),
-    OTHER_PROTOCOL: (
-        "The BMS speaks a newer protocol ({}), which this bridge does not understand yet",
-        "BMS speaks {}", "not understood yet",
+    RULED_OUT_PROTOCOL: (
+        "The BMS responds only to protocol {}: correct or remove BMS_PROTOCOL",
+        "BMS speaks {}:", "BMS_PROTOCOL?",
     ),
-    WRONG_HOST_ADDRESS: (
+    RULED_OUT_ADDRESS: (
         "The BMS responds only to host address {}: correct or remove BMS_HOST_ADDRESS",
         "BMS_HOST_ADDRESS must", "be {}",
     ),
     OK: ("OK{}", "", ""),
     RECOVERED: ("Recovered: the BMS responds again, after {}", "", ""),
     UNSUPPORTED: ("OK, but this BMS does not support {}", "", ""),
+    MIXED: (
+        "OK, but a second board answers on this line, with protocol P81: they disturb each other, so give each a UART of its "
+        "own; BMS_PROTOCOL decides which one is read",
+        "", "",
+    ),
     POLARITY + 1: (
         "OK, but current and mode contradict each other: until 3 A or more have shown for a while which way this board counts, "
         "the current is unknown; CURRENT_SIGN decides it immediately",
@@ -96,5 +102,4 @@ def sentence(code, detail):
 
 def lines(code, detail):
     """The same for the screen: two lines of at most 21 characters."""
-    detail = detail[:10] if code == OTHER_PROTOCOL else detail
     return tuple([line.replace("{}", detail) for line in _WORDS[code][1:]])

@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The contents of the screen: pure functions that return a Page. A number that is not known is not shown.
+"""The contents of the screen: pure functions that return a Page. A number that is not known is not shown, and of a reading that
+does not exist there is not even a name.
 
 A screen has 3 lines of 21 characters (128x32 pixels) or 6 (128x64): `rows`. The board's font has printable ASCII only. The
 README's troubleshooting explains the texts.
@@ -114,7 +115,7 @@ def cells(pack, rows=SHORT, notice=""):
     """Highest and lowest cell, the cell voltage delta, and a bar for each cell."""
     lines = [_extreme(pack, "max"), _extreme(pack, "min")]
     if rows == TALL:
-        lines += [_between("delta", _delta(pack)), "", "", notice]
+        lines += [_named("delta", _delta(pack)), "", "", notice]
     else:
         lines.append(notice or _between("", _narrow_delta(pack)))  # in five characters: the rest is for the bars
     bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
@@ -123,17 +124,11 @@ def cells(pack, rows=SHORT, notice=""):
 
 def energy(pack, rows=SHORT, notice=""):
     """Energy charged and discharged, and the time to full or empty."""
-    lines = [
-        _between("in", _with_unit(pack, "energy_charged", 1)),
-        _between("out", _with_unit(pack, "energy_discharged", 1)),
-    ]
+    lines = [_named("in", _with_unit(pack, "energy_charged", 1)), _named("out", _with_unit(pack, "energy_discharged", 1))]
     if rows == TALL:
-        lines += [
-            _between("left", _with_unit(pack, "remaining_capacity", 1)),
-            _between("cycles", _shown(pack, "cycle_count")),
-            _remaining_time(pack),
-            notice,
-        ]
+        lines.append(_named("left", _with_unit(pack, "remaining_capacity", 1)))
+        lines.append(_named("cycles", _shown(pack, "cycle_count")))
+        lines = [line for line in lines if line] + [_remaining_time(pack), notice]
     else:
         lines.append(notice or _remaining_time(pack))
     return Page(_fitted(lines, rows), "", None, b"")
@@ -221,14 +216,22 @@ def _between(left, right, width=COLUMNS):
     return left + " " * max(1, width - len(left) - len(right)) + right
 
 
+def _named(name, text):
+    """A line with a name and its reading; "" for one that does not exist."""
+    return _between(name, text) if text else ""
+
+
 def _shown(pack, key):
-    return pack.text(READING[key]) or UNKNOWN
+    row = READING[key]
+    return (pack.text(row) or UNKNOWN) if pack.has(row) else ""
 
 
 def _with_unit(pack, key, decimals):
     """A reading with fewer decimals than it has."""
     raw = pack.raw(key)
     row = READING[key]
+    if not pack.has(row):
+        return ""
     return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + row.unit
 
 
@@ -255,11 +258,15 @@ def _watts(pack):
 
 
 def _delta(pack):
+    if not pack.has(READING["cell_voltage_delta"]):
+        return ""
     delta = pack.raw("cell_voltage_delta")
     return UNKNOWN if delta is None else f"{delta} mV"
 
 
 def _narrow_delta(pack):
+    if not pack.has(READING["cell_voltage_delta"]):
+        return ""
     delta = pack.raw("cell_voltage_delta")
     if delta is None:
         return UNKNOWN
@@ -268,12 +275,16 @@ def _narrow_delta(pack):
 
 def _extreme(pack, which):
     """The highest ("max") or lowest ("min") cell and its voltage."""
+    if not pack.has(READING[which + "_cell_voltage"]):
+        return ""
     number = pack.raw(which + "_voltage_cell")
     voltage = _shown(pack, which + "_cell_voltage")
     return _between(which + " " + voltage + " V", f"cell {UNKNOWN if number is None else number}")
 
 
 def _range(pack, what, unit):
+    if not pack.has(READING["max_" + what]):
+        return ""
     low = _shown(pack, "min_" + what)
     high = _shown(pack, "max_" + what)
     return (low if low == high else low + " to " + high) + " " + unit

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Generates parts of the pages from the code: tables of docs/MQTT.md, the access list of docs/SECURITY.md, the packages in
-CONTRIBUTING.md.
+"""Generates parts of the pages from the code: tables of docs/MQTT.md, the maps of docs/PROTOCOL.md, the access list of
+docs/SECURITY.md, the packages in CONTRIBUTING.md.
 
     .venv/bin/python docs/generate.py            writes all of them
     .venv/bin/python docs/generate.py --check    lists pages that are out of date, and exits with status 1
@@ -23,7 +23,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
         sys.path.append(str(folder))
 
 from app.bridge_state import ROWS  # noqa: E402
-from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES  # noqa: E402
+from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
 from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Pack  # noqa: E402
 from battery.readings import (  # noqa: E402
@@ -38,10 +38,14 @@ from battery.readings import (  # noqa: E402
     READINGS,
     TEXT,
 )
-from daly.a5 import BLOCKS, alarm_bits  # noqa: E402
+from daly.a5 import BLOCKS  # noqa: E402
+from daly.alarm_bytes import alarm_bits  # noqa: E402
+from daly.d2 import D2  # noqa: E402
+from daly.modbus import BITS  # noqa: E402
+from daly.p81 import P81  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 
-PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
+PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "PROTOCOL.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What the name of a reading does not tell.
@@ -73,6 +77,14 @@ NOTES = {
     "max_temperature_sensor": "number of that sensor",
     "min_temperature_sensor": "number of that sensor",
     "balancing": "ON while any cell is being balanced",
+    "precharge_mosfet": "of newer boards",
+    "balance_current": "of an active balancer",
+    "state_of_health": "as calculated by the BMS",
+    "actual_capacity": "the capacity that the BMS calculates with; the rated one until it has learned another",
+    "lifetime_charge": "total, counted by the BMS",
+    "lifetime_discharge": "total, counted by the BMS",
+    "charge_overcurrent_limit_{}": "1: warning, 2: the BMS acts; the same for all limits",
+    "serial_number": "as the maker wrote it, if it did",
     "sleep_time": "time without current until the BMS sleeps; `null`: never",
     "cell_{}_voltage": "`cell_count` of them",
     "cell_{}_balancing": "`cell_count` of them",
@@ -139,7 +151,7 @@ def made(text: str) -> str:
 
 def battery() -> str:
     """One row for each reading of the table."""
-    head = _row("Key", "Meaning", "Unit", "Step", "Deadband", "Limits", "Requested", "A5", "Home Assistant")
+    head = _row("Key", "Meaning", "Unit", "Step", "Deadband", "Limits", "Requested", *SOURCES, "Home Assistant")
     rows = [
         _row(
             "`" + row.key.replace("{}", "1") + "`" + (" …" if row.slots > 1 else ""),
@@ -149,13 +161,13 @@ def battery() -> str:
             _deadband(row),
             _limits(row),
             _requested(row),
-            _source(row),
+            *(source(row) for source in SOURCES.values()),
             {MAIN: "main", DISABLED: "diagnostic, off"}.get(row.category, "diagnostic"),
         )
         for row in READINGS
         if row.kind != BITFIELD
     ]
-    return "\n".join([head, "|---" * 9 + "|", *rows])
+    return "\n".join([head, "|---" * (8 + len(SOURCES)) + "|", *rows])
 
 
 def _row(*cells: str) -> str:
@@ -177,13 +189,17 @@ def _deadband(row) -> str:
 
 
 def _limits(row) -> str:
-    if row.kind != NUMBER or not any(row in block.rows for block in BLOCKS):
+    if row.kind != NUMBER or not any(row in block.rows for block in (*BLOCKS, *D2.blocks, *P81.blocks)):
         return ""
     return f"{row.low / 10**row.decimals:g} to {row.high / 10**row.decimals:g}"
 
 
 def _requested(row) -> str:
-    period_ms = GROUPS[row.group].period_ms
+    return _period(row.group)
+
+
+def _period(group: str) -> str:
+    period_ms = GROUPS[group].period_ms
     if period_ms is None:
         return "once"
     return f"every {period_ms / 1000:g} s" if period_ms else "always"
@@ -195,7 +211,34 @@ def _source(row) -> str:
         for field in block.fields:
             if field.row is row:
                 return _place(block, field)
-    return "calculated"
+    return _calculated(row)
+
+
+def _calculated(row) -> str:
+    is_sent = any(row in block.rows for block in (*BLOCKS, *D2.blocks, *P81.blocks))
+    return "" if is_sent else "calculated"
+
+
+def _registers(protocol):
+    """A function that says which registers of this protocol a row has."""
+
+    def source(row) -> str:
+        for block in protocol.blocks:
+            for each, place in zip(block.rows, block.places, strict=True):
+                if each is row:
+                    return _register(row, place)
+        return _calculated(row)
+
+    return source
+
+
+def _register(row, place) -> str:
+    """First and last register of a place in the map, in hex."""
+    first, size, form = place & 0xFFF, place >> 12 & 0x3F, place >> 18
+    if row.kind == BITFIELD or (row.counted_by and not form & BITS):
+        return f"from {first:02X}"
+    count = size if form & BITS else row.slots * size
+    return f"{first:02X}" if count == 1 else f"{first:02X}–{first + count - 1:02X}"
 
 
 def _place(block, field) -> str:
@@ -208,6 +251,8 @@ def _place(block, field) -> str:
     if block.frames > 1:
         return f"{function}, {block.width // field.size} a frame"
     size = field.size if field.bit is None else (row.slots + 7) // 8
+    if row.group == "limits":
+        size *= row.slots
     return f"{function} byte {field.offset}" if size == 1 else f"{function} bytes {field.offset}–{field.offset + size - 1}"
 
 
@@ -219,17 +264,90 @@ def bridge() -> str:
 
 def alarms() -> str:
     """One row for each alarm, with the levels it comes in and their bits."""
-    levels: dict[str, list[str]] = {name: [] for name in (*ALARMS, *FAULTS)}
+    columns: list[dict[str, list[str]]] = [{}, {}, {}]
     for byte in range(7):
         for bit in range(8):
             payload = bytearray(8)
             payload[byte] = 1 << bit
-            for level, bits in enumerate(alarm_bits(payload, [0] * BITFIELDS), 1):
-                if bits:
-                    name = (FAULTS if level == FAULT else ALARMS)[bits.bit_length() - 1]
-                    levels[name].append(f"{LEVEL_NAMES[level]} {byte}.{bit}")
-    rows = [_row(name, ", ".join(found)) for name, found in levels.items()]
-    return "\n".join([_row("Alarm", "Levels, each with byte.bit of 0x98"), "|---" * 2 + "|", *rows])
+            for name, level in _found(alarm_bits(payload, [0] * BITFIELDS)):
+                columns[0].setdefault(name, []).append(f"{level} {byte}.{bit}")
+    for column, protocol, first, last in ((1, D2, 0x3A, 0x3D), (2, P81, 0x6D, 0x73)):
+        for register in range(first, last + 1):
+            for bit in range(16):
+                for name, level in _found(_bits_of(protocol, {register: 1 << bit})):
+                    columns[column].setdefault(name, []).append(f"{level} {register:02X}.{bit}")
+    rows = [_row(name, *(", ".join(column.get(name, [])) for column in columns)) for name in (*ALARMS, *FAULTS, *MORE_FAULTS)]
+    head = _row("Alarm", "A5: byte.bit of 0x98", "D2: register.bit", "P81: register.bit; levels have three bits")
+    return "\n".join([head, "|---" * 4 + "|", *rows])
+
+
+def _found(fields) -> list[tuple[str, str]]:
+    """(name, level) of what is set in the bit fields."""
+    found = []
+    for level, bits in enumerate(fields, 1):
+        names = {FAULT: FAULTS, MORE_FAULTS_FIELD: MORE_FAULTS}.get(level, ALARMS)
+        if bits:
+            found.append((names[bits.bit_length() - 1], LEVEL_NAMES[FAULT if level == MORE_FAULTS_FIELD else level]))
+    return found
+
+
+def _bits_of(protocol, words: dict[int, int]) -> list[int]:
+    """The bit fields that a response with these registers, and zeros, amounts to."""
+
+    class Sent(protocol):
+        def register(self, number):
+            return words.get(number, 0)
+
+    bits = [0] * BITFIELDS
+    Sent(Pack()).fill_alarms(bits)
+    return bits
+
+
+# The maps in docs/PROTOCOL.md
+
+
+def map_a5() -> str:
+    """One row for each function that is requested."""
+    rows = []
+    for block in BLOCKS:
+        readings = ", ".join(f"`{_key(field.row)}` {_bytes(block, field)}".strip() for field in block.fields)
+        rows.append(_row(f"`0x{block.function:02X}`", _pace(block), readings))
+    return "\n".join([_row("Function", "Requested", "Readings: data bytes"), "|---" * 3 + "|", *rows])
+
+
+def _bytes(block, field) -> str:
+    return _place(block, field).partition(" ")[2].removeprefix("bytes ").removeprefix("byte ")
+
+
+def _map(protocol, board) -> str:
+    rows = []
+    for index, block in enumerate(protocol.blocks):
+        readings = ", ".join(
+            f"`{_key(row)}` {_register(row, place)}" for row, place in zip(block.rows, block.places, strict=True)
+        )
+        request = "" if not board.count_of(index) else f"`{bytes(board.build(index)).hex(' ').upper()}`"
+        count = block.count or "cells"
+        rows.append(_row(f"{block.function:02X}, {count}", request, _pace(block), readings))
+    head = _row("First register, number", "Request", "Requested", "Readings: registers")
+    return "\n".join([head, "|---" * 4 + "|", *rows])
+
+
+def _pace(block) -> str:
+    return _period(block.group) + (", if the board has it" if block.is_optional else "")
+
+
+def _key(row) -> str:
+    return row.key.replace("{}", "…")
+
+
+def map_d2() -> str:
+    """One row for each request of D2."""
+    return _map(D2, D2(Pack()))
+
+
+def map_p81() -> str:
+    """One row for each request of P81, those of board 1 with 16 cells."""
+    return _map(P81, P81(Pack(cell_count=16)))
 
 
 def controls() -> str:
@@ -281,7 +399,9 @@ def _first_sentence(name: str) -> str:
     return re.split(r"(?<=\.)\s", paragraph.replace("\n", " "), maxsplit=1)[0]
 
 
-MAKERS = {"battery": battery, "bridge": bridge, "alarms": alarms, "controls": controls, "acl": acl, "layout": layout}
+SOURCES = {"A5": _source, "D2": _registers(D2), "P81": _registers(P81)}
+MAKERS = {"map-a5": map_a5, "map-d2": map_d2, "map-p81": map_p81}
+MAKERS |= {"battery": battery, "bridge": bridge, "alarms": alarms, "controls": controls, "acl": acl, "layout": layout}
 
 
 if __name__ == "__main__":

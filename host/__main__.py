@@ -45,6 +45,7 @@ LIBRARIES = (
 )
 # settings of a diagnostics file that shape the conversation with its BMS
 REPLAYED = (
+    "BMS_PROTOCOL",
     "BMS_HOST_ADDRESS",
     "BMS_BOARD_NUMBER",
     "BMS_REQUEST_FILLER",
@@ -115,7 +116,7 @@ def _options() -> argparse.Namespace:
     add("--settings", type=Path, metavar="FILE", help="settings.toml to use (default: the project's)")
     add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
-    add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: cells=16,temperatures=2,soc=57.3,current=-12.5,...")
+    add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: protocol=a5 (d2, p81),cells=16,soc=57.3,current=-12,...")
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
     add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")

@@ -24,6 +24,7 @@ REPEAT_MS = 50000  # within which each single value is repeated where nothing is
 DISAGREEMENT_MS = 500  # a change of current or mode waits so long for the other one to be read
 ONE_RESPONSE_MS = 4000  # cells from different responses are postponed so long
 _GROUPS_AT_ONCE = 4  # compared in one step
+_ROWS_AT_ONCE = 16  # forgotten in one step
 ROWS_PER_PASS = 8  # compared for single values in one tick
 _UNPUBLISHED = "unpublished"  # no raw value, and not None
 _UNCLEARED = "uncleared"  # nor since the start: a message of an earlier version or setting may still be retained
@@ -93,6 +94,13 @@ class PublishedValues(Values):
     def __init__(self, pack):
         self._mean = Mean()
         super().__init__(dict(pack.topology), self._mean)
+        self.follow_topology(pack)
+
+    def follow_topology(self, pack):
+        """Take over what kind of battery it is, and which rows exist."""
+        self.topology.update(pack.topology)
+        self.absent = self._unsaid = pack.absent
+        self.topology_changes = pack.topology_changes
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
@@ -114,7 +122,8 @@ class Deadband:
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
         self._band_percent = band_percent
-        self._topology_changes = self._followed_changes = pack.topology_changes
+        self._topology_changes = pack.topology_changes
+        self._absent = pack.absent  # rows that did not exist when they were forgotten last
         self._incomplete_since = None
         self._disagreeing_since = None
         self._checked_changes = None
@@ -128,9 +137,8 @@ class Deadband:
 
     def follow_topology(self):
         """Take over the topology of the live readings; not while a state is being written."""
-        if self._followed_changes != self._pack.topology_changes:
-            self._followed_changes = self._pack.topology_changes
-            self.published.topology.update(self._pack.topology)
+        if self.published.topology_changes != self._pack.topology_changes:
+            self.published.follow_topology(self._pack)
 
     def begin_all(self, now):
         """Begin to take over every reading as it is now, as `begin_take`."""
@@ -161,11 +169,26 @@ class Deadband:
 
     def _take_after_topology(self, now):
         yield False
+        if self._absent is not self.published.absent:
+            self._absent = self.published.absent
+            yield from self._forget_absent(now)
         steps = self._begin_take(now)
         if steps is not True and steps is not False:
             for _ in steps:
                 yield False
         yield True
+
+    def _forget_absent(self, now):
+        """What does not exist any more has no value: others are calculated from it. A generator, see `begin_take`."""
+        left = _ROWS_AT_ONCE
+        for row in READINGS:
+            if not left:
+                left = _ROWS_AT_ONCE
+                yield False
+            left -= 1
+            if row.derive is None and not self.published.has(row):
+                for index in range(row.slots):
+                    self._copy(row, index, None, now)
 
     def _begin_take(self, now):
         is_other = False
@@ -460,8 +483,8 @@ def _is_edge(raw, published, high, low):
 class SingleValues:
     """Each reading on a topic of its own, for programs that do not read JSON, when it differs from the one published last.
 
-    `repeats`: each is repeated within a minute, as nothing is retained for later subscribers, and a message that may still be
-    retained there is cleared first.
+    A reading that does not exist any more is published once, as not known. `repeats`: each is repeated within a minute, as
+    nothing is retained for later subscribers, and a message that may still be retained there is cleared first.
     """
 
     def __init__(self, readings, repeats):
@@ -477,25 +500,36 @@ class SingleValues:
                 self._published[position] = _UNPUBLISHED
         self._row = self._index = self._position = 0  # which one is compared next; and of `_published`, the first of its row
         self._left = 0  # rows to compare until all are published
-        self._changes = None
+        self._gone_left = 0  # rows in which to look for readings that do not exist any more
+        self._changes = self._topology_changes = None
         self._repeat_row = self._repeat_index = 0  # which one is repeated next
         self._repeat_due = now
         self._repeat_ms = REPEAT_MS // len(self._published)
 
     def is_behind(self):
         """Whether `poll` has not compared all readings yet."""
-        return self._left > 0 or self._changes != self._readings.changes
+        readings = self._readings
+        return self._left > 0 or self._changes != readings.changes or self._topology_changes != readings.topology_changes
 
     def poll(self, now):
         """(key, text) of the next reading to publish; None when there is none now.
 
         The text is "" for a reading that is not known, and None where a retained message is to be cleared.
         """
-        if self._changes != self._readings.changes:
-            self._changes = self._readings.changes
+        readings = self._readings
+        if self._topology_changes != readings.topology_changes:
+            self._topology_changes = readings.topology_changes
+            self._changes = None
+            self._gone_left = len(READINGS) + 1
+        if self._changes != readings.changes:
+            self._changes = readings.changes
             self._left = len(READINGS) + 1  # one round, and the rest of the current row
         for _ in range(min(self._left, ROWS_PER_PASS)):
             row = READINGS[self._row]
+            if self._gone_left:
+                key = self._next_gone(row)
+                if key is not None:
+                    return key, ""
             for index in range(self._index, self._count(row)):
                 raw = self._readings.at(row, index)
                 if self._published[self._position + index] is _UNCLEARED:
@@ -507,12 +541,23 @@ class SingleValues:
                     self._index = index + 1
                     return key_of(row, index), self._text(row, index, raw)
             self._left -= 1
+            self._gone_left = max(0, self._gone_left - 1)
             self._index = 0
             self._row += 1
             self._position += row.slots
             if self._row == len(READINGS):
                 self._row = self._position = 0
         return self._repeat_next(now) if self._repeats and not self._left else None
+
+    def _next_gone(self, row):
+        """Key of the next reading of this row that was published and does not exist any more; None: there is none."""
+        for index in range(self._count(row), row.slots):
+            published = self._published[self._position + index]
+            if published is not _UNCLEARED and published is not _UNPUBLISHED:
+                self._published[self._position + index] = _UNPUBLISHED
+                if published is not None:
+                    return key_of(row, index)
+        return None
 
     def _repeat_next(self, now):
         """The next one in order, whether it has changed or not."""
@@ -524,7 +569,10 @@ class SingleValues:
             self._repeat_row += 1
             if self._repeat_row == len(READINGS):
                 self._repeat_row = 0
-                self._repeat_ms = REPEAT_MS // sum([self._count(row) for row in READINGS])
+                count = sum([self._count(row) for row in READINGS])
+                if not count:
+                    return None
+                self._repeat_ms = REPEAT_MS // count
             row = READINGS[self._repeat_row]
         self._repeat_due = ticks_add(now, self._repeat_ms)
         index = self._repeat_index

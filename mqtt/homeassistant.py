@@ -4,19 +4,23 @@
 """Home Assistant's MQTT discovery of bridge and battery, made from the tables, in device messages of at most 4 KB.
 
 Keys and rules: docs/HOME-ASSISTANT.md. Several messages with the same `ids` make one device; an unknown key at the root,
-in `dev` or in `o` would make Home Assistant drop everything. A component with its platform alone removes
-an entity of an earlier message. An empty message would, too, but Home Assistant logs a warning where there was none.
+in `dev` or in `o` would make Home Assistant drop everything. A component with its platform alone removes an entity of an
+earlier message: that is sent for every reading that this battery does not have, as another battery, protocol or version may
+have had it. A reading that may still come is left out, which changes nothing. An empty message would remove entities, too, but
+Home Assistant logs a warning where there was none.
 
 Defaults are written out where Home Assistant (until some 2026 version) may forget to fill them in: while it loads a platform in
 one thread it checks what arrives in another, and the two meet in voluptuous' shared `All` validators, which are empty for a
 moment. Without the payloads for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
-from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON
+from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
+# The first message of a poll group that has held more from the beginning: an entity must not move to another message.
+_FIRST_MESSAGE = {"counts": 13, "extremes": 9}
 EXPIRE_AFTER_S = 60
 # Device class of what has this unit; the few others have a column of their own.
 _CLASSES = {
@@ -61,6 +65,8 @@ class Discovery:
         self._bridge_rows = [row for row in bridge_rows if row.name]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
         self._parts = _parts(self.bridge_parts)
+        self._is_settled = True
+        self.is_partial = False  # the message written last leaves out what has not been read yet
 
     def unload(self):
         """Nothing: it stays. LoadedDiscovery in publisher.py does not."""
@@ -76,11 +82,14 @@ class Discovery:
             pass
         return topic, self.writer.bytes()
 
-    def begin(self, part):
+    def begin(self, part, is_settled=True):
         """(topic, steps) of message `part`, from 0: a generator that writes it into `writer`, an entity in each step.
 
-        It yields True when the message is complete.
+        It yields True when the message is complete, None when there is nothing in it. `is_settled`: what has not been read by
+        now will not be read.
         """
+        self._is_settled = is_settled
+        self.is_partial = False
         kind, suffix, row, first = self._parts[part]
         topic = self._topic(self._node + ("" if kind == _BRIDGE else "_bms1") + suffix)
         return topic, self._steps(kind, row, first)
@@ -93,16 +102,16 @@ class Discovery:
             # what is sent before the BMS has answered must not take from the device what it was called before a restart
             self._begin_battery(kind != _EXTRAS or self._pack.topology["cell_count"] > 0)
             if kind == _SINGLE:
-                entities = self._write_single(first)
+                entities = self._write_single(row, first)
             elif kind == _COUNTED:
-                entities = self._write_counted(row, first, self._pack.count(row))
+                entities = self._write_counted(row, first)
             else:
                 entities = self._write_extras()
         yield False
         for _ in entities:
             yield False
         self.writer.put(b"}}")
-        yield True
+        yield None if self._first else True
 
     def _topic(self, name):
         return self._prefix + "/device/" + name + "/config"
@@ -153,20 +162,30 @@ class Discovery:
         cells = self._pack.topology["cell_count"]
         return f"Smart BMS {cells}S" if cells else "Smart BMS"
 
-    def _write_single(self, group):
+    def _write_single(self, group, first):
+        position = -first
+        size = _message_size(group, first)
         for row in READINGS:
             if row.group == group and _is_single(row):
                 for index in range(row.slots):
-                    self._write_reading(row, index)
-                    yield
+                    if 0 <= position < size:
+                        self._write_row(row, index)
+                        yield
+                    position += 1
 
-    def _write_counted(self, row, first, count):
+    def _write_counted(self, row, first):
         for index in range(first, min(first + PER_MESSAGE, row.slots)):
-            if index < count:
-                self._write_reading(row, index)
-            else:
-                self._write_removal(key_of(row, index), _platform(row))
+            self._write_row(row, index)
             yield
+
+    def _write_row(self, row, index):
+        """A reading that exists, or the removal of one that does not; nothing while it may still be read."""
+        if self._pack.has(row) and index < self._pack.count(row):
+            self._write_reading(row, index)
+        elif self._is_settled or not self._pack.awaits(row):
+            self._write_removal(key_of(row, index), _platform(row))
+        else:
+            self.is_partial = True
 
     def _write_extras(self):
         """Connection text and result of the last command, available also while the battery is not, and the controls."""
@@ -189,11 +208,15 @@ class Discovery:
     def _write_controls(self, device):
         for row in CONTROLS:
             if row.topic.startswith("/bms") == (device == self._battery):
-                if row.key in self._allowed:
+                if self._is_offered(row.key):
                     self._write_command(row, device)
                 else:
                     self._write_removal(row.key + "_" + row.platform, row.platform)
                 yield
+
+    def _is_offered(self, key):
+        """Whether a control is allowed, and possible with this BMS."""
+        return key in self._allowed and (key not in WRITTEN or self._pack.can_write(key))
 
     def _write_command(self, row, device):
         key = row.key + "_" + row.platform
@@ -211,7 +234,7 @@ class Discovery:
         self._begin_entity(_platform(row), self._battery, key, key, name, device_class or icon)
         self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
-        self._write_category(DIAGNOSTIC if row.key in self._allowed and row.kind == BINARY else row.category)
+        self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
         self._write_unit(row.unit, _state_class(row))
         if row.kind == NUMBER and _state_class(row):
             self.writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
@@ -289,12 +312,18 @@ class Discovery:
 
 
 def _parts(bridge_parts):
-    """(kind, suffix of the topic, row, index of the first entity or the poll group) of every message there can be."""
+    """(kind, suffix of the topic, row or poll group, index of the first entity) of every message there can be."""
     parts = []
     for part in range(bridge_parts):
         parts.append((_BRIDGE, f"_{part + 1}" if part else "", None, part * PER_MESSAGE))
     for group in _groups():
-        parts.append((_SINGLE, "_" + group, None, group))
+        left = sum([row.slots for row in READINGS if row.group == group and _is_single(row)])
+        first = 0
+        number = 1
+        while first < left:
+            parts.append((_SINGLE, "_" + group + (f"_{number}" if first else ""), group, first))
+            first += _message_size(group, first)
+            number += 1
     for row in READINGS:
         if row.counted_by is not None:
             suffix = "_" + row.key.replace("_{}", "")
@@ -302,6 +331,11 @@ def _parts(bridge_parts):
                 parts.append((_COUNTED, f"{suffix}_{first + 1}", row, first))
     parts.append((_EXTRAS, "_controls", None, 0))
     return parts
+
+
+def _message_size(group, first):
+    """How many single readings of a poll group are in the message that begins with number `first`."""
+    return PER_MESSAGE if first else _FIRST_MESSAGE.get(group, PER_MESSAGE)
 
 
 def _groups():

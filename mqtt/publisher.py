@@ -66,9 +66,14 @@ class LoadedDiscovery:
         """How many messages there are."""
         return self._count
 
-    def begin(self, part):
+    def begin(self, part, is_settled=True):
         """(topic, steps) of one message, see Discovery.begin."""
-        return self._load().begin(part)
+        return self._load().begin(part, is_settled)
+
+    @property
+    def is_partial(self):
+        """Whether the message written last leaves out what has not been read yet."""
+        return self._loaded is not None and self._loaded.is_partial
 
     def unload(self):
         """Free its memory; the next message loads it again."""
@@ -247,8 +252,12 @@ class Publisher:
             return None
         if not is_whole:
             self._steps = steps if is_whole is False else None  # None: there is no message
+            if is_whole is None and part is not None:
+                self._note_partial(part)
             return None
         self._last_part = part
+        if part is not None:
+            self._note_partial(part)
         if phase is not None:
             self._phase = phase  # only now: without memory for the numbers the battery is not online
         return topic, self._writer, retain, 0 if part is None else 1
@@ -277,6 +286,8 @@ class Publisher:
     def _begin_discovery(self, now):
         self._part = 0  # which one is sent next
         self._discovered_topology = None  # None: nothing of the battery yet
+        self._partial_parts: list = []  # messages that left out what had not been read
+        self._completed_parts: list = []  # those of them that are now sent again
         self._discovered_at = now  # when the last one was sent; None: long enough ago
         self._extras_topology = None  # the topology with which the last message was sent
         self._extras_at = None  # and when; None: long enough ago
@@ -316,7 +327,7 @@ class Publisher:
             return self._discover(self._part - 1, now)
         if self._extras_topology is None:
             return self._discover_extras(now)
-        message = self._discover_battery(now) or self._retry_failed(now)
+        message = self._discover_battery(now) or self._complete_parts(now) or self._retry_failed(now)
         is_sent = self._discovered_topology == self._pack.topology_changes and self._part >= self._discovery.parts()
         if message is None and is_sent:
             self._discovery.unload()
@@ -331,6 +342,8 @@ class Publisher:
                 return None
             self._discovered_topology = topology
             self._part = self._discovery.bridge_parts
+            self._partial_parts = []
+            self._completed_parts = []
         last = self._discovery.parts() - 1
         if self._discovered_topology is None or self._part > last:
             return None
@@ -338,6 +351,19 @@ class Publisher:
             self._part += 1
             return self._discover(self._part - 1, now)
         return self._discover_last(now)
+
+    def _note_partial(self, part):
+        """What a discovery message leaves out is removed as soon as it is certain that this board does not have it."""
+        if self._discovery.is_partial:
+            self._partial_parts.append(part)
+
+    def _complete_parts(self, now):
+        """One of the messages that left something out, once all that a board may have has been read or given up."""
+        is_over = self._discovered_at is None and self._part >= self._discovery.parts()
+        if self._partial_parts and is_over and self._poller.static_done:
+            self._completed_parts = self._partial_parts
+            self._partial_parts = []
+        return self._discover(self._completed_parts.pop(0), now) if self._completed_parts else None
 
     def _discover_extras(self, now):
         """The message with connection text and controls, from the first connection on: needed also if the BMS never answers."""
@@ -369,7 +395,7 @@ class Publisher:
         if part in self._failed_parts:
             return None
         try:
-            topic, steps = self._discovery.begin(part)
+            topic, steps = self._discovery.begin(part, self._poller.static_done)
         except (MemoryError, ValueError):
             self._skip_part(part, now)
             return None

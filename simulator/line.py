@@ -19,14 +19,16 @@ import select
 import sys
 import time
 import tty
+from typing import Any
 
-from simulator.bms import Bms, options_help, parse
+from simulator.bms import options_help, parse
+from simulator.bus import connect
 
 
 class Line:
     """A pseudo-terminal with a BMS at its far end; `path` is its serial device. A Player of simulator/replay.py is one, too."""
 
-    def __init__(self, bms: Bms):
+    def __init__(self, bms: Any):
         self._bms = bms
         # The slave stays open here: it keeps its raw mode when a program opens and closes it, and reading raises no EIO.
         self._master, self._slave = pty.openpty()
@@ -110,7 +112,7 @@ def main():
         parser.error(f"--log {arguments.log} cannot be written ({error.strerror}); give it a file in a folder of yours")
     note = (lambda event: print(json.dumps(event), file=log)) if log else None
     try:
-        line = Line(Bms(arguments.bms, now_us(), note))
+        line = Line(connect(arguments.bms, now_us(), note))
     except ValueError as error:
         parser.error(str(error))
     run(line)

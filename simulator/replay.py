@@ -7,6 +7,7 @@ FILE is a diagnostics file (also inside a log, or broken into lines by a mail pr
 them, or one frame in hex a line. The response to a request is what was recorded after a request for the same function: all
 its frames in their order and with their timing, also damaged ones and silence, one recorded response after the other and again
 from the start. Functions of which it has readings but no frames, such as the number of cells, are encoded from these.
+Of D2 and P81, requests that were recorded get their recorded responses, and others the registers that those show.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
 from battery.json import key_of  # noqa: E402
 from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
-from simulator.bms import BYTE_US, MULTI_FRAME, SerialInput, frame  # noqa: E402
+from simulator.a5 import is_frame  # noqa: E402
+from simulator.bms import BYTE_US, LONGEST_REQUEST, MULTI_FRAME, SerialInput, frame  # noqa: E402
 from simulator.line import Line, run  # noqa: E402
+from simulator.modbus import request_at_end  # noqa: E402
+from simulator.recorded import ADDRESSES, Board, boards, is_modbus  # noqa: E402
 
 LENGTH = 13
 RESPONSE_DELAY_MS = 20  # where the recording has no times
@@ -36,7 +40,7 @@ SESSION_S = 30  # of several packs in one file, each is played for so long
 OPEN_MS = 400  # the response to a request younger than this may have come after the bundle was made
 FIRST_HOST_ADDRESS = 0x20
 
-_TRACED = re.compile(rf"(-?\d+) ([<>!]) ([0-9a-f]{{{2 * LENGTH}}})")
+_TRACED = re.compile(r"(-?\d+) ([<>!]) ((?:[0-9a-f]{2}){7,})")
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Session:
     name: str = ""
     functions: dict = field(default_factory=dict)
     hosts: set = field(default_factory=set)
+    board: Board | None = None  # of D2 or P81, in place of functions
 
     def begin(self, function: int, host: int | None = None) -> Response:
         """Add an empty response to a function."""
@@ -73,6 +78,11 @@ class Recording:
         """For people: the packs, or of a single one the functions and the number of their responses."""
         if len(self.sessions) > 1:
             return f"{len(self.sessions)} packs, {SESSION_S} s each: " + ", ".join(session.name for session in self.sessions)
+        board = self.sessions[0].board
+        if board is not None:
+            return "responses to " + ", ".join(
+                f"{request[:-2].hex(' ')} ({len(found)})" for request, found in board.exchanges.items()
+            )
         functions = sorted(self.sessions[0].functions.items())
         return "responses to " + ", ".join(
             f"0x{function:02X} ({'from its readings' if function in self.generated else len(found)})"
@@ -87,13 +97,17 @@ def read(path: Path) -> Recording:
     """The recording in a file. Raises ValueError with a sentence for the user, OSError."""
     text = path.read_text(encoding="utf-8", errors="replace")
     unbroken = re.sub(r"[\r\n]+", "", text)
-    traced = max(_TRACED.findall(text), _TRACED.findall(unbroken), key=len)
+    traced = max(_TRACED.findall(text), _TRACED.findall(unbroken), key=lambda found: sum(len(line[2]) for line in found))
     if traced:
         return _read_bundle(traced, _bundle(text) or _bundle(unbroken))
     frames = list(_frames(text, path))
     if not frames:
         raise ValueError(f"{path} holds no frames; give a diagnostics file, frames.jsonl, or one frame in hex a line")
-    return Recording(_sessions(frames))
+    modbus = [
+        Session(board.name, board=board) for board in boards([(name or "", data) for name, data in frames if is_modbus(data)])
+    ]
+    others = [(name, data) for name, data in frames if not is_modbus(data)]
+    return Recording((_sessions(others) if others else []) + modbus)
 
 
 def _bundle(text: str) -> dict:
@@ -111,18 +125,29 @@ def _read_bundle(traced: list, bundle: dict) -> Recording:
     session = Session()
     response = None
     request_ms = last_ms = None
+    board = Board()
+    exchange = None  # of D2 or P81, (request, its responses so far)
     for ms, direction, digits in traced:
         at_ms, data = int(ms), bytes.fromhex(digits)
         if last_ms is not None and at_ms < last_ms:
             response = None  # another bundle begins
         last_ms = at_ms
-        if direction == ">":
+        if direction == ">" and data[0] in ADDRESSES:
+            request_ms, response = at_ms, None
+            exchange = board.begin(data) if at_ms <= -OPEN_MS else None
+        elif direction != ">" and exchange is not None:
+            exchange.append((at_ms - request_ms, data))
+        elif direction == ">":
+            exchange = None
             session.hosts.add(data[1])
             request_ms = at_ms
             response = session.begin(data[2], data[1]) if at_ms <= -OPEN_MS else None
         elif response is not None:  # the first frames respond to a request that is no longer in the recording
             response.frames.append((at_ms - request_ms, data))
-    generated = _complete(session, bundle.get("readings"))
+    board.finish()
+    if any(any(one) for one in board.exchanges.values()):
+        session.board = board
+    generated = [] if session.board else _complete(session, bundle.get("readings"))
     settings = bundle.get("settings")
     return Recording([session], settings if isinstance(settings, dict) else {}, generated)
 
@@ -183,7 +208,7 @@ def _number(place, value) -> int | None:
         elif row.kind == BINARY:
             number = ("OFF", "ON").index(value)
         elif row.kind == NUMBER:
-            number = place.factor * round(value * 10**row.decimals) + place.bias
+            number = round(value * 10**row.decimals) // (place.factor or 1) + place.bias  # 0: a distance from the bias
     return number if number is not None and 0 <= number < 256**place.size else None
 
 
@@ -198,6 +223,9 @@ def _frames(text: str, path: Path):
             data = bytes.fromhex(row["hex"])
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} line {number} is no frame: {line[:40]!r}; write its bytes in hex") from None
+        if is_modbus(data) and row.get("kind") != "payload-only":
+            yield row.get("session") or row.get("source"), data  # its requests, too: they say which registers come
+            continue
         if row.get("direction") == "tx" or row.get("kind") == "payload-only":
             continue
         if "direction" not in row and len(data) > 1 and data[0] == 0xA5 and data[1] >= FIRST_HOST_ADDRESS:
@@ -263,31 +291,42 @@ class Player(SerialInput):
 
     def _receive_byte(self, at: float, byte: int):
         self._request.append(byte)
-        while self._request and (self._request[0] != 0xA5 or self._request[3:4] not in (b"", b"\x08")):
-            del self._request[0]
-        if len(self._request) >= LENGTH:
-            request, self._request = bytes(self._request), bytearray()
-            if sum(request[:-1]) & 0xFF == request[-1]:
-                self._respond(request[1], request[2], at)
+        del self._request[:-LONGEST_REQUEST]
+        if len(self._request) >= LENGTH and is_frame(self._request[-LENGTH:]):
+            request, self._request = bytes(self._request[-LENGTH:]), bytearray()
+            self._respond(request[1], request[2], at)
+        for address in ADDRESSES:
+            found = request_at_end(self._request, address)
+            if found is not None:
+                self._request = bytearray()
+                self._respond_modbus(found, at)
 
-    def _respond(self, host: int, function: int, at: float):
+    def _respond_modbus(self, request: bytes, at: float):
+        board = self._sessions[self._session_index(at)].board
+        if board is not None:
+            self._send(board.respond(request), at, len(request))
+
+    def _session_index(self, at: float) -> int:
         if self._began_us is None:
             self._began_us = at
-        session_index = int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
+        return int((at - self._began_us) / 1e6 / SESSION_S) % len(self._sessions)
+
+    def _respond(self, host: int, function: int, at: float):
+        session_index = self._session_index(at)
         session = self._sessions[session_index]
         found = [one for one in session.functions.get(function, ()) if one.host in (None, host)]
         if not found or (session.hosts and host not in session.hosts):
             return
         index = self._next.get((session_index, host, function), 0)
         self._next[session_index, host, function] = (index + 1) % len(found)
-        self._send(found[index], at)
+        self._send(found[index].frames, at, LENGTH)
 
-    def _send(self, response: Response, at: float):
+    def _send(self, frames: list, at: float, request_length: int):
         """Recorded times count from the begin of a request; a frame is sent no sooner than the line allows."""
-        begun_us = at - LENGTH * BYTE_US
+        begun_us = at - request_length * BYTE_US
         free_us = self._leaving[-1][0] if self._leaving else at
         pause_us = 1000 * RESPONSE_DELAY_MS
-        for ms, data in response.frames:
+        for ms, data in frames:
             begin = free_us + pause_us if ms is None else max(free_us, begun_us + 1000 * ms - len(data) * BYTE_US)
             for index, byte in enumerate(data, 1):
                 self._leaving.append((begin + index * BYTE_US, byte))

@@ -35,13 +35,17 @@ def _raw(row) -> int:
     return (row.low + row.high + 1) // 2
 
 
+def _number(field) -> int:
+    """What stands on the line for it; a factor of 0 is a distance from the bias."""
+    return _raw(field.row) // (field.factor or 1) + field.bias
+
+
 def responses(modelled) -> dict[int, bytes]:
     """function -> the 8 bytes of its response."""
     payloads: dict[int, bytearray] = {}
     for block, field in _fields(modelled):
-        number = field.factor * _raw(field.row) + field.bias
         payload = payloads.setdefault(block.function, bytearray(8))
-        payload[field.offset : field.offset + field.size] = number.to_bytes(field.size, "big")
+        payload[field.offset : field.offset + field.size] = _number(field).to_bytes(field.size, "big")
     return {function: bytes(payload) for function, payload in payloads.items()}
 
 
@@ -49,7 +53,7 @@ def values(modelled) -> dict[str, Any]:
     """key -> the value as published: a number in its unit, a bool, or the word of an ENUM."""
     found: dict[str, Any] = {}
     for _, field in _fields(modelled):
-        row, raw = field.row, _raw(field.row)
+        row, raw = field.row, (field.factor or 1) * (_number(field) - field.bias)
         if row.kind == NUMBER:
             found[row.key] = raw / 10**row.decimals
         else:

@@ -14,10 +14,14 @@ TICKS = 1 << 29  # the chip's milliseconds wrap here
 
 
 class Wire:
-    """A Poller at one end, a Bms at the other. `us`: the time, which the caller advances; `start`: the tick in ms at us = 0."""
+    """A Poller at one end, a Bms at the other. `us`: the time, which the caller advances; `start`: the tick in ms at us = 0.
 
-    def __init__(self, bms: Bms, poller: Any, start: int = 0):
+    `bus`: the line on which this Bms is one of several boards.
+    """
+
+    def __init__(self, bms: Bms, poller: Any, start: int = 0, bus: Any = None):
         self.bms = bms
+        self._bus = bus
         self.poller = poller
         self.us = 0.0
         self._start = start
@@ -29,14 +33,14 @@ class Wire:
 
     def exchange(self) -> bytes | None:
         """Give the poller what has arrived and write its next request, which takes time on the line; None: there is none."""
-        arrived = self.bms.transmit(self.us)
+        arrived = (self._bus or self.bms).transmit(self.us)
         if arrived:
             self.poller.receive(arrived, len(arrived), self.now)
         request = self.poller.poll(self.now)
         if request is None:
             return None
         written = bytes(request)
-        self.bms.receive(written, self.us)
+        (self._bus or self.bms).receive(written, self.us)
         self.us += len(written) * BYTE_US
         self.poller.judge(self.now)
         return written

@@ -11,9 +11,13 @@ from simulator.bms import Bms
 
 
 class Wire(wire.Wire):
-    """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock."""
+    """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock.
 
-    def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, **poller_options):
+    `protocol`: what the Poller may speak; "auto": it looks for the BMS.
+    """
+
+    def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, protocol="a5", **poller_options):
+        poller_options["protocol"] = protocol
         self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
         super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
         self.requests = []  # (ms, function)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from battery.pack import Pack
-from daly.a5 import A5, HOST_ADDRESSES, WRITES, FrameReader, build_frame
+from daly.a5 import A5, WRITES, FrameReader, build_frame
 
 PAYLOADS = st.binary(min_size=8, max_size=8)
 GARBAGE = st.binary(max_size=30)
@@ -328,7 +328,6 @@ def test_a_write_carries_its_payload():
 
 def test_the_functions_that_write():
     assert WRITES == {"charge_mosfet": 0xDA, "discharge_mosfet": 0xD9, "soc": 0x21, "restart_bms": 0x00}
-    assert HOST_ADDRESSES == (0x40, 0x80)
 
 
 ZEROS = "00" * 8

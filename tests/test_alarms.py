@@ -5,10 +5,10 @@
 
 import pytest
 
-from battery.alarms import active, with_directions_swapped
+from battery.alarms import ALARMS, FAULTS, MORE_FAULTS, active, with_directions_swapped
 from battery.pack import Pack
 from battery.readings import READING
-from daly.a5 import alarm_bits
+from daly.alarm_bytes import alarm_bits
 
 WARNING, PROTECTION, FAULT = "warning", "protection", "fault"
 BITS = {  # byte and bit of 0x98: name and level
@@ -72,7 +72,7 @@ def sent(*bits):
     for byte, bit in bits:
         payload[byte] |= 1 << bit
     pack = Pack()
-    pack.accept_together(READING["alarm_bits_{}"], alarm_bits(payload, [7, 7, 7]), 0)
+    pack.accept_together(READING["alarm_bits_{}"], alarm_bits(payload, [7] * 5), 0)
     return pack
 
 
@@ -114,6 +114,30 @@ def test_while_one_level_is_unknown_nothing_is_known(unknown):
     assert active(pack) is None and pack.raw("problem") is None and pack.raw("active_alarms") is None
 
 
+def test_level_3_is_graver_than_a_protection_and_less_than_a_fault():
+    pack = Pack()
+    pack.accept_together(READING["alarm_bits_{}"], [1 << 0 | 1 << 1, 1 << 1 | 1 << 2, 1 << 9, 1 << 2 | 1 << 19, 1 << 3], 0)
+    assert active(pack) == [
+        ("EEPROM", 3),
+        ("Discharge overvoltage", 3),
+        ("Pack overvoltage", 4),
+        ("Thermal runaway", 4),
+        ("Cell undervoltage", 2),
+        ("Cell overvoltage", 1),
+    ]
+    assert pack.raw("active_alarms") == (
+        "EEPROM (fault), Discharge overvoltage (fault), Pack overvoltage (level 3), Thermal runaway (level 3), "
+        "Cell undervoltage (protection), Cell overvoltage (warning)"
+    )
+
+
+def test_no_field_has_more_bits_than_a_small_integer_of_every_board():
+    assert (len(ALARMS), len(FAULTS), len(MORE_FAULTS)) == (20, 30, 4)
+    names = [*ALARMS, *FAULTS, *MORE_FAULTS]
+    assert len(set(names)) == len(names)
+    assert len(MORE_FAULTS) <= 8  # on an inverted board bits 8 and 9 change places
+
+
 def test_the_text_ends_at_250_characters_with_the_number_of_those_left_out():
     every = sent(*BITS)
     items = [f"{name} (fault)" for name, level in BITS.values() if level == FAULT]
@@ -151,6 +175,6 @@ def test_only_the_two_overcurrents_have_a_direction(bits, swapped):
 
 
 def test_a_payload_of_alarms_leaves_nothing_of_the_one_before():
-    bits = [1, 1, 1]
+    bits = [1] * 5
     assert alarm_bits(bytes(8), bits) is bits
-    assert bits == [0, 0, 0]
+    assert bits == [0] * 5

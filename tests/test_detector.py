@@ -1,81 +1,230 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Which address is asked from, and the probes for a newer protocol."""
+"""Which protocol and address the BMS is asked with, what is found and remembered, and what the bridge says of it."""
+
+import sys
+from itertools import pairwise
 
 import pytest
+from simulation import Wire
 
+from battery.pack import Pack
+from battery.unload import unload
 from daly.detector import Detector
+from simulator.bms import Bms
 
-D2 = bytes.fromhex("d2030000003ed7b9")
-P81 = bytes.fromhex("8103000000405bfa")
+A5, P81, D2, A5_AT_0X80 = 1, 2, 3, 4  # as kept in non-volatile memory
+PROBES = {  # what each is asked first: daly-modbus.md 9, but P81 and D2 with the block that is polled
+    A5: "a54090080000000000000000" + "7d",
+    P81: "8103003000445a36",
+    D2: "d2030000003ed7b9",
+    A5_AT_0X80: "a58090080000000000000000" + "bd",
+}
 
 
-def history(detector, failures):
-    """What is requested next after each of so many failures: an address, or the name of a probe."""
-    found = [detector.probe[0] if detector.probe else detector.address]
+def tried(failures, **options):
+    """The codes that are tried one after the other."""
+    detector = Detector(Pack(), lambda: False, **options)
+    found = [detector.code]
     for _ in range(failures):
         detector.failed()
-        found.append(detector.probe[0] if detector.probe else detector.address)
+        found.append(detector.code)
     return found
 
 
-def test_each_address_gets_four_requests_and_after_the_first_round_each_probe_follows_once():
-    both = [0x40] * 4 + [0x80] * 4
-    assert history(Detector(), 26) == [*both, "D2", "0x81/0x51", *both, *both, 0x40]
+def requests(wire, seconds):
+    """All that a bridge sends in so many seconds, as hex."""
+    sent = []
+    end = wire.us + 1e6 * seconds
+    while wire.us < end:
+        begun = wire.us
+        request = wire.exchange()
+        if request is not None:
+            sent.append((round(begun / 1000), request.hex()))
+        wire.us += 1000
+    return sent
 
 
-def test_it_is_exhausted_when_the_last_probe_was_not_answered():
-    detector = Detector()
-    history(detector, 9)
-    assert detector.probe and not detector.exhausted
-    detector.failed()
-    assert detector.exhausted
+# the order
+
+
+def test_each_gets_one_try_a_round():
+    assert tried(8) == [A5, P81, D2, A5_AT_0X80] * 2 + [A5]
+
+
+def test_what_is_remembered_is_tried_first_and_twice():
+    assert tried(9, remembered=D2) == [D2, D2, A5, P81, A5_AT_0X80] * 2
+    assert tried(4, remembered=A5_AT_0X80) == [A5_AT_0X80, A5_AT_0X80, A5, P81, D2]
+
+
+def test_another_board_than_the_first_has_one_address():
+    assert tried(3, board_number=3) == [A5, P81, D2, A5]
+    detector = Detector(Pack(), lambda: False, board_number=3)
+    assert detector.address == 0x42
 
 
 @pytest.mark.parametrize(
-    ("name", "request_", "failures", "response"), [("D2", D2, 8, "d2037c"), ("0x81/0x51", P81, 9, "510380")]
+    ("choice", "allowed", "others"),
+    [("a5", [A5, A5_AT_0X80], [P81, D2]), ("p81", [P81], [A5, D2, A5_AT_0X80]), ("d2", [D2], [A5, P81, A5_AT_0X80])],
 )
-def test_the_probe_is_the_vendors_read_request(name, request_, failures, response):
-    detector = Detector()
-    history(detector, failures)
-    assert detector.probe[:2] == (name, request_)
-    noise = bytes.fromhex("00" + response[:4] + "ff" + response[:2] * 2 + response[2:])
-    assert [detector.feed(byte) for byte in noise] == [None] * (len(noise) - 1) + [name]
-    assert [detector.feed(byte) for byte in bytes.fromhex(response)] == [None, None, name]
+def test_a_fixed_protocol_is_the_only_one_but_for_every_fifth_round(choice, allowed, others):
+    rounds = [*allowed, *allowed, *others, *allowed * 4, *allowed, *others]
+    assert tried(len(rounds) - 1, choice=choice) == rounds
 
 
-def test_an_unfinished_beginning_does_not_end_in_the_next_probe():
-    detector = Detector()
-    history(detector, 9)
-    detector.feed(0x51)
-    detector.feed(0x03)
-    assert detector.feed(0x51) is None and detector.feed(0x80) is None
+def test_what_the_settings_rule_out_is_only_reported():
+    detector = Detector(Pack(), lambda: False, choice="p81")
+    assert not detector.is_ruled_out
+    detector.failed()
+    detector.failed()
+    assert detector.code == A5 and detector.is_ruled_out and detector.wrong_address is None
 
 
-def test_what_was_found_is_kept():
-    detector = Detector()
-    history(detector, 5)
+def test_a_fixed_host_address_is_the_only_one_of_a5():
+    detector = Detector(Pack(), lambda: False, host_address=0x80)
+    seen = []
+    for _ in range(7):
+        seen.append((detector.code, detector.address))
+        detector.failed()
+    assert seen == [(A5, 0x80), (P81, None), (D2, None), (A5, 0x80), (P81, None), (D2, None), (A5_AT_0X80, 0x40)]
+
+
+def test_a_remembered_protocol_that_the_settings_rule_out_is_not_tried():
+    assert tried(1, choice="d2", remembered=P81) == [D2, D2]
+
+
+def test_a_bms_that_has_worked_is_asked_sixty_times_before_others():
+    detector = Detector(Pack(), lambda: False)
+    detector.failed()
     detector.found()
-    assert detector.address == 0x80 and detector.exhausted
-    detector.failed()
-    assert detector.address == 0x80
+    assert detector.code == P81
+    for _ in range(59):
+        assert not detector.failed()
+    assert detector.failed() and detector.code == A5
 
 
-@pytest.mark.parametrize(("board", "address"), [(2, 0x41), (3, 0x42), (16, 0x4F)])
-def test_another_board_is_asked_at_its_own_address(board, address):
-    assert history(Detector(board_number=board), 13) == [*[address] * 4, "D2", "0x81/0x51", *[address] * 8]
+# memory
 
 
-@pytest.mark.parametrize(("pinned", "other"), [(0x40, 0x80), (0x80, 0x40), (0x50, 0x40)])
-def test_a_pinned_address_is_kept_and_every_twentieth_request_goes_to_another_one(pinned, other):
-    first = [*[pinned] * 4, other, *[pinned] * 3, "D2", "0x81/0x51"]
-    assert history(Detector(pinned=pinned), 50) == [*first, *[pinned] * 16, other, *[pinned] * 19, other, *[pinned] * 4]
+def test_only_what_is_spoken_stays_loaded():
+    for name in ("daly.p81", "daly.d2", "daly.a5", "daly.modbus"):
+        unload(name)
+    detector = Detector(Pack(), lambda: False)
+    assert "daly.p81" not in sys.modules and "daly.d2" not in sys.modules
+    for _ in range(3):
+        detector.failed()
+    assert {"daly.a5", "daly.p81", "daly.d2"} <= set(sys.modules)
+    detector.found()
+    assert {"daly.a5"} == {"daly.a5", "daly.p81", "daly.d2", "daly.modbus"} & set(sys.modules)
+    assert detector.others == ()
 
 
-def test_the_other_address_is_off_the_settings():
-    detector = Detector(pinned=0x80)
-    history(detector, 4)
-    assert detector.is_off_settings
-    detector.failed()
-    assert not detector.is_off_settings and detector.address == 0x80
+def test_where_there_is_no_memory_for_a_protocol_the_others_are_tried(monkeypatch):
+    unload("daly.p81")
+    monkeypatch.setitem(sys.modules, "daly.p81", None)
+    assert tried(3) == [A5, D2, A5_AT_0X80, A5]
+
+
+# on the line
+
+
+@pytest.mark.parametrize(
+    ("options", "protocol", "code", "limit", "words"),
+    [
+        ("protocol=a5", "A5", A5, 200, "OK"),
+        ("protocol=p81", "P81", P81, 1000, "OK, with protocol P81"),
+        ("protocol=d2", "D2", D2, 2000, "OK, with protocol D2"),
+        ("protocol=d2,registers=62", "D2", D2, 2000, "OK, with protocol D2"),
+        ("protocol=a5,host=0x80", "A5", A5_AT_0X80, 2000, "OK, at host address 0x80"),
+    ],
+)
+def test_it_is_found_in_time(options, protocol, code, limit, words):
+    wire = Wire("drift=0," + options, protocol="auto")
+    while not wire.poller.online:
+        wire.step()
+        assert wire.us < 1000 * limit
+    wire.run(5)
+    assert (wire.poller.protocol, wire.poller.found) == (protocol, code)
+    assert wire.poller.diagnosis.text == words
+    assert wire.pack.raw("soc") == 573 and wire.pack.raw("cell_{}_voltage", 16) > 3000
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "refresh_ms"),  # all requests and responses on the line, and 5 or 35 ms for the board each time
+    [("protocol=a5", A5, 311.5 + 9 * 5), ("protocol=p81", P81, 202.1 + 2 * 35), ("protocol=d2", D2, 142.7 + 35)],
+)
+def test_what_is_remembered_is_complete_within_1_2_refreshes(options, code, refresh_ms):
+    wire = Wire("drift=0," + options, protocol="auto", remembered=code)
+    while not wire.poller.complete:
+        wire.step()
+    assert wire.us / 1000 < 1.2 * refresh_ms
+    assert wire.pack.raw("soc") is not None and wire.pack.raw("cell_{}_voltage", 16) is not None
+
+
+def test_to_a_board_that_is_not_known_only_these_reads_are_sent_120_ms_apart():
+    sent = requests(Wire("silent=1", protocol="auto"), 8)
+    reads_of_a5 = ("90", "93", "98", "94", "91", "92", "97")
+    for _, request in sent:
+        assert request in (PROBES[P81], PROBES[D2]) or (request[:2] == "a5" and request[4:6] in reads_of_a5), request
+    assert [request for _, request in sent[:3]] == [PROBES[A5], PROBES[P81], PROBES[D2]]
+    assert sent[3][1][:4] == "a580"
+    assert all(later - at >= 300 + 115 for (at, _), (later, _) in pairwise(sent))
+
+
+def test_a_board_that_speaks_both_is_read_with_p81():
+    wire = Wire("drift=0,protocol=a5+p81", protocol="auto").run(3)
+    assert (wire.poller.protocol, wire.poller.found) == ("P81", P81)
+    assert wire.poller.diagnosis.text == "OK, with protocol P81; it answers A5, too"
+    assert wire.pack.raw("soc") == 573 and wire.pack.raw("state_of_health") is not None
+
+
+def test_a_remembered_a5_board_is_not_asked_for_p81():
+    wire = Wire("drift=0,protocol=a5+p81", protocol="auto", remembered=A5).run(10)
+    assert wire.poller.protocol == "A5"
+
+
+class TwoBoards(Bms):
+    """An A5 board, and behind it on the same line one of P81 with more cells."""
+
+    def __init__(self):
+        super().__init__("drift=0,protocol=a5")
+        self._other = Bms("drift=0,protocol=p81,cells=24,soc=20")
+
+    def receive(self, data, now_us):
+        super().receive(data, now_us)
+        self._other.receive(data, now_us)
+
+    def transmit(self, now_us):
+        return super().transmit(now_us) + self._other.transmit(now_us)
+
+
+def test_two_boards_on_one_line_are_told_and_the_first_one_is_read():
+    wire = Wire("", protocol="auto")
+    wire.bms = TwoBoards()
+    wire.run(10)
+    assert wire.poller.protocol == "A5" and wire.pack.raw("soc") == 573
+    assert wire.poller.diagnosis.text.startswith("OK, but a second board answers on this line, with protocol P81")
+
+
+@pytest.mark.parametrize(("options", "protocol", "other"), [("protocol=p81", "a5", "P81"), ("protocol=a5", "d2", "A5")])
+def test_a_protocol_that_is_set_wrong_is_told(options, protocol, other):
+    wire = Wire("drift=0," + options, protocol=protocol).run(12)
+    assert not wire.poller.online and wire.pack.raw("soc") is None
+    assert wire.poller.diagnosis.text == f"The BMS responds only to protocol {other}: correct or remove BMS_PROTOCOL"
+
+
+@pytest.mark.parametrize("options", ["protocol=p81", "protocol=d2", "protocol=a5"])
+def test_one_that_answers_later_than_anything_is_waited_for_is_found_all_the_same(options):
+    """Through a serial adapter over Wi-Fi the answer comes while the next protocol is tried."""
+    wire = Wire(f"drift=0,think=650,{options}", protocol="auto").run(30)
+    assert wire.poller.online and wire.pack.raw("soc") == 573
+
+
+def test_an_exchanged_board_is_found_and_its_current_has_its_own_sign():
+    """An A5 board with its sign turned, later a P81 board in its place: what the first one has taught does not count."""
+    wire = Wire("drift=0,current=50", protocol="auto", remembered=A5, polarity=2).run(1)
+    wire.bms = Bms("drift=0,protocol=p81,current=50", wire.us)
+    wire.run(60)
+    assert wire.poller.protocol == "P81"
+    assert wire.pack.raw("current") == 500 and wire.pack.polarity.text == "normal"

@@ -12,8 +12,8 @@ from daly.diagnosis import Diagnosis
 # outcomes of a request, and codes of a BMS that has never responded
 SILENCE, ECHO, NOISE, UNEXPECTED, EMPTY, LATE = range(6)
 ASLEEP_SILENT, ASLEEP_ECHO, ASLEEP_EMPTY = 10, 11, 14
-DETECTING, NO_UART, OTHER_PROTOCOL, WRONG_HOST_ADDRESS = 20, 21, 22, 23
-OK, RECOVERED, UNSUPPORTED = 30, 31, 32
+DETECTING, NO_UART, RULED_OUT_PROTOCOL, RULED_OUT_ADDRESS = 20, 21, 22, 23
+OK, RECOVERED, UNSUPPORTED, MIXED = 30, 31, 32, 33
 CURRENT_UNSETTLED, CURRENT_CONTRADICTED, MODE_CONTRADICTED = 41, 42, 43
 MINUTE = 60000
 LAST_TICK = (1 << 29) - 1
@@ -40,8 +40,8 @@ class Clock:
             self.diagnosis.failed(outcome)
         return self
 
-    def answer(self, address=None):
-        self.diagnosis.answered(address)
+    def answer(self, spoken=None):
+        self.diagnosis.answered(spoken)
         return self
 
     def lose(self):
@@ -62,13 +62,19 @@ def never(outcome):
 
 def wrong_host():
     diagnosis = never(SILENCE)
-    diagnosis.note_other_address(0x80)
+    diagnosis.note_ruled_out("A5", 0x80)
     return diagnosis
 
 
-def newer_protocol():
+def wrong_protocol():
     diagnosis = never(SILENCE)
-    diagnosis.note_protocol("0x81/0x51 and more")
+    diagnosis.note_ruled_out("P81", None)
+    return diagnosis
+
+
+def mixed():
+    diagnosis = Clock().answer("").diagnosis
+    diagnosis.note_mixed()
     return diagnosis
 
 
@@ -137,15 +143,21 @@ STATES = {  # code: how it comes to be, its words, its lines on the screen
         "No UART: correct UART_TX and UART_RX in settings.toml",
         ("No BMS: UART_TX or", "UART_RX is wrong"),
     ),
-    OTHER_PROTOCOL: (
-        newer_protocol,
-        "The BMS speaks a newer protocol (0x81/0x51 and more), which this bridge does not understand yet",
-        ("BMS speaks 0x81/0x51 ", "not understood yet"),
+    RULED_OUT_PROTOCOL: (
+        wrong_protocol,
+        "The BMS responds only to protocol P81: correct or remove BMS_PROTOCOL",
+        ("BMS speaks P81:", "BMS_PROTOCOL?"),
     ),
-    WRONG_HOST_ADDRESS: (
+    RULED_OUT_ADDRESS: (
         wrong_host,
         "The BMS responds only to host address 0x80: correct or remove BMS_HOST_ADDRESS",
         ("BMS_HOST_ADDRESS must", "be 0x80"),
+    ),
+    MIXED: (
+        mixed,
+        "OK, but a second board answers on this line, with protocol P81: they disturb each other, so give each a UART of its "
+        "own; BMS_PROTOCOL decides which one is read",
+        (),
     ),
     OK: (lambda: Clock().answer().diagnosis, "OK", ()),
     RECOVERED: (
@@ -219,12 +231,12 @@ def test_silence_counts_only_when_every_address_and_probe_was_tried():
         ((EMPTY,) * 5 + (NOISE,) * 3, EMPTY),
         ((NOISE,) * 4 + (EMPTY,) * 4, EMPTY),
         ((NOISE,) * 5 + (EMPTY,) * 3, NOISE),
-        ((NOISE,) * 3 + (SILENCE,) * 8, SILENCE),  # only the last eight
+        ((NOISE,) * 3 + (SILENCE,) * 10, SILENCE),  # only the last twelve
         ((NOISE,) * 3 + (SILENCE,) * 5, NOISE),
         ((NOISE, EMPTY, ECHO, LATE), SILENCE),
     ],
 )
-def test_the_outcome_of_most_of_the_last_eight_requests(outcomes, most):
+def test_the_outcome_of_most_of_the_last_twelve_requests(outcomes, most):
     clock = Clock()
     clock.diagnosis.note_detection(True)
     for outcome in outcomes:
@@ -250,22 +262,25 @@ def test_asleep_is_a_bms_that_has_worked_and_sends_nothing_of_its_own(outcome, a
 
 
 def test_what_is_wrong_with_the_settings_comes_before_what_is_received():
-    diagnosis = wrong_host()
-    diagnosis.note_protocol("D2")
-    assert diagnosis.code == OTHER_PROTOCOL
+    diagnosis = never(UNEXPECTED)
+    diagnosis.note_ruled_out("D2", None)
+    assert diagnosis.code == RULED_OUT_PROTOCOL
     no_uart = Clock(False).diagnosis
-    no_uart.note_protocol("D2")
+    no_uart.note_ruled_out("D2", None)
     assert no_uart.code == NO_UART
     no_uart.answered()
     assert no_uart.code == OK
 
 
-def test_a_response_ends_a_newer_protocol_and_another_address():
-    diagnosis = wrong_host()
-    diagnosis.note_protocol("D2")
-    diagnosis.answered()
+def test_a_response_ends_what_the_settings_rule_out_and_a_second_board():
+    for diagnosis in (wrong_host(), wrong_protocol()):
+        diagnosis.answered()
+        diagnosis.lost()
+        assert diagnosis.code == DETECTING
+    diagnosis = mixed()
     diagnosis.lost()
-    assert diagnosis.code == DETECTING
+    diagnosis.answered()
+    assert diagnosis.code == RECOVERED and "second board" not in diagnosis.text
 
 
 def test_what_works_in_spite_of_something():
@@ -279,8 +294,9 @@ def test_what_works_in_spite_of_something():
     diagnosis.note_polarity(0)
     diagnosis.note_unsupported([], False)
     assert diagnosis.code == OK
-    assert Clock().answer(0x80).diagnosis.text == "OK, at host address 0x80"
-    assert Clock().answer(0x80).answer().diagnosis.text == "OK"
+    assert Clock().answer("at host address 0x80").diagnosis.text == "OK, at host address 0x80"
+    assert Clock().answer("with protocol P81").answer().diagnosis.text == "OK, with protocol P81"
+    assert Clock().answer("with protocol P81").answer("").diagnosis.text == "OK"
 
 
 # how long

@@ -33,7 +33,7 @@ from mqtt.client import INBOX_SIZE, MqttClient
 from mqtt.commands import Commands
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "4000"))
-READS = {*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63}
+READS = {*range(0x90, 0x99), 0x9A, 0x50, 0x52, 0x53, 0x57, *range(0x59, 0x60), 0x62, 0x63}
 BASE = "t"
 PERCENT = re.compile(rb"(\d|\d\d|100)(\.\d)?|0\d\d(\.\d)?")
 # topic -> name in ALLOW_CONTROL, what is understood, command and first payload bytes on the wire (None: nothing is written)

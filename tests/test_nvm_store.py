@@ -120,7 +120,7 @@ def test_a_record_of_another_version_is_nothing():
     nvm = Nvm()
     save(nvm, (1, 2, 3, 4))
     for length in range(50, 200):
-        for version in (0, 3, 255):
+        for version in (0, 4, 255):
             record = bytearray(nvm.data[256 : 256 + length])
             record[2] = version
             other = Nvm()
@@ -150,6 +150,21 @@ def test_a_record_of_version_1_is_taken_over(slot, sequence):
     assert NvmStore(nvm, 0).polarity == 2
     nvm.data[slot] ^= 1  # whichever is damaged now, the other one counts
     assert kept(nvm)[2] == (1500000, 1400000, 30000000, 28000000)
+
+
+def test_a_record_of_version_2_is_taken_over_and_the_protocol_is_not_known():
+    """Byte by byte as 0.2.0 wrote it: polarity 2, an owner, 50 minutes earned, a reserve of 9."""
+    record = bytes([0x44, 0x42, 2]) + V1[3:45] + bytes.fromhex("02 78563412 3200 09") + V1[45:]
+    nvm = Nvm()
+    nvm.data[256 : 256 + len(record) + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    assert (memory.polarity, memory.owner, memory.protocol) == (2, 0x12345678, 0)
+    memory.set(protocol=3)
+    assert memory.save()
+    again = NvmStore(nvm, 0)
+    again.count_boot("power_on")
+    assert (again.polarity, again.owner, again.protocol, again.boots) == (2, 0x12345678, 3, 44)
 
 
 @given(st.text(max_size=200))

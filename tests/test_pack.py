@@ -7,7 +7,7 @@ import pytest
 
 from battery.pack import Pack
 from battery.polarity import Polarity
-from battery.readings import READING
+from battery.readings import GROUPS, READING, READINGS
 
 VOLTAGE = READING["pack_voltage"]
 CURRENT = READING["current"]
@@ -220,23 +220,23 @@ def test_text_is_confirmed_by_being_the_same():
 
 def test_alarms_are_accepted_all_or_none():
     pack = Pack()
-    assert pack.accept_together(ALARMS, [1, 2, 4], 0)
+    assert pack.accept_together(ALARMS, [1, 2, 4, 0, 0], 0)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 4]
-    assert not pack.accept_together(ALARMS, [1, 2, 5], 100, True)
+    assert not pack.accept_together(ALARMS, [1, 2, 5, 0, 0], 100, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 4]
     assert (pack.implausible, pack.read_at("alarm_bits_{}")) == (1, 0)
-    assert pack.accept_together(ALARMS, [1, 2, 5], 200, True)
+    assert pack.accept_together(ALARMS, [1, 2, 5, 0, 0], 200, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [1, 2, 5]
     assert (pack.implausible, pack.read_at("alarm_bits_{}")) == (1, 200)
 
 
 def test_two_alarms_that_change_in_turn_are_never_mixed():
     pack = Pack()
-    pack.accept_together(ALARMS, [0, 0, 0], 0)
-    assert not pack.accept_together(ALARMS, [1, 0, 0], 100, True)
-    assert not pack.accept_together(ALARMS, [1, 0, 1], 200, True)
+    pack.accept_together(ALARMS, [0, 0, 0, 0, 0], 0)
+    assert not pack.accept_together(ALARMS, [1, 0, 0, 0, 0], 100, True)
+    assert not pack.accept_together(ALARMS, [1, 0, 1, 0, 0], 200, True)
     assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == [0, 0, 0]
-    assert pack.accept_together(ALARMS, [1, 0, 1], 300, True)
+    assert pack.accept_together(ALARMS, [1, 0, 1, 0, 0], 300, True)
 
 
 # which way the current counts
@@ -256,13 +256,14 @@ def test_the_current_of_an_inverted_board_is_turned():
 
 def test_the_overcurrent_alarms_of_an_inverted_board_change_places_and_no_other():
     pack = inverted()
-    sent = [CHARGE_OVERCURRENT | SOC_LOW, DISCHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]
+    sent = [CHARGE_OVERCURRENT | SOC_LOW, DISCHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT, CHARGE_OVERCURRENT | 1, 1]
     assert pack.accept_together(ALARMS, list(sent), 0)
-    kept = [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)]
-    assert kept == [DISCHARGE_OVERCURRENT | SOC_LOW, CHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]  # a fault has no direction
+    kept = [pack.raw("alarm_bits_{}", field) for field in (1, 2, 3, 4, 5)]
+    assert kept[:3] == [DISCHARGE_OVERCURRENT | SOC_LOW, CHARGE_OVERCURRENT | 1, CHARGE_OVERCURRENT]  # a fault has no direction
+    assert kept[3:] == [DISCHARGE_OVERCURRENT | 1, 1]  # what is at level 3 has one
     pack = Pack()
     assert pack.accept_together(ALARMS, list(sent), 0)
-    assert [pack.raw("alarm_bits_{}", level) for level in (1, 2, 3)] == sent
+    assert [pack.raw("alarm_bits_{}", field) for field in (1, 2, 3, 4, 5)] == sent
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_what_is_held_when_the_polarity_turns_is_forgotten_or_turned():
     accept(pack, CURRENT, 300)
     accept(pack, SOC, 500)
     pack.finish(0)
-    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, SOC_LOW, CHARGE_OVERCURRENT], 0)
+    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, SOC_LOW, CHARGE_OVERCURRENT, 0, 0], 0)
     before = pack.changes, pack.gaps
     pack.restore_polarity(INVERTED)
     assert pack.raw("current") is None and pack.raw("soc") == 500
@@ -298,10 +299,10 @@ def test_what_is_held_when_the_polarity_turns_is_forgotten_or_turned():
 
 def test_alarms_before_the_turn_confirm_none_after_it():
     pack = Pack()
-    pack.accept_together(ALARMS, [0, 0, 0], 0)
-    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, 0, 0], 100, True)
+    pack.accept_together(ALARMS, [0, 0, 0, 0, 0], 0)
+    pack.accept_together(ALARMS, [CHARGE_OVERCURRENT, 0, 0, 0, 0], 100, True)
     pack.restore_polarity(INVERTED)
-    assert not pack.accept_together(ALARMS, [DISCHARGE_OVERCURRENT, 0, 0], 200, True)
+    assert not pack.accept_together(ALARMS, [DISCHARGE_OVERCURRENT, 0, 0, 0, 0], 200, True)
     assert pack.raw("alarm_bits_{}", 1) == 0
 
 
@@ -609,3 +610,134 @@ def test_the_number_of_a_cell_counts_from_one():
     pack.put(CELL, 1, 3300, 0)
     assert pack.raw("cell_{}_voltage", 2) == 3300 and pack.raw("cell_{}_voltage") is None
     assert pack.text(CELL, 1) == "3.300" and pack.text(CELL) is None
+
+
+# which readings exist
+
+
+def protocol_rows(*without):
+    """Everything but derived rows and those with these keys, as a protocol lists it."""
+    return tuple(row for row in READINGS if row.derive is None and not row.key.startswith(("energy_", "capacity_", *without)))
+
+
+def existing(pack):
+    return {row.key for row in READINGS if pack.has(row)}
+
+
+def test_every_row_exists_until_a_protocol_is_found():
+    pack = Pack(16, 2)
+    assert existing(pack) == set(READING) and pack.count(CELL) == 16 and pack.count(CODE) == 1
+    assert pack.can_write("restart_bms")
+
+
+def test_a_row_that_the_protocol_cannot_say_does_not_exist():
+    pack = Pack(16, 2)
+    pack.select(protocol_rows("heartbeat", "cell_{}_balancing"))
+    assert not pack.has(HEARTBEAT) and pack.count(HEARTBEAT) == 0 and pack.raw("heartbeat") is None
+    assert pack.has(VOLTAGE) and pack.count(VOLTAGE) == 1 and pack.count(CELL) == 16
+    assert pack.count(READING["cell_{}_balancing"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "needed"),
+    [
+        ("power", "current"),
+        ("power", "pack_voltage"),
+        ("energy_charged", "current"),
+        ("capacity_discharged", "pack_voltage"),
+        ("remaining_time", "current"),
+        ("time_to_full", "remaining_capacity"),
+        ("time_to_empty", "remaining_capacity"),
+        ("problem", "alarm_bits_{}"),
+        ("active_alarms", "alarm_bits_{}"),
+        ("cell_voltage_delta", "min_cell_voltage"),
+        ("cell_voltage_delta", "max_cell_voltage"),
+        ("balancing", "cell_{}_balancing"),
+    ],
+)
+def test_a_calculated_row_exists_when_all_it_is_calculated_from_exists(key, needed):
+    pack = Pack(16, 2)
+    optional = "cell_{}_balancing"
+    pack.select(protocol_rows())
+    pack.accept(READING[optional], 0, 0, 0)
+    pack.finish(0)
+    assert pack.has(READING[key])
+    pack = Pack(16, 2)
+    pack.select(protocol_rows(needed))
+    assert not pack.has(READING[key]) and pack.count(READING[key]) == 0
+
+
+def test_everything_that_is_calculated_says_from_what():
+    for row in READINGS:
+        assert bool(row.needs) == (row.derive is not None or row.key.startswith(("energy_", "capacity_"))), row.key
+        assert all(key in READING for key in row.needs)
+        if row.derive is not None:
+            assert not row.is_optional
+
+
+def test_what_is_requested_seldom_or_once_is_optional_and_what_is_published_of_the_cells_is_not():
+    for row in READINGS:
+        period_ms = GROUPS[row.group].period_ms
+        if row.derive is None and row.counted_by is None:
+            assert row.is_optional == (row.group != "extremes" and (period_ms is None or period_ms >= 1000)), row.key
+    assert READING["rated_capacity"].is_optional and READING["cycle_count"].is_optional
+    assert READING["cell_{}_balancing"].is_optional and not CELL.is_optional and not TEMPERATURE.is_optional
+
+
+def test_an_optional_row_exists_once_it_has_been_read_and_then_also_while_the_bms_is_silent():
+    pack = Pack()
+    pack.select(protocol_rows())
+    capacity = READING["rated_capacity"]
+    changes = pack.topology_changes
+    pack.accept(VOLTAGE, 0, 520, 0)
+    pack.finish(0)
+    assert pack.awaits(capacity) and not pack.has(capacity) and pack.topology_changes == changes
+    assert pack.count(capacity) == 1  # the protocol looks for it
+    accept(pack, capacity, 100000, 100000, doubtful=True)
+    pack.finish(100)
+    assert pack.has(capacity) and pack.count(capacity) == 1 and not pack.awaits(capacity)
+    assert pack.topology_changes == changes + 1
+    pack.forget()
+    pack.finish(200)
+    assert pack.has(capacity) and pack.raw("rated_capacity") is None and pack.topology_changes == changes + 1
+
+
+def test_what_the_protocol_cannot_say_is_not_waited_for():
+    pack = Pack()
+    pack.select(protocol_rows("rated_capacity"))
+    assert not pack.awaits(READING["rated_capacity"]) and pack.awaits(CODE)
+
+
+def test_the_first_protocol_forgets_nothing_and_another_one_everything_but_the_energy():
+    pack = Pack(4, 1)
+    accept(pack, VOLTAGE, 520)
+    pack.finish(0)
+    pack.select(protocol_rows("heartbeat"), ("soc",))
+    assert pack.raw("pack_voltage") == 520 and pack.topology_changes == 1
+    accept(pack, CODE, "A", "A")
+    accept(pack, READING["cell_count"], 16, 16)
+    pack.finish(200)
+    pack.energy.load((7000, 0, 0, 0))
+    changes, gaps = pack.topology_changes, pack.gaps
+    pack.select(protocol_rows("fault_code"), ("soc",))
+    assert pack.raw("pack_voltage") is None and not pack.has(CODE) and pack.has(HEARTBEAT)
+    assert (pack.topology["cell_count"], pack.topology["temperature_count"], pack.topology["battery_code"]) == (4, 1, None)
+    assert pack.topology_changes == changes + 1 and pack.gaps > gaps
+    assert pack.energy.total("energy_charged") == 7000
+    assert accept(pack, VOLTAGE, 1520) == [(True, 1520)]  # not compared with the reading of the other protocol
+    assert accept(pack, VOLTAGE, 1000, 1520) == [(False, 1520), (True, 1520)]
+
+
+def test_the_same_protocol_again_changes_nothing():
+    pack = Pack()
+    pack.select(protocol_rows("heartbeat"), ("soc",))
+    accept(pack, VOLTAGE, 520)
+    before = (pack.changes, pack.gaps, pack.topology_changes)
+    pack.select(protocol_rows("heartbeat"), ("soc",))
+    assert (pack.changes, pack.gaps, pack.topology_changes) == before and pack.raw("pack_voltage") == 520
+
+
+def test_a_control_can_be_written_when_the_protocol_says_so():
+    pack = Pack()
+    pack.select(protocol_rows(), ("charge_mosfet", "soc"))
+    assert pack.can_write("soc") and not pack.can_write("restart_bms")

@@ -388,7 +388,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_another_commands():
 
 
 def test_an_answer_nobody_asked_for_is_not_believed():
-    poller = Poller(Pack())
+    poller = Poller(Pack(), protocol="a5")
     now = request_until(poller, 0x90)
     respond(poller, reply(0x90, bytes.fromhex("020f0000753001f4")), now + 30)
     respond(poller, reply(0x90, bytes.fromhex("02000000753001f4")), now + 40)  # another master's
@@ -396,7 +396,7 @@ def test_an_answer_nobody_asked_for_is_not_believed():
 
 
 def test_unused_slots_of_the_last_frame_are_cut():
-    poller = Poller(Pack())
+    poller = Poller(Pack(), protocol="a5")
     now = request_until(poller, 0x94)
     respond(poller, reply(0x94, bytes([4, 1, 0, 0, 0, 0, 9, 0x20])), now + 30)
     now = request_until(poller, 0x95, now + 100)
@@ -453,7 +453,7 @@ def test_no_bytes_but_a_whole_frame_of_our_board_put_anything_into_the_pack(piec
     stream = b"".join(pieces)
     windows = [stream[i : i + 13] for i in range(len(stream) - 12)]
     assume(not any(w[0] == 0xA5 and w[1] == 1 and w[3] == 8 and sum(w[:12]) & 0xFF == w[12] for w in windows))
-    poller = Poller(Pack())
+    poller = Poller(Pack(), protocol="a5")
     now = request_until(poller, command)
     for piece in pieces:
         respond(poller, piece, now)
@@ -465,7 +465,7 @@ def test_no_bytes_but_a_whole_frame_of_our_board_put_anything_into_the_pack(piec
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.binary(max_size=40), DAMAGED, FRAMES), st.integers(0, 500)), max_size=40))
 def test_nothing_the_line_does_raises(events):
-    poller = Poller(Pack())
+    poller = Poller(Pack(), protocol="a5")
     now = 2**29 - 1000
     for data, pause in events:
         respond(poller, data, now)

@@ -16,6 +16,7 @@ from battery.energy import COUNTERS
 from battery.pack import Pack
 from battery.polarity import Polarity
 from battery.readings import BITFIELD, READING, READINGS, TEXT
+from daly.a5 import BLOCKS
 from mqtt import deadband
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
@@ -295,20 +296,22 @@ class FakeDiscovery(Discovery):
     too_large = (5,)
     tries = ()
 
-    def begin(self, part):
+    def begin(self, part, is_settled=True):
         if part in self.too_large:
             self.tries += (part,)
             raise MemoryError("memory allocation failed")
-        return super().begin(part)
+        return super().begin(part, is_settled)
 
 
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
+    parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", Pack(), "1.2.3", bridge_rows=ROWS).parts()
+
     class One(FakeDiscovery):
-        too_large = (part % 25,)
+        too_large = (part % parts,)
 
     broker = connected("drift=0", 120, discovery=One, periods=SELDOM)
-    assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == 24
+    assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == parts - 1
     assert broker.publisher.discovery_errors >= 1
     assert broker.texts(STATUS)[-1] == "online" and states(broker, 110000)
     assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(105000)}
@@ -425,7 +428,9 @@ def test_all_problems_at_once_are_a_state_home_assistant_takes():
 
 
 def test_readings_that_change_all_the_time_are_said_once_in_an_interval():
-    broker = connected("drift=5", 40)
+    pack = Pack()
+    pack.select(tuple(row for block in BLOCKS for row in block.rows))
+    broker = connected("drift=5", 40, pack=pack)
     times = [ms for ms, topic, _, _, _ in broker.since(10000) if topic == STATE]
     pauses = [after - before for before, after in pairwise(times)]
     assert len(times) >= 12
@@ -788,7 +793,7 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
             pack.put(row, 0, "x" * 35, 0)
         elif row.kind == BITFIELD:
             for index in range(row.slots):
-                pack.put(row, index, 255, 0)
+                pack.put(row, index, 255 if index < 3 else 15, 0)
     broker.publisher.begin(0)
     broker.publisher.report(long)
     broker.run(10)

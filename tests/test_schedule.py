@@ -14,7 +14,7 @@ LAST_TICK = (1 << 29) - 1
 
 
 def block(function, group, frames=1, key=None):
-    return SimpleNamespace(function=function, group=group, frames=frames, rows=(key or group,))
+    return SimpleNamespace(function=function, group=group, frames=frames, rows=(key or group,), is_optional=False)
 
 
 # the fast lane, two that are requested in each cycle, one of several frames, one each second, one each five, two of static data
@@ -263,7 +263,7 @@ def test_what_was_never_set_is_zero_for_ever_and_requested_three_times():
         assert not line.schedule.static_done
         line.request(RATED)
         line.fail(False)
-        line.schedule.was_empty()
+        line.schedule.was_empty(line.now)
     assert RATED not in [index for _, index in line.wait(50).run(20000)] and line.schedule.static_done
     line.schedule.begin(line.now)
     assert not line.schedule.static_done
@@ -281,7 +281,7 @@ def test_an_empty_response_is_requested_again_three_times_with_the_fast_lane_in_
     found = []
     for _ in range(8):
         line.fail(False)
-        line.schedule.was_empty()
+        line.schedule.was_empty(line.now)
         line.wait(100)
         found.append(line.next())
         if found[-1] != index:
@@ -300,7 +300,7 @@ def test_nor_does_the_fast_lane_begin_that_count_again():
         found.append(line.next())
         if found[-1] == STATUS:
             line.fail(False)
-            line.schedule.was_empty()
+            line.schedule.was_empty(line.now)
         else:
             line.answer()
         line.wait(100)
@@ -313,7 +313,7 @@ def test_others_are_not(index):
     line.run(2000)
     line.request(index)
     line.fail(False)
-    line.schedule.was_empty()
+    line.schedule.was_empty(line.now)
     line.wait(10)
     assert line.next() != index
 

@@ -26,6 +26,7 @@ from battery.readings import (
     is_plausible,
 )
 from battery.text import decimal_text, write_decimal
+from daly import d2, p81
 from daly.a5 import BLOCKS
 
 FIELDS = [field for block in BLOCKS for field in block.fields]
@@ -53,6 +54,8 @@ def bits_of(field):
 def raws_of(field):
     """The raw values the bytes of a field can stand for."""
     numbers = (0, 1) if field.bit is not None else (0, 256**field.size - 1)
+    if field.factor == 0:  # a distance from the bias
+        return 0, max(abs(number - field.bias) for number in numbers)
     ends = sorted(field.factor * (number - field.bias) for number in numbers)
     return ends[0], ends[1]
 
@@ -72,21 +75,28 @@ def test_static_data_is_what_the_issue_calls_optional():
     assert {block.function for block in BLOCKS if GROUPS[block.group].period_ms is None} >= {0x50, 0x53, 0x57, 0x62, 0x63}
 
 
-def test_a_block_has_readings_of_one_poll_group_and_each_reading_has_one_place():
+def test_a_block_that_every_board_has_holds_readings_of_one_poll_group():
     for block in BLOCKS:
-        assert {row.group for row in block.rows} == {block.group}
-    keys = [field.row.key for field in FIELDS]
-    assert len(keys) == len(set(keys))
-    assert {row.key for row in HELD} - set(keys) == {
-        "energy_charged",
-        "energy_discharged",
-        "capacity_charged",
-        "capacity_discharged",
-    }
+        assert block.is_optional or {row.group for row in block.rows} == {block.group}
+
+
+def test_what_no_capture_shows_is_requested_once_and_boards_may_not_have_it():
+    assert {block.function for block in BLOCKS if block.is_optional} == {0x52, 0x9A} | set(range(0x59, 0x60))
+    assert {block.group for block in BLOCKS if block.is_optional} == {"static"}
+
+
+def test_each_reading_has_one_place_in_a_protocol_and_one_in_some():
+    ours = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
+    sent = set()
+    for blocks in (BLOCKS, d2.BLOCKS, p81.BLOCKS):
+        keys = [row.key for block in blocks for row in block.rows]
+        assert len(keys) == len(set(keys))
+        sent |= set(keys)
+    assert {row.key for row in HELD} - sent == ours and not sent & ours
 
 
 def test_the_row_of_a_reading_knows_no_protocol():
-    assert not {"offset", "size", "bit", "bias", "factor", "command", "function"} & set(READINGS[0]._fields)
+    assert not {"offset", "place", "size", "bit", "bias", "factor", "function"} & set(READINGS[0]._fields)
 
 
 @pytest.mark.parametrize("row", READINGS, ids=key)
@@ -255,7 +265,7 @@ OTHERS = {  # key: name, group, kind, category
     "hardware_version": ("Hardware version", "static", TEXT, 2),
 }
 WORDS = {"mode": ("idle", "charging", "discharging"), "chemistry": ("LFP", "NMC", "LTO")}
-MANY = {"cell_{}_voltage": CELLS_48, "cell_{}_balancing": CELLS_48, "temperature_{}": SENSORS_16, "alarm_bits_{}": (3, None),
+MANY = {"cell_{}_voltage": CELLS_48, "cell_{}_balancing": CELLS_48, "temperature_{}": SENSORS_16, "alarm_bits_{}": (5, None),
         "digital_input_{}": (4, None), "digital_output_{}": (4, None)}  # fmt: skip
 DEVICE_CLASSES = {"soc": "battery", "problem": "problem"}
 TOTALS = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged", "cycle_count"}
@@ -273,7 +283,7 @@ ICONS = {
 PERIODS = {  # group: setting, ms
     "pack": ("POLL_PACK_MS", 80), "status": ("POLL_STATUS_MS", 0), "alarms": ("POLL_STATUS_MS", 0),
     "cells": ("POLL_CELLS_MS", 0), "temperatures": ("POLL_TEMPERATURES_MS", 1000), "extremes": ("POLL_CHECKS_MS", 5000),
-    "counts": ("POLL_CHECKS_MS", 5000), "static": (None, None),
+    "counts": ("POLL_CHECKS_MS", 5000), "static": (None, None), "slow": (None, 60000), "limits": (None, None),
 }  # fmt: skip
 DERIVED = {
     "power",

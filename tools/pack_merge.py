@@ -27,9 +27,9 @@ GROUPS: Groups = {
     "app.early": ("app.kept", "app.nvm_store", "app.version", "app.watchdog", "battery.unload"),
     "app.core": ("app.bridge_state", "app.commands", "app.console", "app.diagnostics", "app.energy_store", "app.events"),
     "daly.core": ("battery.alarms", "battery.controls", "battery.energy", "battery.json", "battery.pack",
-                  "battery.plausibility", "battery.polarity", "battery.readings", "battery.text", "daly.a5", "daly.bus",
-                  "daly.commands", "daly.detector", "daly.diagnosis", "daly.poller", "daly.schedule", "daly.timing",
-                  "daly.trace"),
+                  "battery.plausibility", "battery.polarity", "battery.readings", "battery.text",
+                  "daly.alarm_bytes", "daly.bus", "daly.commands", "daly.detector", "daly.diagnosis", "daly.outcomes",
+                  "daly.poller", "daly.schedule", "daly.timing", "daly.trace"),
     "display.core": ("display.pages", "display.screen"),
     "mqtt.core": ("mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher", "mqtt.transport"),
 }  # fmt: skip

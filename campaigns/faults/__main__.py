@@ -11,16 +11,17 @@ import os
 import sys
 
 from . import ROOT
-from .cases import CASES, CELLS, FIVE, MILLION, UNDETECTED, VARIANTS, Result, campaign, jobs_of
+from .cases import ALL, CASES, CELLS, FIVE, MILLION, UNDETECTED, VARIANTS, Result, campaign, jobs_of
 from .judge import KINDS
 from .line import run
-from .trials import EXTREMES, PACES, SITUATIONS, diagnose, extreme, pace
+from .trials import EXTREMES, PACES, diagnose, extreme, pace, situations_of
 
 DOCUMENT = ROOT / "docs" / "TRUTH.md"
 COLUMNS = ("line", "frames", "damaged", "values", *KINDS, "energy off", "refreshes lost", "longest gap")
 COLUMNS += ("current, MOSFET after", "back after")
 HEADER = "| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|"
-MARKS = ("<!-- campaign -->\n", "<!-- end of campaign -->")
+NAMES = {"a5": "A5", "d2": "D2", "p81": "P81"}
+LESS = {"a5": 1, "d2": 5, "p81": 5}  # a response in these has ten times the bytes and all the readings: fewer are enough
 EXAMPLES = 2  # of each kind of finding, below the line
 
 
@@ -80,34 +81,35 @@ WORDS = {
 }
 
 
-def report(pool, frames: int, seed: int, draws: int):
+def report(pool, frames: int, seed: int, draws: int, protocol: str):
     """Run everything; yield the lines of the report, the last ones the goals. Returns whether all were met."""
     results = []
     for title, cases in (("Damaged lines:", CASES), ("Boards, batteries and settings:", VARIANTS)):
         yield f"{title}\n"
         yield HEADER
         examples = []
-        for result in campaign(pool, cases, frames, seed):
+        for result in campaign(pool, cases, frames, seed, protocol=protocol):
             results.append(result)
             yield row_of(result)
             examples += examples_of(result)
         yield "\n".join(["", *examples, ""])
     yield "Undetected errors: the checksum is right, and only the content gives them away:\n"
     yield HEADER
-    for result in campaign(pool, UNDETECTED, frames, seed):
+    for result in campaign(pool, UNDETECTED, frames, seed, protocol=protocol):
         yield row_of(result)
-    diagnoses = pool.map(diagnose, range(seed, seed + draws), 4)
+    diagnoses = pool.starmap(diagnose, [(number, protocol) for number in range(seed, seed + draws)], 4)
     yield "\n| situation | drawn | wrong diagnosis |\n|---|---|---|"
-    for situation in SITUATIONS:
+    for situation in situations_of(protocol):
         mine = [(text, right) for drawn, text, right in diagnoses if drawn == situation]
         yield f"| {situation.name} | {len(mine)} | {sum(not right for _, right in mine)} |"
     yield "\n".join(["", *[f"<!-- {drawn.name}: {text} -->" for drawn, text, right in diagnoses if not right], ""])
     yield "| response delay | ignores requests after a response for | time / limit | gap found | requests lost in 30 s |"
     yield "|---|---|---|---|---|"
-    for (think, deaf), (ratio, gap, lost) in zip(PACES, pool.starmap(pace, PACES, 1), strict=True):
+    paces = pool.starmap(pace, [(think, deaf, protocol) for think, deaf in PACES], 1)
+    for (think, deaf), (ratio, gap, lost) in zip(PACES, paces, strict=True):
         yield f"| {think} ms | {deaf} ms | {ratio:.2f} | {gap} ms | {lost} |"
     tried = [(name, damage) for name in EXTREMES for damage in ("", "corrupt=1", FIVE)]
-    missing = pool.starmap(extreme, [(EXTREMES[name], damage) for name, damage in tried], 1)
+    missing = pool.starmap(extreme, [(EXTREMES[name], damage, protocol) for name, damage in tried], 1)
     extremes = [f"{name} {damage}: {', '.join(keys)}" for (name, damage), keys in zip(tried, missing, strict=True) if keys]
     yield f"\nExtremes, each on a clean line and with 1 and 5 % corrupted: {', '.join(EXTREMES)}.\n"
     yield from (f"<!-- {problem} -->" for problem in extremes)
@@ -118,11 +120,17 @@ def report(pool, frames: int, seed: int, draws: int):
     return all(met for _, met in goals)
 
 
-def write(lines: list[str]):
+def marks(protocol: str) -> tuple[str, str]:
+    """What the report of a protocol stands between in docs/TRUTH.md."""
+    return (f"<!-- campaign {NAMES[protocol]} -->\n", f"<!-- end of campaign {NAMES[protocol]} -->")
+
+
+def write(lines: list[str], protocol: str):
     """Put the report between its marks in docs/TRUTH.md."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    DOCUMENT.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + rest.split(MARKS[1])[1], encoding="utf-8")
+    begin, end = marks(protocol)
+    before, rest = text.split(begin)
+    DOCUMENT.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1], encoding="utf-8")
 
 
 def quiet():
@@ -130,17 +138,34 @@ def quiet():
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
-def one_line(name: str, cells: int, seed: int, frames: int) -> int:
+def one_line(name: str, cells: int, seed: int, frames: int, protocol: str) -> int:
     """Run one line of a case and print what is found on it, to look into it; 1 when anything is."""
     cases = [case for case in (*CASES, *VARIANTS, *UNDETECTED) if case.name == name]
     if not cases:
         print(f"There is no case {name!r}; there are:", *[case.name for case in (*CASES, *VARIANTS, *UNDETECTED)], sep="\n  ")
         return 2
-    jobs = jobs_of(cases[0], frames * len(CELLS), frames, seed)
+    jobs = jobs_of(cases[0], frames * len(CELLS[protocol]), frames, seed, protocol)
     tally = run(next(job for job in jobs if job.cells == cells))
     for finding in tally.findings:
         print(f"{finding.at:7.1f} s  {finding.kind}: {finding.words}")
     return int(bool(tally.findings))
+
+
+def one_protocol(pool, protocol: str, frames: int, seed: int, draws: int, is_written: bool) -> bool:
+    """Run, print and write the campaign of one protocol; whether all goals were met."""
+    lines = []
+    running = report(pool, frames, seed, draws, protocol)
+    while True:
+        try:
+            lines.append(next(running))
+        except StopIteration as end:
+            met = end.value
+            break
+        print(lines[-1], flush=True)
+    if is_written:
+        command = "make faults" if protocol == "a5" else f"make faults ARGS=--protocol={protocol}"
+        write([f"`{command}`, {frames:,} frames, seed {seed}:\n", *lines], protocol)
+    return met
 
 
 def main() -> int:
@@ -148,28 +173,28 @@ def main() -> int:
     about = "Drives the firmware over damaged lines in simulated time and judges what a subscriber receives."
     parser = argparse.ArgumentParser(prog="python -m campaigns.faults", description=about)
     parser.add_argument(
-        "--frames", type=int, default=MILLION, help="frames at 5 %% corruption; other cases have their share of it"
+        "--frames",
+        type=int,
+        help=f"frames at 5 %% corruption; other cases have their share of it ({MILLION:,}; D2 and P81 a fifth)",
     )
+    parser.add_argument("--protocol", choices=(*ALL, "all"), default="all", help="the BMS's protocol (all)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another campaign")
     parser.add_argument("--quick", action="store_true", help="a fiftieth of it; nothing is written")
     parser.add_argument("--line", metavar="CASE", help="only one line of this case, and everything that is found on it")
-    parser.add_argument("--cells", type=int, default=16, choices=CELLS, help="with --line: which pack (16)")
+    parser.add_argument("--cells", type=int, default=16, choices=(4, 16, 32, 48), help="with --line: which pack (16)")
     options = parser.parse_args()
+    protocols = ALL if options.protocol == "all" else (options.protocol,)
     if options.line:
-        return one_line(options.line, options.cells, options.seed, min(options.frames, 8000))
-    frames, draws = (options.frames // 50, 40) if options.quick else (options.frames, 400)
-    lines = []
+        frames = min(options.frames or 8000, 8000 // LESS[protocols[0]])
+        return one_line(options.line, options.cells, options.seed, frames, protocols[0])
+    met = True
     with multiprocessing.Pool(initializer=quiet) as pool:
-        running = report(pool, frames, options.seed, draws)
-        while True:
-            try:
-                lines.append(next(running))
-            except StopIteration as end:
-                met = end.value
-                break
-            print(lines[-1], flush=True)
-    if not options.quick:
-        write([f"`make faults`, {frames:,} frames, seed {options.seed}:\n", *lines])
+        for protocol in protocols:
+            frames = options.frames or MILLION // LESS[protocol]
+            if len(protocols) > 1:
+                print(f"\n{NAMES[protocol]}\n")
+            shares, draws = (50, 40) if options.quick else (1, 400)
+            met &= one_protocol(pool, protocol, frames // shares, options.seed, draws, not options.quick)
     return int(not met)
 
 

@@ -15,8 +15,9 @@ from simulator.faults import FAULTS
 from .judge import KINDS
 from .line import Job, Tally, run
 
-CELLS = (4, 16, 48)
-TEMPERATURES = {4: 1, 16: 4, 48: 9}
+CELLS = {"a5": (4, 16, 48), "d2": (4, 16, 32), "p81": (4, 16, 48)}  # of the packs, by protocol
+TEMPERATURES = {"a5": (1, 4, 9), "d2": (1, 4, 8), "p81": (1, 4, 8)}
+ALL, A5, NEWER, D2, P81 = ("a5", "d2", "p81"), ("a5",), ("d2", "p81"), ("d2",), ("p81",)
 FIVE = "corrupt=5"
 MIXED = (
     "corrupt=2,corrupt1=0.5,burst=0.3,drop_byte=0.5,extra_byte=0.5,truncate=0.5,garbage=0.5,duplicate=0.5,drop_frame=0.5,"
@@ -37,10 +38,16 @@ class Case:
     board: str = ""  # options of the board, also in the clean run it is compared with
     outage: str = ""
     job: tuple = ()
+    protocols: tuple = ALL  # of the campaigns in which it is a case
 
 
-def _case(name: str, faults: str = "", share: float = 0.02, board: str = "", outage: str = "", **job) -> Case:
-    return Case(name, faults, share, board, outage, tuple(job.items()))
+def _case(name, faults="", share=0.02, board="", outage="", protocols=ALL, **job) -> Case:
+    return Case(name, faults, share, board, outage, tuple(job.items()), protocols)
+
+
+def cases_of(cases: tuple, protocol: str) -> list[Case]:
+    """Those that this protocol can have."""
+    return [case for case in cases if protocol in case.protocols]
 
 
 AT_HOST_0X80 = {"poller": (("host_address", 0x80),)}
@@ -57,7 +64,12 @@ CASES = (
     _case("5 %, second master", FIVE + ",second_master=10"),
     # each fault alone, as often as it can be
     *(
-        _case(fault.case, f"{fault.name}={fault.worst:g}", **({} if fault.host == 0x40 else AT_HOST_0X80))
+        _case(
+            fault.case,
+            f"{fault.name}={fault.worst:g}",
+            protocols=fault.protocols,
+            **({} if fault.host == 0x40 else AT_HOST_0X80),
+        )
         for fault in FAULTS
         if fault.worst and fault.name != "corrupt"
     ),
@@ -66,9 +78,11 @@ CASES = (
     _case("noise, 20 bytes a second", "noise=20"),
     _case("silent for 5-20 s, 5 %", FIVE, outage="silent"),
     _case("asleep for 5-20 s, 5 %", FIVE, outage="asleep"),
+    _case("asleep, returning requests, for 5-20 s, 5 %", FIVE, board="sleep_reply=echo", outage="asleep", protocols=NEWER),
+    _case("5 %, with the vendor's app", FIVE + ",app=10", protocols=NEWER),
     _case("mixtures of 3 to 6 faults", share=0.05),  # drawn by seed
 )
-INVERTED = "inverted=1"
+INVERTED = "inverted=1"  # A5: the newer protocols say the direction
 IDLING = "ripple=0.1,deadzone=0.3"
 ALL_SLOW = tuple((group, 10000) for group in ("pack", "status", "cells", "temperatures", "checks"))
 VARIANTS = (  # of boards, batteries and settings
@@ -80,9 +94,9 @@ VARIANTS = (  # of boards, batteries and settings
     _case("currents below 3 A, 5 %", FIVE, life="small"),
     _case("idles at ±0.1 A", board=IDLING, life="fading"),
     _case("idles at ±0.1 A, 5 %", FIVE, board=IDLING, life="small"),
-    _case("sign inverted", board=INVERTED, unsettled=True),
-    _case("sign inverted, 5 %", FIVE, board=INVERTED, unsettled=True),
-    _case("sign inverted, below 3 A", board=INVERTED + ",current=-2", life="small", unsettled=True),
+    _case("sign inverted", board=INVERTED, unsettled=True, protocols=A5),
+    _case("sign inverted, 5 %", FIVE, board=INVERTED, unsettled=True, protocols=A5),
+    _case("sign inverted, below 3 A", board=INVERTED + ",current=-2", life="small", unsettled=True, protocols=A5),
     _case("shunt swapped, CURRENT_SIGN inverted", board="swapped=1", current_sign="inverted"),
     _case("broker lost now and then", reconnects=True),
     _case("broker lost now and then, silent for 5-20 s, 5 %", FIVE, outage="silent", reconnects=True),
@@ -100,32 +114,64 @@ VARIANTS = (  # of boards, batteries and settings
     _case("every POLL_ setting 10000", share=0.004, life="calm", periods=ALL_SLOW),
     _case("every POLL_ setting 10000, 5 %", FIVE, share=0.004, life="calm", periods=ALL_SLOW),
     _case("STALE_PERIODS 2, temperatures missed", "drop_frame=20", poller=(("stale_periods", 2),)),
+    _case("62 registers", board="registers=62", protocols=D2),
+    _case("62 registers, 5 %", FIVE, board="registers=62", protocols=D2),
+    _case("62 registers, silent beyond", board="registers=62,beyond=silent", protocols=D2),
+    _case("62 registers, zeros beyond", board="registers=62,beyond=zeros", protocols=D2),
+    _case("garbage where no sensor is, 5 %", FIVE, board="garbage_slots=1", protocols=D2),
+    _case("3.6 ms of quiet needed", board="quiet=3.6", protocols=NEWER),
+    _case("without some sensors", board="lacks=mosfet_temperature+board_temperature+balance_current", protocols=NEWER),
+    _case(
+        "without some sensors, 0xFFFF", board="lacks=mosfet_temperature+board_temperature,lacking_raw=65535", protocols=NEWER
+    ),
+    _case("absent sensors", board="sensor_raw=1:255+2:0", protocols=NEWER),
+    _case("older alarm words", board="alarm_words=old", protocols=P81),
+    _case("older alarm words, 5 %", FIVE, board="alarm_words=old", protocols=P81),
+    _case("speaks D2, too", board="protocol=p81+d2", protocols=P81),
+    _case("speaks A5, too, 5 %", FIVE, board="protocol=a5+p81", protocols=P81),
+    _case("three boards on the bus, 5 %", FIVE, board="boards=3", protocols=P81),
+    _case("three boards on the bus, second master", "second_master=10", board="boards=3", protocols=P81),
 )
 UNDETECTED = (  # the checksum is right: only the values can show the error
     _case("1 % undetected errors", "implausible=1", 0.03),
     _case("5 % undetected errors", "implausible=5", 0.03),
     _case("1 % undetected errors, 1 % corrupted", "implausible=1,corrupt=1", 0.03),
 )
-MIXTURE = [f"{fault.name}={fault.worst:g}" for fault in FAULTS if fault.worst and fault.host == 0x40] + ["noise=20", "echo=1"]
-WAYS = "think=20 think_jitter=30 gap=10 stale=0 zero_based=1 temperature_frames=2 absent=255"
+MIXTURES = {
+    protocol: [
+        f"{fault.name}={fault.worst:g}"
+        for fault in FAULTS
+        if fault.worst and fault.host == 0x40 and protocol in fault.protocols
+    ]
+    + ["noise=20", "echo=1"]
+    for protocol in ALL
+}
+WAYS = {
+    "a5": ["think=20", "think_jitter=30", "gap=10", "stale=0", "zero_based=1", "temperature_frames=2", "absent=255"],
+    "d2": ["think=20", "think=60", "think_jitter=30", "quiet=3.6", "registers=62", "garbage_slots=1", "absent=255"],
+    "p81": ["think=20", "think=60", "think_jitter=30", "quiet=3.6", "alarm_words=both", "lacks=board_temperature"],
+}
 
 
-def mixture(random: Random) -> str:
+def mixture(random: Random, protocol: str = "a5") -> str:
     """Options: three to six faults at once, each up to its highest percentage, and two variants of a board."""
-    worst = [item.split("=") for item in random.sample(MIXTURE, random.randint(3, 6))]
+    worst = [item.split("=") for item in random.sample(MIXTURES[protocol], random.randint(3, 6))]
     faults = [f"{name}={1 if name == 'echo' else random.uniform(0.1, 1) * float(most)}" for name, most in worst]
-    return ",".join([*faults, *random.sample(WAYS.split(), 2)])
+    return ",".join([*faults, *random.sample(WAYS[protocol], 2)])
 
 
-def jobs_of(case: Case, frames: float, size: int, seed: int) -> list[Job]:
+def jobs_of(case: Case, frames: float, size: int, seed: int, protocol: str = "a5") -> list[Job]:
     """The lines of one case: all three packs, in pieces of about `size` frames, each with another seed."""
     jobs = []
-    pieces = max(1, round(frames / len(CELLS) / size))
-    for cells in CELLS:
+    packs = list(zip(CELLS[protocol], TEMPERATURES[protocol], strict=True))
+    pieces = max(1, round(frames / len(packs) / size))
+    for cells, temperatures in packs:
         for number in range(seed, seed + pieces):
-            faults = mixture(Random(f"{number}/{cells}")) if case.name.startswith("mixtures") else case.faults
-            options = ",".join(filter(None, (f"temperatures={TEMPERATURES[cells]}", case.board, faults)))
-            count = math.ceil(frames / len(CELLS) / pieces)
+            drawn = Random(f"{number}/{cells}")
+            faults = mixture(drawn, protocol) if case.name.startswith("mixtures") else case.faults
+            spoken = f"protocol={protocol}" if protocol != "a5" else ""
+            options = ",".join(filter(None, (f"temperatures={temperatures}", spoken, case.board, faults)))
+            count = math.ceil(frames / len(packs) / pieces)
             more = {"sound": not faults and not case.outage, **dict(case.job)}
             jobs.append(Job(case.name, cells, number, count, options, case.outage, **more))
     return jobs
@@ -146,7 +192,8 @@ class Result:
         self.kinds.update(finding.kind for _, finding in self.findings)
         self.gap = max(t.gap for t in tallies)
         self.back = max((back for t in tallies for back in t.back), default=None)
-        self.rates = [self._rate([t for t in tallies if t.job.cells == cells]) for cells in CELLS]
+        packs = sorted({t.job.cells for t in tallies})
+        self.rates = [self._rate([t for t in tallies if t.job.cells == cells]) for cells in packs]
         self._lags = [t.lags for t in tallies]
         self.lost = 0.0  # percent of the refreshes of the clean run, mean of the three packs
         rows = [(shown, true) for t in tallies for key, shown, true in t.energy if key.startswith("energy")]
@@ -175,15 +222,16 @@ class Result:
         self.lost = sum(100 - 100 * rate / most for rate, most in pairs) / max(1, len(pairs))
 
 
-def campaign(pool, cases, frames: int, seed: int, size: int = 8000):
+def campaign(pool, cases, frames: int, seed: int, size: int = 8000, protocol: str = "a5"):
     """Yield the Result of each case, compared with a clean run of the same kind of board."""
     clean: dict[tuple, Result] = {}
-    for case in cases:
-        result = Result(case, pool.map(run, jobs_of(case, max(LEAST, frames * case.share), size, seed), 1))
+    for case in cases_of(cases, protocol):
+        jobs = jobs_of(case, max(LEAST, frames * case.share), size, seed, protocol)
+        result = Result(case, pool.map(run, jobs, 1))
         kind = (case.board, case.job)
         if kind not in clean:
             undamaged = replace(case, faults="", outage="", name="nothing damaged")
-            jobs = jobs_of(undamaged, max(LEAST, min(0.03, case.share) * frames), size, seed)
+            jobs = jobs_of(undamaged, max(LEAST, min(0.03, case.share) * frames), size, seed, protocol)
             clean[kind] = (
                 result
                 if not (case.faults or case.outage or "mixtures" in case.name)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from simulator.bms import ALARMS, Bms, Readings, truth
+from simulator.bms import BYTE_US, Bms, Readings, preferred, truth
+from simulator.modbus import alarm_names, p81_levels
 
 # The texts of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
 ALARM_PAIRS = {
@@ -51,13 +52,28 @@ ALARM_SINGLES = {
     "soft_switch": "MOSFETs opened by switch (fault)",
     "cabinet_offline": "Charging cabinet offline (fault)",
 }
-WORDS = {
-    f"{name}_{level}": f"{words} ({('', 'warning', 'protection')[level]})"
-    for name, words in ALARM_PAIRS.items()
-    for level in (1, 2)
+LEVELS = ("", "warning", "protection", "level 3")
+# Of P81 alone; a name with levels has none of its own here.
+P81_WORDS = {
+    "soh_low": "State of health low",
+    "mosfet_hot": "MOSFET overtemperature",
+    "thermal_runaway": "Thermal runaway",
+    "smart_charger_fault": "Smart charger fault (fault)",
+    "smart_load_fault": "Smart load fault (fault)",
+    "charge_undervoltage": "Charge undervoltage (fault)",
+    "discharge_overvoltage": "Discharge overvoltage (fault)",
+    "afe_communication": "AFE communication (fault)",
+    "voltage_detection": "Cell voltage sensor (fault)",
+    "voltage_wire": "Cell wire open (fault)",
+    "temperature_wire": "Temperature sensor wire open (fault)",
+    "flash": "Flash memory (fault)",
+    "charge_mosfet_fault": "Charge MOSFET fault (fault)",
+    "discharge_mosfet_fault": "Discharge MOSFET fault (fault)",
+    "precharge_mosfet_fault": "Precharge MOSFET fault (fault)",
+    "heating_fault": "Heating fault (fault)",
+    "parallel_communication_fault": "Parallel communication (fault)",
 }
-WORDS |= ALARM_SINGLES
-
+STATES = ("smart_charger", "smart_load", "upgrading", "parallel_communication")  # of P81 among its alarms: none of them is one
 
 WORD = {False: "OFF", True: "ON"}
 
@@ -126,25 +142,39 @@ def published_values(r: Readings) -> dict:
     values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
     del values["clock"], values["alarm_bytes"]
     o = r.options
-    values["chemistry"] = values["chemistry"].upper()
-    values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
-    values["heartbeat"] = r.life
-    values["fault_code"] = 0
-    values["charger_connected"] = values["load_connected"] = "OFF"
-    values["active_alarms"] = _active_alarms(o.alarms)
-    for bit in range(4):
-        values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
-        values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
-    if r.temperatures:
+    if "chemistry" in values:
+        values["chemistry"] = values["chemistry"].upper()
+    values["active_alarms"] = _active_alarms(r)
+    if preferred(o.protocol) == "a5":
+        values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
+        values["heartbeat"] = r.life
+        values["fault_code"] = 0
+        values["charger_connected"] = values["load_connected"] = "OFF"
+        for bit in range(4):
+            values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
+            values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
+    if r.temperatures and preferred(o.protocol) != "d2":
         for end, pick in (("max", max), ("min", min)):
-            values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
+            if values[f"{end}_temperature"] is not None:
+                values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
     return values
 
 
-def _active_alarms(alarms: bytes) -> frozenset:
-    """The same set as alarm_set() makes of the text."""
-    bits = int.from_bytes(alarms, "little")
-    return frozenset(WORDS[name] for bit, name in enumerate(ALARMS) if bits >> bit & 1 and name != "reserved")
+def _active_alarms(r: Readings) -> frozenset:
+    """The same set as alarm_set() makes of the text: of an alarm with levels, the highest one."""
+    if preferred(r.options.protocol) == "p81":
+        levels = {name: level for name, level in p81_levels(r).items() if level and name not in STATES}
+    else:
+        levels = {}
+        for name in alarm_names(r.options.alarms):
+            base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
+            levels[base] = max(level, levels.get(base, 0))
+    return frozenset(_alarm_words(name, level) for name, level in levels.items())
+
+
+def _alarm_words(name: str, level: int) -> str:
+    words = ALARM_PAIRS.get(name) or ALARM_SINGLES.get(name) or P81_WORDS[name]
+    return words if words.endswith(")") else f"{words} ({LEVELS[min(level, 3)]})"
 
 
 class Flow:
@@ -231,9 +261,11 @@ class RecordedBms(Bms):
         self._pause_us = 1000 * pause_ms
         self._last_end = -1e9
         self.frames = self.damaged = 0
+        self.line_us = 0.0  # time that its requests and responses took on the line
 
     def _schedule(self, data, at, what, faults):
         self.frames += what == "response"
+        self.line_us += len(data) * BYTE_US * (what == "response")
         self.damaged += bool(faults)
         super()._schedule(data, at, what, faults)
 
@@ -241,5 +273,6 @@ class RecordedBms(Bms):
         return began + 1 < self._last_end + self._pause_us or super()._is_busy(began, at)
 
     def _respond(self, request, start):
+        self.line_us += len(request) * BYTE_US
         super()._respond(request, start)
         self._last_end = self._response_ends[-1]

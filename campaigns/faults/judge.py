@@ -40,7 +40,10 @@ ZEROS = ("current", "soc", "remaining_capacity")  # zero matters: nothing flows,
 CLEAR_A = 3  # a current whose direction is certain
 IDLE_A = 1  # below, there is no time to full or empty
 LONGEST_H = 100
-FINE = re.compile(r"OK(, at host address 0x[0-9A-F]{2})?|OK, but current and mode contradict .*|Recovered: .*")
+FINE = re.compile(
+    r"OK(, at host address 0x[0-9A-F]{2}|, with protocol (D2|P81)(; it answers A5, too)?)?"
+    r"|OK, but (current and mode contradict|a second board answers) .*|Recovered: .*"
+)
 DIAGNOSIS_S = 1.5  # the diagnosis is checked every half second and published one message a pass
 
 

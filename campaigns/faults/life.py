@@ -9,10 +9,14 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulator.bms import ALARMS, Bms
+from simulator.options import LEVELS
+
+from .held import STATES
 
 if TYPE_CHECKING:
     from .line import Line
 
+P81_ALARMS = [name for name in LEVELS if name not in STATES]
 FADE_A = (-12, -5, -2, -1, -0.6, -0.2, 0.0)  # a load that fades out
 LOADS_A = (0, 2.5, -4, -12.4, 35, -80, 150, -300, 500, -500)
 SMALL_A = (0, 0.1, -0.1, 0.3, -0.4, 0.9, -1.1, 2.0, -2.0, 2.9, -2.9)
@@ -125,6 +129,9 @@ class Life:
             names = [name for name in names if name.startswith(NO_DIRECTION) or "overcurrent" in name]
         active = self._random.sample(names, self._random.choice((0, 1, 2, 5)))
         self._set("alarms", "+".join(active), "problem")
+        if "p81" in self._line.bms.options.protocol:
+            name = self._random.choice(P81_ALARMS)
+            self._set("levels", f"{name}:{self._random.randint(1, LEVELS[name])}" if active else "", "problem")
 
     def _balance(self):
         cells = self._random.sample(range(1, self._line.job.cells + 1), self._random.choice((0, 1, 2)))

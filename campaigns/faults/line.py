@@ -18,6 +18,7 @@ from battery.readings import READING
 from daly.poller import Poller
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
+from simulator.bus import Bus
 from simulator.wire import TICKS, Wire
 
 from .held import Flow, Held, RecordedBms
@@ -93,20 +94,20 @@ class ObservedPack(Pack):
         super().__init__(polarity=Polarity(current_sign))
         self._accepted = accepted
         self._refreshed: dict[int, int] = {}
-        self._rows: set = set()  # of the present response
+        self._handed: set = set()  # rows of the present response
 
     def accept(self, row, index, raw, now, doubtful=False):
-        self._rows.add(row)
+        self._handed.add(row)
         return super().accept(row, index, raw, now, doubtful)
 
     def accept_together(self, row, values, now, doubtful=False):
-        self._rows.add(row)
+        self._handed.add(row)
         return super().accept_together(row, values, now, doubtful)
 
     def finish(self, now):
         super().finish(now)
-        self._accepted(self._rows)
-        self._rows = set()
+        self._accepted(self._handed)
+        self._handed = set()
 
     def refreshed(self, key: str, number: int = 1) -> bool:
         """Whether this reading was read anew since the last call."""
@@ -129,13 +130,15 @@ class Line(Wire):
         self.held = Held()
         self.flow = Flow()
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
-        bms = RecordedBms(f"seed={job.seed},cells={job.cells},{job.options}", self.held, self.flow, job.pause_ms)
+        text = f"seed={job.seed},cells={job.cells},{job.options}"
+        bms = RecordedBms(text, self.held, self.flow, job.pause_ms)
+        bus = Bus(text, 0, None, bms.options.boards, bms) if bms.options.boards > 1 else None
         self.pack = ObservedPack(self._accepted, job.current_sign)
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)
         if job.periods:
             options["periods"] = {f"POLL_{group.upper()}_MS": ms for group, ms in job.periods}
-        super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS))
+        super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS), bus)
         self.settings = Settings(
             job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
         )
