@@ -172,15 +172,31 @@ def _d2_live(r: Readings) -> list[int]:
     return _padded(live, 80)
 
 
-def p81_levels(r: Readings) -> dict[str, int]:
+def p81_levels(r: Readings, alarms: bytes) -> dict[str, int]:
     """Name of an alarm of P81 -> its level: those of `alarms` that P81 knows (warning 1, protection 2), and `levels`."""
     o = r.options
     levels: dict[str, int] = {}
-    for name in alarm_names(_alarm_bytes(r)):
+    for name in alarm_names(alarms):
         base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
         if base in LEVELS:
             levels[base] = max(level, levels.get(base, 0))
     return levels | o.levels
+
+
+def active_alarms(r: Readings, protocol: str) -> dict[str, int]:
+    """Name of an alarm that the BMS reports in this protocol -> its level. States of P81 among the alarm bits are none."""
+    old: dict[str, int] = {}
+    for name in alarm_names(r.options.alarms):
+        base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
+        old[base] = max(level, old.get(base, 0))
+    words = "old" if protocol != "p81" else r.options.alarm_words
+    new = {} if words == "old" else p81_levels(r, r.options.alarms)
+    new = {name: level for name, level in new.items() if level and name not in STATES}
+    return new if words == "new" or (words == "both" and new) else old
+
+
+# Of the alarm bits of P81, those that are no alarm.
+STATES = ("smart_charger", "smart_load", "upgrading", "parallel_communication")
 
 
 def alarm_names(alarms: bytes) -> list[str]:
@@ -190,7 +206,7 @@ def alarm_names(alarms: bytes) -> list[str]:
 
 
 def _p81_alarm_words(r: Readings) -> dict[int, int]:
-    o, levels = r.options, p81_levels(r)
+    o, levels = r.options, p81_levels(r, _alarm_bytes(r))
     states = {
         "charge_off_by_bus": o.charge_off_by_bus,
         "discharge_off_by_bus": o.discharge_off_by_bus,
@@ -449,7 +465,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         "max_temperature": max(known) - 40 if known else None,
         "min_temperature": min(known) - 40 if known else None,
         **{f"temperature_{n}": None if value in ABSENT else value - 40 for n, value in enumerate(raw, 1)},
-        "problem": any(o.alarms) if d2 else any(p81_levels(r).values()),
+        "problem": bool(active_alarms(r, protocol)),
         "nominal_cell_voltage": _nominal_mv(r) / 1000,
         "sleep_time": o.sleep_time,
         "battery_code": o.battery_code[:32],

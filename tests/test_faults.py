@@ -379,9 +379,15 @@ def test_a_board_at_rest_may_play_around_zero_and_stay_idle():
 def page_rows():
     """The table of the battery in docs/MQTT.md: key -> (dead band, asked, where it stands)."""
     table = MQTT_PAGE.split("<!-- made: battery -->")[1].split("<!-- end: battery -->")[0]
-    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()[2:]]
+    names, _, *cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()]
+    columns = [names.index(name) for name in ("Deadband", "Requested", "Home Assistant")]
     return {
+<<<<<<< HEAD
         re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): (row[4], row[6], row[-1]) for row in cells
+=======
+        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): tuple(row[at] for at in columns)
+        for row in cells
+>>>>>>> wt-sim
     }
 
 

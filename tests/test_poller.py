@@ -434,7 +434,7 @@ class Lumps(Wire):
 @settings(max_examples=10, phases=(Phase.generate,), deadline=None)  # an example takes a second when it fails: no shrinking
 @given(st.lists(st.tuples(st.integers(0, 16), st.integers(1, 64)), min_size=1, max_size=20))
 def test_any_chunking_of_the_answers_reads_the_same(lumps):
-    wire = Lumps("drift=0", lumps).run(6)
+    wire = Lumps("drift=0", lumps).run(12)
     assert published(wire.pack) == everything(wire)
 
 
