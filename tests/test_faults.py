@@ -382,7 +382,8 @@ def page_rows():
     names, _, *cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.strip().splitlines()]
     columns = [names.index(name) for name in ("Deadband", "Requested", "Home Assistant")]
     return {
-        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): (row[4], row[6], row[-1]) for row in cells
+        re.match("`([a-z0-9_]+)`", row[0])[1] + (" ..." if "…" in row[0] else ""): tuple(row[at] for at in columns)
+        for row in cells
     }
 
 
