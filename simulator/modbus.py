@@ -264,11 +264,12 @@ CELL_LIMITS = {
 HOT, COLD = (65, 70, 60), (-10, -15, -5)
 DISCHARGE_HOT, DISCHARGE_COLD = (68, 73, 63), (-20, -25, -15)
 CELL_DIFFERENCE, TEMPERATURE_DIFFERENCE, SOC_LOW = (500, 800, 450), (10, 15, 8), (100, 50, 120)
+SOC_HIGH = (980, 1000)  # A5 only
 MOSFET_HOT, AMBIENT_HOT = (95, 105, 85), (75, 80, 70)
 CHARGE_A, DISCHARGE_A = (110, 120), (160, 200)
 
 
-def _limits(r: Readings) -> dict[str, tuple[int, int, int]]:
+def limits_of(r: Readings) -> dict[str, tuple[int, int, int]]:
     """Name -> (level 1, level 2, recover) as sent in both protocols, but for the overcurrents."""
     high, low = CELL_LIMITS[r.options.chemistry]
     count = len(r.cells)
@@ -304,7 +305,7 @@ def _text(text: str, size: int) -> list[int]:
 
 
 def _d2_settings(r: Readings) -> dict[int, int]:
-    o, limits = r.options, _limits(r)
+    o, limits = r.options, limits_of(r)
     made = o.produced
     pair = {name: values[:2] for name, values in limits.items()}
     words = _at(
@@ -330,7 +331,7 @@ def _d2_settings(r: Readings) -> dict[int, int]:
 
 
 def _p81_settings(r: Readings) -> dict[int, int]:
-    o, limits, count = r.options, _limits(r), len(r.cells)
+    o, limits, count = r.options, limits_of(r), len(r.cells)
     made, capacity = o.produced, round(1000 * o.capacity)
     sleep = NEVER if o.sleep_time == NEVER else o.sleep_time // 10
     words = _at(
@@ -479,7 +480,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         said |= {f"cell_{n}_balancing": bool(r.balancing >> n - 1 & 1) for n in range(1, len(cells) + 1)}
         said |= {name: _degrees(r, name) for name in ("mosfet_temperature", "board_temperature")}
         said["balance_current"] = None if "balance_current" in o.lacks else (_balance_current(r) - 30000) / 1000
-    said |= _limits_seen(r, protocol)
+    said |= limits_seen(r, protocol)
     if d2:
         return said | {"chemistry": o.chemistry, "production_date": o.produced.isoformat()}
     return said | {
@@ -517,10 +518,10 @@ LIMIT_KEYS = {
 }
 
 
-def _limits_seen(r: Readings, protocol: str) -> dict[str, Any]:
+def limits_seen(r: Readings, protocol: str) -> dict[str, Any]:
     """KEY_limit_1: the warning, KEY_limit_2: the protection; currents without a sign."""
-    keys = LIMIT_KEYS | ({"soc_low": ("soc_low", 10, 0)} if protocol == "p81" else {})
-    limits = _limits(r)
+    keys = LIMIT_KEYS | ({"soc_low": ("soc_low", 10, 0)} if protocol != "d2" else {})
+    limits = limits_of(r)
     seen: dict[str, Any] = {"balance_start_voltage": 3.4, "balance_voltage_delta": 0.02}
     for level in (1, 2):
         for name, (key, divisor, bias) in keys.items():
