@@ -376,6 +376,7 @@ class Modbus:
     name = ""
     detail = ""
     blocks: tuple = ()
+    calculated: tuple = ()  # keys of readings that the bridge calculates where the board does not send them
     registers_of_writes: dict = {}
     restart_value = 1
     most_cells = 48
@@ -394,7 +395,7 @@ class Modbus:
         self.reader = FrameReader(request_address, response_address)
         self.feed = self.reader.feed
         self.writes = tuple(self.registers_of_writes)
-        self.rows = tuple([row for each in self.blocks for row in each.rows])
+        self.rows = tuple([row for each in self.blocks for row in each.rows] + [READING[key] for key in self.calculated])
         self._pack = pack
         self._request_address = request_address
         self._response_address = response_address

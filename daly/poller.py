@@ -166,8 +166,8 @@ class Poller:
 
     @property
     def found(self):
-        """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet."""
-        return self._detector.code if self._detector.is_found else 0
+        """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet, or two boards."""
+        return self._detector.code if self._detector.is_found and not self.diagnosis.is_mixed else 0
 
     @property
     def writes(self):

@@ -13,8 +13,8 @@ from battery.readings import GROUPS
 # A block that is ignored so often in a row while others are answered is not supported by this board: request it but rarely.
 UNSUPPORTED_AFTER_TIMEOUTS = 4  # at 20 % of frames missing one block in 600 is ignored so often
 UNSUPPORTED_PERIOD_MS = 60000
-# The same for static data that many boards do not have: it is requested once, and again when it hardly costs anything.
-OPTIONAL_TIMEOUTS = 1
+# The same for static data that many boards do not have: it is requested twice, and again when it hardly costs anything.
+OPTIONAL_TIMEOUTS = 2
 OPTIONAL_PERIOD_MS = 600000
 # The same for a block that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.
