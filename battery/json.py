@@ -6,7 +6,7 @@
 import io
 import json
 
-from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, READINGS
+from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, OPTIONS, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
@@ -191,6 +191,6 @@ def _put_reading(writer, pack, row, index):
     elif row.kind == BINARY:
         writer.put(b'"ON"' if raw else b'"OFF"')
     elif row.kind == ENUM:
-        writer.put(b'"').put(row.options[raw]).put(b'"')
+        writer.put(b'"').put(OPTIONS[row.key][raw]).put(b'"')
     else:
         writer.put_string(pack.text(row, index))

@@ -15,7 +15,22 @@ from adafruit_ticks import ticks_diff
 from .alarms import BITFIELDS, FAULT, with_directions_swapped
 from .energy import COUNTERS, EnergyMeter
 from .polarity import CHANGED, REREAD, TURNED, Polarity
-from .readings import BINARY, DATE, ENUM, GROUPS, NUMBER, READING, READINGS, SLOTS, TEXT, is_measured, is_plausible
+from .readings import (
+    BINARY,
+    DATE,
+    ENUM,
+    GROUPS,
+    NEEDS,
+    NUMBER,
+    OPTIONS,
+    READING,
+    READINGS,
+    SLOTS,
+    TEXT,
+    is_measured,
+    is_optional,
+    is_plausible,
+)
 from .text import decimal_text
 
 VOLTAGE = READING["pack_voltage"]
@@ -87,7 +102,7 @@ class Values:
         if raw is None or row.kind == TEXT:
             return raw
         if row.kind == ENUM:
-            return row.options[raw]
+            return OPTIONS[row.key][raw]
         if row.kind == BINARY:
             return "on" if raw else "off"
         if row.kind == DATE:
@@ -144,8 +159,8 @@ class Pack(Values):
             self._forget_battery()
         self._rows = rows
         self._writes = writes
-        self._unread = tuple([row for row in rows if row.is_optional])
-        sent = {row.key for row in rows if not row.is_optional}
+        self._unread = tuple([row for row in rows if is_optional(row)])
+        sent = {row.key for row in rows if not is_optional(row)}
         self._set_absent({row.key for row in READINGS if row.key not in sent})
         self._note_read()
         self.topology_changes += 1
@@ -439,7 +454,7 @@ def _without_derived(absent):
     while not is_final:
         is_final = True
         for row in READINGS:
-            if row.needs and row.key in absent and not [key for key in row.needs if key in absent]:
+            if row.key in absent and row.key in NEEDS and not [key for key in NEEDS[row.key] if key in absent]:
                 absent.remove(row.key)
                 is_final = False
     return absent

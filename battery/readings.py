@@ -4,7 +4,9 @@
 """The readings: everything a battery can report, one row each. Which protocol has a reading where is the protocol's affair.
 
 Plausibility, deadband, JSON, Home Assistant discovery, screen and documentation are read off these rows. A new reading is one
-row here and its place in the map of each protocol that has it (daly/a5.py).
+row here, its line in mqtt/entities.py (what people see of it), and its place in the map of each protocol that has it.
+
+The rows stay in memory: a column that few readings have is a dict beside them.
 
 A raw value is an integer; the value is raw / 10**decimals. Positive current and power charge the battery.
 """
@@ -58,108 +60,93 @@ Reading = namedtuple(
     "Reading",
     (
         "key",  # JSON name; "{}" stands for the number of the cell or sensor, from 1
-        "name",  # for people, in sentence case
         "group",  # key of GROUPS
         "kind",
         "decimals",
-        "unit",
         "low",  # smallest and largest raw value of a real pack; anything else is implausible
         "high",
         "step",  # a larger change between two readings must be confirmed by the next one; None: any change is natural
         "check",  # function(pack, raw): true when the value contradicts another reading and must be confirmed
         "deadband",  # smaller changes are not published; 0: published with the row before
-        "deadband_share",  # nor are changes smaller than 1/n of the value; None: they are
         "category",
-        "icon",  # Home Assistant's, for what has no device class there
-        "device_class",  # Home Assistant's, where it does not follow from the unit
-        "is_total",  # the value only grows, or starts again from 0
-        "options",  # words of an ENUM
         "slots",  # how many of these there may be (48 cells); 1 for a single reading
         "counted_by",  # key of the reading that counts them; None: always `slots`
         "derive",  # function(pack) -> raw or None, for readings calculated from others
-        "needs",  # keys of the readings it is calculated from: it exists where all of them do; (): the BMS sends it
-        "is_optional",  # boards may not have it, whatever their protocol: it exists once it has been read
         "slot",  # index of the first one's value in Pack
     ),
 )
 
+# Columns that few readings have, by key
+OPTIONS: dict = {}  # words of an ENUM
+DEADBAND_SHARES: dict = {}  # changes smaller than 1/n of the value are not published, either
+NEEDS: dict = {}  # keys of the readings it is calculated from: it exists where all of them do; without: the BMS sends it
+
 _slots = 0
 
 
-def _row(key, name, group, kind, decimals=0, unit=None, low=None, high=None, step=None, check=None, deadband=1,
-         deadband_share=None, category=MAIN, icon=None, device_class=None, is_total=False, options=None, slots=1,
-         counted_by=None, derive=None, needs=(), is_optional=None):  # fmt: skip
+def _row(key, group, kind, decimals=0, low=None, high=None, step=None, check=None, deadband=1, category=MAIN, slots=1,
+         counted_by=None, derive=None, options=None, deadband_share=None, needs=None):  # fmt: skip
     global _slots
     slot = _slots
     if derive is None:
         _slots += slots
-    if is_optional is None:
-        is_optional = not needs and counted_by is None and _may_be_missing(group)
-    return Reading(key, name, group, kind, decimals, unit, low, high, step, check, deadband, deadband_share, category, icon,
-                   device_class, is_total, options, slots, counted_by, derive, needs, is_optional, slot)  # fmt: skip
+    for column, value in ((OPTIONS, options), (DEADBAND_SHARES, deadband_share), (NEEDS, needs)):
+        if value:
+            column[key] = value
+    return Reading(key, group, kind, decimals, low, high, step, check, deadband, category, slots, counted_by, derive, slot)
 
 
-def _may_be_missing(group):
-    """Whether a single reading of this poll group is optional. The extremes are not: where the BMS does not send them, those of
-    the cells are published.
-    """
-    period_ms = GROUPS[group].period_ms
-    return period_ms is None or (period_ms >= SLOW_MS and group != "extremes")
+def _number(key, group, low, high, **columns):
+    return _row(key, group, NUMBER, low=low, high=high, **columns)
 
 
-def _number(key, name, group, low, high, **columns):
-    return _row(key, name, group, NUMBER, low=low, high=high, **columns)
+def _binary(key, group, **columns):
+    return _row(key, group, BINARY, low=0, high=1, **columns)
 
 
-def _binary(key, name, group, **columns):
-    return _row(key, name, group, BINARY, low=0, high=1, **columns)
+def _enum(key, group, options, **columns):
+    return _row(key, group, ENUM, low=0, high=len(options) - 1, options=options, **columns)
 
 
-def _enum(key, name, group, options, **columns):
-    return _row(key, name, group, ENUM, low=0, high=len(options) - 1, options=options, **columns)
+def _text(key):
+    return _row(key, "static", TEXT, category=DISABLED)  # shown on the device's page, too
 
 
-def _text(key, name):
-    return _row(key, name, "static", TEXT, category=DISABLED, icon="identifier")  # shown on the device's page, too
-
-
-def _temperature(key, name, group, **columns):
+def _temperature(key, group, **columns):
     # Both ends of the byte on the wire stand for a missing sensor (captures): -40 and 215 °C are no temperatures.
     # In whole degrees, with a deadband: a sensor between two degrees would change for ever.
-    return _number(key, name, group, -39, 214, step=10, unit="°C", deadband=2, **columns)
+    return _number(key, group, -39, 214, step=10, deadband=2, **columns)
 
 
-def _counter(key, name, deadband, unit, **columns):
+def _counter(key, deadband, **columns):
     """A total that is counted here, in Wh or mAh (see energy.py)."""
-    return _number(key, name, "pack", 0, 1 << 40, deadband=deadband, decimals=3, unit=unit, is_total=True,
-                   needs=("power",), **columns)  # fmt: skip
+    return _number(key, "pack", 0, 1 << 40, deadband=deadband, decimals=3, needs=("power",), **columns)
 
 
-def _lifetime(key, name, icon):
+def _lifetime(key):
     """A total that the BMS counts, in mAh."""
-    return _number(key, name, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, unit="Ah", is_total=True,
-                   category=DISABLED, icon=icon)  # fmt: skip
+    return _number(key, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, category=DISABLED)
 
 
-def _limit(key, name, low, high, category=DISABLED, **columns):
+def _limit(key, low, high, category=DISABLED, **columns):
     """A protection limit: {} is its level, 1: warning, 2: the BMS acts."""
-    return _number(key + "_limit_{}", name + " limit {}", "limits", low, high, step=0, slots=2, category=category, **columns)
+    return _number(key + "_limit_{}", "limits", low, high, step=0, slots=2, category=category, **columns)
 
 
-def _voltage_limit(key, name, decimals, high):
-    return _limit(key, name, 1, high, DIAGNOSTIC, decimals=decimals, unit="V")
+def _voltage_limit(key, decimals, high):
+    return _limit(key, 1, high, DIAGNOSTIC, decimals=decimals)
 
 
-def _temperature_limit(key, name):
-    return _limit(key, name, -40, 214, unit="°C")
+def _temperature_limit(key):
+    return _limit(key, -40, 214)
 
 
-def _soc_limit(key, name):
-    return _limit(key, name, 0, 1000, decimals=1, unit="%", icon="battery-alert-variant-outline")
+def _soc_limit(key):
+    return _limit(key, 0, 1000, decimals=1)
 
 
-def _duration(key, name, derive, **columns):
-    return _row(key, name, "status", NUMBER, 2, "h", derive=derive, needs=("current", "remaining_capacity"), **columns)
+def _duration(key, derive, **columns):
+    return _row(key, "status", NUMBER, 2, derive=derive, needs=("current", "remaining_capacity"), **columns)
 
 
 def _power(pack):
@@ -239,121 +226,111 @@ def _balancing(pack):
 # The extremes follow from the cells and temperatures and cost 18 % of the line: they are requested seldom, as a check.
 # Published are the extremes of the cells and temperatures themselves, while all of them are known (mqtt/deadband.py).
 READINGS = (
-    _number("pack_voltage", "Voltage", "pack", 1, 3000, step=100, decimals=1, unit="V", check=contradicts_cells, deadband=2),
-    _number("current", "Current", "pack", -15000, 15000, step=2000, decimals=1, unit="A", check=contradicts_mode, deadband=3,
-            deadband_share=32),
-    _row("power", "Power", "pack", NUMBER, 2, "W", derive=_power, needs=("pack_voltage", "current")),
-    _counter("energy_charged", "Energy charged", 20, "kWh"),
-    _counter("energy_discharged", "Energy discharged", 20, "kWh"),
-    _counter("capacity_charged", "Capacity charged", 1000, "Ah", icon="battery-plus", category=DIAGNOSTIC),
-    _counter("capacity_discharged", "Capacity discharged", 1000, "Ah", icon="battery-minus", category=DIAGNOSTIC),
-    _number("soc", "State of charge", "pack", 0, 1000, step=30, decimals=1, unit="%", device_class="battery"),
+    _number("pack_voltage", "pack", 1, 3000, step=100, decimals=1, check=contradicts_cells, deadband=2),
+    _number("current", "pack", -15000, 15000, step=2000, decimals=1, check=contradicts_mode, deadband=3, deadband_share=32),
+    _row("power", "pack", NUMBER, 2, derive=_power, needs=("pack_voltage", "current")),
+    _counter("energy_charged", 20),
+    _counter("energy_discharged", 20),
+    _counter("capacity_charged", 1000, category=DIAGNOSTIC),
+    _counter("capacity_discharged", 1000, category=DIAGNOSTIC),
+    _number("soc", "pack", 0, 1000, step=30, decimals=1),
 
-    _enum("mode", "Mode", "status", ("idle", "charging", "discharging"), icon="swap-vertical"),
-    _binary("charge_mosfet", "Charge MOSFET", "status", icon="battery-arrow-up"),
-    _binary("discharge_mosfet", "Discharge MOSFET", "status", icon="battery-arrow-down"),
-    _number("heartbeat", "Heartbeat", "status", 0, 255, category=DISABLED, icon="heart-pulse"),
-    _number("remaining_capacity", "Remaining capacity", "status", 0, 10000000, step=20000, decimals=3, unit="Ah",
-            check=contradicts_capacity, deadband=1000, icon="battery-medium"),
-    _duration("remaining_time", "Remaining time", _time_to_either),
-    _duration("time_to_full", "Time to full", _time_to_full, category=DISABLED),
-    _duration("time_to_empty", "Time to empty", _time_to_empty, category=DISABLED),
-    _binary("precharge_mosfet", "Precharge MOSFET", "status", category=DIAGNOSTIC, icon="battery-sync-outline"),
-    _binary("heater", "Heater", "status", category=DIAGNOSTIC, icon="heating-coil"),
-    _binary("fan", "Fan", "status", category=DIAGNOSTIC, icon="fan"),
+    _enum("mode", "status", ("idle", "charging", "discharging")),
+    _binary("charge_mosfet", "status"),
+    _binary("discharge_mosfet", "status"),
+    _number("heartbeat", "status", 0, 255, category=DISABLED),
+    _number("remaining_capacity", "status", 0, 10000000, step=20000, decimals=3, check=contradicts_capacity, deadband=1000),
+    _duration("remaining_time", _time_to_either),
+    _duration("time_to_full", _time_to_full, category=DISABLED),
+    _duration("time_to_empty", _time_to_empty, category=DISABLED),
+    _binary("precharge_mosfet", "status", category=DIAGNOSTIC),
+    _binary("heater", "status", category=DIAGNOSTIC),
+    _binary("fan", "status", category=DIAGNOSTIC),
 
-    _row("problem", "Problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",), device_class="problem"),
-    _row("active_alarms", "Active alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",),
-         icon="alert-outline"),
-    _row("alarm_bits_{}", "Alarm bits {}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
-    _number("fault_code", "Fault code", "alarms", 0, 255, category=DISABLED, icon="alert-circle-outline"),
+    _row("problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",)),
+    _row("active_alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",)),
+    _row("alarm_bits_{}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
+    _number("fault_code", "alarms", 0, 255, category=DISABLED),
 
-    _number("cell_count", "Cell count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC, icon="counter"),
-    _number("temperature_count", "Temperature sensor count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED,
-            icon="counter"),
-    _binary("charger_connected", "Charger connected", "counts", category=DISABLED, icon="power-plug"),
-    _binary("load_connected", "Load connected", "counts", category=DISABLED, icon="power-socket"),
-    _binary("digital_input_{}", "Digital input {}", "counts", category=DISABLED, slots=4),
-    _binary("digital_output_{}", "Digital output {}", "counts", category=DISABLED, slots=4),
-    _number("cycle_count", "Cycle count", "counts", 0, 65534, step=1, is_total=True, category=DIAGNOSTIC, icon="battery-sync"),
+    _number("cell_count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC),
+    _number("temperature_count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED),
+    _binary("charger_connected", "counts", category=DISABLED),
+    _binary("load_connected", "counts", category=DISABLED),
+    _binary("digital_input_{}", "counts", category=DISABLED, slots=4),
+    _binary("digital_output_{}", "counts", category=DISABLED, slots=4),
+    _number("cycle_count", "counts", 0, 65534, step=1, category=DIAGNOSTIC),
 
-    _number("max_cell_voltage", "Highest cell voltage", "extremes", 1, 5999, step=300, decimals=3, unit="V",
-            check=beyond_cells, deadband=3, category=DIAGNOSTIC),
-    _number("max_voltage_cell", "Highest cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC,
-            icon="arrow-up-bold"),
-    _number("min_cell_voltage", "Lowest cell voltage", "extremes", 0, 5999, step=300, decimals=3, unit="V",
-            check=beyond_cells, deadband=3, category=DIAGNOSTIC),
-    _number("min_voltage_cell", "Lowest cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC,
-            icon="arrow-down-bold"),
+    _number("max_cell_voltage", "extremes", 1, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC),
+    _number("max_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC),
+    _number("min_cell_voltage", "extremes", 0, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC),
+    _number("min_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC),
     # its deadband is that of both cells: less is their natural noise
-    _row("cell_voltage_delta", "Cell voltage delta", "extremes", NUMBER, 3, "V", derive=_cell_voltage_delta,
+    _row("cell_voltage_delta", "extremes", NUMBER, 3, derive=_cell_voltage_delta,
          needs=("max_cell_voltage", "min_cell_voltage"), deadband=6),
-    _temperature("max_temperature", "Highest temperature", "extremes"),
-    _number("max_temperature_sensor", "Highest temperature sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0,
-            category=DISABLED, icon="thermometer-chevron-up"),
-    _temperature("min_temperature", "Lowest temperature", "extremes", category=DIAGNOSTIC),
-    _number("min_temperature_sensor", "Lowest temperature sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0,
-            category=DISABLED, icon="thermometer-chevron-down"),
+    _temperature("max_temperature", "extremes"),
+    _number("max_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED),
+    _temperature("min_temperature", "extremes", category=DIAGNOSTIC),
+    _number("min_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED),
 
-    _number("cell_{}_voltage", "Cell {} voltage", "cells", 0, 5999, step=300, decimals=3, unit="V", check=dead_cell,
+    _number("cell_{}_voltage", "cells", 0, 5999, step=300, decimals=3, check=dead_cell,
             deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
-    _temperature("temperature_{}", "Temperature {}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES,
-                 counted_by="temperature_count"),
-    _temperature("mosfet_temperature", "MOSFET temperature", "temperatures", category=DIAGNOSTIC),
-    _temperature("board_temperature", "Board temperature", "temperatures", category=DIAGNOSTIC),
-    _temperature("heater_temperature", "Heater temperature", "temperatures", category=DISABLED),
+    _temperature("temperature_{}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
+    _temperature("mosfet_temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("board_temperature", "temperatures", category=DIAGNOSTIC),
+    _temperature("heater_temperature", "temperatures", category=DISABLED),
     # of an active balancer; no capture has another value than 0, so its direction is not known
-    _number("balance_current", "Balancing current", "temperatures", -20000, 20000, decimals=3, unit="A", deadband=100,
-            category=DIAGNOSTIC),
-    _row("balancing", "Balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",),
-         icon="scale-balance"),
-    _binary("cell_{}_balancing", "Cell {} balancing", "cells", category=DISABLED, icon="scale-balance", slots=MAX_CELLS,
-            counted_by="cell_count", is_optional=True),
+    _number("balance_current", "temperatures", -20000, 20000, decimals=3, deadband=100, category=DIAGNOSTIC),
+    _row("balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",)),
+    _binary("cell_{}_balancing", "cells", category=DISABLED, slots=MAX_CELLS, counted_by="cell_count"),
 
-    _number("rated_capacity", "Rated capacity", "static", 1, 10000000, step=0, decimals=3, unit="Ah", icon="battery",
-            category=DIAGNOSTIC),
-    _number("nominal_cell_voltage", "Nominal cell voltage", "static", 1000, 5000, step=0, decimals=3, unit="V",
-            category=DISABLED),
-    _row("production_date", "Production date", "static", DATE, low=0x000101, high=0x630C1F, category=DISABLED,
-         icon="calendar"),
-    _enum("chemistry", "Chemistry", "static", ("LFP", "NMC", "LTO"), category=DIAGNOSTIC, icon="flask-outline"),
-    _number("sleep_time", "Sleep time", "static", 0, 65534, step=0, unit="s", category=DISABLED),
-    _text("battery_code", "Battery code"),
-    _text("software_version", "Software version"),
-    _text("hardware_version", "Hardware version"),
-    _text("serial_number", "Serial number"),
-    _number("board_number", "Board number", "static", 1, 16, step=0, category=DISABLED, icon="identifier"),
+    _number("rated_capacity", "static", 1, 10000000, step=0, decimals=3, category=DIAGNOSTIC),
+    _number("nominal_cell_voltage", "static", 1000, 5000, step=0, decimals=3, category=DISABLED),
+    _row("production_date", "static", DATE, low=0x000101, high=0x630C1F, category=DISABLED),
+    _enum("chemistry", "static", ("LFP", "NMC", "LTO"), category=DIAGNOSTIC),
+    _number("sleep_time", "static", 0, 65534, step=0, category=DISABLED),
+    _text("battery_code"),
+    _text("software_version"),
+    _text("hardware_version"),
+    _text("serial_number"),
+    _number("board_number", "static", 1, 16, step=0, category=DISABLED),
 
-    _number("state_of_health", "State of health", "slow", 1, 1000, step=50, decimals=1, unit="%", category=DIAGNOSTIC,
-            icon="battery-heart-variant"),
-    _number("actual_capacity", "Actual capacity", "slow", 1, 10000000, step=20000, decimals=3, unit="Ah", deadband=100,
-            category=DISABLED, icon="battery"),
-    _lifetime("lifetime_charge", "Lifetime charge", "battery-plus"),
-    _lifetime("lifetime_discharge", "Lifetime discharge", "battery-minus"),
+    _number("state_of_health", "slow", 1, 1000, step=50, decimals=1, category=DIAGNOSTIC),
+    _number("actual_capacity", "slow", 1, 10000000, step=20000, decimals=3, deadband=100, category=DISABLED),
+    _lifetime("lifetime_charge"),
+    _lifetime("lifetime_discharge"),
 
-    _voltage_limit("cell_overvoltage", "Cell overvoltage", 3, 5999),
-    _voltage_limit("cell_undervoltage", "Cell undervoltage", 3, 5999),
-    _voltage_limit("pack_overvoltage", "Pack overvoltage", 1, 3000),
-    _voltage_limit("pack_undervoltage", "Pack undervoltage", 1, 3000),
-    _limit("charge_overcurrent", "Charge overcurrent", 1, 15000, decimals=1, unit="A"),
-    _limit("discharge_overcurrent", "Discharge overcurrent", 1, 15000, decimals=1, unit="A"),
-    _temperature_limit("charge_overtemperature", "Charge overtemperature"),
-    _temperature_limit("charge_undertemperature", "Charge undertemperature"),
-    _temperature_limit("discharge_overtemperature", "Discharge overtemperature"),
-    _temperature_limit("discharge_undertemperature", "Discharge undertemperature"),
-    _soc_limit("soc_high", "State of charge high"),
-    _soc_limit("soc_low", "State of charge low"),
-    _limit("cell_voltage_delta", "Cell voltage delta", 1, 5999, decimals=3, unit="V"),
-    # a difference, which Home Assistant would turn into °F like a temperature
-    _limit("temperature_delta", "Temperature delta", 1, 200, unit="K", icon="thermometer-alert"),
-    _number("balance_start_voltage", "Balancing start voltage", "limits", 1, 5999, step=0, decimals=3, unit="V",
-            category=DISABLED),
-    _number("balance_voltage_delta", "Balancing voltage delta", "limits", 1, 5999, step=0, decimals=3, unit="V",
-            category=DISABLED),
+    _voltage_limit("cell_overvoltage", 3, 5999),
+    _voltage_limit("cell_undervoltage", 3, 5999),
+    _voltage_limit("pack_overvoltage", 1, 3000),
+    _voltage_limit("pack_undervoltage", 1, 3000),
+    _limit("charge_overcurrent", 1, 15000, decimals=1),
+    _limit("discharge_overcurrent", 1, 15000, decimals=1),
+    _temperature_limit("charge_overtemperature"),
+    _temperature_limit("charge_undertemperature"),
+    _temperature_limit("discharge_overtemperature"),
+    _temperature_limit("discharge_undertemperature"),
+    _soc_limit("soc_high"),
+    _soc_limit("soc_low"),
+    _limit("cell_voltage_delta", 1, 5999, decimals=3),
+    _limit("temperature_delta", 1, 200),
+    _number("balance_start_voltage", "limits", 1, 5999, step=0, decimals=3, category=DISABLED),
+    _number("balance_voltage_delta", "limits", 1, 5999, step=0, decimals=3, category=DISABLED),
 )  # fmt: skip
 
 SLOTS = _slots
 READING = {row.key: row for row in READINGS}
+
+
+def is_optional(row):
+    """Whether boards may not have this reading, whatever their protocol: it exists once it has been read.
+
+    So it is with a single reading that is requested once or seldom. The extremes are not: where the BMS does not send them,
+    those of the cells are published.
+    """
+    if row.key in NEEDS or row.counted_by is not None:
+        return row.key == "cell_{}_balancing"
+    period_ms = GROUPS[row.group].period_ms
+    return period_ms is None or (period_ms >= SLOW_MS and row.group != "extremes")
 
 
 def is_plausible(row, raw):

@@ -62,7 +62,7 @@ def alarm(pack, fault, which, rows=SHORT):
     name, level = fault
     words = wrap(name, COLUMNS - 2)
     lines = ["  " + word for word in (words + [""])[:2]]
-    numbers = " ".join((_percent(pack), _short(pack, "pack_voltage"), _short(pack, "current")))
+    numbers = " ".join((_percent(pack), _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")))
     if rows == TALL:
         lines += ["", LEVEL_NAMES[level] + " " + which, numbers, _watts(pack)]
     else:
@@ -97,13 +97,13 @@ def network_words(trouble, joined):
 def overview(pack, rows=SHORT, notice=""):
     """State of charge as number and bar, voltage, current, power. `notice` replaces the last line."""
     lines = [
-        _between(BESIDE_BIG + _short(pack, "pack_voltage"), _short(pack, "current")),
+        _between(BESIDE_BIG + _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")),
         _between(BESIDE_BIG, _watts(pack)),
         notice if rows == SHORT else "",
     ]
     if rows == TALL:
         lines += [
-            _between(_shown(pack, "mode"), _with_unit(pack, "remaining_capacity", 1)),
+            _between(_shown(pack, "mode"), _with_unit(pack, "remaining_capacity", 1, "Ah")),
             _between(_range(pack, "temperature", "C"), _delta(pack)),
             notice or _remaining_time(pack),
         ]
@@ -124,9 +124,12 @@ def cells(pack, rows=SHORT, notice=""):
 
 def energy(pack, rows=SHORT, notice=""):
     """Energy charged and discharged, and the time to full or empty."""
-    lines = [_named("in", _with_unit(pack, "energy_charged", 1)), _named("out", _with_unit(pack, "energy_discharged", 1))]
+    lines = [
+        _named("in", _with_unit(pack, "energy_charged", 1, "kWh")),
+        _named("out", _with_unit(pack, "energy_discharged", 1, "kWh")),
+    ]
     if rows == TALL:
-        lines.append(_named("left", _with_unit(pack, "remaining_capacity", 1)))
+        lines.append(_named("left", _with_unit(pack, "remaining_capacity", 1, "Ah")))
         lines.append(_named("cycles", _shown(pack, "cycle_count")))
         lines = [line for line in lines if line] + [_remaining_time(pack), notice]
     else:
@@ -226,21 +229,20 @@ def _shown(pack, key):
     return (pack.text(row) or UNKNOWN) if pack.has(row) else ""
 
 
-def _with_unit(pack, key, decimals):
+def _with_unit(pack, key, decimals, unit):
     """A reading with fewer decimals than it has."""
     raw = pack.raw(key)
     row = READING[key]
     if not pack.has(row):
         return ""
-    return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + row.unit
+    return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + unit
 
 
-def _short(pack, key):
+def _short(pack, key, unit):
     """A reading followed directly by its unit; the decimal is left out from 1000 (raw) on."""
     raw = pack.raw(key)
     if raw is None:
         return UNKNOWN
-    unit = READING[key].unit
     if abs(raw) < 1000:
         return decimal_text(raw, 1) + unit
     return ("-" if raw < 0 else "") + decimal_text((abs(raw) + 5) // 10, 0) + unit

@@ -30,11 +30,13 @@ from battery.readings import (  # noqa: E402
     BINARY,
     BITFIELD,
     DATE,
+    DEADBAND_SHARES,
     DISABLED,
     ENUM,
     GROUPS,
     MAIN,
     NUMBER,
+    OPTIONS,
     READINGS,
     TEXT,
 )
@@ -43,6 +45,7 @@ from daly.alarm_bytes import alarm_bits  # noqa: E402
 from daly.d2 import D2  # noqa: E402
 from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
+from mqtt.entities import entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "PROTOCOL.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
@@ -156,8 +159,8 @@ def battery() -> str:
     rows = [
         _row(
             "`" + row.key.replace("{}", "1") + "`" + (" …" if row.slots > 1 else ""),
-            row.name.replace("{}", "1") + (": " + NOTES[row.key] if row.key in NOTES else ""),
-            row.unit or "",
+            entity(row).name.replace("{}", "1") + (": " + NOTES[row.key] if row.key in NOTES else ""),
+            entity(row).unit or "",
             _step(row),
             _deadband(row),
             _limits(row),
@@ -178,7 +181,7 @@ def _row(*cells: str) -> str:
 def _step(row) -> str:
     if row.kind == NUMBER:
         return f"{10**-row.decimals:.{row.decimals}f}"
-    return {BINARY: "ON, OFF", ENUM: ", ".join(row.options or ()), TEXT: "text", DATE: "YYYY-MM-DD"}[row.kind]
+    return {BINARY: "ON, OFF", ENUM: ", ".join(OPTIONS.get(row.key, ())), TEXT: "text", DATE: "YYYY-MM-DD"}[row.kind]
 
 
 def _deadband(row) -> str:
@@ -186,7 +189,8 @@ def _deadband(row) -> str:
         return ""
     if not row.deadband:
         return "published with the one above"
-    return f"{row.deadband / 10**row.decimals:g}" + (f" or 1/{row.deadband_share} of it" if row.deadband_share else "")
+    share = DEADBAND_SHARES.get(row.key)
+    return f"{row.deadband / 10**row.decimals:g}" + (f" or 1/{share} of it" if share else "")
 
 
 def _limits(row) -> str:

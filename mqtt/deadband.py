@@ -16,7 +16,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.energy import COUNTERS
 from battery.json import key_of
 from battery.pack import Values
-from battery.readings import BINARY, BITFIELD, MAIN, NUMBER, READING, READINGS, is_immediate
+from battery.readings import BINARY, BITFIELD, DEADBAND_SHARES, MAIN, NUMBER, READING, READINGS, is_immediate
 
 EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
 IMMEDIATE_BANDS = 10  # deadbands: a change by so many does not wait for the slow interval (30 mV of a cell, 20 °C)
@@ -369,8 +369,8 @@ class Deadband:
         if row.deadband == 1:  # it has no deadband that could be scaled
             return abs(raw - published) >= bands
         band = row.deadband
-        if row.deadband_share is not None:
-            band = max(band, abs(published) // row.deadband_share)
+        if row.key in DEADBAND_SHARES:
+            band = max(band, abs(published) // DEADBAND_SHARES[row.key])
         return 100 * abs(raw - published) >= bands * band * self._band_percent
 
     def _fits_mode(self, current):

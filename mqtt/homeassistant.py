@@ -16,7 +16,9 @@ moment. Without the payloads for available and `cns` an entity would now and the
 
 from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
-from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, READINGS
+from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READINGS
+
+from .entities import entity
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
 # The first message of a poll group that has held more from the beginning: an entity must not move to another message.
@@ -228,19 +230,21 @@ class Discovery:
 
     def _write_reading(self, row, index):
         key = key_of(row, index)
-        name = row.name.replace("{}", str(index + 1))
-        device_class = row.device_class or _CLASSES.get(row.unit)
-        icon = "mdi:" + row.icon if row.icon else None
+        seen = entity(row)
+        name = seen.name.replace("{}", str(index + 1))
+        device_class = seen.device_class or _CLASSES.get(seen.unit)
+        icon = "mdi:" + seen.icon if seen.icon else None
         self._begin_entity(_platform(row), self._battery, key, key, name, device_class or icon)
         self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
-        self._write_unit(row.unit, _state_class(row))
-        if row.kind == NUMBER and _state_class(row):
-            self.writer.put(',"sug_dsp_prc":').put(str(_precision(row)))
+        state_class = _state_class(seen)
+        self._write_unit(seen.unit, state_class)
+        if row.kind == NUMBER and state_class:
+            self.writer.put(',"sug_dsp_prc":').put(str(_precision(row, seen.unit)))
         if row.kind == ENUM:
-            self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(row.options)).put('"]')
-        if row.unit == "h":
+            self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(OPTIONS[row.key])).put('"]')
+        if seen.unit == "h":
             self._write_availability_of(key)
         if GROUPS[row.group].period_ms is not None:
             self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
@@ -365,13 +369,13 @@ def _platform(row):
     return "binary_sensor" if row.kind == BINARY else "sensor"
 
 
-def _state_class(row):
+def _state_class(seen):
     """What is kept in Home Assistant's statistics, and how."""
-    if row.is_total:
+    if seen.is_total:
         return "total_increasing"
-    return "measurement" if row.unit else None
+    return "measurement" if seen.unit else None
 
 
-def _precision(row):
+def _precision(row, unit):
     """Digits shown: watts and minutes are not known better than to the unit, kWh and Ah to two."""
-    return {"W": 0, "kWh": 2, "Ah": 1}.get(row.unit, row.decimals)
+    return {"W": 0, "kWh": 2, "Ah": 1}.get(unit, row.decimals)

@@ -80,6 +80,7 @@ class LoadedDiscovery:
         if self._loaded is not None:
             self._loaded = None
             unload("mqtt.homeassistant")
+            unload("mqtt.entities")
 
 
 class Publisher:

@@ -26,7 +26,7 @@ if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
     sys.path.append(STANDINS)  # adafruit_ticks needs the chip's supervisor
 
 from battery.json import key_of  # noqa: E402
-from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, TEXT  # noqa: E402
+from battery.readings import BINARY, BITFIELD, DATE, ENUM, NUMBER, OPTIONS, TEXT  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
 from simulator.a5 import is_frame  # noqa: E402
 from simulator.bms import BYTE_US, LONGEST_REQUEST, MULTI_FRAME, SerialInput, frame  # noqa: E402
@@ -204,7 +204,7 @@ def _number(place, value) -> int | None:
             year, month, day = map(int, value.split("-"))
             number = (year - 2000) << 16 | month << 8 | day
         elif row.kind == ENUM:
-            number = row.options.index(value)
+            number = OPTIONS[row.key].index(value)
         elif row.kind == BINARY:
             number = ("OFF", "ON").index(value)
         elif row.kind == NUMBER:

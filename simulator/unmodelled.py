@@ -17,7 +17,7 @@ STANDINS = str(Path(__file__).resolve().parent.parent / "host" / "standins")
 if STANDINS not in sys.path:
     sys.path.append(STANDINS)  # adafruit_ticks wants the chip's supervisor
 
-from battery.readings import BINARY, ENUM, NUMBER  # noqa: E402
+from battery.readings import BINARY, ENUM, NUMBER, OPTIONS  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
 
 
@@ -60,5 +60,5 @@ def values(modelled) -> dict[str, Any]:
         if row.kind == NUMBER:
             found[key] = raw / 10**row.decimals
         else:
-            found[key] = bool(raw) if row.kind == BINARY else row.options[raw]
+            found[key] = bool(raw) if row.kind == BINARY else OPTIONS[row.key][raw]
     return found

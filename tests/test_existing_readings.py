@@ -12,7 +12,7 @@ from simulation import Wire
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
-from battery.readings import BITFIELD, DATE, READING, READINGS, TEXT
+from battery.readings import BITFIELD, DATE, NEEDS, READING, READINGS, TEXT
 from daly import d2, p81
 from daly.a5 import BLOCKS
 from display import pages
@@ -358,7 +358,7 @@ def test_with_a5_all_that_is_answered_is_published_as_if_nothing_had_been_select
     first, second = states
     assert {key: first[key] for key in second} == second
     assert not {key for key in first.keys() - second.keys() if first[key] is not None} and second.keys() <= said
-    old = {row.key for row in a5_rows()} | {row.key for row in READINGS if row.needs}
+    old = {row.key for row in a5_rows()} | {row.key for row in READINGS if row.key in NEEDS}
     assert not [key for key in first.keys() - second.keys() if key in old]
 
 
@@ -502,11 +502,13 @@ def test_no_message_has_more_than_eight_readings_except_those_that_always_had():
 
 def test_a_group_with_many_readings_is_cut_into_messages(monkeypatch):
     from mqtt import homeassistant
+    from mqtt.entities import entity
 
     rows = [row for row in READINGS if row.key != "balancing"]
     template = READING["sleep_time"]
-    more = [template._replace(key=f"limit_{number}", name=f"Limit {number}") for number in range(1, 15)]
+    more = [template._replace(key=f"limit_{number}") for number in range(1, 15)]
     monkeypatch.setattr(homeassistant, "READINGS", (*rows, *more))
+    monkeypatch.setattr(homeassistant, "entity", lambda row: entity(template if row in more else row))
     _, discovery = discovery_of(FIRST)
     found = {}
     for part in range(discovery.parts()):

@@ -15,7 +15,8 @@ from app.bridge_state import ROWS
 from battery.controls import CONTROL, CONTROLS
 from battery.json import Writer, bounded, listed, write_pack
 from battery.pack import Pack
-from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
+from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, OPTIONS, READING, READINGS
+from mqtt.entities import entity as entity_of
 from mqtt.homeassistant import PER_MESSAGE, Discovery, slug
 from mqtt.publisher import LoadedDiscovery
 
@@ -151,14 +152,15 @@ def test_entities_say_what_the_table_says():
         if row is None:
             continue
         assert entity["p"] == ("binary_sensor" if row.kind == BINARY else "sensor")
-        assert entity.get("unit_of_meas") == row.unit
-        assert entity.get("stat_cla") == ("total_increasing" if row.is_total else "measurement" if row.unit else None)
-        assert row.icon is None or entity["ic"] == "mdi:" + row.icon
-        assert row.icon or row.slots == 4 or "dev_cla" in entity  # the digital inputs and outputs have neither
+        seen = entity_of(row)
+        assert entity.get("unit_of_meas") == seen.unit
+        assert entity.get("stat_cla") == ("total_increasing" if seen.is_total else "measurement" if seen.unit else None)
+        assert seen.icon is None or entity["ic"] == "mdi:" + seen.icon
+        assert seen.icon or row.slots == 4 or "dev_cla" in entity  # the digital inputs and outputs have neither
         number = re.sub(r"\D", "", key) if row.slots > 1 else ""
-        assert (entity.get("name") or entity["dev_cla"].capitalize()) == row.name.replace("{}", number)
-        assert entity.get("ops") == (list(row.options) if row.kind == ENUM else None)
-        if row.kind == NUMBER and row.unit:
+        assert (entity.get("name") or entity["dev_cla"].capitalize()) == seen.name.replace("{}", number)
+        assert entity.get("ops") == (list(OPTIONS[row.key]) if row.kind == ENUM else None)
+        if row.kind == NUMBER and seen.unit:
             assert entity["sug_dsp_prc"] == {"power": 0}.get(row.key, min(row.decimals, entity["sug_dsp_prc"]))
 
 

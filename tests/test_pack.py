@@ -7,7 +7,7 @@ import pytest
 
 from battery.pack import Pack
 from battery.polarity import Polarity
-from battery.readings import GROUPS, READING, READINGS
+from battery.readings import GROUPS, NEEDS, READING, READINGS, is_optional
 
 VOLTAGE = READING["pack_voltage"]
 CURRENT = READING["current"]
@@ -669,19 +669,19 @@ def test_a_calculated_row_exists_when_all_it_is_calculated_from_exists(key, need
 
 def test_everything_that_is_calculated_says_from_what():
     for row in READINGS:
-        assert bool(row.needs) == (row.derive is not None or row.key.startswith(("energy_", "capacity_"))), row.key
-        assert all(key in READING for key in row.needs)
+        assert bool(NEEDS.get(row.key, ())) == (row.derive is not None or row.key.startswith(("energy_", "capacity_"))), row.key
+        assert all(key in READING for key in NEEDS.get(row.key, ()))
         if row.derive is not None:
-            assert not row.is_optional
+            assert not is_optional(row)
 
 
 def test_what_is_requested_seldom_or_once_is_optional_and_what_is_published_of_the_cells_is_not():
     for row in READINGS:
         period_ms = GROUPS[row.group].period_ms
         if row.derive is None and row.counted_by is None:
-            assert row.is_optional == (row.group != "extremes" and (period_ms is None or period_ms >= 1000)), row.key
-    assert READING["rated_capacity"].is_optional and READING["cycle_count"].is_optional
-    assert READING["cell_{}_balancing"].is_optional and not CELL.is_optional and not TEMPERATURE.is_optional
+            assert is_optional(row) == (row.group != "extremes" and (period_ms is None or period_ms >= 1000)), row.key
+    assert is_optional(READING["rated_capacity"]) and is_optional(READING["cycle_count"])
+    assert is_optional(READING["cell_{}_balancing"]) and not is_optional(CELL) and not is_optional(TEMPERATURE)
 
 
 def test_an_optional_row_exists_once_it_has_been_read_and_then_also_while_the_bms_is_silent():

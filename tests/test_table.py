@@ -15,9 +15,11 @@ from battery.readings import (
     BINARY,
     BITFIELD,
     DATE,
+    DEADBAND_SHARES,
     ENUM,
     GROUPS,
     NUMBER,
+    OPTIONS,
     READING,
     READINGS,
     TEXT,
@@ -28,9 +30,11 @@ from battery.readings import (
 from battery.text import decimal_text, write_decimal
 from daly import d2, p81
 from daly.a5 import BLOCKS
+from mqtt.entities import TABLE, entity
 
 FIELDS = [field for block in BLOCKS for field in block.fields]
 HELD = [row for row in READINGS if row.derive is None]
+SEEN = [row for row in READINGS if row.kind != BITFIELD]  # by people
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for
 
 
@@ -102,13 +106,22 @@ def test_the_row_of_a_reading_knows_no_protocol():
 @pytest.mark.parametrize("row", READINGS, ids=key)
 def test_a_key_is_a_json_name_with_a_number_where_there_are_several(row):
     assert row.key.replace("{}", "").replace("_", "").isalnum() and row.key == row.key.lower()
-    assert ("{}" in row.key) == ("{}" in row.name) == (row.slots > 1)
+    assert ("{}" in row.key) == (row.slots > 1)
 
 
-@pytest.mark.parametrize("row", READINGS, ids=key)
+def test_each_reading_has_one_line_with_what_people_see_in_the_order_of_the_rows():
+    lines = [(group, line.split("|")) for group in TABLE for line in TABLE[group].split("\n")[1:-1]]
+    rows = [(group, row.key) for group in TABLE for row in SEEN if row.group == group]
+    assert len(rows) == len(SEEN)
+    assert [(group, columns[0]) for group, columns in lines] == rows
+    assert all(2 <= len(columns) <= 6 and columns[-1] and columns[5:] in ([], ["total"]) for _, columns in lines)
+
+
+@pytest.mark.parametrize("row", SEEN, ids=key)
 def test_a_name_is_written_in_sentence_case(row):
-    words = row.name.split()
-    assert row.name[0].isupper() and row.name == row.name.strip()
+    name = entity(row).name
+    words = name.split()
+    assert name[0].isupper() and name == name.strip() and ("{}" in name) == (row.slots > 1)
     assert [w for w in words[1:] if not w.islower()] == [w for w in words[1:] if w in ("MOSFET", "{}")]
 
 
@@ -147,20 +160,21 @@ def test_power_has_room_for_the_largest_voltage_and_current():
         assert len(decimal_text(rows["pack_voltage"].high * current, rows["power"].decimals)) <= LONGEST_NUMBER
 
 
-@pytest.mark.parametrize("row", READINGS, ids=key)
+@pytest.mark.parametrize("row", SEEN, ids=key)
 def test_a_class_of_its_own_is_legal_for_home_assistant(row):
-    if row.device_class is not None:
-        assert row.icon is None and row.device_class in (BINARY_SENSOR if row.kind == BINARY else SENSOR)
-    assert row.kind != BINARY or row.unit is None
+    seen = entity(row)
+    if seen.device_class is not None:
+        assert seen.icon is None and seen.device_class in (BINARY_SENSOR if row.kind == BINARY else SENSOR)
+    assert row.kind != BINARY or seen.unit is None
 
 
 def test_choices_have_a_word_for_every_value_and_nothing_else_has_words():
     for row in READINGS:
         if row.kind == ENUM:
-            assert (row.low, row.high) == (0, len(row.options) - 1)
-            assert len(set(row.options)) == len(row.options) and row.icon
+            assert (row.low, row.high) == (0, len(OPTIONS[row.key]) - 1)
+            assert len(set(OPTIONS[row.key])) == len(OPTIONS[row.key]) and entity(row).icon
         else:
-            assert row.options is None
+            assert row.key not in OPTIONS
 
 
 def test_what_is_counted_is_counted_by_a_reading_whose_largest_count_has_room():
@@ -307,24 +321,29 @@ def test_a_number_has_the_limits_and_the_unit_written_here(key):
     row = READING[key]
     assert row.kind == NUMBER
     assert NUMBERS[key] == (
-        *(row.name, row.group, row.low, row.high, row.step),
-        *(row.deadband, row.deadband_share, row.unit, row.decimals, row.category),
+        *(entity(row).name, row.group, row.low, row.high, row.step),
+        *(row.deadband, DEADBAND_SHARES.get(key), entity(row).unit, row.decimals, row.category),
     )
 
 
 @pytest.mark.parametrize("key", OTHERS)
 def test_what_is_no_number_has_the_kind_written_here(key):
     row = READING[key]
-    assert OTHERS[key] == (row.name, row.group, row.kind, row.category)
-    assert (row.step, row.deadband, row.deadband_share, row.unit, row.decimals) == (None, 1, None, None, 0)
+    assert OTHERS[key][1:] == (row.group, row.kind, row.category)
+    assert (row.step, row.deadband, DEADBAND_SHARES.get(key), row.decimals) == (None, 1, None, 0)
+    if row in SEEN:
+        assert (entity(row).name, entity(row).unit) == (OTHERS[key][0], None)
 
 
 @pytest.mark.parametrize("key", [*NUMBERS, *OTHERS])
 def test_the_other_columns_are_those_written_here(key):
     row = READING[key]
-    assert row.options == WORDS.get(key) and (row.slots, row.counted_by) == MANY.get(key, (1, None))
-    assert row.device_class == DEVICE_CLASSES.get(key) and row.icon == ICONS.get(key)
-    assert row.is_total == (key in TOTALS) and (row.derive is not None) == (key in DERIVED)
+    assert OPTIONS.get(key) == WORDS.get(key) and (row.slots, row.counted_by) == MANY.get(key, (1, None))
+    assert (row.derive is not None) == (key in DERIVED)
+    if row in SEEN:
+        seen = entity(row)
+        assert seen.device_class == DEVICE_CLASSES.get(key) and seen.icon == ICONS.get(key)
+        assert seen.is_total == (key in TOTALS)
 
 
 PLAUSIBLE = {  # key: the smallest and largest raw values that are accepted
