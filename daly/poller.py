@@ -38,7 +38,7 @@ OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
-EXPIRE_MS = 25  # so often one block is looked at for readings that are too old: each every 0.3 s
+EXPIRE_ROUND_MS = 300  # so often each block is looked at for readings that are too old, one after the other
 EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
@@ -112,6 +112,7 @@ class Poller:
         # readings that expire
         self._expire_block = 0
         self._expired_at = None  # None: not started
+        self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
         # writes
         self._write: list = []  # (key of a control, raw, clock), at most one
         self.written_at = None  # tick of the last write that was sent; None while one waits
@@ -220,7 +221,8 @@ class Poller:
         """The next request to be sent, valid until the next call, or None when it is not time."""
         if self._held:
             if self._may_send_next(now):
-                if ticks_diff(now, self._held_at) < self.timing.gap_ms > 1:
+                gap_ms = self.timing.gap_ms
+                if gap_ms > 1 and ticks_diff(now, self._held_at) < gap_ms:
                     return None
                 self._sent = True
                 self._requested_at = now
@@ -232,7 +234,7 @@ class Poller:
         is_waiting = self._protocol.pending >= 0
         undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
         # not just before the last byte, which should not wait
-        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= EXPIRE_MS:
+        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= self._expire_ms:
             self._expire(now)
         if undisturbed_ms > 0:
             return None
@@ -565,6 +567,8 @@ class Poller:
         self._held = self._sent = False
         self._latency_ms = _FIRST_LATENCY_MS
         self._damage = self._protocol.reader.discarded
+        self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
+        self._expire_block = 0
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
         self._rest_since = now

@@ -79,6 +79,11 @@ class Schedule:
         return self._is_online()
 
     @property
+    def polled(self):
+        """How many blocks are requested again and again."""
+        return len(self._is_static) - sum(self._is_static)
+
+    @property
     def static_done(self):
         """Whether all static data has been read, or given up."""
         for index in range(len(self._blocks)):
