@@ -96,7 +96,7 @@ def test_responses_of_only_0xff_are_named_though_one_is_damaged():
 def test_extremes_are_published_as_they_are(pool, protocol):
     names = [name for name in EXTREMES if "48S" not in name and "dead" not in name]
     found = pool.starmap(extreme, [(EXTREMES[name], "", protocol) for name in names], 1)
-    assert dict(zip(names, found, strict=True)) == dict.fromkeys(names, [])
+    assert dict(zip(names, found, strict=True)) == {name: [] for name in names}
 
 
 @pytest.mark.parametrize(("protocol", "think"), [("d2", 35), ("p81", 35), ("p81", 60)])
