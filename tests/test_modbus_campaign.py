@@ -4,6 +4,9 @@
 """The fault campaign with D2 and P81 in little: nothing wrong is shown, every situation is named, and a lie is seen."""
 
 import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from campaigns.faults.line import Job, Line
 from campaigns.faults.trials import EXTREMES, diagnose, extreme, pace, situations_of
 from simulator.faults import FAULTS
 
+ROOT = Path(__file__).parent.parent
 NEWER = ("d2", "p81")
 MISNAMED = (11, "p81")  # (seed, protocol) of a situation that is named wrongly as yet
 SHORT = {
@@ -103,3 +107,13 @@ def test_extremes_are_published_as_they_are(pool, protocol):
 def test_a_board_is_read_as_fast_as_it_answers(protocol, think):
     ratio, _, lost = pace(think, 0, protocol)
     assert 0.99 < ratio < 1.05 and lost == 0
+
+
+@pytest.mark.parametrize(("options", "protocol"), [("protocol=p81,boards=2", "P81"), ("protocol=d2", "D2")])
+def test_the_host_shows_it_living(options, protocol):
+    bms = f"{options},cells=4,soc=61,current=0"
+    command = [sys.executable, "-m", "host", "--plain", "--no-oled", "--seconds", "8", "--bms", bms]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert f"connection OK, with protocol {protocol}" in done.stdout
+    states = [line.partition(" -> ")[2].partition(" ")[2] for line in done.stdout.splitlines() if "/bms1/state " in line]
+    assert '"soc":61.0,' in states[-1] and '"cell_4_voltage":3.' in states[-1]
