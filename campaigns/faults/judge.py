@@ -37,7 +37,6 @@ NUMBERS = {
 }
 ENDS = {end: number for number, end in NUMBERS.items()}
 ZEROS = ("current", "soc", "remaining_capacity")  # zero matters: nothing flows, nothing is left
-MOST_CELLS = 48
 CLEAR_A = 3  # a current whose direction is certain
 IDLE_A = 1  # below, there is no time to full or empty
 LONGEST_H = 100
@@ -99,12 +98,9 @@ class Judge:
         if key in NUMBERS:
             return  # judged by the voltages of the cell that is named
         if key in ENDS:  # docs/MQTT.md: taken from the cells themselves, so it follows from the named one
-            state = self._subscriber.state
-            number = state.get(ENDS[key])
-            if number is not None and state.get(_named(ENDS[key], number)) == value:
+            number = self._subscriber.state.get(ENDS[key])
+            if number is not None and self._subscriber.state.get(_named(ENDS[key], number)) == value:
                 return
-            if ENDS[key] not in state and value in [state.get(_named(ENDS[key], n)) for n in range(1, MOST_CELLS + 1)]:
-                return  # D2 names none
         if value not in self._held.of[key].ever:
             self._find("wrong", at, f"{key} {_text(value)}, which the BMS never measured")
 
