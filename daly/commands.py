@@ -26,6 +26,7 @@ class BatteryCommands:
     def __init__(self, poller, report):
         self._poller = poller
         self._report = report
+        self._key = None  # of the command that was accepted last
         self._subject = None  # of the command that waits for its confirmation, for people
         self._reading = None  # key of the reading that confirms it; None: an answer after a silence does
         self._wanted = None  # the raw value of that reading
@@ -68,6 +69,8 @@ class BatteryCommands:
             self._request_at = now
         if self._is_confirmed():
             self._end("done")
+        elif not self._was_sent and not self._poller.pack.can_write(self._key):
+            self._end("not_in_protocol")  # another protocol has been preferred meanwhile
         elif ticks_diff(now, self._deadline) >= 0:
             self._end("not_confirmed" if self._was_sent else "not_sent")
         elif self._was_sent and self._reading and ticks_diff(now, self._request_at) >= 0:
@@ -95,6 +98,7 @@ class BatteryCommands:
             return "not_in_protocol"
         self._poller.write(key, wanted, clock)
         self._timeouts = self._poller.timeouts
+        self._key = key
         self._subject = CONTROL[key].subject + value
         self._reading = CONTROL[key].reading
         self._wanted = wanted

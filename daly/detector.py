@@ -58,13 +58,14 @@ class Detector:
             self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
         self._conversations: dict = {}  # by code; both addresses of A5 have the same
         self._kept = remembered if remembered in self._allowed else 0
-        self._remembered = remembered
+        self._spoken = remembered or A5  # last; where nothing is remembered A5, which older versions spoke
         self._round = 0
         self._queue: list = []  # codes of this round still to be tried
         self._left = 0  # tries the present one still has
         self._has_compared = choice != "auto" or self._kept != 0
         self.exhausted = False  # everything has been tried once
         self.is_found = False
+        self.is_new = False  # another protocol is spoken than before, over restarts too
         self.code = 0
         self.others: tuple = ()
         self._take_next()
@@ -85,11 +86,6 @@ class Detector:
         return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
 
     @property
-    def is_new(self):
-        """Whether another protocol than before the restart is spoken; nothing remembered counts as A5."""
-        return _NAMES[self.code] != _NAMES[self._remembered or A5]
-
-    @property
     def should_compare(self):
         """Whether a board found for the first time, with A5, is still to be asked with P81, which says more."""
         return not self._has_compared and self.is_found and _NAMES[self.code] == "a5"
@@ -97,7 +93,8 @@ class Detector:
     def found(self):
         """What is tried was answered: keep it, and forget the others."""
         self.is_found = self.exhausted = True
-        self._kept = self.code
+        self.is_new = _NAMES[self.code] != _NAMES[self._spoken]
+        self._kept = self._spoken = self.code
         self._left = LOST_TRIES
         self._drop(self.current.protocol)
 

@@ -244,7 +244,7 @@ class Poller:
             self._time_out(now)
         if not self._is_quiet(now):
             return None
-        if self._write and self.online:
+        if self._write and self.online and not self._compares:  # what it is compared with may be another board
             return self._send_write(now) if self._may_write(now) else None
         return self._next_request(now)
 
@@ -337,6 +337,8 @@ class Poller:
 
     def _send_write(self, now):
         key, raw, clock = self._write.pop()
+        if key not in self._protocol.writes:
+            return None  # accepted before another protocol was preferred
         self.written_at = now
         self._begin(now, 0)
         self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
@@ -597,13 +599,22 @@ class Poller:
             self._schedule.begin(now)
 
     def _is_same_board(self):
-        """Whether the response to P81 is of the board that speaks A5: as many cells, and within 3 % of its voltage."""
-        voltage = self.pack.raw("pack_voltage")
+        """Whether the response to P81 is of the board that speaks A5: as many cells, and as much in them.
+
+        Packs in parallel have the same voltage, and hardly ever the same state of charge and the same capacity, too.
+        """
         cells = self.pack.topology["cell_count"]
-        other = self._protocol
-        if voltage is None or (cells and cells != other.peek("cell_count")):
+        if cells and cells != self._protocol.peek("cell_count"):
             return False
-        return 33 * abs(voltage - other.peek("pack_voltage")) <= voltage
+        return self._is_alike("pack_voltage", 0) and self._is_alike("soc", 10) and self._is_alike("remaining_capacity", 1000)
+
+    def _is_alike(self, key, slack):
+        """Whether a reading of the board that speaks A5 and the response to P81 differ by at most 3 %, or by the slack."""
+        raw = self.pack.raw(key)
+        other = self._protocol.peek(key)
+        if raw is None or other is None:
+            return key != "pack_voltage"
+        return abs(raw - other) <= max(slack, raw // 33)
 
     # time-outs
 

@@ -166,8 +166,8 @@ class Schedule:
             self._delay_static(now)
 
     def _delay_static(self, now):
-        """On a slow line the other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        earliest = ticks_add(now, min(self.cycle_ms, LONGEST_CYCLE_MS))
+        """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
+        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest
@@ -233,6 +233,7 @@ class Schedule:
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
+            self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
         may_differ = unsupported or self._unsupported[index]
         if may_differ:
             self._unsupported[index] = True

@@ -11,6 +11,7 @@ from simulation import Wire
 
 from battery.pack import Pack
 from battery.unload import unload
+from daly.commands import BatteryCommands
 from daly.detector import Detector
 from simulator.bms import Bms
 
@@ -187,16 +188,16 @@ def test_a_remembered_a5_board_is_not_asked_for_p81():
 class TwoBoards(Bms):
     """An A5 board, and behind it on the same line one of P81 with more cells."""
 
-    def __init__(self):
+    def __init__(self, other="cells=24,soc=20"):
         super().__init__("drift=0,protocol=a5")
-        self._other = Bms("drift=0,protocol=p81,cells=24,soc=20")
+        self.other = Bms("drift=0,protocol=p81," + other)
 
     def receive(self, data, now_us):
         super().receive(data, now_us)
-        self._other.receive(data, now_us)
+        self.other.receive(data, now_us)
 
     def transmit(self, now_us):
-        return super().transmit(now_us) + self._other.transmit(now_us)
+        return super().transmit(now_us) + self.other.transmit(now_us)
 
 
 def test_two_boards_on_one_line_are_told_and_the_first_one_is_read():
@@ -228,3 +229,63 @@ def test_an_exchanged_board_is_found_and_its_current_has_its_own_sign():
     wire.run(60)
     assert wire.poller.protocol == "P81"
     assert wire.pack.raw("current") == 500 and wire.pack.polarity.text == "normal"
+
+
+def test_what_another_protocol_says_of_the_sign_does_not_count_for_a_board_put_in_its_place():
+    """The sign of D2 is known; that of an A5 board is not, whatever was read before on this line."""
+    wire = Wire("drift=0,protocol=d2,current=50", protocol="auto").run(4)
+    assert wire.pack.polarity.text == "normal"
+    wire.bms = Bms("drift=0,protocol=a5,current=50", wire.us)
+    seen = set()
+    wire.run(40, lambda wire: seen.add((wire.poller.protocol, wire.poller.online, wire.pack.polarity.text)))
+    assert ("A5", True, "not settled yet") in seen and ("A5", True, "normal") in seen
+
+
+def test_two_packs_in_parallel_are_not_taken_for_one_board():
+    """They have the same voltage and as many cells; the state of charge of this chemistry hardly shows in it."""
+    wire = Wire("", protocol="auto")
+    wire.bms = TwoBoards("cells=16,soc=62")
+    wire.run(10)
+    assert wire.poller.protocol == "A5" and wire.pack.raw("soc") == 573
+    assert wire.poller.diagnosis.text.startswith("OK, but a second board answers on this line")
+
+
+# commands while a board that speaks A5 is asked with P81, too
+
+
+def command_at(wire, is_moment, key):
+    """The results of a command given when `is_moment(wire)` is true first."""
+    results = []
+    given = []
+    commands = BatteryCommands(wire.poller, lambda subject, code: results.append(code))
+
+    def watch(wire):
+        if not given and is_moment(wire):
+            given.append(commands.restart(wire.now) if key == "restart_bms" else commands.switch(key, False, wire.now))
+        commands.tick(wire.now)
+
+    wire.run(9, watch)
+    assert given == [None]
+    return results
+
+
+def is_compared(wire):
+    """Whether the request of P81 is what is sent next, but not yet."""
+    return wire.poller.online and wire.poller.protocol == "P81"
+
+
+@pytest.mark.parametrize("key", ["charge_mosfet", "restart_bms"])
+def test_a_command_waits_until_it_is_known_who_else_answers(key):
+    """And is then given to the board that is read, never to the one behind it."""
+    wire = Wire("", protocol="auto")
+    wire.bms = TwoBoards()
+    assert command_at(wire, is_compared, key) == ["done"]
+    assert [command for _, command, _ in wire.bms.writes] == [0xDA if key == "charge_mosfet" else 0x00]
+    assert wire.bms.other.writes == []
+
+
+@pytest.mark.parametrize("is_moment", [is_compared, lambda wire: wire.poller.found == P81])
+def test_a_command_that_the_preferred_protocol_lacks_is_refused_and_breaks_nothing(is_moment):
+    wire = Wire("drift=0,protocol=a5+p81", protocol="auto")
+    assert command_at(wire, is_moment, "restart_bms") == ["not_in_protocol"]
+    assert wire.bms.writes == [] and wire.poller.protocol == "P81"
