@@ -58,14 +58,15 @@ class Detector:
             self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
         self._conversations: dict = {}  # by code; both addresses of A5 have the same
         self._kept = remembered if remembered in self._allowed else 0
-        self._remembered = remembered
+        self._spoken = remembered if remembered in _NAMES else A5  # by the board that was found last; nothing remembered: A5
         self._round = 0
         self._queue: list = []  # codes of this round still to be tried
         self._left = 0  # tries the present one still has
         self._has_compared = choice != "auto" or self._kept != 0
         self.exhausted = False  # everything has been tried once
         self.is_found = False
-        self.code = 0
+        self.is_new = False  # what was found speaks another protocol than the board before, also that before the restart
+        self.code = 0  # of what is tried now
         self.others: tuple = ()
         self._take_next()
 
@@ -85,9 +86,14 @@ class Detector:
         return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
 
     @property
-    def is_new(self):
-        """Whether another protocol than before the restart is spoken; nothing remembered counts as A5."""
-        return _NAMES[self.code] != _NAMES[self._remembered or A5]
+    def found_code(self):
+        """What was found last, also while it is silent and others are tried; 0: nothing yet."""
+        return self._kept if self.is_found else 0
+
+    @property
+    def found_name(self):
+        """The protocol of that; None: nothing yet."""
+        return _NAMES[self._kept].upper() if self.is_found else None
 
     @property
     def should_compare(self):
@@ -97,7 +103,8 @@ class Detector:
     def found(self):
         """What is tried was answered: keep it, and forget the others."""
         self.is_found = self.exhausted = True
-        self._kept = self.code
+        self.is_new = _NAMES[self.code] != _NAMES[self._spoken]
+        self._kept = self._spoken = self.code
         self._left = LOST_TRIES
         self._drop(self.current.protocol)
 
