@@ -82,7 +82,7 @@ class D2(Modbus):
         """Byte 0 of the vendor's table is the low byte of the first word, byte 1 the high one (two captures)."""
         alarms = self._alarms
         for position in range(4):
-            word = self.register(ALARMS + position)
+            word = self.alarm_word(ALARMS + position)
             alarms[2 * position] = word & 0xFF
             alarms[2 * position + 1] = word >> 8
         alarm_bits(alarms, bits)

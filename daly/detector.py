@@ -58,15 +58,15 @@ class Detector:
             self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
         self._conversations: dict = {}  # by code; both addresses of A5 have the same
         self._kept = remembered if remembered in self._allowed else 0
-        self._spoken = remembered or A5  # last; where nothing is remembered A5, which older versions spoke
+        self._spoken = remembered if remembered in _NAMES else A5  # by the board that was found last; nothing remembered: A5
         self._round = 0
         self._queue: list = []  # codes of this round still to be tried
         self._left = 0  # tries the present one still has
         self._has_compared = choice != "auto" or self._kept != 0
         self.exhausted = False  # everything has been tried once
         self.is_found = False
-        self.is_new = False  # another protocol is spoken than before, over restarts too
-        self.code = 0
+        self.is_new = False  # what was found speaks another protocol than the board before, also that before the restart
+        self.code = 0  # of what is tried now
         self.others: tuple = ()
         self._take_next()
 
@@ -84,6 +84,16 @@ class Detector:
     def wrong_address(self):
         """The host address that is tried although the settings name another one; None: it is not that."""
         return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
+
+    @property
+    def found_code(self):
+        """What was found last, also while it is silent and others are tried; 0: nothing yet."""
+        return self._kept if self.is_found else 0
+
+    @property
+    def found_name(self):
+        """The protocol of that; None: nothing yet."""
+        return _NAMES[self._kept].upper() if self.is_found else None
 
     @property
     def should_compare(self):

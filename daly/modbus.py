@@ -545,6 +545,11 @@ class Modbus:
         at = 3 + 2 * (number - self._first)
         return data[at] << 8 | data[at + 1]
 
+    def alarm_word(self, number):
+        """A register of alarms; FFFF is none."""
+        word = self.register(number)
+        return 0 if word == 0xFFFF else word
+
     def _has_content(self):
         """Whether a response holds anything but zeros and FF."""
         data = self.reader.frame

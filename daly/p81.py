@@ -151,7 +151,7 @@ class P81(Modbus):
         for field_number in range(BITFIELDS):
             bits[field_number] = 0
         for position in range(ALARM_WORDS):
-            word = self._alarm_word(ALARMS + position)
+            word = self.alarm_word(ALARMS + position)
             if word:
                 has_newer = True
                 self._fill_word(bits, position, word)
@@ -172,7 +172,7 @@ class P81(Modbus):
         alarms = self._alarms
         is_active = 0
         for position in range(4):
-            word = self._alarm_word(OLD_ALARMS + position)
+            word = self.alarm_word(OLD_ALARMS + position)
             is_active |= word
             alarms[2 * position] = word >> 8
             alarms[2 * position + 1] = word & 0xFF
@@ -183,8 +183,3 @@ class P81(Modbus):
             pair = alarms[3] >> low
             bits[WARNING - 1] |= (pair & 1) << alarm
             bits[PROTECTION - 1] |= (pair >> 1 & 1) << alarm
-
-    def _alarm_word(self, number):
-        """A register of alarms; FFFF is none."""
-        word = self.register(number)
-        return 0 if word == 0xFFFF else word

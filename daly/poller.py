@@ -163,12 +163,12 @@ class Poller:
     @property
     def protocol(self):
         """The protocol that is spoken: "A5", "P81" or "D2"; None: it is not known yet."""
-        return self._protocol.name if self._detector.is_found else None
+        return self._detector.found_name
 
     @property
     def found(self):
         """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet, or two boards."""
-        return self._detector.code if self._detector.is_found and not self.diagnosis.is_mixed else 0
+        return 0 if self.diagnosis.is_mixed else self._detector.found_code
 
     @property
     def writes(self):
@@ -210,6 +210,10 @@ class Poller:
             event = protocol.feed(data[i], now)
             if event != NOTHING:
                 self._take(event, i + 1 == count, now)
+                if self._protocol is not protocol:  # something else is tried from now on
+                    protocol = self._protocol
+                    others = self._detector.others
+                    continue
             if others and self._feed_others(data[i], now):
                 protocol = self._protocol
                 others = self._detector.others
@@ -244,7 +248,7 @@ class Poller:
             self._time_out(now)
         if not self._is_quiet(now):
             return None
-        if self._write and self.online and not self._compares:  # what it is compared with may be another board
+        if self._write and self.online and not self._compares:  # with P81 nothing has been answered by then
             return self._send_write(now) if self._may_write(now) else None
         return self._next_request(now)
 
@@ -594,6 +598,8 @@ class Poller:
         self._talk(self._detector.current, now)
         if is_same:
             self.diagnosis.answered(self._spoken() + "; it answers A5, too")
+            if self._write and self._write[0][0] not in self._protocol.writes:
+                self.cancel_write()
             self.pack.forget()
             self._know_sign()
             self._schedule.begin(now)

@@ -325,6 +325,14 @@ def test_the_captured_alarms():
     assert pack.raw("active_alarms") == "Temperature delta (protection)"
 
 
+def test_words_of_ff_are_no_alarms():
+    pack = Pack()
+    answer(D2(pack), 0, live(**{f"r{register:x}": 0xFFFF for register in range(0x3A, 0x3E)}))
+    assert pack.raw("active_alarms") == "none"
+    answer(D2(pack), 0, live(r3B=0x0C00, r3D=0xFFFF))
+    assert pack.raw("active_alarms") == "Temperature delta (protection)"
+
+
 def test_what_is_received_in_between_does_not_change_what_is_stored():
     pack = Pack()
     board = D2(pack)

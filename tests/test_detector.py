@@ -13,6 +13,7 @@ from battery.pack import Pack
 from battery.unload import unload
 from daly.commands import BatteryCommands
 from daly.detector import Detector
+from daly.poller import Poller
 from simulator.bms import Bms
 
 A5, P81, D2, A5_AT_0X80 = 1, 2, 3, 4  # as kept in non-volatile memory
@@ -271,7 +272,7 @@ def command_at(wire, is_moment, key):
 
 def is_compared(wire):
     """Whether the request of P81 is what is sent next, but not yet."""
-    return wire.poller.online and wire.poller.protocol == "P81"
+    return wire.poller._compares
 
 
 @pytest.mark.parametrize("key", ["charge_mosfet", "restart_bms"])
@@ -289,3 +290,63 @@ def test_a_command_that_the_preferred_protocol_lacks_is_refused_and_breaks_nothi
     wire = Wire("drift=0,protocol=a5+p81", protocol="auto")
     assert command_at(wire, is_moment, "restart_bms") == ["not_in_protocol"]
     assert wire.bms.writes == [] and wire.poller.protocol == "P81"
+
+
+def test_an_a5_board_in_the_place_of_another_one_teaches_its_own_sign():
+    wire = Wire("drift=0,protocol=p81,current=30", protocol="auto").run(3)
+    assert wire.poller.protocol == "P81" and wire.pack.polarity.text == "normal"
+    wire.bms = Bms("drift=0,protocol=a5,current=1", wire.us)
+    wire.run(60)
+    assert wire.poller.protocol == "A5" and wire.pack.polarity.text == "not settled yet"
+
+
+def test_what_is_only_tried_while_the_bms_is_silent_has_not_been_found():
+    """It would be remembered, and after a restart the same board would count as another one."""
+    wire = Wire("drift=0,protocol=a5", protocol="auto", remembered=A5).run(1)
+    wire.set("silent", "1")
+    said = set()
+    wire.run(80, lambda wire: said.add((wire.poller.found, wire.poller.protocol)))
+    assert said == {(A5, "A5")}
+    assert 0x00 in {function for at, function in wire.requests if at > 60000}  # P81 and D2 were tried
+
+
+@pytest.mark.parametrize("wait_ms", range(0, 300, 30))
+@pytest.mark.parametrize(("key", "raw"), [("charge_mosfet", 0), ("restart_bms", None)])
+@pytest.mark.parametrize("options", ["protocol=a5", "protocol=a5+p81"])
+def test_nothing_is_written_with_a_protocol_that_has_not_been_answered(options, key, raw, wait_ms):
+    """An A5 board is asked for P81 as soon as it has been read; a command may come just then."""
+    wire = Wire("drift=0," + options, protocol="auto")
+    while not wire.poller.complete:
+        wire.step()
+    requests(wire, wait_ms / 1000)
+    wire.poller.write(key, raw)
+    written = []
+    for _ in range(3000):
+        spoken = wire.poller.protocol
+        request = wire.exchange()
+        if request is not None and (request[:2] == b"\x81\x06" or request[2] in (0xD9, 0xDA) or request[:3] == b"\xa5\x40\x00"):
+            written.append(request)
+            assert request[0] == {"A5": 0xA5, "P81": 0x81}[spoken]
+        wire.us += 1000
+    assert len(written) == 1 or (wire.poller.protocol == "P81" and key == "restart_bms")  # P81 has none
+
+
+def test_what_comes_behind_the_end_of_a_try_is_no_response_to_the_next_one():
+    """A response of zeros ends the try; what came in one piece with it belongs to the same protocol."""
+    poller = Poller(Pack(), protocol="auto")
+    now = 0
+    while poller.poll(now) is None:
+        now += 1
+    poller.judge(now)
+    good = bytes.fromhex("a50190080084000075300" + "1f4")
+    response = bytes.fromhex("a5019008" + "00" * 8 + "3e") + good + bytes([sum(good) & 0xFF])
+    poller.receive(response, len(response), now + 40)
+    poller.judge(now + 41)
+    now += 41
+    sent = []
+    while not poller.online and len(sent) < 2:
+        request = poller.poll(now)
+        if request is not None:
+            sent.append(request[0])
+        now += 1
+    assert sent[0] == 0xA5  # it was answered late: it has the next try
