@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Functions that only make a module's tables are deleted at its end: their bytecode is free memory once it is loaded.
+"""Functions that only make a module's tables are deleted behind them: their bytecode is free memory once it is loaded.
 
 Such a function is at the top of its module, is only called, never passed on, and only by what runs while the module is loaded:
 by statements at the top, or by another function of this kind. What another module imports stays.
@@ -18,14 +18,24 @@ ALWAYS = "<always>"  # in a method or a lambda, which may run at any time
 
 
 def without_makers(files: Files) -> Files:
-    """The same program, in which each module ends with the deletion of those."""
+    """The same program, with the deletion of those behind their last use."""
     trees = {path: ast.parse(text) for path, text in files.items()}
     made = {}
     for path, text in files.items():
         others = {name for other, tree in trees.items() for name in _asked_for(tree, other == path)}
         names = makers(trees[path], others)
-        made[path] = text + (f"del {', '.join(names)}\n" if names else "")
+        made[path] = _with_deletion(text, trees[path], names) if names else text
     return made
+
+
+def _with_deletion(text: str, tree: ast.Module, names: list[str]) -> str:
+    """The text with the deletion on the last line of the last statement that uses one of them: no line moves."""
+    last = [node for node in tree.body if any(name in names and where is None for name, where, _ in _of(node))][-1]
+    assert isinstance(last, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr) and last.end_lineno, ast.unparse(last)
+    lines = text.split("\n")
+    line = lines[last.end_lineno - 1].encode()[: last.end_col_offset].decode()  # a comment behind it goes
+    lines[last.end_lineno - 1] = f"{line}; del {', '.join(names)}"
+    return "\n".join(lines)
 
 
 def makers(tree: ast.Module, others: set[str]) -> list[str]:
@@ -42,10 +52,12 @@ def makers(tree: ast.Module, others: set[str]) -> list[str]:
 
 def _uses(tree: ast.Module) -> Iterator[Use]:
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            yield from _inside(node, None, is_top=True)
-        else:
-            yield from _inside(node, None)
+        yield from _of(node)
+
+
+def _of(node: ast.stmt) -> Iterator[Use]:
+    """The uses in a statement at the top."""
+    yield from _inside(node, None, is_top=isinstance(node, ast.FunctionDef))
 
 
 def _inside(node: ast.AST, where: str | None, is_top: bool = False) -> Iterator[Use]:
