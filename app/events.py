@@ -10,7 +10,6 @@ minute, with the state at that time.
 from adafruit_ticks import ticks_diff
 
 from battery.alarms import BITFIELDS, LEVEL_NAMES, active
-from battery.controls import RESULTS
 from daly.diagnosis import ASLEEP, RECOVERED
 
 CHECK_MS = 500
@@ -66,6 +65,8 @@ class Events:
 
     def report_result(self, subject, code):
         """The same for a code of battery/controls.py."""
+        from battery.controls import RESULTS  # which is in memory when there are commands
+
         self.report(f"{subject}: {RESULTS[code]}")
 
     def tick(self, now):

@@ -106,7 +106,6 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
-    from daly.commands import BatteryCommands
     from mqtt.client import MqttClient
 
     from .bridge_state import BridgeState
@@ -128,7 +127,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     publisher = make_publisher(settings, poller, writer, bridge_state.take_pairs, clock)
     events = Events(poller, ticks_ms(), publisher.report)
     energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report, poller)
-    battery_commands = BatteryCommands(poller, events.report_result)
+    battery_commands = None
+    if len(settings.allowed):
+        from daly.commands import BatteryCommands  # 2 KB, only with ALLOW_CONTROL
+
+        battery_commands = BatteryCommands(poller, events.report_result)
+        loop.add("battery commands", battery_commands.tick)
     diagnostics = Diagnostics(settings, poller, bridge_state.pairs, loop)
     console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show})
     commands = make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store)
@@ -140,7 +144,6 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     bridge_state.watch(publisher, client)
     loop.add("events", events.tick)
     loop.add("energy store", energy_store.tick)
-    loop.add("battery commands", battery_commands.tick)
     loop.add("diagnostics", diagnostics.tick)
     loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)

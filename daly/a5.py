@@ -29,17 +29,6 @@ FIRST_HOST_ADDRESS = 0x20  # boards are 1..16; from here on it is a host: our ow
 
 # The map
 
-Field = namedtuple(
-    "Field",
-    (
-        "row",
-        "offset",  # of the first byte in the payload (frame numbers left out)
-        "size",  # bytes of one value
-        "bit",  # number of the bit counted from bit 0 of byte `offset`; None for whole bytes
-        "bias",  # raw = factor * (unsigned big-endian number - bias)
-        "factor",  # ABSOLUTE: raw is by how much the number differs from the bias
-    ),
-)
 Block = namedtuple(
     "Block",
     (
@@ -47,70 +36,80 @@ Block = namedtuple(
         "group",  # key of GROUPS: the pace it is requested at
         "frames",  # most frames a response has; 1: payload without a frame number
         "width",  # bytes of payload a frame carries
-        "fields",
-        "rows",  # of the fields
+        "rows",  # its readings
+        "places",  # of each: place and how its value stands in the payload, see `_at`
         "is_immediate",  # changes of its readings are published at once
         "is_optional",  # a board may do without it: nothing is expected of it
     ),
 )
 
 
-ABSOLUTE = 0
+# How the number, unsigned and big-endian, becomes raw
+PLUS_40 = 1  # °C + 40
+DISCHARGING = 2  # 30000 - number: with us positive is charging
+ABSOLUTE = 4  # by how much it differs from 30000, above or below: limits of a current
+THOUSANDS = 8
+_FORM = 13  # bits of a place below its form
 
 
-def _field(key, offset, size=1, bit=None, bias=0, factor=1):
-    return Field(READING[key], offset, size, bit, bias, factor)
+def _at(key, offset, size=1, form=0, bit=None):
+    """(key, place) of a reading: its bytes in the payload, frame numbers left out; `bit`: of that first byte, for one bit.
+
+    A place is one small integer, since there are many. For the first of several values of one row.
+    """
+    return key, form << _FORM | (0 if bit is None else bit + 1) << 9 | size << 3 | offset
 
 
-def _block(function, frames, width, *fields):
-    rows = tuple([field.row for field in fields])
+def _block(function, frames, width, *readings):
+    rows = tuple([READING[key] for key, _ in readings])
     is_urgent = len([row for row in rows if is_immediate(row)]) > 0
-    return Block(function, rows[0].group, frames, width, fields, rows, is_urgent, False)
+    return Block(function, rows[0].group, frames, width, rows, tuple([place for _, place in readings]), is_urgent, False)
 
 
-def _unproven(function, *fields):
+def _unproven(function, *readings):
     """A block that is known from other readers only, and of which there is no capture: once per connection, or not at all."""
-    return Block(function, "static", 1, 8, fields, tuple([field.row for field in fields]), False, True)
+    rows = tuple([READING[key] for key, _ in readings])
+    return Block(function, "static", 1, 8, rows, tuple([place for _, place in readings]), False, True)
 
 
 # The first one is the fast poll group: see schedule.py.
 BLOCKS = (
-    # 30000 is 0 A and more is discharging (captures of two packs); with us positive is charging, hence factor -1.
+    # 30000 is 0 A and more is discharging (captures of two packs); with us positive is charging, hence DISCHARGING.
     # Bytes 2 and 3, the "gather voltage", are 0 in every capture.
-    _block(0x90, 1, 8, _field("pack_voltage", 0, 2), _field("current", 4, 2, None, 30000, -1), _field("soc", 6, 2)),
-    _block(0x93, 1, 8, _field("mode", 0), _field("charge_mosfet", 1), _field("discharge_mosfet", 2), _field("heartbeat", 3),
-           _field("remaining_capacity", 4, 4)),
-    _block(0x98, 1, 8, _field("alarm_bits_{}", 0, 7), _field("fault_code", 7)),
+    _block(0x90, 1, 8, _at("pack_voltage", 0, 2), _at("current", 4, 2, DISCHARGING), _at("soc", 6, 2)),
+    _block(0x93, 1, 8, _at("mode", 0), _at("charge_mosfet", 1), _at("discharge_mosfet", 2), _at("heartbeat", 3),
+           _at("remaining_capacity", 4, 4)),
+    _block(0x98, 1, 8, _at("alarm_bits_{}", 0, 7), _at("fault_code", 7)),
     # Bytes 2 and 3: 0 in all captures, also under load. Byte 7 is a leftover on most boards and a temperature on some.
-    _block(0x94, 1, 8, _field("cell_count", 0), _field("temperature_count", 1), _field("charger_connected", 2),
-           _field("load_connected", 3), _field("digital_input_{}", 4, 1, 0), _field("digital_output_{}", 4, 1, 4),
-           _field("cycle_count", 5, 2)),
-    _block(0x91, 1, 8, _field("max_cell_voltage", 0, 2), _field("max_voltage_cell", 2), _field("min_cell_voltage", 3, 2),
-           _field("min_voltage_cell", 5)),
-    _block(0x92, 1, 8, _field("max_temperature", 0, 1, None, 40), _field("max_temperature_sensor", 1),
-           _field("min_temperature", 2, 1, None, 40), _field("min_temperature_sensor", 3)),
-    _block(0x95, 16, 6, _field("cell_{}_voltage", 0, 2)),
-    _block(0x96, 3, 7, _field("temperature_{}", 0, 1, None, 40)),
-    _block(0x97, 1, 8, _field("cell_{}_balancing", 0, 1, 0)),
-    _block(0x50, 1, 8, _field("rated_capacity", 0, 4), _field("nominal_cell_voltage", 4, 4)),
+    _block(0x94, 1, 8, _at("cell_count", 0), _at("temperature_count", 1), _at("charger_connected", 2),
+           _at("load_connected", 3), _at("digital_input_{}", 4, 1, 0, 0), _at("digital_output_{}", 4, 1, 0, 4),
+           _at("cycle_count", 5, 2)),
+    _block(0x91, 1, 8, _at("max_cell_voltage", 0, 2), _at("max_voltage_cell", 2), _at("min_cell_voltage", 3, 2),
+           _at("min_voltage_cell", 5)),
+    _block(0x92, 1, 8, _at("max_temperature", 0, 1, PLUS_40), _at("max_temperature_sensor", 1),
+           _at("min_temperature", 2, 1, PLUS_40), _at("min_temperature_sensor", 3)),
+    _block(0x95, 16, 6, _at("cell_{}_voltage", 0, 2)),
+    _block(0x96, 3, 7, _at("temperature_{}", 0, 1, PLUS_40)),
+    _block(0x97, 1, 8, _at("cell_{}_balancing", 0, 1, 0, 0)),
+    _block(0x50, 1, 8, _at("rated_capacity", 0, 4), _at("nominal_cell_voltage", 4, 4)),
     # FFFF is how Daly's tools write "never", which is no number of seconds
-    _block(0x53, 1, 8, _field("production_date", 2, 3), _field("chemistry", 0), _field("sleep_time", 5, 2)),
-    _block(0x57, 5, 7, _field("battery_code", 0, 35)),
-    _block(0x62, 2, 7, _field("software_version", 0, 14)),
-    _block(0x63, 2, 7, _field("hardware_version", 0, 14)),
-    _unproven(0x52, _field("lifetime_charge", 0, 4, None, 0, 1000), _field("lifetime_discharge", 4, 4, None, 0, 1000)),
-    _unproven(0x59, _field("cell_overvoltage_limit_{}", 0, 2), _field("cell_undervoltage_limit_{}", 4, 2)),
-    _unproven(0x5A, _field("pack_overvoltage_limit_{}", 0, 2), _field("pack_undervoltage_limit_{}", 4, 2)),
-    _unproven(0x5B, _field("charge_overcurrent_limit_{}", 0, 2, None, 30000, ABSOLUTE),
-              _field("discharge_overcurrent_limit_{}", 4, 2, None, 30000, ABSOLUTE)),
-    _unproven(0x5C, _field("charge_overtemperature_limit_{}", 0, 1, None, 40),
-              _field("charge_undertemperature_limit_{}", 2, 1, None, 40),
-              _field("discharge_overtemperature_limit_{}", 4, 1, None, 40),
-              _field("discharge_undertemperature_limit_{}", 6, 1, None, 40)),
-    _unproven(0x5D, _field("soc_high_limit_{}", 0, 2), _field("soc_low_limit_{}", 4, 2)),
-    _unproven(0x5E, _field("cell_voltage_delta_limit_{}", 0, 2), _field("temperature_delta_limit_{}", 4)),
-    _unproven(0x5F, _field("balance_start_voltage", 0, 2), _field("balance_voltage_delta", 2, 2)),
-    _unproven(0x9A, _field("state_of_health", 0, 2)),
+    _block(0x53, 1, 8, _at("production_date", 2, 3), _at("chemistry", 0), _at("sleep_time", 5, 2)),
+    _block(0x57, 5, 7, _at("battery_code", 0, 35)),
+    _block(0x62, 2, 7, _at("software_version", 0, 14)),
+    _block(0x63, 2, 7, _at("hardware_version", 0, 14)),
+    _unproven(0x52, _at("lifetime_charge", 0, 4, THOUSANDS), _at("lifetime_discharge", 4, 4, THOUSANDS)),
+    _unproven(0x59, _at("cell_overvoltage_limit_{}", 0, 2), _at("cell_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5A, _at("pack_overvoltage_limit_{}", 0, 2), _at("pack_undervoltage_limit_{}", 4, 2)),
+    _unproven(0x5B, _at("charge_overcurrent_limit_{}", 0, 2, ABSOLUTE),
+              _at("discharge_overcurrent_limit_{}", 4, 2, ABSOLUTE)),
+    _unproven(0x5C, _at("charge_overtemperature_limit_{}", 0, 1, PLUS_40),
+              _at("charge_undertemperature_limit_{}", 2, 1, PLUS_40),
+              _at("discharge_overtemperature_limit_{}", 4, 1, PLUS_40),
+              _at("discharge_undertemperature_limit_{}", 6, 1, PLUS_40)),
+    _unproven(0x5D, _at("soc_high_limit_{}", 0, 2), _at("soc_low_limit_{}", 4, 2)),
+    _unproven(0x5E, _at("cell_voltage_delta_limit_{}", 0, 2), _at("temperature_delta_limit_{}", 4)),
+    _unproven(0x5F, _at("balance_start_voltage", 0, 2), _at("balance_voltage_delta", 2, 2)),
+    _unproven(0x9A, _at("state_of_health", 0, 2)),
 )  # fmt: skip
 
 # Writes, by key of the control; sniffed from the vendor's PC tool (docs/PROTOCOL.md). The state of charge goes with the clock.
@@ -412,8 +411,7 @@ class A5:
         block = BLOCKS[index]
         if block.frames == 1:
             return 1
-        field = block.fields[0]
-        return (self._pack.count(field.row) * field.size + block.width - 1) // block.width
+        return (self._pack.count(block.rows[0]) * _size(block.places[0]) + block.width - 1) // block.width
 
     def rest_ms(self, index):
         """How long the frames of a response after the first one take on the line, in ms."""
@@ -561,32 +559,32 @@ class A5:
             return EMPTY
         self._pack.select(self.rows, self.writes)
         accepted = True
-        for field in block.fields:
-            accepted = self._store_field(block, field, payload, frames, now, doubtful) and accepted
+        for position in range(len(block.rows)):
+            accepted = self._store_reading(block, position, payload, frames, now, doubtful) and accepted
         self._pack.finish(now)
         return ACCEPTED if accepted else UNCONFIRMED
 
-    def _store_field(self, block, field, payload, frames, now, doubtful):
+    def _store_reading(self, block, position, payload, frames, now, doubtful):
         pack = self._pack
-        row = field.row
+        row = block.rows[position]
+        place = block.places[position]
         if row.kind == BITFIELD:
             return pack.accept_together(row, alarm_bits(payload, self._alarm_bits), now, doubtful)
         accepted = True
         count = pack.count(row)
-        wanted = (1 << (count * field.size + block.width - 1) // block.width) - 1
+        wanted = (1 << (count * _size(place) + block.width - 1) // block.width) - 1
         is_whole = block.frames == 1 or frames & wanted == wanted
         for index in range(count):
-            if is_whole or _is_there(block, field, index, frames):
-                accepted = pack.accept(row, index, read_value(field, payload, index), now, doubtful) and accepted
+            if is_whole or _is_there(block, position, index, frames):
+                accepted = pack.accept(row, index, read_value(row, place, payload, index), now, doubtful) and accepted
         return accepted
 
     def _is_answer(self, block, payload):
-        """Whether a response of one frame can be one at all, judged by its first field and by being all zero."""
-        first = block.fields[0]
-        row = first.row
+        """Whether a response of one frame can be one at all, judged by its first reading and by being all zero."""
+        row = block.rows[0]
         if not _is_filled(payload, 0, PAYLOAD_LENGTH, 0):
             self._zeros[self.pending] = 0
-            possible = row.kind == BITFIELD or is_plausible(row, read_value(first, payload, 0))
+            possible = row.kind == BITFIELD or is_plausible(row, read_value(row, block.places[0], payload))
             if possible and not _may_be_zero(row):
                 self._sends_zeros = False
             # only FF is empty memory, not every alarm at once
@@ -618,35 +616,50 @@ class A5:
 
         Zeros beside what is not zero are readings: a dead cell has 0 V.
         """
-        field = block.fields[0]
-        if field.row.kind == TEXT:
+        row = block.rows[0]
+        place = block.places[0]
+        if row.kind == TEXT:
             return True
-        for index in range(self._pack.count(field.row)):
-            at = field.offset + index * field.size
-            is_sent = _is_there(block, field, index, frames) and not _is_filled(payload, at, field.size, 0)
-            if is_sent and is_plausible(field.row, read_value(field, payload, index)):
+        size = _size(place)
+        for index in range(self._pack.count(row)):
+            is_sent = _is_there(block, 0, index, frames) and not _is_filled(payload, _offset(place) + index * size, size, 0)
+            if is_sent and is_plausible(row, read_value(row, place, payload, index)):
                 return True
         return False
 
 
-def read_value(field, payload, index=0):
-    """The raw value of a field's reading number `index` (from 0) in a payload; None for a text that is none."""
-    if field.bit is not None:
-        bit = field.bit + index
-        return payload[field.offset + bit // 8] >> (bit % 8) & 1
-    size = field.size
-    at = field.offset + index * size
-    if size == 2:  # the cells: in short
+def _offset(place):
+    return place & 7
+
+
+def _size(place):
+    return place >> 3 & 0x3F
+
+
+def read_value(row, place, payload, index=0):
+    """The raw value of reading number `index` (from 0) of a row in a payload; None for a text that is none."""
+    bit = place >> 9 & 0xF
+    if bit:
+        bit += index - 1
+        return payload[(place & 7) + bit // 8] >> (bit % 8) & 1
+    size = place >> 3 & 0x3F  # in short: many values are read
+    at = (place & 7) + index * size
+    if size == 2:  # the cells
         number = payload[at] << 8 | payload[at + 1]
-    elif field.row.kind == TEXT:
+    elif row.kind == TEXT:
         return _ascii(payload, size)
     else:
         number = 0
         for i in range(at, at + size):
             number = number << 8 | payload[i]
-    if field.factor == ABSOLUTE:
-        return abs(number - field.bias)
-    return field.factor * (number - field.bias)
+    form = place >> _FORM
+    if not form:
+        return number
+    if form == PLUS_40:
+        return number - 40
+    if form == THOUSANDS:
+        return number * 1000
+    return 30000 - number if form == DISCHARGING else abs(number - 30000)
 
 
 def _may_be_zero(row):
@@ -662,14 +675,15 @@ def _is_filled(payload, begin, count, byte):
     return True
 
 
-def _is_there(block, field, index, frames):
+def _is_there(block, position, index, frames):
     """Whether the frame that carries this value (all frames, for a text) has arrived."""
     if block.frames == 1:
         return True
-    if field.row.kind == TEXT:
+    if block.rows[position].kind == TEXT:
         wanted = (1 << block.frames) - 1
         return frames & wanted == wanted
-    return frames >> ((field.offset + index * field.size) // block.width) & 1
+    place = block.places[position]
+    return frames >> ((_offset(place) + index * _size(place)) // block.width) & 1
 
 
 def _ascii(payload, size):

@@ -47,6 +47,7 @@ from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
 from mqtt.entities import entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
+from simulator.unmodelled import fields  # noqa: E402
 
 PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "PROTOCOL.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
 AGAIN = ".venv/bin/python docs/generate.py"
@@ -213,7 +214,7 @@ def _period(group: str) -> str:
 def _source(row) -> str:
     """The A5 function, and which of its data bytes (without the frame number)."""
     for block in BLOCKS:
-        for field in block.fields:
+        for field in fields(block):
             if field.row is row:
                 return _place(block, field)
     return _calculated(row)
@@ -315,7 +316,7 @@ def map_a5() -> str:
     """One row for each function that is requested."""
     rows = []
     for block in BLOCKS:
-        readings = ", ".join(f"`{_key(field.row)}` {_bytes(block, field)}".strip() for field in block.fields)
+        readings = ", ".join(f"`{_key(field.row)}` {_bytes(block, field)}".strip() for field in fields(block))
         rows.append(_row(f"`0x{block.function:02X}`", _pace(block), readings))
     return "\n".join([_row("Function", "Requested", "Readings: data bytes"), "|---" * 3 + "|", *rows])
 

@@ -33,6 +33,7 @@ from simulator.bms import BYTE_US, LONGEST_REQUEST, MULTI_FRAME, SerialInput, fr
 from simulator.line import Line, run  # noqa: E402
 from simulator.modbus import request_at_end  # noqa: E402
 from simulator.recorded import ADDRESSES, Board, boards, is_modbus  # noqa: E402
+from simulator.unmodelled import fields  # noqa: E402
 
 LENGTH = 13
 RESPONSE_DELAY_MS = 20  # where the recording has no times
@@ -172,7 +173,7 @@ def _encode(block, readings: dict) -> list:
     """Data of the frames with these readings, 0xFF where one is not known; [] if none is."""
     data = bytearray(block.frames * block.width)
     size, known = 0, False
-    for place in block.fields:
+    for place in fields(block):
         for index in range(place.row.slots if place.row.kind != BITFIELD else 0):
             key = key_of(place.row, index)
             number = _number(place, readings.get(key))

@@ -11,21 +11,45 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 STANDINS = str(Path(__file__).resolve().parent.parent / "host" / "standins")
 if STANDINS not in sys.path:
     sys.path.append(STANDINS)  # adafruit_ticks wants the chip's supervisor
 
 from battery.readings import BINARY, ENUM, NUMBER, OPTIONS  # noqa: E402
-from daly.a5 import BLOCKS  # noqa: E402
+from daly.a5 import ABSOLUTE, BLOCKS, DISCHARGING, PLUS_40, THOUSANDS  # noqa: E402
+
+
+class Field(NamedTuple):
+    """A reading in the firmware's map: raw = factor * (number in these bytes - bias); factor 0: the distance from the bias.
+
+    `bit`: number of the bit, counted from bit 0 of byte `offset`; None for whole bytes.
+    """
+
+    row: Any
+    offset: int
+    size: int
+    bit: int | None
+    bias: int
+    factor: int
+
+
+def fields(block) -> list[Field]:
+    """The readings of one block of A5's map."""
+    forms = {0: (0, 1), PLUS_40: (40, 1), DISCHARGING: (30000, -1), ABSOLUTE: (30000, 0), THOUSANDS: (0, 1000)}
+    found = []
+    for row, place in zip(block.rows, block.places, strict=True):
+        bit = place >> 9 & 0xF
+        found.append(Field(row, place & 7, place >> 3 & 0x3F, bit - 1 if bit else None, *forms[place >> 13]))
+    return found
 
 
 def _fields(modelled):
     """(block, field, index) of every number in a block of one frame whose function is not in `modelled`."""
     for block in BLOCKS:
         if block.function not in modelled and block.frames == 1:
-            for field in block.fields:
+            for field in fields(block):
                 if field.row.counted_by is None and field.bit is None and field.row.kind in (NUMBER, BINARY, ENUM):
                     for index in range(field.row.slots):
                         yield block, field, index

@@ -34,7 +34,7 @@ MAY_TOUCH_HARDWARE = {
     "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
-    "app/commands.py",  # restarts the chip
+    "app/controls.py",  # restarts the chip
     "app/diagnostics.py",  # the board's name
     "app/watchdog.py",  # the watchdog
     "display/panel.py",

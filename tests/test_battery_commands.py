@@ -6,7 +6,8 @@
 import pytest
 from simulation import Wire
 
-from app.commands import make_commands, tenths
+from app.commands import make_commands
+from app.controls import tenths
 from app.settings import Settings
 from battery.controls import CONTROL
 from daly.commands import BatteryCommands

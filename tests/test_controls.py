@@ -44,7 +44,7 @@ def test_every_result_has_words_that_fit_into_a_state_of_home_assistant():
 def test_every_code_that_is_used_has_words():
     root = Path(__file__).parent.parent
     used = set()
-    for file in ("daly/commands.py", "app/commands.py", "app/energy_store.py", "app/diagnostics.py"):
+    for file in ("daly/commands.py", "app/commands.py", "app/controls.py", "app/energy_store.py", "app/diagnostics.py"):
         used |= set(re.findall(r'(?:return|else|_end\(|RESULTS\[) ?"([a-z_]+)"', (root / file).read_text()))
     assert used >= {"busy", "offline", "no_time", "not_stored", "done", "not_sent"}
     assert used <= set(RESULTS) | {"set", "true", "false", "not_understood"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bundle, pack, pack_merge
+from tools import bundle, pack, pack_makers, pack_merge
 
 ROOT = Path(__file__).parent.parent
 
@@ -89,11 +89,15 @@ def test_every_line_stays_where_it_is_or_is_found(sources):
     origins = pack_merge.origins(ORIGINALS)
     for path, text in sources.items():
         assert len(origins[path]) == text.count("\n")
-        for where, line in {origins[path][n.lineno - 1] for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)}:
+        for where, line in {origins[path][n.lineno - 1] for n in ast.walk(ast.parse(text)) if is_of_source(n)}:
             assert line in STATEMENTS[where], (path, where, line)
         for (where, line), new in zip(origins[path], text.splitlines(), strict=True):
             old = ORIGINALS[where].splitlines()[line - 1]
             assert not new.strip().startswith(("def ", "class ")) or old.split()[0] == new.split()[0], (path, where, line)
+
+
+def is_of_source(node):
+    return isinstance(node, ast.stmt) and not isinstance(node, ast.Delete)  # what only makes tables is deleted behind them
 
 
 def texts(text):
@@ -212,3 +216,30 @@ def test_what_belongs_to_the_board_keeps_its_name(name):
 def test_without_the_stubs_there_is_one_sentence():
     with pytest.raises(SystemExit, match="gpio have in them is not known: install circuitpython-stubs"):
         pack.packed({"app/a.py": b"import gpio\n"}, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "deleted"),
+    [
+        ("def make(): return 1\nTABLE = (make(), make())  # once\ndef use(): return TABLE\n", ["make"]),
+        ("def inner(): return 1\ndef make(): return inner()\nTABLE = [make() for _ in (1, 2)]\n", ["inner", "make"]),
+        ("def make(): return 1\nTABLE = make()\ndef use(): return make()\n", []),  # needed again later
+        ("def make(): return 1\nTABLE = make()\nclass User:\n    def use(self): return make()\n", []),
+        ("def make(): return 1\nTABLE = make()\nlater = lambda: make()\n", []),
+        ("def inner(): return 1\ndef make(): return inner()\nTABLE = (make(), make)\n", []),  # passed on
+        ("def make(): return 1\nTABLE = make()\nOTHER = 'make'\n", []),  # for getattr(), perhaps
+        ("def imported(): return 1\nTABLE = imported()\n", []),
+        ("def never(): return 1\n", []),
+    ],
+)
+def test_what_only_makes_a_table_is_deleted_behind_it(code, deleted):
+    files = {"app/a.py": code, "app/b.py": "from .a import imported\n"}
+    made = pack_makers.without_makers(files)["app/a.py"]
+    before: dict = {}
+    after: dict = {}
+    exec(code, before)
+    exec(made, after)
+    assert sorted(set(before) - set(after)) == deleted
+    assert [line.split(";")[0].split("  #")[0] for line in made.split("\n")] == [
+        line.split("  #")[0] for line in code.split("\n")
+    ]

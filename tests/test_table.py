@@ -31,8 +31,9 @@ from battery.text import decimal_text, write_decimal
 from daly import d2, p81
 from daly.a5 import BLOCKS
 from mqtt.entities import TABLE, entity
+from simulator.unmodelled import fields
 
-FIELDS = [field for block in BLOCKS for field in block.fields]
+FIELDS = [field for block in BLOCKS for field in fields(block)]
 HELD = [row for row in READINGS if row.derive is None]
 SEEN = [row for row in READINGS if row.kind != BITFIELD]  # by people
 LONGEST_NUMBER = 16  # characters the writers of JSON make room for
@@ -128,7 +129,7 @@ def test_a_name_is_written_in_sentence_case(row):
 @pytest.mark.parametrize("block", BLOCKS, ids=function)
 def test_fields_fit_their_payload_and_do_not_overlap(block):
     room = 8 * (8 if block.frames == 1 else block.frames * block.width)
-    covered = [bit for field in block.fields for bit in bits_of(field)]
+    covered = [bit for field in fields(block) for bit in bits_of(field)]
     assert len(covered) == len(set(covered))
     assert min(covered) >= 0 and max(covered) < room
 
@@ -136,7 +137,7 @@ def test_fields_fit_their_payload_and_do_not_overlap(block):
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.frames > 1], ids=function)
 def test_no_reading_is_cut_by_the_end_of_a_frame(block):
     assert block.width == (6 if block.function == 0x95 else 7)
-    for field in block.fields:
+    for field in fields(block):
         assert field.row.kind == TEXT or (field.offset == 0 and block.width % field.size == 0)
 
 

@@ -6,8 +6,9 @@
 MicroPython keeps every name of the program in memory for good: 8 bytes and its letters once, 8 bytes more in each module or
 class that has it. So constants are put where they are used, and names that never meet in one object, module or function share
 a short one. Modules that are always loaded together are one file (tools/pack_merge.py). Lines stay where they are; those of a
-merged file are found by --line. Texts, keys, topics and the names
-of settings are never changed, nor any name that also occurs in the libraries, in the chip's modules or as a text in our code.
+merged file are found by --line. What only makes tables is deleted behind them (tools/pack_makers.py). Texts, keys, topics and
+the names of settings are never changed, nor any name that also occurs in the libraries, in the chip's modules or as a text in
+our code.
 
 `python -m tools.pack --names` prints which names a short one stands for, `--line daly/core.py:1234` which line here a traceback
 means; `python -m tools.pack FOLDER` writes the packed files.
@@ -31,7 +32,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import pack_merge
+from tools import pack_makers, pack_merge
 from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, without_statement
 
 SMALL = 1 << 30  # integers below need no object on the heap
@@ -75,7 +76,7 @@ def packed(files: dict[str, bytes], groups: pack_merge.Groups = pack_merge.GROUP
     """The files of a drive with ours packed, but for code.py and safemode.py."""
     texts = {path: data.decode() for path, data in files.items() if is_ours(path)}
     kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
-    texts = with_constants(pack_merge.merged(texts, groups))
+    texts = pack_makers.without_makers(with_constants(pack_merge.merged(texts, groups)))
     texts = renamed(texts, short_names(texts, kept))
     rest = {path: data for path, data in files.items() if not is_ours(path)}
     return {**rest, **{path: text.encode() for path, text in texts.items()}}
