@@ -27,7 +27,7 @@ UNSUPPORTED = 32  # some functions are not supported by this board
 MIXED = 33  # two boards answer on this line, with different protocols
 POLARITY = 40  # 41 to 43: plus the trouble in battery/polarity.py
 
-_REMEMBERED = 12  # requests that are looked at: three rounds of detection
+_REMEMBERED = 16  # requests that are looked at: four rounds of detection
 _ENOUGH = 3  # requests of one outcome before it counts
 _RECOVERED_MS = 60000  # how long a recovery is reported
 _CAN_BE_ASLEEP = (SILENCE, ECHO, EMPTY)  # outcomes of a BMS that has responded before

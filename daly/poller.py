@@ -288,7 +288,8 @@ class Poller:
         if ticks_diff(now, self._waits_since) < QUIET_TIMEOUT_MS:
             if self._protocol.awaits_trailing(now):
                 return False
-            if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.timing.gap_ms:
+            # without a gap, too: what has come just now may not be all
+            if self._last_byte is not None and ticks_diff(now, self._last_byte) < max(1, self.timing.gap_ms):
                 return False
         self._protocol.stop_trailing()
         if not self._write:
@@ -483,8 +484,9 @@ class Poller:
         if self._schedule.answered(result != UNCONFIRMED, whole, now):
             self._note_unsupported()
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
-        # on a noisy line they are accepted 50 ms later than on a clean one, not 300.
-        if result == UNCONFIRMED and block.is_immediate:
+        # on a noisy line they are accepted 50 ms later than on a clean one, not 300. So is what a newer protocol sends all at
+        # once: the other cells are not to stand beside the old voltage of one.
+        if result == UNCONFIRMED and (block.is_immediate or protocol.has_crc):
             self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():

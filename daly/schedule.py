@@ -146,9 +146,12 @@ class Schedule:
         count = len(self._blocks)
         for step in range(1, count + 1):
             index = (self._cycle + step) % count
-            if (index != pending or len(self._polled) == 1) and self._is_due(index, now):
+            if index != pending and self._is_due(index, now):
                 self._next_cycle = self._cycle + step
                 return index
+        if pending >= 0 and self._periods[pending] == 0:  # there is no other, as with D2
+            self._next_cycle = self._cycle + count
+            return pending
         return None
 
     def take(self, index, now):

@@ -232,12 +232,13 @@ def test_silence_counts_only_when_every_address_and_probe_was_tried():
         ((EMPTY,) * 5 + (NOISE,) * 3, EMPTY),
         ((NOISE,) * 4 + (EMPTY,) * 4, EMPTY),
         ((NOISE,) * 5 + (EMPTY,) * 3, NOISE),
-        ((NOISE,) * 3 + (SILENCE,) * 10, SILENCE),  # only the last twelve
+        ((NOISE,) * 3 + (SILENCE,) * 14, SILENCE),  # only the last sixteen
+        ((EMPTY, SILENCE, SILENCE, SILENCE) * 4, EMPTY),  # of all that are tried only one protocol is answered, with zeros
         ((NOISE,) * 3 + (SILENCE,) * 5, NOISE),
         ((NOISE, EMPTY, ECHO, LATE), SILENCE),
     ],
 )
-def test_the_outcome_of_most_of_the_last_twelve_requests(outcomes, most):
+def test_the_outcome_of_most_of_the_last_sixteen_requests(outcomes, most):
     clock = Clock()
     clock.diagnosis.note_detection(True)
     for outcome in outcomes:

@@ -90,7 +90,6 @@ def test_situations_are_named(pool, protocol):
     assert len(situations_of(protocol)) > 15
 
 
-@pytest.mark.xfail(reason="after one damaged response of only 0xFF, the silence in the other protocols is named", strict=True)
 def test_responses_of_only_0xff_are_named_though_one_is_damaged():
     situation, text, is_right = diagnose(*MISNAMED)
     assert is_right, (situation.name, text)
