@@ -77,6 +77,7 @@ class Poller:
         self._protocol, self._schedule, self.timing = self._detector.current
         self._compares = False  # a board that was found is asked with another protocol, too
         self._rest_since = None  # since when the line rests before something else is tried; None: it need not
+        self._rest_ms = 0
         self._stale_periods = stale_periods
         # the open request
         self._requested_at = 0
@@ -301,7 +302,7 @@ class Poller:
 
     def _next_request(self, now):
         if self._rest_since is not None:
-            if ticks_diff(now, self._rest_since) < SEARCH_REST_MS:
+            if ticks_diff(now, self._rest_since) < self._rest_ms:
                 return None
             self._rest_since = None
         elif self._detector.should_compare and self.complete:
@@ -425,6 +426,8 @@ class Poller:
             self._schedule.was_late(block)
             requested_at = self._timed_out_at[position]
             self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
+            if not self.online and self._detector.other_address_answered():
+                self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
             self.frames_ok += 1
         else:
@@ -562,16 +565,21 @@ class Poller:
 
     def _talk(self, conversation, now):
         """Go on with this conversation, when the line has rested."""
+        before = self._protocol
         self._protocol, self._schedule, self.timing = conversation
         self._protocol.close()
+        self._rest_ms = SEARCH_REST_MS
         self._next = self._retry = None
         self._retried = -1
         self._held = self._sent = False
         self._latency_ms = _FIRST_LATENCY_MS
         self._damage = self._protocol.reader.discarded
+        self._rest_since = now
+        if self._protocol is before:  # A5 at its other address: whose late answer it is could not be seen later
+            self._rest_ms = max(SEARCH_REST_MS, LATEST_MS - ticks_diff(now, self._requested_at))
+            return
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
-        self._rest_since = now
 
     def _begin_comparison(self, now):
         """Ask a board that speaks A5 once with P81, too: see Detector.should_compare."""

@@ -215,6 +215,16 @@ def test_a_protocol_that_is_set_wrong_is_told(options, protocol, other):
     assert wire.poller.diagnosis.text == f"The BMS responds only to protocol {other}: correct or remove BMS_PROTOCOL"
 
 
+@pytest.mark.parametrize("think", [350, 450, 800])
+@pytest.mark.parametrize("setting", ["auto", "a5"])
+def test_one_that_answers_late_and_only_to_the_second_address_is_found_there(setting, think):
+    """Whatever is asked when the answer comes, it is not taken for one to the first address."""
+    wire = Wire(f"drift=0,host=0x80,think={think}", protocol=setting)
+    taken = set()
+    wire.run(30, lambda wire: taken.add(wire.poller.found))
+    assert taken == {0, A5_AT_0X80} and wire.poller.online and wire.pack.raw("soc") == 573
+
+
 @pytest.mark.parametrize("options", ["protocol=p81", "protocol=d2", "protocol=a5"])
 def test_one_that_answers_later_than_anything_is_waited_for_is_found_all_the_same(options):
     """Through a serial adapter over Wi-Fi the answer comes while the next protocol is tried."""
