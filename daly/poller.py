@@ -576,7 +576,9 @@ class Poller:
         self._damage = self._protocol.reader.discarded
         self._rest_since = now
         if self._protocol is before:  # A5 at its other address: whose late answer it is could not be seen later
-            self._rest_ms = max(SEARCH_REST_MS, LATEST_MS - ticks_diff(now, self._requested_at))
+            last = self._timed_out_next - 1
+            if self._timed_out[last] >= 0:
+                self._rest_ms = max(SEARCH_REST_MS, LATEST_MS - ticks_diff(now, self._timed_out_at[last]))
             return
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
