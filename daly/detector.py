@@ -98,8 +98,11 @@ class Detector:
 
     @property
     def should_compare(self):
-        """Whether a board found for the first time, with A5, is still to be asked with P81, which says more."""
-        return not self._has_compared and self.is_found and _NAMES[self.code] == "a5"
+        """Whether a board found for the first time is still to be asked with P81, which says more.
+
+        With A5, which comes first; with D2, as the first requests may only have woken it.
+        """
+        return not self._has_compared and self.is_found and self.code != P81
 
     def found(self):
         """What is tried was answered: keep it, and forget the others."""

@@ -584,7 +584,7 @@ class Poller:
             self._timed_out[position] = -1
 
     def _begin_comparison(self, now):
-        """Ask a board that speaks A5 once with P81, too: see Detector.should_compare."""
+        """Ask a board that was found with another protocol once with P81, too: see Detector.should_compare."""
         other = self._detector.begin_comparison()
         if other is not None:
             self._compares = True
@@ -592,8 +592,9 @@ class Poller:
             self._schedule.begin(now)
 
     def _end_comparison(self, answered, now):
-        """The board that speaks A5 has `answered` to P81, or not."""
+        """The board that was found has `answered` to P81, or not."""
         self._compares = False
+        name = self._detector.found_name
         is_same = answered and self._is_same_board()
         if answered and not is_same:
             self.diagnosis.note_mixed()
@@ -601,7 +602,7 @@ class Poller:
         self._detector.end_comparison(is_same)
         self._talk(self._detector.current, now)
         if is_same:
-            self.diagnosis.answered(self._spoken() + "; it answers A5, too")
+            self.diagnosis.answered(f"{self._spoken()}; it answers {name}, too")
             if self._write and self._write[0][0] not in self._protocol.writes:
                 self.cancel_write()
             self.pack.forget()
@@ -609,7 +610,7 @@ class Poller:
             self._schedule.begin(now)
 
     def _is_same_board(self):
-        """Whether the response to P81 is of the board that speaks A5: as many cells, and within 3 % of its voltage."""
+        """Whether the response to P81 is of the board that was found: as many cells, and within 3 % of its voltage."""
         voltage = self.pack.raw("pack_voltage")
         cells = self.pack.topology["cell_count"]
         other = self._protocol

@@ -180,6 +180,16 @@ def test_a_board_that_speaks_both_is_read_with_p81():
     assert wire.pack.raw("soc") == 573 and wire.pack.raw("state_of_health") is not None
 
 
+def test_a_board_that_the_first_requests_only_wake_is_read_with_p81_too():
+    """It speaks P81 and D2, as many do, and slept through the only request of P81: D2 would be remembered for good."""
+    wire = Wire("drift=0,protocol=p81+d2,silent=1", protocol="auto").run(0.7)
+    wire.set("silent", "0")
+    wire.run(5)
+    assert (wire.poller.protocol, wire.poller.found) == ("P81", P81)
+    assert wire.poller.diagnosis.text == "OK, with protocol P81; it answers D2, too"
+    assert wire.pack.raw("soc") == 573 and wire.pack.raw("state_of_health") is not None
+
+
 def test_a_remembered_a5_board_is_not_asked_for_p81():
     wire = Wire("drift=0,protocol=a5+p81", protocol="auto", remembered=A5).run(10)
     assert wire.poller.protocol == "A5"
