@@ -67,6 +67,7 @@ class Detector:
         self.is_found = False
         self.is_new = False  # what was found speaks another protocol than the board before, also that before the restart
         self.code = 0  # of what is tried now
+        self._asked = A5  # at which address A5 was asked last
         self.others: tuple = ()
         self._take_next()
 
@@ -97,8 +98,11 @@ class Detector:
 
     @property
     def should_compare(self):
-        """Whether a board found for the first time, with A5, is still to be asked with P81, which says more."""
-        return not self._has_compared and self.is_found and _NAMES[self.code] == "a5"
+        """Whether a board found for the first time is still to be asked with P81, which says more.
+
+        With A5, which comes first; with D2, as the first requests may only have woken it.
+        """
+        return not self._has_compared and self.is_found and self.code != P81
 
     def found(self):
         """What is tried was answered: keep it, and forget the others."""
@@ -111,9 +115,11 @@ class Detector:
     def failed(self):
         """One more request without a response while the BMS is not online; True when something else is tried next."""
         self._left -= 1
+        code = self.code
+        if _NAMES[code] == "a5":
+            self._asked = code
         if self._left > 0:
             return False
-        code = self.code
         self._take_next()
         return self.code != code
 
@@ -121,8 +127,15 @@ class Detector:
         """One of `others` has answered, too late: it has the next tries."""
         for code in self._conversations:
             if self._conversations[code].protocol is protocol:
-                self._take(code)
+                self._take(self._asked if code == A5 else code)
         self._left = LATE_TRIES
+
+    def other_address_answered(self):
+        """A5 was answered too late. True when it was asked at the other address: that has the next tries."""
+        if self._asked == self.code or _NAMES[self.code] != "a5":
+            return False
+        self.answered_late(self.current.protocol)
+        return True
 
     def begin_comparison(self):
         """The Conversation with P81, beside the one that was found; None: there is no memory for it."""

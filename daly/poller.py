@@ -77,6 +77,7 @@ class Poller:
         self._protocol, self._schedule, self.timing = self._detector.current
         self._compares = False  # a board that was found is asked with another protocol, too
         self._rest_since = None  # since when the line rests before something else is tried; None: it need not
+        self._rest_ms = 0
         self._stale_periods = stale_periods
         # the open request
         self._requested_at = 0
@@ -304,7 +305,7 @@ class Poller:
 
     def _next_request(self, now):
         if self._rest_since is not None:
-            if ticks_diff(now, self._rest_since) < SEARCH_REST_MS:
+            if ticks_diff(now, self._rest_since) < self._rest_ms:
                 return None
             self._rest_since = None
         elif self._detector.should_compare and self.complete:
@@ -430,6 +431,8 @@ class Poller:
             self._schedule.was_late(block)
             requested_at = self._timed_out_at[position]
             self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
+            if not self.online and self._detector.other_address_answered():
+                self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
             self.frames_ok += 1
         else:
@@ -568,8 +571,10 @@ class Poller:
 
     def _talk(self, conversation, now):
         """Go on with this conversation, when the line has rested."""
+        before = self._protocol
         self._protocol, self._schedule, self.timing = conversation
         self._protocol.close()
+        self._rest_ms = SEARCH_REST_MS
         self._next = self._retry = None
         self._retried = -1
         self._held = self._sent = False
@@ -577,12 +582,17 @@ class Poller:
         self._damage = self._protocol.reader.discarded
         self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
         self._expire_block = 0
+        self._rest_since = now
+        if self._protocol is before:  # A5 at its other address: whose late answer it is could not be seen later
+            last = self._timed_out_next - 1
+            if self._timed_out[last] >= 0:
+                self._rest_ms = max(SEARCH_REST_MS, LATEST_MS - ticks_diff(now, self._timed_out_at[last]))
+            return
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
-        self._rest_since = now
 
     def _begin_comparison(self, now):
-        """Ask a board that speaks A5 once with P81, too: see Detector.should_compare."""
+        """Ask a board that was found with another protocol once with P81, too: see Detector.should_compare."""
         other = self._detector.begin_comparison()
         if other is not None:
             self._compares = True
@@ -590,8 +600,9 @@ class Poller:
             self._schedule.begin(now)
 
     def _end_comparison(self, answered, now):
-        """The board that speaks A5 has `answered` to P81, or not."""
+        """The board that was found has `answered` to P81, or not."""
         self._compares = False
+        name = self._detector.found_name
         is_same = answered and self._is_same_board()
         if answered and not is_same:
             self.diagnosis.note_mixed()
@@ -599,7 +610,7 @@ class Poller:
         self._detector.end_comparison(is_same)
         self._talk(self._detector.current, now)
         if is_same:
-            self.diagnosis.answered(self._spoken() + "; it answers A5, too")
+            self.diagnosis.answered(f"{self._spoken()}; it answers {name}, too")
             if self._write and self._write[0][0] not in self._protocol.writes:
                 self.cancel_write()
             self.pack.forget()
@@ -607,7 +618,7 @@ class Poller:
             self._schedule.begin(now)
 
     def _is_same_board(self):
-        """Whether the response to P81 is of the board that speaks A5: as many cells, and as much in them.
+        """Whether the response to P81 is of the board that was found: as many cells, and as much in them.
 
         Packs in parallel have the same voltage, and hardly ever the same state of charge and the same capacity, too.
         """

@@ -181,6 +181,16 @@ def test_a_board_that_speaks_both_is_read_with_p81():
     assert wire.pack.raw("soc") == 573 and wire.pack.raw("state_of_health") is not None
 
 
+def test_a_board_that_the_first_requests_only_wake_is_read_with_p81_too():
+    """It speaks P81 and D2, as many do, and slept through the only request of P81: D2 would be remembered for good."""
+    wire = Wire("drift=0,protocol=p81+d2,silent=1", protocol="auto").run(0.7)
+    wire.set("silent", "0")
+    wire.run(5)
+    assert (wire.poller.protocol, wire.poller.found) == ("P81", P81)
+    assert wire.poller.diagnosis.text == "OK, with protocol P81; it answers D2, too"
+    assert wire.pack.raw("soc") == 573 and wire.pack.raw("state_of_health") is not None
+
+
 def test_a_remembered_a5_board_is_not_asked_for_p81():
     wire = Wire("drift=0,protocol=a5+p81", protocol="auto", remembered=A5).run(10)
     assert wire.poller.protocol == "A5"
@@ -214,6 +224,16 @@ def test_a_protocol_that_is_set_wrong_is_told(options, protocol, other):
     wire = Wire("drift=0," + options, protocol=protocol).run(12)
     assert not wire.poller.online and wire.pack.raw("soc") is None
     assert wire.poller.diagnosis.text == f"The BMS responds only to protocol {other}: correct or remove BMS_PROTOCOL"
+
+
+@pytest.mark.parametrize("think", [350, 450, 800])
+@pytest.mark.parametrize("setting", ["auto", "a5"])
+def test_one_that_answers_late_and_only_to_the_second_address_is_found_there(setting, think):
+    """Whatever is asked when the answer comes, it is not taken for one to the first address."""
+    wire = Wire(f"drift=0,host=0x80,think={think}", protocol=setting)
+    taken = set()
+    wire.run(30, lambda wire: taken.add(wire.poller.found))
+    assert taken == {0, A5_AT_0X80} and wire.poller.online and wire.pack.raw("soc") == 573
 
 
 @pytest.mark.parametrize("options", ["protocol=p81", "protocol=d2", "protocol=a5"])

@@ -242,7 +242,7 @@ def test_a_response_comes_within_300_ms_at_first():
 
 
 def test_a_line_that_is_never_quiet_is_not_waited_for_longer_than_300_ms():
-    line = Line().ask(0x90)
+    line = Line(host_address=0x40).ask(0x90)
     line.now += 300
     assert line.poller.timeouts == 0
     begun = line.now
