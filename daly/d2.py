@@ -55,6 +55,7 @@ class D2(Modbus):
 
     name = "D2"
     blocks = BLOCKS
+    alarm_registers = (ALARMS, ALARMS + 1, ALARMS + 2, ALARMS + 3)
     most_cells = MOST_CELLS
     # which cell and which sensor it is follows from all of them: mqtt/deadband.py
     calculated = ("max_voltage_cell", "min_voltage_cell", "max_temperature_sensor", "min_temperature_sensor")

@@ -379,6 +379,7 @@ class Modbus:
     calculated: tuple = ()  # keys of readings that the bridge calculates where the board does not send them
     registers_of_writes: dict = {}
     restart_value = 1
+    alarm_registers: tuple = ()
     most_cells = 48
     most_temperatures = 8
     # the same for every board and every time
@@ -539,16 +540,23 @@ class Modbus:
     def fill_alarms(self, _bits):
         """Fill the bit fields of battery/alarms.py from a response."""
 
+    def alarm_word(self, number):
+        """A register of alarms; FFFF is none."""
+        word = self.register(number)
+        return 0 if word == 0xFFFF else word
+
+    def has_alarms(self):
+        """Whether any register of alarms is there, though there may be none in it."""
+        for number in self.alarm_registers:
+            if self.register(number) != 0xFFFF:
+                return True
+        return False
+
     def register(self, number):
         """The content of a register of the response, 0..FFFF."""
         data = self.reader.frame
         at = 3 + 2 * (number - self._first)
         return data[at] << 8 | data[at + 1]
-
-    def alarm_word(self, number):
-        """A register of alarms; FFFF is none."""
-        word = self.register(number)
-        return 0 if word == 0xFFFF else word
 
     def _has_content(self):
         """Whether a response holds anything but zeros and FF."""
@@ -562,6 +570,8 @@ class Modbus:
         """Hand over cells, sensors, levels or bits; what is beyond their number is no value."""
         pack = self._pack
         if row.kind == BITFIELD:
+            if not self.has_alarms():
+                return True  # they are not known
             self.fill_alarms(self._alarm_bits)
             return pack.accept_together(row, self._alarm_bits, now, doubtful)
         if place & _BITS:

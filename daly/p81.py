@@ -116,6 +116,7 @@ class P81(Modbus):
 
     name = "P81"
     blocks = BLOCKS
+    alarm_registers = tuple(range(OLD_ALARMS, OLD_ALARMS + 4)) + tuple(range(ALARMS, ALARMS + ALARM_WORDS))
     most_cells = MOST_CELLS
     # a way to restart it is not known
     registers_of_writes = {"charge_mosfet": 0x121, "discharge_mosfet": 0x122, "soc": 0x116}
@@ -147,15 +148,13 @@ class P81(Modbus):
 
     def fill_alarms(self, bits):
         """Two captures show that the low byte is the first; the older words count only where these have nothing to say."""
-        has_newer = False
         for field_number in range(BITFIELDS):
             bits[field_number] = 0
         for position in range(ALARM_WORDS):
             word = self.alarm_word(ALARMS + position)
             if word:
-                has_newer = True
                 self._fill_word(bits, position, word)
-        if not has_newer:
+        if not [field for field in bits if field]:
             self._fill_old(bits)
 
     def _fill_word(self, bits, position, word):

@@ -662,11 +662,13 @@ class Poller:
             self._request_again()
 
     def _outcome(self):
-        if self._seen >> ECHO & 1:
+        if self._seen >> ECHO & 1 and (self.diagnosis.worked or not self._seen >> UNEXPECTED_FRAMES & 1):
             return ECHO
-        if self._protocol.is_damaged() or self._first_latency_ms is not None:
-            return NOISE  # also where a part of the response is missing, which is no silence
-        if self._seen >> UNEXPECTED_FRAMES & 1:
+        has_others = self._seen >> UNEXPECTED_FRAMES & 1
+        # also where a part of the response is missing, which is no silence; beside others a part may be of their next frame
+        if self._protocol.is_damaged(not has_others) or self._first_latency_ms is not None:
+            return NOISE
+        if has_others:
             return UNEXPECTED_FRAMES
         return LATE if self._seen >> LATE & 1 else SILENCE
 

@@ -370,3 +370,29 @@ def test_what_comes_behind_the_end_of_a_try_is_no_response_to_the_next_one():
             sent.append(request[0])
         now += 1
     assert sent[0] == 0xA5  # it was answered late: it has the next try
+
+
+# reasons
+
+
+class Others:
+    """A master and its board on a line that echoes: what they say comes with the echo of each of our requests."""
+
+    def __init__(self, frames):
+        self._frames = bytes.fromhex(frames)
+        self._waiting = b""
+
+    def receive(self, data, now_us):
+        self._waiting += data + self._frames
+
+    def transmit(self, now_us):
+        sent, self._waiting = self._waiting, b""
+        return sent
+
+
+def test_others_on_a_line_that_echoes_are_told_from_an_echo():
+    wire = Wire("", protocol="auto")
+    wire.bms = Others("82060122000037cf520601220000245f")
+    assert wire.run(10).poller.diagnosis.text.startswith("Other devices talk on this line")
+    wire.bms = Others("")
+    assert wire.run(20).poller.diagnosis.text.startswith("Only our own requests come back")
