@@ -18,7 +18,9 @@ from pathlib import Path
 import adafruit_ticks
 import pytest
 
+from battery.pack import Pack
 from campaigns import board_size, size
+from daly.poller import Poller
 from simulator.bms import Bms
 from tools import pack
 
@@ -461,6 +463,94 @@ def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
     assert states and all(length > 1500 for length, _ in states)
     assert max(took for _, took in states) <= LARGEST_PUBLISH, said
     assert int(done.stdout.split("second ")[1]) <= LARGEST_OF_A_SECOND
+
+
+# In bytes of a 64-bit build: what at least is free again once the others are not needed.
+FREED = {"a5": 31000, "p81": 31000, "d2": 35000}
+
+# MicroPython runs this: nothing responds until every protocol is in memory, then one board does. Prints the bytes of heap in
+# use, without what the search has kept so far, and the modules of protocols that are loaded.
+DETECTION = """
+import gc
+import sys
+
+import vm
+from battery.pack import Pack
+from daly.poller import Poller
+
+answers = {}
+for line in open(sys.argv[1]):
+    request, answer = line.split()
+    answers[bytes.fromhex(request)] = bytes.fromhex(answer)
+poller = Poller(Pack())
+
+
+def live(begin, milliseconds, is_there):
+    answer = due = None
+    for now in range(begin, begin + milliseconds):
+        if answer is not None and now >= due:
+            poller.receive(answer, len(answer), now)
+            answer = None
+        request = poller.poll(now)
+        if request is not None:
+            answer = answers.get(bytes(request)) if is_there else None
+            due = now + 60
+        poller.judge(now)
+
+
+def show(name):
+    gc.collect()
+    gc.collect()
+    print(name, gc.mem_alloc(), *sorted([name for name in sys.modules if name in PROTOCOLS]))
+
+
+PROTOCOLS = ("daly.a5", "daly.d2", "daly.p81", "daly.modbus")
+live(0, 20000, False)
+show("searching")
+live(20000, 30000, True)
+show(poller.protocol)
+"""
+
+
+def conversation(file, options):
+    """Every response of a simulated BMS to the poller's requests in a minute, as lines of request and response in hex."""
+    bms, poller, lines = Bms("drift=0," + options), Poller(Pack()), {}
+    answer, due = b"", 0
+    for now in range(60000):
+        if answer and now >= due:
+            poller.receive(answer, len(answer), now)
+            answer = b""
+        request = poller.poll(now)
+        if request is not None:
+            bms.receive(bytes(request), 1000 * now)
+            answer, due = bms.transmit(1000 * now + 1e6), now + 60
+            if answer:
+                lines[bytes(request).hex()] = answer.hex()
+        poller.judge(now)
+    file.write_text("".join(f"{request} {answer}\n" for request, answer in lines.items()))
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.parametrize(
+    ("protocol", "modules"),
+    [("a5", ["a5"]), ("p81", ["modbus", "p81"]), ("d2", ["d2", "modbus"])],
+    ids=lambda value: str(value),
+)
+def test_only_the_protocol_that_is_spoken_stays_in_memory(tmp_path, protocol, modules):
+    size.write_drive(tmp_path, mpy=True, packed=False)
+    shutil.copy(ROOT / "campaigns" / "vm.py", tmp_path)
+    (tmp_path / "script.py").write_text(DETECTION)
+    conversation(tmp_path / "answers.txt", f"cells=16,protocol={protocol}")
+    command = [MICROPYTHON, "script.py", "answers.txt"]
+    environment = {"MICROPYPATH": f"{tmp_path}:.frozen"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    searching, found = (
+        line.split() for line in done.stdout.splitlines() if line.split()[0] in ("searching", "A5", "P81", "D2")
+    )
+    assert searching[2:] == ["daly.a5", "daly.d2", "daly.modbus", "daly.p81"]
+    assert found[0] == protocol.upper() and found[2:] == ["daly." + name for name in modules]
+    assert int(searching[1]) - int(found[1]) >= FREED[protocol]
 
 
 @pytest.fixture(scope="module", params=[16, 48])
