@@ -429,8 +429,7 @@ class Poller:
             self.late += 1
             self._seen |= 1 << LATE
             self._schedule.was_late(block)
-            requested_at = self._timed_out_at[position]
-            self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
+            self._note_late(block, position, now)
             if not self.online and self._detector.other_address_answered():
                 self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
@@ -438,6 +437,11 @@ class Poller:
         else:
             self.unexpected += 1
             self._seen |= 1 << UNEXPECTED_FRAMES
+
+    def _note_late(self, block, position, now):
+        """A response to the timed-out request at this place."""
+        requested_at = self._timed_out_at[position]
+        self.timing.late(ticks_diff(now, requested_at) - self._protocol.excess_ms(block), requested_at)
 
     def _find_timed_out(self, block):
         """Which of the timed-out requests was for this block; None: none, or the block is none (-1)."""
@@ -471,7 +475,9 @@ class Poller:
                 self.diagnosis.note_ruled_out(self._protocol.name, self._detector.wrong_address)
             self._fail(UNEXPECTED_FRAMES if is_answer else EMPTY_RESPONSE, now)
             return
-        block = protocol.blocks[protocol.pending]
+        index = protocol.pending
+        block = protocol.blocks[index]
+        answers = self._find_timed_out(index)
         result = self._store(block, now)
         if result == EMPTY:
             self._fail(EMPTY_RESPONSE, now)
@@ -480,7 +486,10 @@ class Poller:
         protocol.close()
         if not self.online:
             self._found(now)
-        self._note_latency(self._first_latency_ms - self._excess_ms)
+        if answers is None:
+            self._note_latency(self._first_latency_ms - self._excess_ms)
+        else:  # or the older request for the same block, which had timed out: it may be the board that has become slower
+            self._note_late(index, answers, now)
         self.responses += 1
         self._last_response = now
         self._failures = 0
