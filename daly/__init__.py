@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Communication with a Daly Smart BMS: the A5 protocol, polling, timing, commands, diagnosis. Only bus.py performs I/O."""
+"""Communication with a Daly Smart BMS: protocols, detection, polling, timing, commands, diagnosis. Only bus.py performs I/O."""

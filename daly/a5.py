@@ -382,6 +382,7 @@ class A5:
     # A damaged frame makes the line a noisy one for so long: of 256 damaged frames one has a right checksum, and before that
     # one about 255 others are seen to be wrong. An hour costs little: a change is accepted one reading later.
     noisy_ms = 3600000
+    has_crc = False
     first_gap_ms = 1  # quiet before a request, until the board is known: see timing.py
 
     def __init__(self, pack, host_address, board_number=1, filler=0):

@@ -56,6 +56,8 @@ class D2(Modbus):
     name = "D2"
     blocks = BLOCKS
     most_cells = MOST_CELLS
+    # which cell and which sensor it is follows from all of them: mqtt/deadband.py
+    calculated = ("max_voltage_cell", "min_voltage_cell", "max_temperature_sensor", "min_temperature_sensor")
     # A5 and A6 are what switches; 0C, 121 and 122 are only acknowledged (batmon#356, checked on a pack). F0: vendor's table.
     registers_of_writes = {"charge_mosfet": 0xA5, "discharge_mosfet": 0xA6, "soc": 0xA7, "restart_bms": 0xF0}
 

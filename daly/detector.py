@@ -142,7 +142,8 @@ class Detector:
         raise MemoryError("no protocol can be loaded")
 
     def _begin_round(self):
-        if self._round and not self.exhausted:
+        # the settings may rule out what the BMS speaks, which is tried in the second round
+        if self._round >= (2 if self._ruled_out else 1):
             self.exhausted = True
         self._round += 1
         others = [code for code in self._allowed if code != self._kept]

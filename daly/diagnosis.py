@@ -47,7 +47,7 @@ class Diagnosis:
         self._spoken = ""  # protocol and address that are answered, where they are not the usual ones
         self._ruled_out = None  # what is answered, in words, while the settings rule it out
         self._ruled_out_address = None  # the same, where it is a host address
-        self._mixed = False
+        self.is_mixed = False
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
@@ -83,7 +83,7 @@ class Diagnosis:
             self._since_ms = self._clock_ms
             self.worked = True
             self._ruled_out = self._ruled_out_address = None
-            self._mixed = False
+            self.is_mixed = False
             self._notes += 1
 
     def failed(self, outcome):
@@ -109,7 +109,7 @@ class Diagnosis:
 
     def note_mixed(self):
         """Beside the board that is read another one answers on this line, with another protocol."""
-        self._mixed = True
+        self.is_mixed = True
         self._notes += 1
 
     def note_unsupported(self, functions, cells_unknown):
@@ -162,7 +162,7 @@ class Diagnosis:
     def _online_code(self):
         if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
             return RECOVERED
-        if self._mixed:
+        if self.is_mixed:
             return MIXED
         if self._polarity:
             return POLARITY + self._polarity

@@ -39,7 +39,8 @@ ALARM_WORDS = 7
 MOST_CELLS = 48
 SLOW_COUNT = 13
 SETTINGS_COUNT = 28
-OTHER_COUNTS = (SLOW_COUNT, SETTINGS_COUNT)  # of blocks that are as long as that of some cells
+# As long as the response of some cells: of blocks here, and of what Daly's app asks for (A4/10, 220/11, 151/39: captured)
+OTHER_COUNTS = (SLOW_COUNT, SETTINGS_COUNT, 10, 11, 39)
 
 BLOCKS = (
     # All that is measured except the cells. Numbers of cells and sensors come first, and what others are judged by.
@@ -125,11 +126,13 @@ class P81(Modbus):
         self._alarms = bytearray(8)
 
     def count_of(self, index):
-        """For the cells as many as there are: one more where another block is as long, since only that tells them apart."""
+        """For the cells as many as there are: more where another response is as long, since only that tells them apart."""
         if index != CELLS:
             return BLOCKS[index].count
         count = min(self._pack.topology["cell_count"] or 0, MOST_CELLS)
-        return count + 1 if count in OTHER_COUNTS else count
+        while count in OTHER_COUNTS:
+            count += 1
+        return count
 
     def fits(self, index):
         """By the number of cells, their highest voltage, and the voltage of the pack being near that of its cells."""

@@ -38,7 +38,7 @@ OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
-EXPIRE_MS = 20  # so often one block is looked at for readings that are too old: each every 0.3 s
+EXPIRE_MS = 25  # so often one block is looked at for readings that are too old: each every 0.3 s
 EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
@@ -166,8 +166,8 @@ class Poller:
 
     @property
     def found(self):
-        """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet."""
-        return self._detector.code if self._detector.is_found else 0
+        """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet, or two boards."""
+        return self._detector.code if self._detector.is_found and not self.diagnosis.is_mixed else 0
 
     @property
     def writes(self):
@@ -202,14 +202,16 @@ class Poller:
         if self._held:
             self.judge(now)
         protocol = self._protocol
+        others = self._detector.others
         if count:
             self._last_byte = now
         for i in range(count):
             event = protocol.feed(data[i], now)
             if event != NOTHING:
                 self._take(event, i + 1 == count, now)
-            for other in self._detector.others:
-                self._feed_other(other, data[i], now)
+            if others and self._feed_others(data[i], now):
+                protocol = self._protocol
+                others = self._detector.others
         if protocol.reader.discarded != self._damage:
             self._damage = protocol.reader.discarded
             self._noise_at = now
@@ -500,9 +502,10 @@ class Poller:
     def _store(self, block, now):
         """Have the values of the response judged; a jump that was not confirmed makes the line a noisy one."""
         glitches = self.pack.glitches
-        # what is read once must not be wrong for ever
-        is_doubtful = self._schedule.is_static(self._protocol.pending) or self._is_noisy(now)
-        result = self._protocol.store(now, is_doubtful)
+        protocol = self._protocol
+        # what is read once must not be wrong for ever: a sum of bytes alone is not enough
+        is_doubtful = (self._schedule.is_static(protocol.pending) and not protocol.has_crc) or self._is_noisy(now)
+        result = protocol.store(now, is_doubtful)
         if self.pack.glitches != glitches:
             self._noise_at = now
         return result
@@ -537,12 +540,15 @@ class Poller:
         if self._protocol.knows_sign:
             self.pack.restore_polarity(NORMAL)
 
-    def _feed_other(self, other, byte, now):
-        """A protocol that was tried before this one may be answered too late: it has the next tries."""
-        if other.feed(byte, now) in (FRAME, RESPONSE):
-            self._seen |= 1 << LATE
-            self._detector.answered_late(other)
-            self._try_next(now)
+    def _feed_others(self, byte, now):
+        """A protocol that was tried before this one may be answered too late: it has the next tries. Whether it was."""
+        for other in self._detector.others:
+            if other.feed(byte, now) in (FRAME, RESPONSE):
+                self._seen |= 1 << LATE
+                self._detector.answered_late(other)
+                self._try_next(now)
+                return True
+        return False
 
     def _try_next(self, now):
         """Look for the BMS as the detector says."""

@@ -13,8 +13,8 @@ from battery.readings import GROUPS
 # A block that is ignored so often in a row while others are answered is not supported by this board: request it but rarely.
 UNSUPPORTED_AFTER_TIMEOUTS = 4  # at 20 % of frames missing one block in 600 is ignored so often
 UNSUPPORTED_PERIOD_MS = 60000
-# The same for static data that many boards do not have: it is requested once, and again when it hardly costs anything.
-OPTIONAL_TIMEOUTS = 1
+# The same for static data that many boards do not have: it is requested twice, and again when it hardly costs anything.
+OPTIONAL_TIMEOUTS = 2
 OPTIONAL_PERIOD_MS = 600000
 # The same for a block that was answered before, of five frames one may be lost for hours; and for all of them where most
 # requests are ignored, whatever they ask.
@@ -29,6 +29,7 @@ LONGEST_CYCLE_MS = 5000
 # Static data is requested one block after the other with the measurements in between: some boards support none of it.
 STATIC_PACE_MS = 200
 STATIC_RETRY_MS = 2500
+SLOW_CYCLE_MS = 1000
 EMPTY_RESPONSES = 3
 
 
@@ -156,6 +157,15 @@ class Schedule:
             if self._cycle < 0 or self._next_cycle >= len(self._blocks):
                 self._begin_cycle(now)
             self._cycle = self._next_cycle % len(self._blocks)
+        if self._is_static[index] and (self.cycle_ms or 0) > SLOW_CYCLE_MS:
+            self._delay_static(now)
+
+    def _delay_static(self, now):
+        """On a slow line the other static data waits for a whole cycle: what is measured must not expire meanwhile."""
+        earliest = ticks_add(now, min(self.cycle_ms, LONGEST_CYCLE_MS))
+        for index in range(len(self._blocks)):
+            if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
+                self._due[index] = earliest
 
     def take_again(self, index):
         """This block is requested once more, out of its turn."""

@@ -24,34 +24,42 @@ class Trace:
         self._directions = bytearray(FRAMES)
         self._ticks = [0] * FRAMES
         self._next = 0
+        self._oldest = 0
         self._count = 0
+        self._end = 0  # of the newest frame
         self._formats: dict = {}  # for struct, by length: a slice would be an object on the heap
 
     def keep(self, direction, frame, length, now):
         """Store the first `length` bytes, at most 260, of a frame. Allocates nothing."""
-        begin = self._ends[self._next - 1] if self._count else 0
-        if begin + length > ROOM:
-            self._forget(begin, ROOM)  # what stands in the rest was written before the beginning
+        begin = self._end
+        end = begin + length
+        if end > ROOM:
+            self._forget(begin, ROOM)  # what stands in the rest is older than what stands at the beginning
             begin = 0
-        self._forget(begin, begin + length)
+            end = length
+        index = self._next
+        if self._count and self._begins[self._oldest] < end:
+            self._forget(begin, end)
+        if self._count == FRAMES:
+            self._forget_oldest()
         if length not in self._formats:
             self._formats[length] = f"{length}s"
         pack_into(self._formats[length], self._bytes, begin, frame)
-        index = self._next
         self._begins[index] = begin
-        self._ends[index] = begin + length
+        self._ends[index] = self._end = end
         self._directions[index] = direction
         self._ticks[index] = now
         self._next = (index + 1) % FRAMES
-        self._count = min(self._count + 1, FRAMES)
+        self._count += 1
 
     def _forget(self, begin, end):
         """Forget the oldest frames as far as they stand between these places."""
-        while self._count:
-            oldest = (self._next - self._count) % FRAMES
-            if self._begins[oldest] >= end or self._ends[oldest] <= begin:
-                return
-            self._count -= 1
+        while self._count and self._begins[self._oldest] < end and self._ends[self._oldest] > begin:
+            self._forget_oldest()
+
+    def _forget_oldest(self):
+        self._oldest = (self._oldest + 1) % FRAMES
+        self._count -= 1
 
     def lines(self, now, room=8000):
         """The last frames as text, as many as fit into `room` characters with 4 more for each, the oldest first.

@@ -25,7 +25,8 @@ from .diagnosis import (
 # code: the sentence, with its remedy, and two lines of at most 21 characters for the screen. "{}" is the detail.
 _WORDS = {
     SILENCE: (
-        "No response, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
+        "No response, nothing received: check the BMS's power and plug, whether TX and RX are swapped, and on RS485 "
+        "BMS_BOARD_NUMBER",
         "No BMS: check", "power, plug, TX/RX",
     ),
     ECHO: (

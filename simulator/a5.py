@@ -13,6 +13,7 @@ from typing import Any
 
 from simulator import unmodelled
 from simulator.battery import Readings
+from simulator.modbus import CHARGE_A, DISCHARGE_A, SOC_HIGH, limits_of, limits_seen
 from simulator.options import CHEMISTRIES, MODES
 
 
@@ -57,6 +58,11 @@ def truth(r: Readings) -> dict[str, Any]:
         "hardware_version": o.hardware,
         "sleep_time": o.sleep_time,
         "clock": r.clock.isoformat(timespec="seconds"),
+        **limits_seen(r, "a5"),
+        **{f"soc_high_limit_{level}": raw / 10 for level, raw in enumerate(SOC_HIGH, 1)},
+        "state_of_health": o.soh,
+        "lifetime_charge": int(o.total_charge),
+        "lifetime_discharge": int(o.total_discharge),
     }
 
 
@@ -130,6 +136,32 @@ def _battery_type(r: Readings, host: int) -> list[bytes]:
     return [struct.pack(">BBBBBHB", kind, 0, made.year % 100, made.month, made.day, o.sleep_time, 0)]
 
 
+def _totals(r: Readings, host: int) -> list[bytes]:
+    return [struct.pack(">II", int(r.options.total_charge), int(r.options.total_discharge))]
+
+
+def _limits(form: str, *names: str) -> Callable[[Readings, int], list[bytes]]:
+    """Two levels of each of these limits, as in the other protocols."""
+
+    def response(r: Readings, host: int) -> list[bytes]:
+        limits = limits_of(r) | {"soc_high": SOC_HIGH}
+        return [struct.pack(form, *[level for name in names for level in limits[name][:2]])]
+
+    return response
+
+
+def _current_limits(r: Readings, host: int) -> list[bytes]:
+    return [struct.pack(">4H", *[30000 - 10 * amperes for amperes in CHARGE_A], *[30000 + 10 * a for a in DISCHARGE_A])]
+
+
+def _balance_limits(r: Readings, host: int) -> list[bytes]:
+    return [struct.pack(">HH", 3400, 20)]
+
+
+def _health(r: Readings, host: int) -> list[bytes]:
+    return [struct.pack(">H", round(10 * r.options.soh))]
+
+
 def _clock(r: Readings, host: int) -> list[bytes]:
     t = r.clock
     return [struct.pack(">6BH", t.year % 100, t.month, t.day, t.hour, t.minute, t.second, r.soc)]
@@ -166,11 +198,20 @@ READS = {
     0x97: _balancing,
     0x98: _alarm_bits,
     0x50: _rated,
+    0x52: _totals,
     0x53: _battery_type,
     0x57: _text("battery_code", 5),
+    0x59: _limits(">4H", "cell_high", "cell_low"),
+    0x5A: _limits(">4H", "pack_high", "pack_low"),
+    0x5B: _current_limits,
+    0x5C: _limits(">8B", "charge_hot", "charge_cold", "discharge_hot", "discharge_cold"),
+    0x5D: _limits(">4H", "soc_high", "soc_low"),
+    0x5E: _limits(">2H2B", "cell_difference", "temperature_difference"),
+    0x5F: _balance_limits,
     0x61: _clock,
     0x62: _text("software", 2),
     0x63: _text("hardware", 2),
+    0x9A: _health,
     0xD8: _wake_source,
 }
 UNMODELLED = unmodelled.values(READS)

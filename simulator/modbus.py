@@ -172,15 +172,31 @@ def _d2_live(r: Readings) -> list[int]:
     return _padded(live, 80)
 
 
-def p81_levels(r: Readings) -> dict[str, int]:
+def p81_levels(r: Readings, alarms: bytes) -> dict[str, int]:
     """Name of an alarm of P81 -> its level: those of `alarms` that P81 knows (warning 1, protection 2), and `levels`."""
     o = r.options
     levels: dict[str, int] = {}
-    for name in alarm_names(_alarm_bytes(r)):
+    for name in alarm_names(alarms):
         base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
         if base in LEVELS:
             levels[base] = max(level, levels.get(base, 0))
     return levels | o.levels
+
+
+def active_alarms(r: Readings, protocol: str) -> dict[str, int]:
+    """Name of an alarm that the BMS reports in this protocol -> its level. States of P81 among the alarm bits are none."""
+    old: dict[str, int] = {}
+    for name in alarm_names(r.options.alarms):
+        base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
+        old[base] = max(level, old.get(base, 0))
+    words = "old" if protocol != "p81" else r.options.alarm_words
+    new = {} if words == "old" else p81_levels(r, r.options.alarms)
+    new = {name: level for name, level in new.items() if level and name not in STATES}
+    return new if words == "new" or (words == "both" and new) else old
+
+
+# Of the alarm bits of P81, those that are no alarm.
+STATES = ("smart_charger", "smart_load", "upgrading", "parallel_communication")
 
 
 def alarm_names(alarms: bytes) -> list[str]:
@@ -190,7 +206,7 @@ def alarm_names(alarms: bytes) -> list[str]:
 
 
 def _p81_alarm_words(r: Readings) -> dict[int, int]:
-    o, levels = r.options, p81_levels(r)
+    o, levels = r.options, p81_levels(r, _alarm_bytes(r))
     states = {
         "charge_off_by_bus": o.charge_off_by_bus,
         "discharge_off_by_bus": o.discharge_off_by_bus,
@@ -248,11 +264,12 @@ CELL_LIMITS = {
 HOT, COLD = (65, 70, 60), (-10, -15, -5)
 DISCHARGE_HOT, DISCHARGE_COLD = (68, 73, 63), (-20, -25, -15)
 CELL_DIFFERENCE, TEMPERATURE_DIFFERENCE, SOC_LOW = (500, 800, 450), (10, 15, 8), (100, 50, 120)
+SOC_HIGH = (980, 1000)  # A5 only
 MOSFET_HOT, AMBIENT_HOT = (95, 105, 85), (75, 80, 70)
 CHARGE_A, DISCHARGE_A = (110, 120), (160, 200)
 
 
-def _limits(r: Readings) -> dict[str, tuple[int, int, int]]:
+def limits_of(r: Readings) -> dict[str, tuple[int, int, int]]:
     """Name -> (level 1, level 2, recover) as sent in both protocols, but for the overcurrents."""
     high, low = CELL_LIMITS[r.options.chemistry]
     count = len(r.cells)
@@ -288,7 +305,7 @@ def _text(text: str, size: int) -> list[int]:
 
 
 def _d2_settings(r: Readings) -> dict[int, int]:
-    o, limits = r.options, _limits(r)
+    o, limits = r.options, limits_of(r)
     made = o.produced
     pair = {name: values[:2] for name, values in limits.items()}
     words = _at(
@@ -314,7 +331,7 @@ def _d2_settings(r: Readings) -> dict[int, int]:
 
 
 def _p81_settings(r: Readings) -> dict[int, int]:
-    o, limits, count = r.options, _limits(r), len(r.cells)
+    o, limits, count = r.options, limits_of(r), len(r.cells)
     made, capacity = o.produced, round(1000 * o.capacity)
     sleep = NEVER if o.sleep_time == NEVER else o.sleep_time // 10
     words = _at(
@@ -449,7 +466,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         "max_temperature": max(known) - 40 if known else None,
         "min_temperature": min(known) - 40 if known else None,
         **{f"temperature_{n}": None if value in ABSENT else value - 40 for n, value in enumerate(raw, 1)},
-        "problem": any(o.alarms) if d2 else any(p81_levels(r).values()),
+        "problem": bool(active_alarms(r, protocol)),
         "nominal_cell_voltage": _nominal_mv(r) / 1000,
         "sleep_time": o.sleep_time,
         "battery_code": o.battery_code[:32],
@@ -463,7 +480,7 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
         said |= {f"cell_{n}_balancing": bool(r.balancing >> n - 1 & 1) for n in range(1, len(cells) + 1)}
         said |= {name: _degrees(r, name) for name in ("mosfet_temperature", "board_temperature")}
         said["balance_current"] = None if "balance_current" in o.lacks else (_balance_current(r) - 30000) / 1000
-    said |= _limits_seen(r, protocol)
+    said |= limits_seen(r, protocol)
     if d2:
         return said | {"chemistry": o.chemistry, "production_date": o.produced.isoformat()}
     return said | {
@@ -501,10 +518,10 @@ LIMIT_KEYS = {
 }
 
 
-def _limits_seen(r: Readings, protocol: str) -> dict[str, Any]:
+def limits_seen(r: Readings, protocol: str) -> dict[str, Any]:
     """KEY_limit_1: the warning, KEY_limit_2: the protection; currents without a sign."""
-    keys = LIMIT_KEYS | ({"soc_low": ("soc_low", 10, 0)} if protocol == "p81" else {})
-    limits = _limits(r)
+    keys = LIMIT_KEYS | ({"soc_low": ("soc_low", 10, 0)} if protocol != "d2" else {})
+    limits = limits_of(r)
     seen: dict[str, Any] = {"balance_start_voltage": 3.4, "balance_voltage_delta": 0.02}
     for level in (1, 2):
         for name, (key, divisor, bias) in keys.items():

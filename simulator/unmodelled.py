@@ -46,12 +46,13 @@ def fields(block) -> list[Field]:
 
 
 def _fields(modelled):
-    """(block, field) of every single number in a block of one frame whose function is not in `modelled`."""
+    """(block, field, index) of every number in a block of one frame whose function is not in `modelled`."""
     for block in BLOCKS:
         if block.function not in modelled and block.frames == 1:
             for field in fields(block):
-                if field.row.slots == 1 and field.bit is None and field.row.kind in (NUMBER, BINARY, ENUM):
-                    yield block, field
+                if field.row.counted_by is None and field.bit is None and field.row.kind in (NUMBER, BINARY, ENUM):
+                    for index in range(field.row.slots):
+                        yield block, field, index
 
 
 def _raw(row) -> int:
@@ -67,19 +68,21 @@ def _number(field) -> int:
 def responses(modelled) -> dict[int, bytes]:
     """function -> the 8 bytes of its response."""
     payloads: dict[int, bytearray] = {}
-    for block, field in _fields(modelled):
+    for block, field, index in _fields(modelled):
         payload = payloads.setdefault(block.function, bytearray(8))
-        payload[field.offset : field.offset + field.size] = _number(field).to_bytes(field.size, "big")
+        offset = field.offset + index * field.size
+        payload[offset : offset + field.size] = _number(field).to_bytes(field.size, "big")
     return {function: bytes(payload) for function, payload in payloads.items()}
 
 
 def values(modelled) -> dict[str, Any]:
     """key -> the value as published: a number in its unit, a bool, or the word of an ENUM."""
     found: dict[str, Any] = {}
-    for _, field in _fields(modelled):
+    for _, field, index in _fields(modelled):
         row, raw = field.row, (field.factor or 1) * (_number(field) - field.bias)
+        key = row.key.replace("{}", str(index + 1))
         if row.kind == NUMBER:
-            found[row.key] = raw / 10**row.decimals
+            found[key] = raw / 10**row.decimals
         else:
-            found[row.key] = bool(raw) if row.kind == BINARY else OPTIONS[row.key][raw]
+            found[key] = bool(raw) if row.kind == BINARY else OPTIONS[row.key][raw]
     return found

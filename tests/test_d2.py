@@ -337,7 +337,8 @@ def test_what_is_received_in_between_does_not_change_what_is_stored():
 def test_rows_are_those_of_all_blocks():
     board = D2(Pack())
     assert {row.key for row in board.rows} >= {"pack_voltage", "mosfet_temperature", "rated_capacity", "production_date"}
-    assert "heartbeat" not in {row.key for row in board.rows} and "max_voltage_cell" not in {row.key for row in board.rows}
+    assert "heartbeat" not in {row.key for row in board.rows}
+    assert {row.key for row in board.rows} >= {"max_voltage_cell", "min_temperature_sensor"}  # they follow from all of them
     assert (board.name, board.detail, board.knows_sign, board.soc_needs_clock, board.noisy_ms) == ("D2", "", True, False, 60000)
     assert [block.is_optional for block in board.blocks] == [False, True, True, True, True]
     assert [block.group for block in board.blocks] == ["status", "temperatures", "static", "static", "static"]

@@ -93,7 +93,8 @@ def contradicting(trouble):
 STATES = {  # code: how it comes to be, its words, its lines on the screen
     SILENCE: (
         lambda: never(SILENCE),
-        "No response, nothing received: check the BMS's power and plug, and whether TX and RX are swapped",
+        "No response, nothing received: check the BMS's power and plug, whether TX and RX are swapped, and on RS485 "
+        "BMS_BOARD_NUMBER",
         ("No BMS: check", "power, plug, TX/RX"),
     ),
     ECHO: (

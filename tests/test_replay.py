@@ -72,7 +72,7 @@ def file(tmp_path):
     "options", ["", "cells=8,temperatures=1,current=40", "host=0x80,think=60", "zero_based=1", "corrupt1=5"]
 )
 def test_diagnostics_give_the_same_readings_again(file, options):
-    text, wire = recorded("drift=0," + options)
+    text, wire = recorded("drift=0," + options, 20)  # until all static data has been read
     again = played(file(text)).pack
     for key in ("pack_voltage", "current", "soc", "mode", "remaining_capacity", "cell_count", "problem"):
         assert again.raw(key) == wire.pack.raw(key) is not None, key

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from simulator.bms import BYTE_US, Bms, Readings, preferred, truth
-from simulator.modbus import alarm_names, p81_levels
+from simulator.bms import BYTE_US, Bms, Readings, preferred, protocol_of, truth
+from simulator.modbus import active_alarms
 
 # The texts of docs/MQTT.md for the simulator's alarms: a pair is warning and protection, the others have one level.
 ALARM_PAIRS = {
@@ -73,7 +73,6 @@ P81_WORDS = {
     "heating_fault": "Heating fault (fault)",
     "parallel_communication_fault": "Parallel communication (fault)",
 }
-STATES = ("smart_charger", "smart_load", "upgrading", "parallel_communication")  # of P81 among its alarms: none of them is one
 
 WORD = {False: "OFF", True: "ON"}
 
@@ -126,10 +125,12 @@ class Held:
         self.last = 0.0  # when the BMS last responded
         self._before: dict = {}
 
-    def note(self, readings: Readings, at: float):
-        """The BMS has measured these at `at` seconds."""
-        values = published_values(readings)
+    def note(self, readings: Readings, at: float, protocol: str = ""):
+        """The BMS has measured these at `at` seconds, and says them in this protocol."""
+        values = published_values(readings, protocol)
         before = self._before
+        if before.keys() - values.keys():  # another protocol, which cannot say all of them
+            values |= dict.fromkeys(before.keys() - values.keys())
         for key, value in values.items():
             if before.get(key, self) != value:
                 self.of[key].begin(value, at, self.last)
@@ -137,15 +138,17 @@ class Held:
         self.last = max(self.last, at)
 
 
-def published_values(r: Readings) -> dict:
+def published_values(r: Readings, protocol: str = "") -> dict:
     """What must be published of these readings: truth() with the texts of the JSON, and the keys that are not in it."""
-    values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in truth(r).items()}
+    protocol = protocol or preferred(r.options.protocol)
+    said = truth(r, protocol)
+    values = {key: WORD.get(value, value) if value is True or value is False else value for key, value in said.items()}
     del values["clock"], values["alarm_bytes"]
     o = r.options
     if "chemistry" in values:
         values["chemistry"] = values["chemistry"].upper()
-    values["active_alarms"] = _active_alarms(r)
-    if preferred(o.protocol) == "a5":
+    values["active_alarms"] = _active_alarms(r, protocol)
+    if protocol == "a5":
         values["nominal_cell_voltage"] = {"LFP": 3.2, "NMC": 3.7, "LTO": 2.3}[values["chemistry"]]
         values["heartbeat"] = r.life
         values["fault_code"] = 0
@@ -153,23 +156,16 @@ def published_values(r: Readings) -> dict:
         for bit in range(4):
             values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
             values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
-    if r.temperatures and preferred(o.protocol) != "d2":
+    if r.temperatures and protocol != "d2":
         for end, pick in (("max", max), ("min", min)):
             if values[f"{end}_temperature"] is not None:
                 values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
     return values
 
 
-def _active_alarms(r: Readings) -> frozenset:
+def _active_alarms(r: Readings, protocol: str) -> frozenset:
     """The same set as alarm_set() makes of the text: of an alarm with levels, the highest one."""
-    if preferred(r.options.protocol) == "p81":
-        levels = {name: level for name, level in p81_levels(r).items() if level and name not in STATES}
-    else:
-        levels = {}
-        for name in alarm_names(r.options.alarms):
-            base, level = (name[:-2], int(name[-1])) if name[:-2] in ALARM_PAIRS else (name, 1)
-            levels[base] = max(level, levels.get(base, 0))
-    return frozenset(_alarm_words(name, level) for name, level in levels.items())
+    return frozenset(_alarm_words(name, level) for name, level in active_alarms(r, protocol).items())
 
 
 def _alarm_words(name: str, level: int) -> str:
@@ -231,6 +227,7 @@ class RecordedPack:
         self._battery = battery
         self._held = held
         self._flow = flow
+        self.spoken = ""  # the protocol of the response that is made
 
     def settle(self, now_us: float):
         """As that of the battery."""
@@ -247,7 +244,7 @@ class RecordedPack:
     def readings(self, now_us: float) -> Readings:
         """Its readings, for a response to the firmware."""
         readings = self._battery.readings(now_us)
-        self._held.note(readings, now_us / 1e6)
+        self._held.note(readings, now_us / 1e6, self.spoken)
         self._flow.note(readings, now_us / 1e6)
         return readings
 
@@ -274,5 +271,6 @@ class RecordedBms(Bms):
 
     def _respond(self, request, start):
         self.line_us += len(request) * BYTE_US
+        self.battery.spoken = protocol_of(request)
         super()._respond(request, start)
         self._last_end = self._response_ends[-1]

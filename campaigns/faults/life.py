@@ -9,9 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulator.bms import ALARMS, Bms
+from simulator.modbus import STATES
 from simulator.options import LEVELS
-
-from .held import STATES
 
 if TYPE_CHECKING:
     from .line import Line
@@ -159,5 +158,5 @@ class Life:
 
 
 def _value_of(bms: Bms, now_us: float, key: str):
-    value = bms.battery.truth(now_us)[key]
+    value = bms.battery.truth(now_us).get(key)
     return ("OFF", "ON")[value] if isinstance(value, bool) else value

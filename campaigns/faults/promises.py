@@ -40,6 +40,9 @@ remaining_capacity      main       1           status 0
 remaining_time          main       -           status 0
 time_to_full            slow       -           status 0
 time_to_empty           slow       -           status 0
+precharge_mosfet        slow       -           status 0
+heater                  slow       -           status 0
+fan                     slow       -           status 0
 problem                 immediate  -           status 0
 active_alarms           immediate  -           status 0
 fault_code              slow       -           status 0
@@ -61,6 +64,10 @@ min_temperature         slow       2           checks 5
 min_temperature_sensor  slow       with        checks 5
 cell_{}_voltage         slow       0.003       cells 0
 temperature_{}          slow       2           temperatures 1
+mosfet_temperature      slow       2           temperatures 1
+board_temperature       slow       2           temperatures 1
+heater_temperature      slow       2           temperatures 1
+balance_current         slow       0.1         temperatures 1
 balancing               main       -           cells 0
 cell_{}_balancing       slow       -           cells 0
 rated_capacity          once       -           once -
@@ -71,6 +78,28 @@ sleep_time              once       -           once -
 battery_code            once       -           once -
 software_version        once       -           once -
 hardware_version        once       -           once -
+state_of_health         slow       -           slow 60
+actual_capacity         slow       0.1         slow 60
+lifetime_charge         slow       1           slow 60
+lifetime_discharge      slow       1           slow 60
+serial_number           once       -           once -
+board_number            once       -           once -
+balance_start_voltage   once       -           once -
+balance_voltage_delta   once       -           once -
+cell_overvoltage_limit_{} once       -           once -
+cell_undervoltage_limit_{} once       -           once -
+pack_overvoltage_limit_{} once       -           once -
+pack_undervoltage_limit_{} once       -           once -
+charge_overcurrent_limit_{} once       -           once -
+discharge_overcurrent_limit_{} once       -           once -
+charge_overtemperature_limit_{} once       -           once -
+charge_undertemperature_limit_{} once       -           once -
+discharge_overtemperature_limit_{} once       -           once -
+discharge_undertemperature_limit_{} once       -           once -
+soc_high_limit_{}       once       -           once -
+soc_low_limit_{}        once       -           once -
+cell_voltage_delta_limit_{} once       -           once -
+temperature_delta_limit_{} once       -           once -
 """
 
 
