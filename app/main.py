@@ -160,8 +160,6 @@ def make_publisher(settings, poller, writer, take_state, clock):
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
-    from .bridge_state import ROWS
-
     base = settings.base_topic
     discovery = LoadedDiscovery(
         writer,
@@ -173,7 +171,7 @@ def make_publisher(settings, poller, writer, take_state, clock):
         VERSION,
         settings.allowed,
         board.board_id,
-        ROWS,
+        True,
     )
     return Publisher(
         base,

@@ -4,8 +4,8 @@
 """The alarms of a battery, whatever protocol reports them: names, levels, and which are active.
 
 Five bit fields in the pack, rows "alarm_bits_1" to "_5": warnings, protections, faults, level 3, more faults. Bit n of the
-fields with a level stands for ALARMS[n], bit n of the faults for FAULTS[n] and MORE_FAULTS[n]. Which bit of a response is
-which: the map of its protocol. A field has 30 bits, which are a small integer on every board.
+fields with a level stands for name n in ALARMS, bit n of the faults for those in FAULTS and MORE_FAULTS. Which bit of a
+response is which: the map of its protocol. A field has 30 bits, which are a small integer on every board.
 """
 
 WARNING = 1
@@ -17,23 +17,23 @@ LEVEL_NAMES = ("", "warning", "protection", "fault", "level 3")
 BITFIELDS = 5
 MAX_TEXT = 250  # Home Assistant refuses a state of more than 255 characters
 
+# Names, joined by |: as three texts they take 2 KB less of a board than as 54
 ALARMS = (
-    "Cell overvoltage", "Cell undervoltage", "Pack overvoltage", "Pack undervoltage",
-    "Charge overtemperature", "Charge undertemperature", "Discharge overtemperature", "Discharge undertemperature",
-    "Charge overcurrent", "Discharge overcurrent", "State of charge high", "State of charge low",
-    "Cell voltage delta", "Temperature delta", "Charge MOSFET overtemperature", "Discharge MOSFET overtemperature",
-    "State of health low", "MOSFET overtemperature", "Ambient overtemperature", "Thermal runaway",
-)  # fmt: skip
+    "Cell overvoltage|Cell undervoltage|Pack overvoltage|Pack undervoltage|Charge overtemperature|"
+    "Charge undertemperature|Discharge overtemperature|Discharge undertemperature|Charge overcurrent|"
+    "Discharge overcurrent|State of charge high|State of charge low|Cell voltage delta|Temperature delta|"
+    "Charge MOSFET overtemperature|Discharge MOSFET overtemperature|State of health low|MOSFET overtemperature|"
+    "Ambient overtemperature|Thermal runaway"
+)
 FAULTS = (
-    "Charge MOSFET temperature sensor", "Discharge MOSFET temperature sensor", "Charge MOSFET shorted",
-    "Discharge MOSFET shorted", "Charge MOSFET open", "Discharge MOSFET open", "AFE fault", "Cell sensing fault",
-    "Temperature sensor", "EEPROM", "Clock", "Precharge", "Communication", "Internal communication", "Current sensor",
-    "Pack voltage sensor", "Short circuit", "Voltage too low to charge", "MOSFETs opened by switch",
-    "Charging cabinet offline", "AFE communication", "Cell voltage sensor", "Cell wire open", "Temperature sensor wire open",
-    "Flash memory", "Charge MOSFET fault", "Discharge MOSFET fault", "Precharge MOSFET fault", "Parallel communication",
-    "Heating fault",
-)  # fmt: skip
-MORE_FAULTS = ("Smart charger fault", "Smart load fault", "Charge undervoltage", "Discharge overvoltage")
+    "Charge MOSFET temperature sensor|Discharge MOSFET temperature sensor|Charge MOSFET shorted|"
+    "Discharge MOSFET shorted|Charge MOSFET open|Discharge MOSFET open|AFE fault|Cell sensing fault|"
+    "Temperature sensor|EEPROM|Clock|Precharge|Communication|Internal communication|Current sensor|"
+    "Pack voltage sensor|Short circuit|Voltage too low to charge|MOSFETs opened by switch|Charging cabinet offline|"
+    "AFE communication|Cell voltage sensor|Cell wire open|Temperature sensor wire open|Flash memory|"
+    "Charge MOSFET fault|Discharge MOSFET fault|Precharge MOSFET fault|Parallel communication|Heating fault"
+)
+MORE_FAULTS = "Smart charger fault|Smart load fault|Charge undervoltage|Discharge overvoltage"
 CHARGE_OVERCURRENT = 1 << 8
 DISCHARGE_OVERCURRENT = 1 << 9
 
@@ -72,12 +72,13 @@ def active(pack):
 
 
 def _append(found, names, bits, level):
-    position = 0
-    while bits:
+    begin = end = 0
+    while bits and end >= 0:
+        end = names.find("|", begin)
         if bits & 1:
-            found.append((names[position], level))
+            found.append((names[begin:] if end < 0 else names[begin:end], level))
         bits >>= 1
-        position += 1
+        begin = end + 1
 
 
 def problem(pack):

@@ -125,10 +125,8 @@ def listed(sentences):
     return bounded(text)
 
 
-# row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made once, written often
-_KEYS = tuple(
-    tuple(part.encode() for part in ('"' + row.key + '":').split("{}")) if row.kind != BITFIELD else None for row in READINGS
-)
+# row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made when it is first written
+_KEYS: list = [None] * len(READINGS)
 
 
 def write_pack(writer, pack, every_slot=False, seq=None, time=None):
@@ -151,9 +149,11 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
     left = _AT_ONCE
     for position in range(len(READINGS)):
         row = READINGS[position]
-        key = _KEYS[position]
-        if key is None or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
+        if row.kind == BITFIELD or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
             continue
+        key = _KEYS[position]
+        if key is None:
+            key = _KEYS[position] = tuple([part.encode() for part in ('"' + row.key + '":').split("{}")])
         if row.derive is not None:  # it may look at all cells
             left = 0
         for index in range(row.slots if every_slot else pack.count(row)):

@@ -22,7 +22,6 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from app.bridge_state import ROWS  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
 from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Pack  # noqa: E402
@@ -45,7 +44,7 @@ from daly.alarm_bytes import alarm_bits  # noqa: E402
 from daly.d2 import D2  # noqa: E402
 from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
-from mqtt.entities import entity  # noqa: E402
+from mqtt.entities import BRIDGE, entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from simulator.unmodelled import fields  # noqa: E402
 
@@ -264,7 +263,7 @@ def _place(block, field) -> str:
 
 def bridge() -> str:
     """One row for each key of the bridge's own state."""
-    rows = [_row(f"`{row.key}`", BRIDGE_NOTES.get(row.key, "")) for row in ROWS]
+    rows = [_row(f"`{row.key}`", BRIDGE_NOTES.get(row.key, "")) for row in BRIDGE]
     return "\n".join([_row("Key", "Meaning"), "|---" * 2 + "|", *rows])
 
 
@@ -282,7 +281,10 @@ def alarms() -> str:
             for bit in range(16):
                 for name, level in _found(_bits_of(protocol, {register: 1 << bit})):
                     columns[column].setdefault(name, []).append(f"{level} {register:02X}.{bit}")
-    rows = [_row(name, *(", ".join(column.get(name, [])) for column in columns)) for name in (*ALARMS, *FAULTS, *MORE_FAULTS)]
+    rows = [
+        _row(name, *(", ".join(column.get(name, [])) for column in columns))
+        for name in "|".join((ALARMS, FAULTS, MORE_FAULTS)).split("|")
+    ]
     head = _row("Alarm", "A5: byte.bit of 0x98", "D2: register.bit", "P81: register.bit; levels have three bits")
     return "\n".join([head, "|---" * 4 + "|", *rows])
 
@@ -293,7 +295,7 @@ def _found(fields) -> list[tuple[str, str]]:
     for level, bits in enumerate(fields, 1):
         names = {FAULT: FAULTS, MORE_FAULTS_FIELD: MORE_FAULTS}.get(level, ALARMS)
         if bits:
-            found.append((names[bits.bit_length() - 1], LEVEL_NAMES[FAULT if level == MORE_FAULTS_FIELD else level]))
+            found.append((names.split("|")[bits.bit_length() - 1], LEVEL_NAMES[FAULT if level == MORE_FAULTS_FIELD else level]))
     return found
 
 
@@ -369,7 +371,7 @@ def controls() -> str:
 
 def acl() -> str:
     """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
-    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "", bridge_rows=ROWS)
+    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "", has_bridge=True)
     rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
     rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
     return "\n".join(["```", *rules, "```"])

@@ -18,7 +18,7 @@ from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READINGS
 
-from .entities import entity
+from .entities import BRIDGE, entity
 
 PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
 # The first message of a poll group that has held more from the beginning: an entity must not move to another message.
@@ -46,10 +46,10 @@ _EXTRAS = 3
 class Discovery:
     """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    `bridge_rows`: the bridge's own values, see app/bridge_state.py. `writer`: what messages are written into; None: its own.
+    `has_bridge`: with the bridge's own values. `writer`: what messages are written into; None: its own.
     """
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", bridge_rows=(),
+    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", has_bridge=False,
                  writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
@@ -64,7 +64,7 @@ class Discovery:
         self._board = escaped(board)
         self._allowed = allowed
         self.writer = Writer(LARGEST) if writer is None else writer
-        self._bridge_rows = [row for row in bridge_rows if row.name]
+        self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
         self._parts = _parts(self.bridge_parts)
         self._is_settled = True

@@ -9,6 +9,7 @@ from app.bridge_state import BridgeState
 from app.loop import Loop
 from battery.pack import Pack
 from daly.poller import Poller
+from mqtt.entities import BRIDGE
 
 
 class Radio:
@@ -55,3 +56,8 @@ def test_who_looks_at_the_state_takes_nothing_from_it():
     said = dict(state.take_pairs(0))
     assert said["loop_time_max"] == 2300 and said["rssi"] == -60  # -64 was seen by who looked, but not told
     assert dict(state.pairs(0))["loop_time_max"] == 0
+
+
+def test_each_value_has_its_row_for_home_assistant_in_the_same_order():
+    state = state_of(Radio([]), Loop(lambda: 0, []))
+    assert [key for key, _ in state.pairs(0)] == [row.key for row in BRIDGE]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app.bridge_state import ROWS
 from app.settings import SETTINGS
 from battery.readings import BITFIELD, READINGS
 from campaigns.chaos import FAULTS
 from daly.diagnosis import ECHO, EMPTY, LATE, NOISE, SILENCE, UNEXPECTED, Diagnosis
+from mqtt.entities import BRIDGE
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
@@ -52,7 +52,7 @@ def test_notes_are_on_keys_that_there_are():
 
 
 def test_every_key_of_the_bridge_is_explained():
-    assert sorted(generate.BRIDGE_NOTES) == sorted(row.key for row in ROWS)
+    assert sorted(generate.BRIDGE_NOTES) == sorted(row.key for row in BRIDGE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

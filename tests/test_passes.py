@@ -17,12 +17,12 @@ import pytest
 from mqtt_packets import OwnPool
 from simulation import Wire
 
-from app.bridge_state import ROWS
 from app.settings import Settings
 from mqtt import client as client_module
 from mqtt import transport
 from mqtt.client import MqttClient
 from mqtt.commands import Commands
+from mqtt.entities import BRIDGE
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -156,8 +156,8 @@ class Bridge:
         settings = Settings('MQTT_BROKER = "10.0.0.1"')
         settings.base_topic = "daly/x"
         pack = self.wire.pack
-        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", bridge_rows=ROWS)
-        pairs = [(row.key, 123456) for row in ROWS]
+        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", has_bridge=True)
+        pairs = [(row.key, 123456) for row in BRIDGE]
         self.publisher = Publisher("daly/x", discovery, pack, self.wire.poller, lambda now: pairs, 2000, **more)
         commands = Commands()
         commands.add("daly/x/do", ("ON",), None)

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 from simulation import Wire
 
-from app.bridge_state import ROWS
 from battery.energy import COUNTERS
 from battery.pack import Pack
 from battery.polarity import Polarity
 from battery.readings import BITFIELD, READING, READINGS, TEXT
 from daly.a5 import BLOCKS
 from mqtt import deadband
+from mqtt.entities import BRIDGE
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
@@ -52,7 +52,7 @@ class Broker:
         if periods is SELDOM:
             self.wire.step_us = 5000
         pack = self.wire.pack
-        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", bridge_rows=ROWS)
+        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", has_bridge=True)
         self.publisher = Publisher(
             "daly/x", announcer, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms, **more
         )
@@ -305,7 +305,7 @@ class FakeDiscovery(Discovery):
 
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
-    parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", Pack(), "1.2.3", bridge_rows=ROWS).parts()
+    parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", Pack(), "1.2.3", has_bridge=True).parts()
 
     class One(FakeDiscovery):
         too_large = (part % parts,)
@@ -781,11 +781,11 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
     broker.publisher = Publisher(
         "daly/x",
         Discovery(
-            "homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet"), bridge_rows=ROWS
+            "homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet"), has_bridge=True
         ),
         pack,
         SimpleNamespace(diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0),
-        lambda now: [(key, long) for key, *_ in ROWS],
+        lambda now: [(key, long) for key, *_ in BRIDGE],
         2000,
     )
     for row in READINGS:
@@ -923,7 +923,7 @@ def test_after_a_reconnect_no_state_has_the_values_from_before_while_current_and
     poller = SimpleNamespace(
         diagnosis=SimpleNamespace(text="OK"), online=True, complete=True, static_done=True, last_response=0
     )
-    announcer = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", bridge_rows=ROWS)
+    announcer = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", has_bridge=True)
     ours = Publisher("daly/x", announcer, pack, poller, lambda now: (("uptime", 7),), 2000)
 
     def read(message):
