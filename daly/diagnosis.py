@@ -47,7 +47,7 @@ class Diagnosis:
         self._spoken = ""  # protocol and address that are answered, where they are not the usual ones
         self._ruled_out = None  # what is answered, in words, while the settings rule it out
         self._ruled_out_address = None  # the same, where it is a host address
-        self.is_mixed = False
+        self.is_mixed = False  # two boards answer, with different protocols: so until the next start
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
@@ -83,7 +83,6 @@ class Diagnosis:
             self._since_ms = self._clock_ms
             self.worked = True
             self._ruled_out = self._ruled_out_address = None
-            self.is_mixed = False
             self._notes += 1
 
     def failed(self, outcome):

@@ -284,15 +284,16 @@ def test_what_is_wrong_with_the_settings_comes_before_what_is_received():
     assert no_uart.code == OK
 
 
-def test_a_response_ends_what_the_settings_rule_out_and_a_second_board():
+def test_a_response_ends_what_the_settings_rule_out_but_not_a_second_board():
     for diagnosis in (wrong_host(), wrong_protocol()):
         diagnosis.answered()
         diagnosis.lost()
         assert diagnosis.code == DETECTING
-    diagnosis = mixed()
-    diagnosis.lost()
-    diagnosis.answered()
-    assert diagnosis.code == RECOVERED and "second board" not in diagnosis.text
+    clock = Clock().answer("")
+    clock.diagnosis.note_mixed()
+    clock.lose().wait(1000).answer("")
+    assert clock.diagnosis.code == RECOVERED
+    assert clock.wait(MINUTE).diagnosis.code == MIXED and clock.diagnosis.is_mixed
 
 
 def test_what_works_in_spite_of_something():
