@@ -354,3 +354,16 @@ def test_a_command_that_never_went_out_is_said_to_be_just_that():
     rig.wire.poller.cancel_write()
     rig.run(8)
     assert rig.writes == [] and rig.said == [("Charge MOSFET off", "not_sent")]
+
+
+@pytest.mark.parametrize("protocol", ["a5", "d2"])
+def test_a_response_that_is_lost_is_no_restart(protocol):
+    """The BMS has not restarted: it was only silent to one request."""
+    rig = Rig(f"drift=0,protocol={protocol},ignore_writes=1", protocol=protocol)
+    assert rig.control.restart(rig.now) is None
+    rig.run(1)
+    rig.wire.set("silent", "1")
+    rig.run(0.15)
+    rig.wire.set("silent", "0")
+    rig.run(6)
+    assert rig.said == [("Restart of the BMS", "not_confirmed")]
