@@ -153,6 +153,10 @@ class Pack(Values):
         Other rows than before are those of another protocol: what was read with that one is forgotten, except the energy.
         Call it before the first response is handed over.
         """
+        if rows is not self._rows or writes is not self._writes:
+            self._select(rows, writes)
+
+    def _select(self, rows, writes):
         if rows == self._rows and writes == self._writes:
             return
         if self._rows is not None:

@@ -35,7 +35,7 @@ MAY_TOUCH_HARDWARE = {
     "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
     "app/controls.py",  # restarts the chip
-    "app/diagnostics.py",  # the board's name
+    "app/report.py",  # the board's name
     "app/watchdog.py",  # the watchdog
     "display/panel.py",
 }
@@ -186,7 +186,7 @@ def test_each_way_to_poke_is_found(line):
 MAY_BE_COMPUTED = {
     ("app/advice.py", "settings", "given"),
     ("app/advice.py", "settings", "missing"),
-    ("app/diagnostics.py", "self._settings", "setting.key"),
+    ("app/report.py", "settings", "row.key"),
     ("app/hardware.py", "settings", "key"),
     ("app/hardware.py", "board", "name"),
     ("app/hardware.py", "board", "n"),

@@ -288,13 +288,14 @@ def test_the_heap_in_use_stays_flat_over_sessions_and_silences(folder):
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr
     periods = [[int(word) for word in line.split()[1:]] for line in result.stdout.splitlines() if line.startswith("period ")]
     in_use, of_session, otherwise, answers = zip(*periods, strict=True)
-    assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 10000
+    assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 8000
     assert max(in_use[1:]) - min(in_use[1:]) <= LARGEST_GROWTH, in_use
     assert max(of_session) <= LARGEST_OF_SESSION and max(otherwise) <= LARGEST_OF_FIVE_SECONDS, (of_session, otherwise)
 
 
 # MicroPython runs this on a drive as `make size` lays it: session, publisher, MiniMQTT, a socket that answers as brokers do.
-# Prints each message that is said once all is announced: its topic, its length, and the bytes of heap it took in all.
+# Prints each message that is said once all is announced: its topic, its length, and the bytes of heap that it took, with what
+# sending the one before did; and what a second took in all.
 SAYING = """
 import gc
 import io
@@ -412,7 +413,7 @@ session = MqttClient(settings, broker, broker, speaker, commands, Keeper(), "x")
 
 def live(milliseconds, tell):
     answer = due = None
-    took = total = 0
+    took = total = idle_at = 0
     for _ in range(milliseconds // 5):
         clock[0] += 5
         if answer is not None and clock[0] >= due:
@@ -424,14 +425,20 @@ def live(milliseconds, tell):
             due = clock[0] + 30
         speaker.said = None
         gc.collect() if not clock[0] % 500 else None
+        is_busy = speaker.publisher.is_writing or clock[0] < idle_at
         before = gc.mem_alloc()
         session.tick(clock[0])
-        took += gc.mem_alloc() - before
+        after = gc.mem_alloc()
+        if is_busy or speaker.publisher.is_writing or speaker.said is not None:
+            took += after - before
+        else:
+            total += after - before
         if speaker.said is not None:
             if tell:
                 print("said", speaker.said[0], len(speaker.said[1]), took)
             total += took
             took = 0
+            idle_at = clock[0] + 200  # it is sent by then
     if tell:
         print("second", (total + took) * 1000 // milliseconds)
 
@@ -444,8 +451,8 @@ live(8000, True)
 """
 
 
-# What a state of 16 cells may take, with all since the message before, and a second, in a 64-bit MicroPython; a board: half.
-LARGEST_PUBLISH, LARGEST_OF_A_SECOND = 4096, 1200
+# What a state of 16 cells may take, written and sent, and a second, in a 64-bit MicroPython; a board: half.
+LARGEST_PUBLISH, LARGEST_OF_A_SECOND = 2400, 1200
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
@@ -461,7 +468,7 @@ def test_a_state_of_sixteen_cells_is_published_with_little_garbage(tmp_path):
     said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("said ")]
     states = [(int(length), int(took)) for topic, length, took in said if topic == "daly/x/bms1/state"]
     assert states and all(length > 1500 for length, _ in states)
-    assert max(took for _, took in states) <= LARGEST_PUBLISH, said
+    assert max(int(took) for _, _, took in said) <= LARGEST_PUBLISH, said
     assert int(done.stdout.split("second ")[1]) <= LARGEST_OF_A_SECOND
 
 

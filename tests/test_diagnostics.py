@@ -17,7 +17,8 @@ from processes import host_without_screen
 from simulation import Wire
 
 from app.console import Console
-from app.diagnostics import PAUSE_MS, PRIVATE, Diagnostics
+from app.diagnostics import PAUSE_MS, Diagnostics
+from app.report import PRIVATE
 from app.settings import SECRET, SETTINGS, TEXT, Settings
 from app.version import VERSION
 from host.keyboard import Console as Keyboard

@@ -17,7 +17,7 @@ from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import ROOT, Bridge, SimulatedBms
 from test_tls import OPENSSL, Secure, make_authority, make_certificate
 
-from app.diagnostics import PRIVATE
+from app.report import PRIVATE
 from app.settings import SECRET, SETTINGS, Settings
 from display.panel import LINES_Y, SHIFTS
 from host import displays

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""The diagnostics as one JSON of less than 8 KB, without any secret. Loaded when they are requested."""
+
+import os
+import sys
+
+import board
+
+from battery.json import Writer, write_pack
+
+from .settings import SECRET, SETTINGS, SWITCH
+from .version import VERSION
+
+LIMIT = 8000
+# Shown only as set or not, like every secret. The name of a network shows where its owner lives.
+PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
+MOST_PROBLEMS = 5
+
+
+def report(settings, poller, state, loop, now):
+    """The JSON as bytes. `loop` counts failures, `state`: the pairs of <base>/state."""
+    writer = Writer()
+    writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
+    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in SETTINGS])
+    writer.put(b',"settings_problems":[')
+    for index, problem in enumerate(settings.problems[:MOST_PROBLEMS]):
+        writer.put(b"," if index else b"").put_string(_plain(problem, 150))
+    pairs = [pair for pair in state if pair[0] != "settings_problems"]
+    writer.put(b'],"state":').put_pairs(pairs)
+    writer.put(b',"failures":').put_decimal(loop.failures, 0)
+    writer.put(b',"last_failure":').put_string(_plain(loop.last_failure or "none", 80))
+    writer.put(b',"connection":').put_string(_plain(poller.diagnosis.text, 200))
+    writer.put(b',"readings":')
+    write_pack(writer, poller.pack)
+    writer.put(b',"frames":[')
+    separator = b'"'
+    for line in poller.trace.lines(now, LIMIT - len(writer) - 2):
+        writer.put(separator).put(line).put(b'"')
+        separator = b',"'
+    return writer.put(b"]}").bytes()
+
+
+def _shown(setting, value):
+    if setting.kind == SECRET or setting.key in PRIVATE:
+        return "set" if value else "not set"
+    if setting.kind == SWITCH:
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "set, not shown" if "@" in value else _plain(value, 64)  # mqtt://user:password@host
+    return value
+
+
+def _versions():
+    system = os.uname()
+    return (
+        ("firmware", VERSION),
+        ("python", sys.implementation.name + " " + ".".join([str(part) for part in sys.implementation.version[:3]])),
+        ("system", _plain(system.version, 60)),
+        ("machine", _plain(system.machine, 80)),
+        ("board", board.board_id),
+    )
+
+
+def _plain(text, limit):
+    """At most `limit` characters, printable ASCII only, so that each is one byte."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
