@@ -57,6 +57,7 @@ class Values:
         self._unsaid: set | None = None
         self.topology_changes = 0
         self.energy = energy
+        self.is_of_one_moment_now = True  # the highest and the lowest cell were measured together
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
 
@@ -95,6 +96,12 @@ class Values:
     def has(self, row):
         """Whether this row exists in this battery; True for every row until the BMS has answered."""
         return self.absent is None or row.key not in self.absent
+
+    def note_moment(self, is_one):
+        """Whether the highest and the lowest cell were measured together; when not, their delta is not known."""
+        if is_one != self.is_of_one_moment_now:
+            self.is_of_one_moment_now = is_one
+            self.changes += 1
 
     def text(self, row, index=0):
         """A reading for people ("53.2", "charging", "on"); None: not known now."""

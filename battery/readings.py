@@ -206,7 +206,9 @@ def _cell_voltage_delta(pack):
     highest = pack.raw("max_cell_voltage")
     lowest = pack.raw("min_cell_voltage")
     # where each must be confirmed the two may be of different responses
-    return None if highest is None or lowest is None or highest < lowest else highest - lowest
+    if highest is None or lowest is None or highest < lowest or not pack.is_of_one_moment_now:
+        return None
+    return highest - lowest
 
 
 def _balancing(pack):

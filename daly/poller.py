@@ -429,7 +429,8 @@ class Poller:
             self.late += 1
             self._seen |= 1 << LATE
             self._schedule.was_late(block)
-            self._note_late(block, position, now)
+            requested_at = self._timed_out_at[position]
+            self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
             if not self.online and self._detector.other_address_answered():
                 self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
@@ -437,11 +438,6 @@ class Poller:
         else:
             self.unexpected += 1
             self._seen |= 1 << UNEXPECTED_FRAMES
-
-    def _note_late(self, block, position, now):
-        """A response to the timed-out request at this place."""
-        requested_at = self._timed_out_at[position]
-        self.timing.late(ticks_diff(now, requested_at) - self._protocol.excess_ms(block), requested_at)
 
     def _find_timed_out(self, block):
         """Which of the timed-out requests was for this block; None: none, or the block is none (-1)."""
@@ -488,8 +484,9 @@ class Poller:
             self._found(now)
         if answers is None:
             self._note_latency(self._first_latency_ms - self._excess_ms)
-        else:  # or the older request for the same block, which had timed out: it may be the board that has become slower
-            self._note_late(index, answers, now)
+        else:  # or the older request for the same block, which had timed out
+            requested_at = self._timed_out_at[answers]
+            self.timing.ambiguous(ticks_diff(now, requested_at) - self._excess_ms, requested_at)
         self.responses += 1
         self._last_response = now
         self._failures = 0

@@ -28,6 +28,7 @@ SHORTEST_TIMEOUT_MS = 80
 # Serial lines bridged over Wi-Fi add 200 to 450 ms (esp-link#108, #275, flip555/bms_connector#79). What comes later than this
 # is no response to any request.
 LATEST_MS = 1500
+AMBIGUOUS_ANSWERS = 6  # in a row, none in time for certain between them
 LATE_ANSWERS = 2  # in a row, none in time between them: then the timeout grows; a single late one does not count
 
 
@@ -44,11 +45,12 @@ class Timing:
         self._silence = 0  # weight of the recent timeouts
         self._slowest_ms = None  # response time of the slowest responses, slowly forgotten
         self._late = 0  # responses in a row that came too late
+        self._ambiguous = 0  # the same, of those that may have
         self._late_asked_at = None  # when the last of them had been requested
 
     def answered(self, latency_ms):
         """A whole response whose first frame came `latency_ms` after its request."""
-        self._late = 0
+        self._late = self._ambiguous = 0
         if self._slowest_ms is not None and latency_ms <= self._slowest_ms:
             latency_ms = self._slowest_ms - (self._slowest_ms - latency_ms) // 16
         self._be_patient(latency_ms)
@@ -72,6 +74,15 @@ class Timing:
         is_board = latency_ms <= FIRST_TIMEOUT_MS and self._slowest_ms is not None
         if is_slower and (is_board or self._late >= LATE_ANSWERS):
             self._be_patient(latency_ms)
+
+    def ambiguous(self, latency_ms, asked_at):
+        """A response to the request just sent, or to an older one for the same, which was given up `latency_ms` before.
+
+        Where one in five is lost this is usual. Where nothing else comes for long it is the board that has become slow.
+        """
+        self._ambiguous += 1
+        if self._ambiguous >= AMBIGUOUS_ANSWERS:
+            self.late(latency_ms, asked_at)
 
     def ignored(self):
         """A request right after a response was ignored completely."""

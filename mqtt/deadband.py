@@ -401,6 +401,9 @@ class Deadband:
                 exact or self._is_due(many, raw, published, True, True) or _is_edge(raw, published, high, low)
             ):
                 changed = self._copy(many, index, raw, now) or changed
+        if many is SPREADS[0][0]:
+            is_reported = high == self._pack.at(highest) and low == self._pack.at(lowest)  # both are of one response
+            self.published.note_moment(is_reported or (not unknown and self._pack.is_of_one_moment(many)))
         changed = self._copy(highest, 0, high, now) or changed
         changed = self._copy(highest_at, 0, high_at, now) or changed
         changed = self._copy(lowest, 0, low, now) or changed

@@ -75,8 +75,11 @@ def test_what_runs_is_the_drives_own_in_every_file(tmp_path):
         for file in (tmp_path / package).glob("*.py"):
             file.write_text(file.read_text() + f'\nprint("drive:", "{package}/{file.name}")\n')
     shutil.copy(root / "code.py", tmp_path)
-    (tmp_path / "settings.toml").write_text('MQTT_BROKER = "b"\nWAKE_PIN = "IO5"\n')  # what is not wanted is not loaded
-    lazy = {"mqtt/trouble.py", "daly/words.py", "app/clock.py"}  # loaded for a fault to be put into words, and to set the SoC
+    (tmp_path / "settings.toml").write_text(
+        'MQTT_BROKER = "b"\nWAKE_PIN = "IO5"\nALLOW_CONTROL = "soc"\n'
+    )  # what is not wanted is not loaded
+    # loaded for a fault to be put into words, to set the SoC, for another BMS, when diagnostics are requested
+    lazy = {"mqtt/trouble.py", "daly/words.py", "app/clock.py", "daly/d2.py", "app/report.py"}
     files = {f"{package}/{file.name}" for package in BOARD_PACKAGES for file in (tmp_path / package).glob("*.py")}
     command = [sys.executable, "-m", "host", "--plain", "--drive", tmp_path, "--nvm", tmp_path / "nvm", "--seconds", "60"]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
