@@ -43,6 +43,7 @@ class EnergyStore:
         self.loaded = False  # the retained state has been asked for
         self._is_settled = False  # the counters have been restored
         self._wants_to_save = False
+        self._is_polarity_known = False  # it has been settled, or restored
         self._report = report
         self._load()
 
@@ -125,8 +126,8 @@ class EnergyStore:
         if not self._is_settled:
             self._settle()
         if nvm_store.is_settled:
+            self._store_protocol()  # first, so that it needs no write of its own
             self._store_polarity()
-            self._store_protocol()
         if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
             self._wants_to_save = False
             self.save()
@@ -141,11 +142,16 @@ class EnergyStore:
         the half an hour until then a restart would lose it.
         """
         polarity = self._pack.polarity.kept
-        if polarity and polarity != self._nvm_store.polarity:
-            self._nvm_store.set(polarity=polarity)
-            self._nvm_store.save()
-        elif not polarity and self._nvm_store.polarity:
-            self._pack.restore_polarity(self._nvm_store.polarity)
+        nvm_store = self._nvm_store
+        if polarity:
+            self._is_polarity_known = True
+            if polarity != nvm_store.polarity:
+                nvm_store.set(polarity=polarity)
+                nvm_store.save()
+        elif nvm_store.polarity and self._is_polarity_known:  # another board is read than the one whose it was
+            nvm_store.set(polarity=0)
+        elif nvm_store.polarity:
+            self._pack.restore_polarity(nvm_store.polarity)
 
     def _store_protocol(self):
         """Store what the BMS speaks, so that it is asked first after a restart; with the next write that has been earned."""

@@ -371,16 +371,17 @@ class Pack(Values):
 
     def expire(self, row, before):
         """Forget the readings of one row that were read before the tick `before`."""
-        for slot in range(row.slot, row.slot + row.slots):
+        slots = row.slots if row.counted_by is None else self.topology[row.counted_by] or 0
+        for slot in range(row.slot, row.slot + slots):
             if self._raw[slot] is not None and ticks_diff(self._read_at[slot], before) < 0:
                 self._raw[slot] = None
                 self._note_gap()
 
     def oldest_ms(self, now):
-        """Age of the oldest reading that is held, of those that are requested again and again; 0 without any."""
+        """Age of the oldest reading that is held, of those that are requested all the time; 0 without any."""
         oldest = 0
         for row in READINGS:
-            if row.derive is None and GROUPS[row.group].period_ms is not None:
+            if row.derive is None and GROUPS[row.group].period_ms is not None and row.group != "slow":
                 for slot in range(row.slot, row.slot + row.slots):
                     if self._raw[slot] is not None:
                         oldest = max(oldest, ticks_diff(now, self._read_at[slot]))
@@ -457,8 +458,8 @@ def _without_derived(absent):
     is_final = False
     while not is_final:
         is_final = True
-        for row in READINGS:
-            if row.key in absent and row.key in NEEDS and not [key for key in NEEDS[row.key] if key in absent]:
-                absent.remove(row.key)
+        for key in NEEDS:
+            if key in absent and not [source for source in NEEDS[key] if source in absent]:
+                absent.remove(key)
                 is_final = False
     return absent

@@ -244,7 +244,9 @@ class Firmware:
         self._root = root
         self._pace = chosen
         self._seconds = seconds
-        self._settings = SETTINGS + settings.replace(";", "\n") + "\n"
+        protocol = dict(item.split("=") for item in bms.split(",") if item).get("protocol", "a5")
+        # as at every start but the first, when the protocol has been remembered
+        self._settings = SETTINGS + f'BMS_PROTOCOL = "{protocol}"\n' + settings.replace(";", "\n") + "\n"
         sizes = json.loads((root / KB).read_text()) if (root / KB).exists() else {}
         self._counter = pace.Counter(root, pace.libraries(), {str(root / path): kb for path, kb in sizes.items()})
         self.passes = Passes(root, self._counter, watched)

@@ -13,6 +13,7 @@ from battery.controls import CONTROL
 
 CONFIRM_MS = 6000  # from the write on: enough for the reading to come several times, on a noisy line too
 REQUEST_MS = 500  # interval at which the confirming reading is requested
+RESTART_MS = 800  # a BMS that restarts is silent for longer; one or two responses that are lost take less
 PAUSE_MS = 2000  # between two commands: limits the switching frequency of the MOSFETs and their loads
 TICK_MS = 20  # between two looks at a command
 
@@ -26,10 +27,11 @@ class BatteryCommands:
     def __init__(self, poller, report):
         self._poller = poller
         self._report = report
+        self._key = None  # of the command that was accepted last
         self._subject = None  # of the command that waits for its confirmation, for people
         self._reading = None  # key of the reading that confirms it; None: an answer after a silence does
         self._wanted = None  # the raw value of that reading
-        self._timeouts = 0  # at the time of the command
+        self._heard_at = 0  # tick of the last response since it was sent
         self._deadline = 0
         self._request_at = 0  # when the confirming reading is requested again, whatever its interval
         self._was_sent = False
@@ -66,8 +68,11 @@ class BatteryCommands:
             self._was_sent = True
             self._deadline = ticks_add(now, CONFIRM_MS)
             self._request_at = now
+            self._heard_at = self._poller.written_at
         if self._is_confirmed():
             self._end("done")
+        elif not self._was_sent and not self._poller.pack.can_write(self._key):
+            self._end("not_in_protocol")  # another protocol has been preferred meanwhile
         elif ticks_diff(now, self._deadline) >= 0:
             self._end("not_confirmed" if self._was_sent else "not_sent")
         elif self._was_sent and self._reading and ticks_diff(now, self._request_at) >= 0:
@@ -94,7 +99,7 @@ class BatteryCommands:
         if not self._poller.pack.can_write(key):
             return "not_in_protocol"
         self._poller.write(key, wanted, clock)
-        self._timeouts = self._poller.timeouts
+        self._key = key
         self._subject = CONTROL[key].subject + value
         self._reading = CONTROL[key].reading
         self._wanted = wanted
@@ -110,8 +115,10 @@ class BatteryCommands:
             return False
         pack = self._poller.pack
         if self._reading is None:
-            was_silent = self._poller.timeouts != self._timeouts
-            return was_silent and ticks_diff(self._poller.last_response, self._poller.written_at) > 1000
+            silent_ms = ticks_diff(self._poller.last_response, self._heard_at)
+            if silent_ms > 0:
+                self._heard_at = self._poller.last_response
+            return silent_ms >= RESTART_MS
         is_newer = ticks_diff(pack.read_at(self._reading), self._poller.written_at) > 0
         raw = pack.raw(self._reading)
         tolerance = 1 if self._reading == "soc" else 0  # 0.1 %: the BMS may count on before it reports

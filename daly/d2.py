@@ -55,6 +55,7 @@ class D2(Modbus):
 
     name = "D2"
     blocks = BLOCKS
+    alarm_registers = (ALARMS, ALARMS + 1, ALARMS + 2, ALARMS + 3)
     most_cells = MOST_CELLS
     # which cell and which sensor it is follows from all of them: mqtt/deadband.py
     calculated = ("max_voltage_cell", "min_voltage_cell", "max_temperature_sensor", "min_temperature_sensor")
@@ -82,7 +83,7 @@ class D2(Modbus):
         """Byte 0 of the vendor's table is the low byte of the first word, byte 1 the high one (two captures)."""
         alarms = self._alarms
         for position in range(4):
-            word = self.register(ALARMS + position)
+            word = self.alarm_word(ALARMS + position)
             alarms[2 * position] = word & 0xFF
             alarms[2 * position + 1] = word >> 8
         alarm_bits(alarms, bits)

@@ -58,14 +58,16 @@ class Detector:
             self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
         self._conversations: dict = {}  # by code; both addresses of A5 have the same
         self._kept = remembered if remembered in self._allowed else 0
-        self._remembered = remembered
+        self._spoken = remembered if remembered in _NAMES else A5  # by the board that was found last; nothing remembered: A5
         self._round = 0
         self._queue: list = []  # codes of this round still to be tried
         self._left = 0  # tries the present one still has
         self._has_compared = choice != "auto" or self._kept != 0
         self.exhausted = False  # everything has been tried once
         self.is_found = False
-        self.code = 0
+        self.is_new = False  # what was found speaks another protocol than the board before, also that before the restart
+        self.code = 0  # of what is tried now
+        self._asked = A5  # at which address A5 was asked last
         self.others: tuple = ()
         self._take_next()
 
@@ -85,28 +87,39 @@ class Detector:
         return self.address if self.code == A5_AT_0X80 and A5 in self._allowed else None
 
     @property
-    def is_new(self):
-        """Whether another protocol than before the restart is spoken; nothing remembered counts as A5."""
-        return _NAMES[self.code] != _NAMES[self._remembered or A5]
+    def found_code(self):
+        """What was found last, also while it is silent and others are tried; 0: nothing yet."""
+        return self._kept if self.is_found else 0
+
+    @property
+    def found_name(self):
+        """The protocol of that; None: nothing yet."""
+        return _NAMES[self._kept].upper() if self.is_found else None
 
     @property
     def should_compare(self):
-        """Whether a board found for the first time, with A5, is still to be asked with P81, which says more."""
-        return not self._has_compared and self.is_found and _NAMES[self.code] == "a5"
+        """Whether a board found for the first time is still to be asked with P81, which says more.
+
+        With A5, which comes first; with D2, as the first requests may only have woken it.
+        """
+        return not self._has_compared and self.is_found and self.code != P81
 
     def found(self):
         """What is tried was answered: keep it, and forget the others."""
         self.is_found = self.exhausted = True
-        self._kept = self.code
+        self.is_new = _NAMES[self.code] != _NAMES[self._spoken]
+        self._kept = self._spoken = self.code
         self._left = LOST_TRIES
         self._drop(self.current.protocol)
 
     def failed(self):
         """One more request without a response while the BMS is not online; True when something else is tried next."""
         self._left -= 1
+        code = self.code
+        if _NAMES[code] == "a5":
+            self._asked = code
         if self._left > 0:
             return False
-        code = self.code
         self._take_next()
         return self.code != code
 
@@ -114,8 +127,15 @@ class Detector:
         """One of `others` has answered, too late: it has the next tries."""
         for code in self._conversations:
             if self._conversations[code].protocol is protocol:
-                self._take(code)
+                self._take(self._asked if code == A5 else code)
         self._left = LATE_TRIES
+
+    def other_address_answered(self):
+        """A5 was answered too late. True when it was asked at the other address: that has the next tries."""
+        if self._asked == self.code or _NAMES[self.code] != "a5":
+            return False
+        self.answered_late(self.current.protocol)
+        return True
 
     def begin_comparison(self):
         """The Conversation with P81, beside the one that was found; None: there is no memory for it."""

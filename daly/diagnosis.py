@@ -16,7 +16,7 @@ EMPTY = 4  # good frames with nothing but zeros or the impossible
 LATE = 5  # nothing but responses to earlier requests
 
 # Codes. Those of a BMS that has never responded equal the outcomes above.
-ASLEEP = 10  # 10, 11 and 14: plus the outcome
+ASLEEP = 10  # 10, 11, 13 and 14: plus the outcome
 DETECTING = 20
 NO_UART = 21
 RULED_OUT_PROTOCOL = 22
@@ -27,10 +27,10 @@ UNSUPPORTED = 32  # some functions are not supported by this board
 MIXED = 33  # two boards answer on this line, with different protocols
 POLARITY = 40  # 41 to 43: plus the trouble in battery/polarity.py
 
-_REMEMBERED = 12  # requests that are looked at: three rounds of detection
+_REMEMBERED = 16  # requests that are looked at: four rounds of detection
 _ENOUGH = 3  # requests of one outcome before it counts
 _RECOVERED_MS = 60000  # how long a recovery is reported
-_CAN_BE_ASLEEP = (SILENCE, ECHO, EMPTY)  # outcomes of a BMS that has responded before
+_CAN_BE_ASLEEP = (SILENCE, ECHO, UNEXPECTED, EMPTY)  # outcomes of a BMS that has responded before
 
 
 class Diagnosis:
@@ -47,7 +47,7 @@ class Diagnosis:
         self._spoken = ""  # protocol and address that are answered, where they are not the usual ones
         self._ruled_out = None  # what is answered, in words, while the settings rule it out
         self._ruled_out_address = None  # the same, where it is a host address
-        self.is_mixed = False
+        self.is_mixed = False  # two boards answer, with different protocols: so until the next start
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
@@ -83,7 +83,6 @@ class Diagnosis:
             self._since_ms = self._clock_ms
             self.worked = True
             self._ruled_out = self._ruled_out_address = None
-            self.is_mixed = False
             self._notes += 1
 
     def failed(self, outcome):
@@ -138,11 +137,15 @@ class Diagnosis:
             count = self._outcomes.count(outcome)
             if count >= _ENOUGH and count >= self._outcomes.count(best) * (best != SILENCE):
                 best = outcome
+        if best == ECHO and not self.worked:  # where all requests come back, it is what else comes that tells
+            for outcome in (UNEXPECTED, EMPTY):
+                if self._outcomes.count(outcome) >= _ENOUGH:
+                    best = outcome
         return None if best == SILENCE and not self._detected else best
 
     @property
     def asleep(self):
-        """Whether the BMS has worked and now only sends our requests back, zeros, or nothing."""
+        """Whether the BMS has worked and now only sends our requests back, zeros, or nothing, whoever else is heard."""
         return self.worked and not self.online and self.outcome in _CAN_BE_ASLEEP
 
     @property

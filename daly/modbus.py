@@ -379,6 +379,7 @@ class Modbus:
     calculated: tuple = ()  # keys of readings that the bridge calculates where the board does not send them
     registers_of_writes: dict = {}
     restart_value = 1
+    alarm_registers: tuple = ()
     most_cells = 48
     most_temperatures = 8
     # the same for every board and every time
@@ -539,6 +540,18 @@ class Modbus:
     def fill_alarms(self, _bits):
         """Fill the bit fields of battery/alarms.py from a response."""
 
+    def alarm_word(self, number):
+        """A register of alarms; FFFF is none."""
+        word = self.register(number)
+        return 0 if word == 0xFFFF else word
+
+    def has_alarms(self):
+        """Whether any register of alarms is there, though there may be none in it."""
+        for number in self.alarm_registers:
+            if self.register(number) != 0xFFFF:
+                return True
+        return False
+
     def register(self, number):
         """The content of a register of the response, 0..FFFF."""
         data = self.reader.frame
@@ -557,21 +570,39 @@ class Modbus:
         """Hand over cells, sensors, levels or bits; what is beyond their number is no value."""
         pack = self._pack
         if row.kind == BITFIELD:
+            if not self.has_alarms():
+                return True  # they are not known
             self.fill_alarms(self._alarm_bits)
             return pack.accept_together(row, self._alarm_bits, now, doubtful)
+        if place & _BITS:
+            return self._store_bits(row, place, now, doubtful)
+        count = self._count_of_row(row)
         accepted = True
-        is_bits = place & _BITS
-        word = 0
-        is_there = True
-        for index in range(self._count_of_row(row)):
-            if is_bits:
-                word = word >> 1 if index & 15 else self.register((place & _REGISTER) + (index >> 4))
-                is_there = is_there if index & 15 else word != 0xFFFF
-                raw = word & 1 if is_there else None
-            else:
-                raw = self._number(place, index)
+        if place >> 12 == 1:  # plain registers: in short, since cells are the most
+            data = self.reader.frame
+            at = 3 + 2 * ((place & _REGISTER) - self._first)
+            for index in range(count):
+                raw = data[at] << 8 | data[at + 1]
+                at += 2
+                if raw != 0xFFFF:
+                    accepted = pack.accept(row, index, raw, now, doubtful) and accepted
+            return accepted
+        for index in range(count):
+            raw = self._number(place, index)
             if raw is not None:
                 accepted = pack.accept(row, index, raw, now, doubtful) and accepted
+        return accepted
+
+    def _store_bits(self, row, place, now, doubtful):
+        """Hand over one bit for each cell; a register of FFFF holds none."""
+        accepted = is_there = True
+        word = 0
+        for index in range(self._count_of_row(row)):
+            word = word >> 1 if index & 15 else self.register((place & _REGISTER) + (index >> 4))
+            if not index & 15:
+                is_there = word != 0xFFFF
+            if is_there:
+                accepted = self._pack.accept(row, index, word & 1, now, doubtful) and accepted
         return accepted
 
     def _count_of_row(self, row):

@@ -116,6 +116,7 @@ class P81(Modbus):
 
     name = "P81"
     blocks = BLOCKS
+    alarm_registers = tuple(range(OLD_ALARMS, OLD_ALARMS + 4)) + tuple(range(ALARMS, ALARMS + ALARM_WORDS))
     most_cells = MOST_CELLS
     # a way to restart it is not known
     registers_of_writes = {"charge_mosfet": 0x121, "discharge_mosfet": 0x122, "soc": 0x116}
@@ -147,15 +148,13 @@ class P81(Modbus):
 
     def fill_alarms(self, bits):
         """Two captures show that the low byte is the first; the older words count only where these have nothing to say."""
-        has_newer = False
         for field_number in range(BITFIELDS):
             bits[field_number] = 0
         for position in range(ALARM_WORDS):
-            word = self._alarm_word(ALARMS + position)
+            word = self.alarm_word(ALARMS + position)
             if word:
-                has_newer = True
                 self._fill_word(bits, position, word)
-        if not has_newer:
+        if not [field for field in bits if field]:
             self._fill_old(bits)
 
     def _fill_word(self, bits, position, word):
@@ -172,7 +171,7 @@ class P81(Modbus):
         alarms = self._alarms
         is_active = 0
         for position in range(4):
-            word = self._alarm_word(OLD_ALARMS + position)
+            word = self.alarm_word(OLD_ALARMS + position)
             is_active |= word
             alarms[2 * position] = word >> 8
             alarms[2 * position + 1] = word & 0xFF
@@ -183,8 +182,3 @@ class P81(Modbus):
             pair = alarms[3] >> low
             bits[WARNING - 1] |= (pair & 1) << alarm
             bits[PROTECTION - 1] |= (pair >> 1 & 1) << alarm
-
-    def _alarm_word(self, number):
-        """A register of alarms; FFFF is none."""
-        word = self.register(number)
-        return 0 if word == 0xFFFF else word

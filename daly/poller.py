@@ -38,7 +38,7 @@ OFFLINE_AFTER_MS = 3000
 OFFLINE_AFTER_TIMEOUTS = 5
 
 STALE_AFTER_MS = 3000  # no reading expires sooner than so long after it should have been read again
-EXPIRE_MS = 25  # so often one block is looked at for readings that are too old: each every 0.3 s
+EXPIRE_ROUND_MS = 300  # so often each block is looked at for readings that are too old, one after the other
 EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
@@ -77,6 +77,7 @@ class Poller:
         self._protocol, self._schedule, self.timing = self._detector.current
         self._compares = False  # a board that was found is asked with another protocol, too
         self._rest_since = None  # since when the line rests before something else is tried; None: it need not
+        self._rest_ms = 0
         self._stale_periods = stale_periods
         # the open request
         self._requested_at = 0
@@ -112,6 +113,7 @@ class Poller:
         # readings that expire
         self._expire_block = 0
         self._expired_at = None  # None: not started
+        self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
         # writes
         self._write: list = []  # (key of a control, raw, clock), at most one
         self.written_at = None  # tick of the last write that was sent; None while one waits
@@ -162,12 +164,12 @@ class Poller:
     @property
     def protocol(self):
         """The protocol that is spoken: "A5", "P81" or "D2"; None: it is not known yet."""
-        return self._protocol.name if self._detector.is_found else None
+        return self._detector.found_name
 
     @property
     def found(self):
         """What has been found, as a code to be kept over restarts (see detector.py); 0: nothing yet, or two boards."""
-        return self._detector.code if self._detector.is_found and not self.diagnosis.is_mixed else 0
+        return 0 if self.diagnosis.is_mixed else self._detector.found_code
 
     @property
     def writes(self):
@@ -209,6 +211,10 @@ class Poller:
             event = protocol.feed(data[i], now)
             if event != NOTHING:
                 self._take(event, i + 1 == count, now)
+                if self._protocol is not protocol:  # something else is tried from now on
+                    protocol = self._protocol
+                    others = self._detector.others
+                    continue
             if others and self._feed_others(data[i], now):
                 protocol = self._protocol
                 others = self._detector.others
@@ -220,7 +226,8 @@ class Poller:
         """The next request to be sent, valid until the next call, or None when it is not time."""
         if self._held:
             if self._may_send_next(now):
-                if ticks_diff(now, self._held_at) < self.timing.gap_ms > 1:
+                gap_ms = self.timing.gap_ms
+                if gap_ms > 1 and ticks_diff(now, self._held_at) < gap_ms:
                     return None
                 self._sent = True
                 self._requested_at = now
@@ -232,7 +239,7 @@ class Poller:
         is_waiting = self._protocol.pending >= 0
         undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
         # not just before the last byte, which should not wait
-        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= EXPIRE_MS:
+        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= self._expire_ms:
             self._expire(now)
         if undisturbed_ms > 0:
             return None
@@ -242,7 +249,7 @@ class Poller:
             self._time_out(now)
         if not self._is_quiet(now):
             return None
-        if self._write and self.online:
+        if self._write and self.online and not self._compares:  # with P81 nothing has been answered by then
             return self._send_write(now) if self._may_write(now) else None
         return self._next_request(now)
 
@@ -282,7 +289,8 @@ class Poller:
         if ticks_diff(now, self._waits_since) < QUIET_TIMEOUT_MS:
             if self._protocol.awaits_trailing(now):
                 return False
-            if self._last_byte is not None and ticks_diff(now, self._last_byte) < self.timing.gap_ms:
+            # without a gap, too: what has come just now may not be all
+            if self._last_byte is not None and ticks_diff(now, self._last_byte) < max(1, self.timing.gap_ms):
                 return False
         self._protocol.stop_trailing()
         if not self._write:
@@ -297,7 +305,7 @@ class Poller:
 
     def _next_request(self, now):
         if self._rest_since is not None:
-            if ticks_diff(now, self._rest_since) < SEARCH_REST_MS:
+            if ticks_diff(now, self._rest_since) < self._rest_ms:
                 return None
             self._rest_since = None
         elif self._detector.should_compare and self.complete:
@@ -335,6 +343,8 @@ class Poller:
 
     def _send_write(self, now):
         key, raw, clock = self._write.pop()
+        if key not in self._protocol.writes:
+            return None  # accepted before another protocol was preferred
         self.written_at = now
         self._begin(now, 0)
         self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
@@ -419,13 +429,19 @@ class Poller:
             self.late += 1
             self._seen |= 1 << LATE
             self._schedule.was_late(block)
-            requested_at = self._timed_out_at[position]
-            self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
+            self._note_late(block, position, now)
+            if not self.online and self._detector.other_address_answered():
+                self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
             self.frames_ok += 1
         else:
             self.unexpected += 1
             self._seen |= 1 << UNEXPECTED_FRAMES
+
+    def _note_late(self, block, position, now):
+        """A response to the timed-out request at this place."""
+        requested_at = self._timed_out_at[position]
+        self.timing.late(ticks_diff(now, requested_at) - self._protocol.excess_ms(block), requested_at)
 
     def _find_timed_out(self, block):
         """Which of the timed-out requests was for this block; None: none, or the block is none (-1)."""
@@ -459,7 +475,9 @@ class Poller:
                 self.diagnosis.note_ruled_out(self._protocol.name, self._detector.wrong_address)
             self._fail(UNEXPECTED_FRAMES if is_answer else EMPTY_RESPONSE, now)
             return
-        block = protocol.blocks[protocol.pending]
+        index = protocol.pending
+        block = protocol.blocks[index]
+        answers = self._find_timed_out(index)
         result = self._store(block, now)
         if result == EMPTY:
             self._fail(EMPTY_RESPONSE, now)
@@ -468,15 +486,19 @@ class Poller:
         protocol.close()
         if not self.online:
             self._found(now)
-        self._note_latency(self._first_latency_ms - self._excess_ms)
+        if answers is None:
+            self._note_latency(self._first_latency_ms - self._excess_ms)
+        else:  # or the older request for the same block, which had timed out: it may be the board that has become slower
+            self._note_late(index, answers, now)
         self.responses += 1
         self._last_response = now
         self._failures = 0
         if self._schedule.answered(result != UNCONFIRMED, whole, now):
             self._note_unsupported()
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
-        # on a noisy line they are accepted 50 ms later than on a clean one, not 300.
-        if result == UNCONFIRMED and block.is_immediate:
+        # on a noisy line they are accepted 50 ms later than on a clean one, not 300. So is what a newer protocol sends all at
+        # once: the other cells are not to stand beside the old voltage of one.
+        if result == UNCONFIRMED and (block.is_immediate or protocol.has_crc):
             self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():
@@ -558,19 +580,28 @@ class Poller:
 
     def _talk(self, conversation, now):
         """Go on with this conversation, when the line has rested."""
+        before = self._protocol
         self._protocol, self._schedule, self.timing = conversation
         self._protocol.close()
+        self._rest_ms = SEARCH_REST_MS
         self._next = self._retry = None
         self._retried = -1
         self._held = self._sent = False
         self._latency_ms = _FIRST_LATENCY_MS
         self._damage = self._protocol.reader.discarded
+        self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
+        self._expire_block = 0
+        self._rest_since = now
+        if self._protocol is before:  # A5 at its other address: whose late answer it is could not be seen later
+            last = self._timed_out_next - 1
+            if self._timed_out[last] >= 0:
+                self._rest_ms = max(SEARCH_REST_MS, LATEST_MS - ticks_diff(now, self._timed_out_at[last]))
+            return
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
-        self._rest_since = now
 
     def _begin_comparison(self, now):
-        """Ask a board that speaks A5 once with P81, too: see Detector.should_compare."""
+        """Ask a board that was found with another protocol once with P81, too: see Detector.should_compare."""
         other = self._detector.begin_comparison()
         if other is not None:
             self._compares = True
@@ -578,8 +609,9 @@ class Poller:
             self._schedule.begin(now)
 
     def _end_comparison(self, answered, now):
-        """The board that speaks A5 has `answered` to P81, or not."""
+        """The board that was found has `answered` to P81, or not."""
         self._compares = False
+        name = self._detector.found_name
         is_same = answered and self._is_same_board()
         if answered and not is_same:
             self.diagnosis.note_mixed()
@@ -587,19 +619,30 @@ class Poller:
         self._detector.end_comparison(is_same)
         self._talk(self._detector.current, now)
         if is_same:
-            self.diagnosis.answered(self._spoken() + "; it answers A5, too")
+            self.diagnosis.answered(f"{self._spoken()}; it answers {name}, too")
+            if self._write and self._write[0][0] not in self._protocol.writes:
+                self.cancel_write()
             self.pack.forget()
             self._know_sign()
             self._schedule.begin(now)
 
     def _is_same_board(self):
-        """Whether the response to P81 is of the board that speaks A5: as many cells, and within 3 % of its voltage."""
-        voltage = self.pack.raw("pack_voltage")
+        """Whether the response to P81 is of the board that was found: as many cells, and as much in them.
+
+        Packs in parallel have the same voltage, and hardly ever the same state of charge and the same capacity, too.
+        """
         cells = self.pack.topology["cell_count"]
-        other = self._protocol
-        if voltage is None or (cells and cells != other.peek("cell_count")):
+        if cells and cells != self._protocol.peek("cell_count"):
             return False
-        return 33 * abs(voltage - other.peek("pack_voltage")) <= voltage
+        return self._is_alike("pack_voltage", 0) and self._is_alike("soc", 10) and self._is_alike("remaining_capacity", 1000)
+
+    def _is_alike(self, key, slack):
+        """Whether a reading of the board that speaks A5 and the response to P81 differ by at most 3 %, or by the slack."""
+        raw = self.pack.raw(key)
+        other = self._protocol.peek(key)
+        if raw is None or other is None:
+            return key != "pack_voltage"
+        return abs(raw - other) <= max(slack, raw // 33)
 
     # time-outs
 
@@ -628,11 +671,13 @@ class Poller:
             self._request_again()
 
     def _outcome(self):
-        if self._seen >> ECHO & 1:
+        if self._seen >> ECHO & 1 and (self.diagnosis.worked or not self._seen >> UNEXPECTED_FRAMES & 1):
             return ECHO
-        if self._protocol.is_damaged() or self._first_latency_ms is not None:
-            return NOISE  # also where a part of the response is missing, which is no silence
-        if self._seen >> UNEXPECTED_FRAMES & 1:
+        has_others = self._seen >> UNEXPECTED_FRAMES & 1
+        # also where a part of the response is missing, which is no silence; beside others a part may be of their next frame
+        if self._protocol.is_damaged(not has_others) or self._first_latency_ms is not None:
+            return NOISE
+        if has_others:
             return UNEXPECTED_FRAMES
         return LATE if self._seen >> LATE & 1 else SILENCE
 

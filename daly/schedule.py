@@ -79,6 +79,11 @@ class Schedule:
         return self._is_online()
 
     @property
+    def polled(self):
+        """How many blocks are requested again and again."""
+        return len(self._is_static) - sum(self._is_static)
+
+    @property
     def static_done(self):
         """Whether all static data has been read, or given up."""
         for index in range(len(self._blocks)):
@@ -141,9 +146,12 @@ class Schedule:
         count = len(self._blocks)
         for step in range(1, count + 1):
             index = (self._cycle + step) % count
-            if (index != pending or len(self._polled) == 1) and self._is_due(index, now):
+            if index != pending and self._is_due(index, now):
                 self._next_cycle = self._cycle + step
                 return index
+        if pending >= 0 and self._periods[pending] == 0:  # there is no other, as with D2
+            self._next_cycle = self._cycle + count
+            return pending
         return None
 
     def take(self, index, now):
@@ -161,8 +169,8 @@ class Schedule:
             self._delay_static(now)
 
     def _delay_static(self, now):
-        """On a slow line the other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        earliest = ticks_add(now, min(self.cycle_ms, LONGEST_CYCLE_MS))
+        """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
+        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest
@@ -228,6 +236,7 @@ class Schedule:
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
+            self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
         may_differ = unsupported or self._unsupported[index]
         if may_differ:
             self._unsupported[index] = True

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The last frames on the wire, in a ring buffer that is made once: for the diagnostics download."""
+"""The last frames on the wire, in ring buffers that are made once: for the diagnostics download."""
 
 from struct import pack_into
 
@@ -10,70 +10,93 @@ from adafruit_ticks import ticks_diff
 SENT = 62  # ">"
 RECEIVED = 60  # "<"
 DAMAGED = 33  # "!": as long as a frame and begun like one, but its checksum is wrong
-FRAMES = 64  # at most so many are kept
-ROOM = 832  # bytes of frames that are kept: 64 frames of A5, some responses of the newer protocols
+SHORT = 13  # bytes of a frame of A5; requests of the newer protocols are shorter
+FRAMES = 64  # short ones that are kept
+LONG = 160  # bytes of the longest response of the newer protocols that we ask for
+LONG_FRAMES = 6  # whose ring is made for the first one
+
+
+class Ring:
+    """The last `count` frames of at most `size` bytes, with their direction and ticks."""
+
+    def __init__(self, count, size):
+        self.kept = 0
+        self._count = count
+        self._size = size + 2
+        self._format = f"BB{size}s"
+        self._bytes = bytearray(count * self._size)
+        self._ticks = [0] * count
+        self._next = 0
+
+    def keep(self, direction, frame, length, now):
+        """Store the beginning of one frame. Allocates nothing."""
+        index = self._next
+        pack_into(self._format, self._bytes, index * self._size, direction, length, frame)
+        self._ticks[index] = now
+        self._next = (index + 1) % self._count
+        if self.kept < self._count:
+            self.kept += 1
+
+    def find(self, age):
+        """Index of a frame by its age, 0 is the newest."""
+        return (self._next - 1 - age) % self._count
+
+    def tick(self, age):
+        """When the frame of this age was kept."""
+        return self._ticks[self.find(age)]
+
+    def length(self, age):
+        """How many bytes are kept of the frame of this age."""
+        return min(self._bytes[self.find(age) * self._size + 1], self._size - 2)
+
+    def line(self, age, now):
+        """The frame of this age as text."""
+        at = self.find(age) * self._size
+        frame = "".join(f"{byte:02x}" for byte in self._bytes[at + 2 : at + 2 + self.length(age)])
+        return f"{-ticks_diff(now, self.tick(age))} {chr(self._bytes[at])} {frame}"
 
 
 class Trace:
-    """Keeps the last frames with their direction and ticks; `lines` returns them as text."""
+    """Keeps the last frames; `lines` returns them as text."""
 
     def __init__(self):
-        self._bytes = bytearray(ROOM)
-        self._begins = [0] * FRAMES  # where each frame stands in these bytes
-        self._ends = [0] * FRAMES
-        self._directions = bytearray(FRAMES)
-        self._ticks = [0] * FRAMES
-        self._next = 0
-        self._oldest = 0
-        self._count = 0
-        self._end = 0  # of the newest frame
-        self._formats: dict = {}  # for struct, by length: a slice would be an object on the heap
+        self._short = Ring(FRAMES, SHORT)
+        self._long = None
 
     def keep(self, direction, frame, length, now):
-        """Store the first `length` bytes, at most 260, of a frame. Allocates nothing."""
-        begin = self._end
-        end = begin + length
-        if end > ROOM:
-            self._forget(begin, ROOM)  # what stands in the rest is older than what stands at the beginning
-            begin = 0
-            end = length
-        index = self._next
-        if self._count and self._begins[self._oldest] < end:
-            self._forget(begin, end)
-        if self._count == FRAMES:
-            self._forget_oldest()
-        if length not in self._formats:
-            self._formats[length] = f"{length}s"
-        pack_into(self._formats[length], self._bytes, begin, frame)
-        self._begins[index] = begin
-        self._ends[index] = self._end = end
-        self._directions[index] = direction
-        self._ticks[index] = now
-        self._next = (index + 1) % FRAMES
-        self._count += 1
-
-    def _forget(self, begin, end):
-        """Forget the oldest frames as far as they stand between these places."""
-        while self._count and self._begins[self._oldest] < end and self._ends[self._oldest] > begin:
-            self._forget_oldest()
-
-    def _forget_oldest(self):
-        self._oldest = (self._oldest + 1) % FRAMES
-        self._count -= 1
+        """Store the first `length` bytes, at most 255, of a frame."""
+        if length <= SHORT:
+            self._short.keep(direction, frame, length, now)
+            return
+        if self._long is None:
+            self._long = Ring(LONG_FRAMES, LONG)
+        self._long.keep(direction, frame, length, now)
 
     def lines(self, now, room=8000):
         """The last frames as text, as many as fit into `room` characters with 4 more for each, the oldest first.
 
         "-1240 > a540900800..." is a request sent 1240 ms before `now`.
         """
-        count = 0
-        while count < self._count:
-            index = (self._next - 1 - count) % FRAMES
-            room -= 2 * (self._ends[index] - self._begins[index]) + 16  # ticks, direction and separators
+        found: list = []
+        short = long = 0
+        while short < self._short.kept or (self._long is not None and long < self._long.kept):
+            ring = self._newer(short, long)
+            age = short if ring is self._short else long
+            room -= 2 * ring.length(age) + 16  # ticks, direction and separators
             if room < 0:
                 break
-            count += 1
-        for age in range(count - 1, -1, -1):
-            index = (self._next - 1 - age) % FRAMES
-            frame = "".join(f"{byte:02x}" for byte in self._bytes[self._begins[index] : self._ends[index]])
-            yield f"{-ticks_diff(now, self._ticks[index])} {chr(self._directions[index])} {frame}"
+            found.append((ring, age))
+            if ring is self._short:
+                short += 1
+            else:
+                long += 1
+        for ring, age in reversed(found):
+            yield ring.line(age, now)
+
+    def _newer(self, short, long):
+        """The ring with the newer one of the frames of these ages."""
+        if self._long is None or long >= self._long.kept:
+            return self._short
+        if short >= self._short.kept:
+            return self._long
+        return self._short if ticks_diff(self._short.tick(short), self._long.tick(long)) > 0 else self._long

@@ -57,6 +57,10 @@ _WORDS = {
         "BMS asleep, or cut off, for {}: our requests come back; wake it with load, charger or button, or check its plug",
         "BMS asleep or cut off", "for {}",
     ),
+    ASLEEP + UNEXPECTED: (
+        "BMS asleep, or cut off, for {}: only other devices are heard; wake it with load, charger or button, or check its plug",
+        "BMS asleep or cut off", "for {}",
+    ),
     ASLEEP + EMPTY: (
         "BMS asleep, or cut off, for {}: it sends only zeros; wake it with load, charger or button, or check its plug",
         "BMS asleep or cut off", "for {}",

@@ -27,6 +27,7 @@ _GROUPS_AT_ONCE = 4  # compared in one step
 _ROWS_AT_ONCE = 16  # forgotten in one step
 ROWS_PER_PASS = 8  # compared for single values in one tick
 _UNPUBLISHED = "unpublished"  # no raw value, and not None
+_AGAIN = "again"  # nor in this connection, but in an earlier one
 _UNCLEARED = "uncleared"  # nor since the start: a message of an earlier version or setting may still be retained
 
 # Rows that are published together; a derived one lends the others its interval. All other rows are published alone.
@@ -496,8 +497,8 @@ class SingleValues:
     def begin(self, now):
         """Everything is due again: a new connection."""
         for position in range(len(self._published)):
-            if self._published[position] is not _UNCLEARED:
-                self._published[position] = _UNPUBLISHED
+            if self._published[position] is not _UNCLEARED and self._published[position] is not _UNPUBLISHED:
+                self._published[position] = _AGAIN
         self._row = self._index = self._position = 0  # which one is compared next; and of `_published`, the first of its row
         self._left = 0  # rows to compare until all are published
         self._gone_left = 0  # rows in which to look for readings that do not exist any more

@@ -325,6 +325,15 @@ def test_the_captured_alarms():
     assert pack.raw("active_alarms") == "Temperature delta (protection)"
 
 
+def test_words_of_ff_are_no_alarms_but_absent():
+    pack = Pack()
+    answer(D2(pack), 0, live(r3D=0xFFFF))
+    assert pack.raw("active_alarms") == "none"
+    pack = Pack()
+    assert answer(D2(pack), 0, live(r3A=0xFFFF, r3B=0xFFFF, r3C=0xFFFF, r3D=0xFFFF)) == ACCEPTED
+    assert pack.raw("active_alarms") is None and pack.raw("problem") is None and pack.raw("soc") is not None
+
+
 def test_what_is_received_in_between_does_not_change_what_is_stored():
     pack = Pack()
     board = D2(pack)

@@ -11,7 +11,7 @@ from daly.diagnosis import Diagnosis
 
 # outcomes of a request, and codes of a BMS that has never responded
 SILENCE, ECHO, NOISE, UNEXPECTED, EMPTY, LATE = range(6)
-ASLEEP_SILENT, ASLEEP_ECHO, ASLEEP_EMPTY = 10, 11, 14
+ASLEEP_SILENT, ASLEEP_ECHO, ASLEEP_OTHERS, ASLEEP_EMPTY = 10, 11, 13, 14
 DETECTING, NO_UART, RULED_OUT_PROTOCOL, RULED_OUT_ADDRESS = 20, 21, 22, 23
 OK, RECOVERED, UNSUPPORTED, MIXED = 30, 31, 32, 33
 CURRENT_UNSETTLED, CURRENT_CONTRADICTED, MODE_CONTRADICTED = 41, 42, 43
@@ -133,6 +133,12 @@ STATES = {  # code: how it comes to be, its words, its lines on the screen
         "BMS asleep, or cut off, for 12 min: our requests come back; wake it with load, charger or button, or check its plug",
         ("BMS asleep or cut off", "for 12 min"),
     ),
+    ASLEEP_OTHERS: (
+        lambda: sleeping(UNEXPECTED),
+        "BMS asleep, or cut off, for 12 min: only other devices are heard; "
+        "wake it with load, charger or button, or check its plug",
+        ("BMS asleep or cut off", "for 12 min"),
+    ),
     ASLEEP_EMPTY: (
         lambda: sleeping(EMPTY),
         "BMS asleep, or cut off, for 12 min: it sends only zeros; wake it with load, charger or button, or check its plug",
@@ -232,12 +238,17 @@ def test_silence_counts_only_when_every_address_and_probe_was_tried():
         ((EMPTY,) * 5 + (NOISE,) * 3, EMPTY),
         ((NOISE,) * 4 + (EMPTY,) * 4, EMPTY),
         ((NOISE,) * 5 + (EMPTY,) * 3, NOISE),
-        ((NOISE,) * 3 + (SILENCE,) * 10, SILENCE),  # only the last twelve
+        ((NOISE,) * 3 + (SILENCE,) * 14, SILENCE),  # only the last sixteen
+        ((EMPTY, SILENCE, SILENCE, SILENCE) * 4, EMPTY),  # of all that are tried only one protocol is answered, with zeros
         ((NOISE,) * 3 + (SILENCE,) * 5, NOISE),
         ((NOISE, EMPTY, ECHO, LATE), SILENCE),
+        # on a line that echoes three of four tries of the search find only that
+        (((ECHO,) * 3 + (EMPTY,)) * 3, EMPTY),
+        (((ECHO,) * 3 + (UNEXPECTED,)) * 3, UNEXPECTED),
+        (((ECHO,) * 3 + (NOISE,)) * 3, ECHO),
     ],
 )
-def test_the_outcome_of_most_of_the_last_twelve_requests(outcomes, most):
+def test_the_outcome_of_most_of_the_last_sixteen_requests(outcomes, most):
     clock = Clock()
     clock.diagnosis.note_detection(True)
     for outcome in outcomes:
@@ -253,7 +264,7 @@ def test_a_response_ends_what_was_before():
 
 @pytest.mark.parametrize(
     ("outcome", "asleep"),
-    [(SILENCE, True), (ECHO, True), (NOISE, False), (UNEXPECTED, False), (EMPTY, True), (LATE, False)],
+    [(SILENCE, True), (ECHO, True), (NOISE, False), (UNEXPECTED, True), (EMPTY, True), (LATE, False)],
 )
 def test_asleep_is_a_bms_that_has_worked_and_sends_nothing_of_its_own(outcome, asleep):
     diagnosis = sleeping(outcome)
@@ -273,15 +284,16 @@ def test_what_is_wrong_with_the_settings_comes_before_what_is_received():
     assert no_uart.code == OK
 
 
-def test_a_response_ends_what_the_settings_rule_out_and_a_second_board():
+def test_a_response_ends_what_the_settings_rule_out_but_not_a_second_board():
     for diagnosis in (wrong_host(), wrong_protocol()):
         diagnosis.answered()
         diagnosis.lost()
         assert diagnosis.code == DETECTING
-    diagnosis = mixed()
-    diagnosis.lost()
-    diagnosis.answered()
-    assert diagnosis.code == RECOVERED and "second board" not in diagnosis.text
+    clock = Clock().answer("")
+    clock.diagnosis.note_mixed()
+    clock.lose().wait(1000).answer("")
+    assert clock.diagnosis.code == RECOVERED
+    assert clock.wait(MINUTE).diagnosis.code == MIXED and clock.diagnosis.is_mixed
 
 
 def test_what_works_in_spite_of_something():

@@ -548,3 +548,27 @@ def test_what_the_owner_decided_is_not_kept():
     energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x")
     wire.run(15, lambda wire: energy_store.tick(wire.now))
     assert NvmStore(nvm, 0).polarity == 0 and nvm.writes == 0
+
+
+def test_what_was_settled_of_another_board_is_not_restored_and_not_kept():
+    """A P81 board was remembered; an A5 board is found in its place, whose sign is its own."""
+    nvm = Nvm(8192)
+    memory = NvmStore(nvm, 0)
+    memory.set(polarity=1, protocol=2)
+    memory.save()
+    memory = NvmStore(nvm, 0)
+    wire = Wire("drift=0,current=1", protocol="auto", remembered=memory.protocol, polarity=memory.polarity)
+    energy_store = EnergyStore(memory, wire.pack, "x", poller=wire.poller)
+    wire.run(5, lambda wire: energy_store.tick(wire.now))
+    assert wire.poller.protocol == "A5" and wire.pack.polarity.text == "not settled yet"
+    memory = NvmStore(nvm, 0)
+    assert (memory.polarity, memory.protocol) == (0, 1)
+
+
+def test_polarity_and_protocol_are_stored_with_one_write():
+    nvm = Nvm(8192)
+    wire = Wire("drift=0,protocol=d2", protocol="auto")
+    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x", poller=wire.poller)
+    wire.run(5, lambda wire: energy_store.tick(wire.now))
+    memory = NvmStore(nvm, 0)
+    assert (memory.polarity, memory.protocol) == (1, 3) and nvm.writes == 1

@@ -339,6 +339,21 @@ def test_the_cells_that_are_gone_leave_no_single_value_behind():
     assert found == {"cell_count": "2", "cell_3_voltage": ""} and not values.is_behind()
 
 
+def test_what_is_gone_when_the_connection_comes_back_leaves_no_single_value_behind():
+    pack = Pack(1, 1)
+    pack.select(FIRST)
+    pack.put(READING["heartbeat"], 0, 7, 0)
+    values = SingleValues(pack, False)
+    for _ in range(300):
+        values.poll(0)
+    pack.select(tuple(row for row in FIRST if row.key != "heartbeat"))
+    values.begin(0)
+    found = [message for message in [values.poll(0) for _ in range(300)] if message is not None]
+    assert [text for key, text in found if key == "heartbeat"] == [""]
+    values.begin(0)
+    assert "heartbeat" not in [message[0] for message in [values.poll(0) for _ in range(300)] if message is not None]
+
+
 # one protocol from the beginning
 
 

@@ -427,11 +427,18 @@ def test_the_older_words_count_where_the_newer_ones_are_zero_or_absent(place):
     assert alarms(**{f"r{register:x}": 1 << bit}) == OLD[place]
     absent = {f"r{number:x}": 0xFFFF for number in range(0x6D, 0x74)}
     assert alarms(**{f"r{register:x}": 1 << bit}, **absent) == OLD[place]
-    assert alarms(**{f"r{register:x}": 1 << bit}, r71=1) == "none"
+    assert alarms(**{f"r{register:x}": 1 << bit}, r6D=8) == "Cell undervoltage (warning)"
 
 
-def test_words_of_ff_are_no_alarms():
-    assert alarms(**{f"r{number:x}": 0xFFFF for number in (*range(0x66, 0x6A), *range(0x6D, 0x74))}) == "none"
+def test_a_state_does_not_hide_the_older_words():
+    assert alarms(r68=0x0080, r73=0x0100) == "Internal communication (fault)"
+
+
+def test_whether_there_are_alarms_is_not_known_where_all_words_are_ff():
+    pack = Pack()
+    words = {f"r{number:x}": 0xFFFF for number in (*range(0x66, 0x6A), *range(0x6D, 0x74))}
+    assert answer(P81(pack), 0, live(**words)) == ACCEPTED
+    assert pack.raw("active_alarms") is None and pack.raw("problem") is None and pack.raw("soc") is not None
 
 
 def test_alarms_that_end_are_gone():

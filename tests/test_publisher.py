@@ -434,7 +434,7 @@ def test_readings_that_change_all_the_time_are_said_once_in_an_interval():
     times = [ms for ms, topic, _, _, _ in broker.since(10000) if topic == STATE]
     pauses = [after - before for before, after in pairwise(times)]
     assert len(times) >= 12
-    assert min(pauses) >= INTERVAL_MS - 20
+    assert min(pauses) >= INTERVAL_MS - 40  # a state is written in steps, which take their time
 
 
 URGENT = {("alarms", "soc_low_2"): "active_alarms", ("charge_mosfet", 0): "charge_mosfet", ("current", 10): "mode"}

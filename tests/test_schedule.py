@@ -418,7 +418,7 @@ def test_static_data_that_is_ignored_is_reported_when_the_last_is_given_up():
         line.run(50, silent=(RATED, CODE))
         if not reported or line.schedule.unsupported != reported[-1][1]:
             reported.append((at, line.schedule.unsupported))
-    assert [functions for _, functions in reported] == [[], [0x50, 0x57]] and 7500 < reported[1][0] < 9000
+    assert [functions for _, functions in reported] == [[], [0x50, 0x57]] and 7500 < reported[1][0] < 9500
     assert line.schedule.static_done
     found = line.run(125000, 10, silent=(RATED,))
     assert len(times(found, RATED)) == 2 and 50000 < times(found, RATED)[0] < 61000
@@ -450,3 +450,25 @@ def test_when_a_timeout_is_a_surprise():
     line.wait(10)
     line.request(COUNTS)
     assert line.schedule.expects_response()
+
+
+@pytest.mark.parametrize("delay", [0, 3000])
+def test_static_data_that_is_ignored_does_not_keep_what_is_measured_waiting(delay):
+    """With a time-out of 300 ms each; `delay`: for so long the board was asked something else."""
+    many = BLOCKS + tuple([block(0x80 + number, "static", 1, f"limit {number}") for number in range(10)])
+    schedule = Schedule(many, lambda _: 1, lambda: True)
+    schedule.begin(0)
+    now = delay
+    asked = []
+    while now < 12000:
+        index = schedule.choose(now)
+        if index is not None:
+            schedule.take(index, now)
+            if index == STATUS:
+                asked.append(now)
+            is_silent = index > COUNTS
+            now += 300 if is_silent else 30
+            schedule.failed(True, now) if is_silent else schedule.answered(True, True, now)
+        else:
+            now += 5
+    assert max(later - at for at, later in pairwise(asked)) < 1500

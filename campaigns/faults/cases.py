@@ -122,7 +122,8 @@ VARIANTS = (  # of boards, batteries and settings
     _case("62 registers, zeros beyond", board="registers=62,beyond=zeros", protocols=D2),
     _case("garbage where no sensor is, 5 %", FIVE, board="garbage_slots=1", protocols=D2),
     _case("3.6 ms of quiet needed", board="quiet=3.6", protocols=NEWER),
-    _case("without some sensors", board="lacks=mosfet_temperature+board_temperature+balance_current", protocols=NEWER),
+    _case("without some sensors", board="lacks=mosfet_temperature+board_temperature", protocols=NEWER),
+    _case("without balance current, too", board="lacks=mosfet_temperature+board_temperature+balance_current", protocols=P81),
     _case(
         "without some sensors, 0xFFFF", board="lacks=mosfet_temperature+board_temperature,lacking_raw=65535", protocols=NEWER
     ),

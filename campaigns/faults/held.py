@@ -156,7 +156,7 @@ def published_values(r: Readings, protocol: str = "") -> dict:
         for bit in range(4):
             values[f"digital_input_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit & 1]
             values[f"digital_output_{bit + 1}"] = ("OFF", "ON")[o.dio >> bit + 4 & 1]
-    if r.temperatures and protocol != "d2":
+    if r.temperatures:
         for end, pick in (("max", max), ("min", min)):
             if values[f"{end}_temperature"] is not None:
                 values[f"{end}_temperature_sensor"] = r.temperatures.index(pick(r.temperatures)) + 1
