@@ -141,7 +141,8 @@ for period in range(PERIODS):
         before = gc.mem_alloc()
         gc.disable()
         live(now, 5000)
-        calm = sweep not in (0, 1, 8, 9)
+        # others: a session begins, what has been read since is announced, the BMS is looked for with other protocols
+        calm = sweep not in (0, 1, 3, 8, 9, 16, 17)
         most[calm] = max(most[calm], gc.mem_alloc() - before)
         gc.enable()
         now = (now + 5000) % 536870912
@@ -248,8 +249,8 @@ def budgets_of(text):
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
 MOST_HEAP_OF_OURS = 216_000
-SMALLEST_HEAP_KB = 328
-MOST_CODE_ON_THE_DRIVE = 142 * 1024
+SMALLEST_HEAP_KB = 364
+MOST_CODE_ON_THE_DRIVE = 167 * 1024
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
@@ -272,7 +273,8 @@ def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
     assert figures["code"] <= MOST_CODE_ON_THE_DRIVE
 
 
-# In bytes, of a 64-bit build: growth from the second period to the last; allocated in 5 s, with a new session and without.
+# In bytes, of a 64-bit build: growth from the second period to the last; allocated in 5 s, with
+# a new session or a search and without.
 LARGEST_GROWTH, LARGEST_OF_SESSION, LARGEST_OF_FIVE_SECONDS = 1024, 700000, 40000
 
 
@@ -288,7 +290,7 @@ def test_the_heap_in_use_stays_flat_over_sessions_and_silences(folder):
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr
     periods = [[int(word) for word in line.split()[1:]] for line in result.stdout.splitlines() if line.startswith("period ")]
     in_use, of_session, otherwise, answers = zip(*periods, strict=True)
-    assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 8000
+    assert len(periods) == 4 and answers[-1] > 3 * answers[0] > 7000
     assert max(in_use[1:]) - min(in_use[1:]) <= LARGEST_GROWTH, in_use
     assert max(of_session) <= LARGEST_OF_SESSION and max(otherwise) <= LARGEST_OF_FIVE_SECONDS, (of_session, otherwise)
 
