@@ -86,8 +86,11 @@ class Schedule:
     @property
     def static_done(self):
         """Whether all static data has been read, or given up."""
+        return self._is_done(True)
+
+    def _is_done(self, with_optional):
         for index in range(len(self._blocks)):
-            if self._is_static[index] and not self._done[index]:
+            if self._is_static[index] and not self._done[index] and (with_optional or not self._is_optional[index]):
                 return False
         return self.complete
 
@@ -98,7 +101,7 @@ class Schedule:
         for index in range(len(self._blocks)):
             if self._is_optional[index]:
                 continue
-            if self._unsupported[index] and (not self._is_static[index] or self.static_done):
+            if self._unsupported[index] and (not self._is_static[index] or self._is_done(False)):
                 found.append(self._blocks[index].function)
         return found
 
