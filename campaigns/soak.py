@@ -436,7 +436,7 @@ class Soak:
             result.wrong.append(f"{result.writes} writes to the memory")
         if result.most_sockets > 1:
             result.wrong.append(f"{result.most_sockets} sockets at once")
-        if result.longest_gap_s > HEARTBEAT_S + 2 * STEP_S:
+        if result.longest_gap_s > HEARTBEAT_S + 3 * STEP_S:  # it is written in pieces, pass by pass
             result.wrong.append(f"a state was published {result.longest_gap_s:.1f} s after the previous one")
         if max(result.steady_memory) - min(result.steady_memory) > MEMORY_BLOCKS:
             result.wrong.append(f"the memory in use is not constant: {result.memory}")

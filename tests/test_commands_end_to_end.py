@@ -233,11 +233,15 @@ def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
             world.subscriber.publish(f"t/bms1/{name}/set", payload)
         world.subscriber.publish("t/restart/set", "PRESS")
         time.sleep(4)
+
+        def platforms():
+            configs = [json.loads(text) for topic, text, _ in world.subscriber.received if topic.endswith("/config") and text]
+            return {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
+
+        wait_until(lambda: "binary_sensor" in platforms(), 30)
+        assert platforms() == {"sensor", "binary_sensor", "button"}  # the button makes a diagnostics file
         assert world.bms.writes() == [] and world.subscriber.texts(REPORT) == []
         assert world.bridge.log.count("Daly MQTT bridge") == 1
-        configs = [json.loads(text) for topic, text, _ in world.subscriber.received if topic.endswith("/config") and text]
-        platforms = {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
-        assert platforms == {"sensor", "binary_sensor", "button"}  # the button makes a diagnostics file
     finally:
         world.stop()
 
@@ -277,7 +281,8 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
 def test_each_value_is_published_on_its_own_topic(tmp_path):
     world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL_S = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
     try:
-        assert wait_until(lambda: world.subscriber.latest("t/bms1/hardware_version"), 30)
+        assert wait_until(lambda: world.subscriber.latest("t/bms1/state_of_health"), 60)  # what is read last
+        time.sleep(3)  # the others that have come meanwhile
         state = {key: value for key, value in world.state.items() if key not in ("seq", "time")}
         for key, value in state.items():
             text = world.subscriber.latest("t/bms1/" + key)
