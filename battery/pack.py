@@ -335,7 +335,8 @@ class Pack(Values):
             self.put(row, index, raw, now)
         else:
             self.implausible += 1
-            accepted = self._accept_last(row, index, raw) or (row.kind == NUMBER and step is None)
+            is_jump = not is_natural and last == known  # what would be confirmed is held already: the jump is still to be
+            accepted = (self._accept_last(row, index, raw) and not is_jump) or (row.kind == NUMBER and step is None)
         self._before_last[slot] = last
         self._last[slot] = raw
         self._last_at[slot] = now

@@ -164,6 +164,12 @@ def test_the_middle_one_of_three_readings_is_accepted(raws, known):
     assert accept(pack, SOC, *raws, doubtful=True, now=1000)[-1][1] == known
 
 
+@pytest.mark.parametrize("drift", [3264, 3266])
+def test_a_jump_must_be_confirmed_whichever_way_the_readings_before_it_went(drift):
+    """A cell that died was shown alive for a whole period of 10 s: the reading before it was the middle one of three."""
+    assert accept(Pack(1), CELL, 3265, drift, 380, 380) == [(True, 3265), (True, drift), (False, drift), (True, 380)]
+
+
 def test_the_reading_before_is_accepted_with_its_own_time():
     pack = Pack()
     accept(pack, SOC, 500)
