@@ -172,14 +172,9 @@ class Poller:
         return 0 if self.diagnosis.is_mixed else self._detector.found_code
 
     @property
-    def writes(self):
-        """Keys of the controls that the protocol can write."""
-        return self._protocol.writes
-
-    @property
     def soc_needs_clock(self):
         """Whether the state of charge is written together with the time."""
-        return self._protocol.soc_needs_clock
+        return self._detector.current.protocol.soc_needs_clock  # of the board, also while it is compared
 
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
@@ -464,7 +459,8 @@ class Poller:
         protocol.note_answered()
         if self._compares:
             self._end_comparison(protocol.is_answer(), now)
-            return
+            if self._protocol is not protocol:
+                return
         if self._detector.is_ruled_out:
             is_answer = protocol.is_answer()
             if is_answer:
@@ -606,22 +602,21 @@ class Poller:
             self._schedule.begin(now)
 
     def _end_comparison(self, answered, now):
-        """The board that was found has `answered` to P81, or not."""
+        """The board that was found has `answered` to P81, or not. If so, that is spoken now, and this is its first answer."""
         self._compares = False
-        name = self._detector.found_name
-        is_same = answered and self._is_same_board()
-        if answered and not is_same:
-            self.diagnosis.note_mixed()
-        self._protocol.close()
-        self._detector.end_comparison(is_same)
-        self._talk(self._detector.current, now)
-        if is_same:
+        if answered and self._is_same_board():
+            name = self._detector.found_name
+            self._detector.end_comparison(True)
+            self._know_sign()
             self.diagnosis.answered(f"{self._spoken()}; it answers {name}, too")
             if self._write and self._write[0][0] not in self._protocol.writes:
                 self.cancel_write()
-            self.pack.forget()
-            self._know_sign()
-            self._schedule.begin(now)
+            return
+        if answered:
+            self.diagnosis.note_mixed()
+        self._protocol.close()
+        self._detector.end_comparison(False)
+        self._talk(self._detector.current, now)
 
     def _is_same_board(self):
         """Whether the response to P81 is of the board that was found: as many cells, and as much in them.
@@ -634,7 +629,7 @@ class Poller:
         return self._is_alike("pack_voltage", 0) and self._is_alike("soc", 10) and self._is_alike("remaining_capacity", 1000)
 
     def _is_alike(self, key, slack):
-        """Whether a reading of the board that speaks A5 and the response to P81 differ by at most 3 %, or by the slack."""
+        """Whether a reading of the board that was found and the response to P81 differ by at most 3 %, or by the slack."""
         raw = self.pack.raw(key)
         other = self._protocol.peek(key)
         if raw is None or other is None:
