@@ -57,6 +57,7 @@ class Detector:
         if host_address and A5 in self._allowed:
             self._ruled_out.append(A5_AT_0X80)  # the address that is not in the settings
         self._conversations: dict = {}  # by code; both addresses of A5 have the same
+        self._printed: list = []  # names of protocols that cannot be loaded: said once, and tried again in each round
         self._kept = remembered if remembered in self._allowed else 0
         self._spoken = remembered if remembered in _NAMES else A5  # by the board that was found last; nothing remembered: A5
         self._round = 0
@@ -194,9 +195,16 @@ class Detector:
                 schedule = Schedule(protocol.blocks, protocol.frames_expected, self._is_online, self._periods)
                 self._conversations[code] = Conversation(protocol, schedule, Timing(protocol.first_gap_ms))
             except (MemoryError, ImportError) as error:
-                print(f"Protocol {_NAMES[code]} cannot be loaded, and is not looked for: {type(error).__name__} {error}")
+                self._print_unusable(_NAMES[code], error)
                 return None
         return self._conversations[code]
+
+    def _print_unusable(self, name, error):
+        if name not in self._printed:
+            self._printed.append(name)
+            reason = f"{type(error).__name__} {error}".strip()
+            remedy = "" if isinstance(error, MemoryError) else "; copy all files of the bundle again"
+            print(f"BMS: protocol {name} cannot be loaded ({reason}), so it is not looked for{remedy}.")
 
     def _drop(self, protocol):
         """Keep only this one in memory."""

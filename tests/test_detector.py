@@ -122,9 +122,11 @@ def test_only_what_is_spoken_stays_loaded():
     assert detector.others == ()
 
 
-def test_where_there_is_no_memory_for_a_protocol_the_others_are_tried(monkeypatch):
+def test_where_there_is_no_memory_for_a_protocol_the_others_are_tried(monkeypatch, capsys):
     unload("daly.p81")
     monkeypatch.setitem(sys.modules, "daly.p81", None)
+    assert tried(20).count(A5) == 7
+    assert capsys.readouterr().out.count("protocol p81 cannot be loaded") == 1  # not in each round, a line every 2 s
     assert tried(3) == [A5, D2, A5_AT_0X80, A5]
 
 
