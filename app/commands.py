@@ -5,7 +5,7 @@
 
 import random
 
-from battery.unload import unload
+from battery.unload import keep, unload
 from mqtt.commands import Commands
 
 
@@ -18,11 +18,10 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
     from battery.controls import DIAGNOSTICS_BUTTON
 
     commands = Commands(lambda subject, reason: publisher.report(f"{subject}: refused, {reason}"))
-    is_kept = len(settings.allowed) > 0  # the table of controls
 
     def send_diagnostics(_word, now):
         refusal = diagnostics.request(lambda json: publisher.publish("/diagnostics", json, qos=0), now)
-        return refusal and _in_words(refusal, is_kept)
+        return refusal and _in_words(refusal)
 
     def birth(word, now):
         if word == "online":  # after a random delay, so that not all devices of a house publish at once
@@ -31,21 +30,20 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
     commands.add(settings.base_topic + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_diagnostics)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
-    if is_kept:
+    if len(settings.allowed):
+        keep("battery.controls")
         from .controls import add_controls  # 6 KB on a board with what it needs
 
         publisher.report("none")
         add_controls(commands, settings, publisher, battery_commands, clock, energy_store)
-    else:
-        unload("battery.controls")
+    unload("battery.controls")
     return commands
 
 
-def _in_words(code, is_kept):
-    """A code of battery/controls.py in words. `is_kept`: that module stays in memory."""
+def _in_words(code):
+    """A code of battery/controls.py in words."""
     from battery.controls import RESULTS
 
     words = RESULTS[code]
-    if not is_kept:
-        unload("battery.controls")
+    unload("battery.controls")
     return words

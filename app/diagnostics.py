@@ -49,6 +49,5 @@ class Diagnostics:
         text = report(self._settings, self._poller, self._state(now), self._loop, now)
         unload("app.report")
         unload("app.settings")
-        if not len(self._settings.allowed):
-            unload("battery.controls")  # which the settings need
+        unload("battery.controls")  # which the settings need
         return text

@@ -5,10 +5,17 @@
 
 import sys
 
+_kept: list = []
+
+
+def keep(name):
+    """The module `name` is needed all the time: whoever unloads it after his own use leaves it from now on."""
+    _kept.append(name)
+
 
 def unload(name):
     """Forget the module `name`, such as "app.advice". What still refers to it, or to a function of it, keeps it in memory."""
-    if name in sys.modules:
+    if name in sys.modules and name not in _kept:
         del sys.modules[name]
         package, _, module = name.partition(".")
         if hasattr(sys.modules.get(package), module):

@@ -51,9 +51,6 @@ class LoadedDiscovery:
         self.writer = writer
         self._arguments = arguments
         self._loaded = None
-        self._modules = ["mqtt.homeassistant", "mqtt.entities"]
-        if not arguments[6:7] or not len(arguments[6]):  # nothing is allowed, else the commands need it
-            self._modules.append("battery.controls")
         discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
         self._count = discovery.parts()
         self.bridge_parts = discovery.bridge_parts
@@ -82,7 +79,7 @@ class LoadedDiscovery:
         """Free its memory; the next message loads it again."""
         if self._loaded is not None:
             self._loaded = None
-            for name in self._modules:
+            for name in ("mqtt.homeassistant", "mqtt.entities", "battery.controls"):
                 unload(name)
 
 
