@@ -282,8 +282,15 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
     world = World(tmp_path, "PUBLISH_EACH_VALUE = true\nPUBLISH_INTERVAL_S = 1\n", "drift=0,cells=4,soc=57.3,current=-12.4")
     try:
         assert wait_until(lambda: world.subscriber.latest("t/bms1/state_of_health"), 60)  # what is read last
-        time.sleep(3)  # the others that have come meanwhile
-        state = {key: value for key, value in world.state.items() if key not in ("seq", "time")}
+
+        def state_now():
+            return {key: value for key, value in world.state.items() if key not in ("seq", "time")}
+
+        def is_said(key, value):
+            return bool(world.subscriber.latest("t/bms1/" + key)) == (value is not None)
+
+        assert wait_until(lambda: all(is_said(*item) for item in state_now().items()), 60)
+        state = state_now()
         for key, value in state.items():
             text = world.subscriber.latest("t/bms1/" + key)
             assert text == ("" if value is None else value if isinstance(value, str) else text), key
