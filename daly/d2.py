@@ -64,7 +64,6 @@ class D2(Modbus):
 
     def __init__(self, pack):
         super().__init__(pack, ADDRESS, ADDRESS)
-        self._alarms = bytearray(8)
 
     def fits(self, index):
         """By the number of cells, and by the voltage of the pack being near that of its cells."""
@@ -81,12 +80,7 @@ class D2(Modbus):
 
     def fill_alarms(self, bits):
         """Byte 0 of the vendor's table is the low byte of the first word, byte 1 the high one (two captures)."""
-        alarms = self._alarms
-        for position in range(4):
-            word = self.alarm_word(ALARMS + position)
-            alarms[2 * position] = word & 0xFF
-            alarms[2 * position + 1] = word >> 8
-        alarm_bits(alarms, bits)
+        alarm_bits(self.alarm_bytes(ALARMS, True), bits)
 
     def repaired_text(self, row, text):
         """The software version is sent with its last character first (5 of 5 boards), and the hardware version by some."""

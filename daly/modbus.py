@@ -402,6 +402,7 @@ class Modbus:
         self._response_address = response_address
         self._requests = tuple([bytearray(REQUEST_LENGTH) for _ in self.blocks])
         self._alarm_bits = [0] * BITFIELDS
+        self._alarm_bytes = bytearray(8)
         self._damage_before = 0  # discarded bytes at the time of the request
         self._first = 0  # first register of the response that is stored
 
@@ -544,6 +545,15 @@ class Modbus:
         """A register of alarms; FFFF is none."""
         word = self.register(number)
         return 0 if word == 0xFFFF else word
+
+    def alarm_bytes(self, first, is_low_first):
+        """The four registers from `first` on as the alarm bytes of alarm_bytes.py; `is_low_first`: in the order of D2."""
+        alarms = self._alarm_bytes
+        for position in range(4):
+            word = self.alarm_word(first + position)
+            alarms[2 * position] = word & 0xFF if is_low_first else word >> 8
+            alarms[2 * position + 1] = word >> 8 if is_low_first else word & 0xFF
+        return alarms
 
     def has_alarms(self):
         """Whether any register of alarms is there, though there may be none in it."""

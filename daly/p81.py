@@ -124,7 +124,6 @@ class P81(Modbus):
     def __init__(self, pack, board_number=1):
         super().__init__(pack, REQUEST_ADDRESS + board_number, RESPONSE_ADDRESS + board_number)
         self.detail = "" if board_number == 1 else "board " + str(board_number)
-        self._alarms = bytearray(8)
 
     def count_of(self, index):
         """For the cells as many as there are: more where another response is as long, since only that tells them apart."""
@@ -154,7 +153,7 @@ class P81(Modbus):
             word = self.alarm_word(ALARMS + position)
             if word:
                 self._fill_word(bits, position, word)
-        if not [field for field in bits if field]:
+        if not max(bits):
             self._fill_old(bits)
 
     def _fill_word(self, bits, position, word):
@@ -168,14 +167,8 @@ class P81(Modbus):
 
     def _fill_old(self, bits):
         """Fill in the older words, high byte first."""
-        alarms = self._alarms
-        is_active = 0
-        for position in range(4):
-            word = self.alarm_word(OLD_ALARMS + position)
-            is_active |= word
-            alarms[2 * position] = word >> 8
-            alarms[2 * position + 1] = word & 0xFF
-        if not is_active:
+        alarms = self.alarm_bytes(OLD_ALARMS, False)
+        if not max(alarms):
             return
         alarm_bits(alarms, bits)
         for low, alarm in _OLD_PAIRS:
