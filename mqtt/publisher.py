@@ -79,8 +79,9 @@ class LoadedDiscovery:
         """Free its memory; the next message loads it again."""
         if self._loaded is not None:
             self._loaded = None
-            for name in ("mqtt.homeassistant", "mqtt.entities", "battery.controls"):
-                unload(name)
+            unload("mqtt.homeassistant")
+            unload("mqtt.entities")
+            unload("battery.controls")
 
 
 class Publisher:
@@ -208,11 +209,6 @@ class Publisher:
     def is_writing(self):
         """Whether a message has been begun: the next polls write it."""
         return self._steps is not None
-
-    @property
-    def writes_to(self):
-        """The topic of the message begun last."""
-        return self._begun[0]
 
     def has_news(self):
         """Whether `poll` may have a message, or is writing one; what becomes due with time is no news."""

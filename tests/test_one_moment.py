@@ -85,7 +85,7 @@ def test_cells_that_become_known_meanwhile_do_not_take_away_the_keys():
     for _ in range(100):
         broker.wire.us += 1000
         polled(broker)
-        if broker.publisher.is_writing and broker.publisher.writes_to == STATE:
+        if broker.publisher.is_writing and broker.publisher._begun[0] == STATE:
             break
     pack = broker.wire.pack
     pack.topology.update(cell_count=16, temperature_count=2)

@@ -976,7 +976,7 @@ def test_a_state_is_of_one_moment_although_it_is_written_in_many_polls():
     pack, publisher = broker.wire.pack, broker.publisher
     pack.energy.load((0, 0, 0, 0))
     now = broker.wire.now
-    while not (publisher.is_writing and publisher.writes_to == STATE):
+    while not (publisher.is_writing and publisher._begun[0] == STATE):
         now += 1
         assert publisher.poll(now) is None or now < broker.wire.now + 12000
     before = {row.key: pack.at(row) for row in READINGS}
