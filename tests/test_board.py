@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from battery.pack import Pack
 from campaigns import board_size, size
 from daly.poller import Poller
 from simulator.bms import Bms
+from simulator.faults import framed
 from tools import pack
 
 ROOT = Path(__file__).parent.parent
@@ -43,10 +45,16 @@ from mqtt.homeassistant import Discovery
 from battery.json import Writer, write_pack
 from mqtt.publisher import Publisher
 
+
+
+def key_of(request):  # of A5 the function, else the first register and how many
+    return request[2] if request[0] == 0xA5 else request[2] << 16 | request[3] << 8 | request[5]
+
+
 answers = {}
 for line in open(sys.argv[1]):
     request, answer = line.split()
-    answers[bytes.fromhex(request)[2]] = bytes.fromhex(answer)
+    answers[key_of(bytes.fromhex(request))] = bytes.fromhex(answer)
 pack = Pack()
 poller = Poller(pack)
 discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
@@ -63,7 +71,7 @@ def converse(now, milliseconds, tell):
             answer = None
         request = poller.poll(tick)
         if request is not None:
-            answer = answers.get(request[2])
+            answer = answers.get(key_of(request))
             due = passed + 30
         if tell:
             message = publisher.poll(tick)
@@ -122,7 +130,7 @@ def live(now, milliseconds):
             answer = None
         request = poller.poll(tick)
         if request is not None and not silent:
-            answer = answers.get(request[2])
+            answer = answers.get(key_of(request))
             due = passed + 30
         publisher.poll(tick)
         if passed % 5000 == 0:
@@ -177,12 +185,27 @@ def folder(tmp_path):
     return tmp_path
 
 
+# (first register, how many) of what is read of a board with 16 cells, docs/PROTOCOL.md
+REGISTERS = {
+    "d2": ((0x00, 62), (0x3E, 9), (0x80, 41), (0xA9, 32), (0xCC, 2)),
+    "p81": ((0x30, 68), (0x00, 16), (0x10B, 13), (0x100, 28), (0x129, 59), (0x178, 74)),
+}
+
+
+def requests_of(options):
+    """Every read, as bytes."""
+    for protocol, reads in REGISTERS.items():
+        if "protocol=" + protocol in options:
+            address = 0xD2 if protocol == "d2" else 0x81
+            return [framed(struct.pack(">BBHH", address, 3, first, count)) for first, count in reads]
+    heads = [bytes([0xA5, 0x40, command, 8]) + bytes(8) for command in (*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63, 0x52)]
+    return [head + bytes([sum(head) & 0xFF]) for head in heads]
+
+
 def record(file, options):
     """Every answer a simulated BMS gives, as lines of request and answer in hex."""
     bms, us, lines = Bms("drift=0," + options), 0, []
-    for command in (*range(0x90, 0x99), 0x50, 0x53, 0x57, 0x62, 0x63, 0x52):
-        head = bytes([0xA5, 0x40, command, 8]) + bytes(8)
-        request = head + bytes([sum(head) & 0xFF])
+    for request in requests_of(options):
         bms.receive(request, us)
         us += 1e6
         answer = bms.transmit(us)
@@ -227,7 +250,7 @@ def test_micropython_comes_to_the_same_consequences_as_this_python(folder, optio
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
-@pytest.mark.parametrize("options", ["cells=16", "cells=48,temperatures=16"])
+@pytest.mark.parametrize("options", ["cells=16", "cells=48,temperatures=16", "protocol=p81", "protocol=d2"])
 def test_asking_waiting_and_an_answer_that_says_nothing_new_cost_no_heap(folder, options):
     record(folder / "answers.txt", options)
     _, heap = consequences(folder, MICROPYTHON)
