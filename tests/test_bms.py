@@ -9,13 +9,14 @@ facts/frames.jsonl, named as there.
 
 import json
 import os
-import select
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import masters
 import pytest
+from masters import exchange
 
 from simulator.bms import BYTE_US, CHARGE, DISCHARGE, OPTIONS, SET_CLOCK_AND_SOC, Bms, crc16, options_help, parse
 from simulator.faults import FAULTS, Fault
@@ -40,27 +41,14 @@ def is_whole(frame: bytes) -> bool:
     return len(frame) == 13 and frame[0] == 0xA5 and frame[12] == sum(frame[:12]) % 256
 
 
-class Master:
+class Master(masters.Master):
     """Asks a Bms in model time and keeps what was heard with the time of each byte, in milliseconds."""
 
     def __init__(self, options: str = "", note=None):
-        self.bms = Bms(options, 0, note)
-        self.now = 0.0
-        self.times: list[float] = []
+        super().__init__(Bms(options, 0, note))
 
     def say(self, data: bytes, listen_ms: float = 500) -> bytes:
-        """Write now and listen; what is heard after that long is heard next time."""
-        self.bms.receive(data, self.now * 1000)
-        return self.listen(listen_ms)
-
-    def listen(self, listen_ms: float) -> bytes:
-        end, heard, self.times = self.now + listen_ms, bytearray(), []
-        while (due := self.bms.next_us()) is not None and due <= end * 1000:
-            new = self.bms.transmit(due)
-            heard += new
-            self.times += [due / 1000 - self.now] * len(new)
-        self.now = end
-        return bytes(heard)
+        return super().say(data, listen_ms)
 
     def ask(self, command: int, host: int = 0x40, data: bytes = bytes(8)) -> list[bytes]:
         return frames_in(self.say(request(command, host, data)))
@@ -557,16 +545,6 @@ def line(tmp_path):
     process.stdin.close()
     assert process.wait(5) == 0
     process.stdout.close()
-
-
-def exchange(port: int, data: bytes, length: int, timeout: float = 2) -> tuple[bytes, list[float]]:
-    """Write and read until so many bytes are there: the bytes and the time of each in ms."""
-    began, heard, times = time.monotonic(), b"", []
-    os.write(port, data)
-    while len(heard) < length and select.select([port], [], [], timeout)[0]:
-        heard += os.read(port, 4096)
-        times += [1000 * (time.monotonic() - began)] * (len(heard) - len(times))
-    return heard, times
 
 
 def test_a_round_trip_over_the_pseudo_terminal(line):

@@ -9,6 +9,7 @@ modbus-frames.jsonl.
 
 import struct
 
+import masters
 import pytest
 
 from simulator.bms import BYTE_US, Bms
@@ -36,27 +37,12 @@ def is_whole(frame: bytes) -> bool:
     return len(frame) > 4 and crc(frame[:-2]) == frame[-2:]
 
 
-class Master:
-    """Asks a board in model time; `times`: ms after the request at which the bytes heard had arrived."""
+class Master(masters.Master):
+    """Asks a board in model time."""
 
     def __init__(self, options: str, note=None):
+        super().__init__(connect(options, 0, note))
         self.protocol = "d2" if "protocol=d2" in options else "p81"
-        self.bms = connect(options, 0, note)
-        self.now = 0.0
-        self.times: list[float] = []
-
-    def say(self, data: bytes, listen_ms: float = 1000) -> bytes:
-        self.bms.receive(data, self.now * 1000)
-        return self.listen(listen_ms)
-
-    def listen(self, listen_ms: float) -> bytes:
-        end, heard, self.times = self.now + listen_ms, bytearray(), []
-        while (due := self.bms.next_us()) is not None and due <= end * 1000:
-            new = self.bms.transmit(due)
-            heard += new
-            self.times += [due / 1000 - self.now] * len(new)
-        self.now = end
-        return bytes(heard)
 
     def request(self, function: int, start: int, value: int, board: int = 1) -> bytes:
         return framed(struct.pack(">BBHH", 0xD2 if self.protocol == "d2" else 0x80 + board, function, start, value))

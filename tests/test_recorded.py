@@ -7,14 +7,12 @@ The captured frames are rows of facts/frames.jsonl and modbus-frames.jsonl.
 """
 
 import json
-import os
 import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from masters import ask_program
 
 from simulator.modbus import crc16, framed
 from simulator.replay import Player, read
@@ -133,24 +131,9 @@ def test_a_long_frame_that_a_mail_program_broke_is_whole_again(tmp_path):
     assert asked(Player(read(path)), bytes.fromhex("81030041003e8bce")).hex() == REST_806
 
 
+@pytest.mark.slow
 def test_on_a_serial_line(tmp_path):
     path = tmp_path / "recording"
     path.write_text(row(CELLS_806))
-    command = [sys.executable, "-m", "simulator.replay", str(path)]
-    child = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        port = os.open(child.stdout.readline().strip(), os.O_RDWR | os.O_NOCTTY)
-        os.write(port, request(0x81, 0, 2))
-        heard, end = b"", time.monotonic() + 3
-        os.set_blocking(port, False)
-        while len(heard) < 9 and time.monotonic() < end:
-            time.sleep(0.01)
-            try:
-                heard += os.read(port, 100)
-            except BlockingIOError:
-                pass
-        assert words(heard) == [0x0CD1, 0x0C90]
-        os.close(port)
-    finally:
-        child.stdin.close()
-        assert child.wait(5) == 0
+    heard = ask_program([sys.executable, "-m", "simulator.replay", str(path)], request(0x81, 0, 2), 9)
+    assert words(heard) == [0x0CD1, 0x0C90]

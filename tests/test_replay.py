@@ -4,17 +4,16 @@
 """A recording plays back what was recorded: the same readings, the same damage, the same trouble in words."""
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from masters import ask_program
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import host_without_screen
 from simulation import Wire
@@ -203,26 +202,8 @@ def test_no_file_and_no_request_raises_anything_else(tmp_path_factory, text, req
 
 
 def test_on_a_serial_line(file):
-    path = file(FRAMES.read_text())
-    child = subprocess.Popen(
-        [sys.executable, "-m", "simulator.replay", path], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        port = os.open(child.stdout.readline().strip(), os.O_RDWR | os.O_NOCTTY)
-        os.write(port, REQUEST_90)
-        heard, end = b"", time.monotonic() + 3
-        os.set_blocking(port, False)
-        while len(heard) < 13 and time.monotonic() < end:
-            time.sleep(0.01)
-            try:
-                heard += os.read(port, 100)
-            except BlockingIOError:
-                pass
-        assert heard[:3] == b"\xa5\x01\x90" and len(heard) == 13
-        os.close(port)
-    finally:
-        child.stdin.close()
-        assert child.wait(5) == 0
+    heard = ask_program([sys.executable, "-m", "simulator.replay", file(FRAMES.read_text())], REQUEST_90, 13)
+    assert heard[:3] == b"\xa5\x01\x90" and len(heard) == 13
 
 
 def test_what_is_in_a_file_is_described_for_other_programs(file):
