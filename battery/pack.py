@@ -57,7 +57,7 @@ class Values:
         self._unsaid: set | None = None
         self.topology_changes = 0
         self.energy = energy
-        self.is_of_one_moment_now = True  # the highest and the lowest cell were measured together
+        self.is_delta_known = True  # the highest and the lowest cell were measured together
         self.changes = 0  # grows with every changed value: cheap to compare
         self.gaps = 0  # grows when a value becomes unknown, or known again
 
@@ -99,8 +99,8 @@ class Values:
 
     def note_moment(self, is_one):
         """Whether the highest and the lowest cell were measured together; when not, their delta is not known."""
-        if is_one != self.is_of_one_moment_now:
-            self.is_of_one_moment_now = is_one
+        if is_one != self.is_delta_known:
+            self.is_delta_known = is_one
             self.changes += 1
 
     def text(self, row, index=0):

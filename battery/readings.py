@@ -206,7 +206,7 @@ def _cell_voltage_delta(pack):
     highest = pack.raw("max_cell_voltage")
     lowest = pack.raw("min_cell_voltage")
     # where each must be confirmed the two may be of different responses
-    if highest is None or lowest is None or highest < lowest or not pack.is_of_one_moment_now:
+    if highest is None or lowest is None or highest < lowest or not pack.is_delta_known:
         return None
     return highest - lowest
 

@@ -29,9 +29,6 @@ SENSORS = 8
 ABSENT = (0, 255)  # raw temperatures that are none
 NEVER = 0xFFFF  # seconds of sleep_time
 
-# What a bridge may write, and nothing else: registers of function 0x06.
-ALLOWED_WRITES = {"d2": {0xA5, 0xA6, 0xA7, 0xF0}, "p81": {0x116, 0x121, 0x122}}
-
 # What the vendor's app reads in each of its cycles, seen over Bluetooth: (start, count).
 APP_READS = {
     "d2": ((0x00, 62), (0x80, 41), (0xA9, 32), (0xC9, 3), (0x63, 28), (0xCC, 5), (0x3E, 9), (0x57, 12), (0xDF, 17), (0xD7, 1)),

@@ -123,6 +123,23 @@ def test_cells_of_different_responses_are_postponed_for_four_seconds():
     assert published.until("cell_{}_voltage", step=1) == pytest.approx(FAST + 4000, abs=2)
 
 
+def test_what_lies_between_cells_of_different_responses_is_not_known():
+    """The highest cell of one moment and the lowest of another: a delta that the battery never had."""
+    pack = filled()
+    published = Published(pack=pack)
+    assert published.deadband.published.raw("cell_voltage_delta") == 20
+    published.now = 1
+    published.put("cell_{}_voltage", 3000, 0)
+    published.until("cell_{}_voltage", step=1)
+    assert published.deadband.published.raw("min_cell_voltage") == 3000
+    assert published.deadband.published.raw("cell_voltage_delta") is None
+    published.now += 1
+    for index, millivolts in enumerate((3000, 3110, 3220)):
+        published.put("cell_{}_voltage", millivolts, index)
+    published.until("cell_{}_voltage", 3)
+    assert published.deadband.published.raw("cell_voltage_delta") == 220
+
+
 def singles(repeats=True):
     pack = filled()
     values = SingleValues(pack, repeats)
