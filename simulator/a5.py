@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from simulator import unmodelled
-from simulator.battery import Readings
+from simulator.battery import Readings, measured
 from simulator.modbus import CHARGE_A, DISCHARGE_A, SOC_HIGH, limits_of, limits_seen
-from simulator.options import CHEMISTRIES, MODES
+from simulator.options import CHEMISTRIES
 
 
 def truth(r: Readings) -> dict[str, Any]:
@@ -22,27 +22,12 @@ def truth(r: Readings) -> dict[str, Any]:
 
     A float is raw / 10**decimals, so it equals what json.loads makes of the exact decimal text.
     """
-    high, low = max(r.cells), min(r.cells)
     o = r.options
     return {
         **UNMODELLED,
-        "pack_voltage": r.pack / 10,
-        "current": r.current / 10,
-        "power": r.pack * r.current / 100,
-        "soc": r.soc / 10,
-        "mode": MODES[r.mode],
-        "charge_mosfet": bool(o.charge_mosfet),
-        "discharge_mosfet": bool(o.discharge_mosfet),
+        **measured(r, r.cells),
         "remaining_capacity": r.remaining / 1000,
         "rated_capacity": round(o.capacity * 1000) / 1000,
-        "cycle_count": o.cycles,
-        "cell_count": len(r.cells),
-        "max_cell_voltage": high / 1000,
-        "max_voltage_cell": r.cells.index(high) + 1,
-        "min_cell_voltage": low / 1000,
-        "min_voltage_cell": r.cells.index(low) + 1,
-        "cell_voltage_delta": (high - low) / 1000,
-        **{f"cell_{n}_voltage": mv / 1000 for n, mv in enumerate(r.cells, 1)},
         "balancing": bool(r.balancing),
         **{f"cell_{n}_balancing": bool(r.balancing >> n - 1 & 1) for n in range(1, len(r.cells) + 1)},
         "temperature_count": len(r.temperatures),
@@ -50,14 +35,9 @@ def truth(r: Readings) -> dict[str, Any]:
         "min_temperature": min(r.temperatures) - 40 if r.temperatures else None,
         **{f"temperature_{n}": raw - 40 for n, raw in enumerate(r.temperatures, 1)},
         "problem": any(o.alarms),
-        "alarm_bytes": o.alarms.hex(),
         "chemistry": o.chemistry,
         "production_date": o.produced.isoformat(),
         "battery_code": o.battery_code,
-        "software_version": o.software,
-        "hardware_version": o.hardware,
-        "sleep_time": o.sleep_time,
-        "clock": r.clock.isoformat(timespec="seconds"),
         **limits_seen(r, "a5"),
         **{f"soc_high_limit_{level}": raw / 10 for level, raw in enumerate(SOC_HIGH, 1)},
         "state_of_health": o.soh,

@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 from types import SimpleNamespace
+from typing import Any
+
+from simulator.options import MODES
 
 # Rest voltage of a cell by state of charge: (percent, millivolts), straight lines between.
 OPEN_CIRCUIT = {
@@ -52,6 +55,36 @@ class Readings:
     def balancing(self) -> int:
         """One bit a cell, lowest first."""
         return sum(1 << cell - 1 for cell in self.options.balancing if 1 <= cell <= len(self.cells))
+
+
+def measured(r: Readings, cells: list[int]) -> dict[str, Any]:
+    """What every protocol says alike, by this project's JSON names. `cells`: as many as the protocol has room for, in mV.
+
+    A float is raw / 10**decimals, so it equals what json.loads makes of the exact decimal text.
+    """
+    high, low = max(cells), min(cells)
+    return {
+        "pack_voltage": r.pack / 10,
+        "current": r.current / 10,
+        "power": r.pack * r.current / 100,
+        "soc": r.soc / 10,
+        "mode": MODES[r.mode],
+        "charge_mosfet": bool(r.options.charge_mosfet),
+        "discharge_mosfet": bool(r.options.discharge_mosfet),
+        "cycle_count": r.options.cycles,
+        "cell_count": len(cells),
+        "max_cell_voltage": high / 1000,
+        "max_voltage_cell": cells.index(high) + 1,
+        "min_cell_voltage": low / 1000,
+        "min_voltage_cell": cells.index(low) + 1,
+        "cell_voltage_delta": (high - low) / 1000,
+        **{f"cell_{n}_voltage": mv / 1000 for n, mv in enumerate(cells, 1)},
+        "alarm_bytes": r.options.alarms.hex(),
+        "sleep_time": r.options.sleep_time,
+        "software_version": r.options.software,
+        "hardware_version": r.options.hardware,
+        "clock": r.clock.isoformat(timespec="seconds"),
+    }
 
 
 class Pack:

@@ -16,9 +16,9 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from simulator.battery import Readings
+from simulator.battery import Readings, measured
 from simulator.faults import crc16, framed
-from simulator.options import ALARM_PAIRS, ALARMS, CHEMISTRIES, LEVELS, MODES, P81_ALARMS
+from simulator.options import ALARM_PAIRS, ALARMS, CHEMISTRIES, LEVELS, P81_ALARMS
 
 READ, WRITE, WRITE_SEVERAL = 0x03, 0x06, 0x10
 D2 = 0xD2
@@ -442,37 +442,17 @@ def truth(r: Readings, protocol: str) -> dict[str, Any]:
     cells = r.cells[: MOST_CELLS[protocol]]
     raw = r.temperatures[:SENSORS]
     known = _known(raw)
-    high, low = max(cells), min(cells)
     said = {
-        "pack_voltage": r.pack / 10,
-        "current": r.current / 10,
-        "power": r.pack * r.current / 100,
-        "soc": r.soc / 10,
-        "mode": MODES[r.mode],
-        "charge_mosfet": bool(o.charge_mosfet),
-        "discharge_mosfet": bool(o.discharge_mosfet),
+        **measured(r, cells),
         "remaining_capacity": r.remaining // 100 / 10,
         "rated_capacity": round(o.capacity * 10) / 10 if d2 else round(o.capacity * 1000) / 1000,
-        "cycle_count": o.cycles,
-        "cell_count": len(cells),
-        "max_cell_voltage": high / 1000,
-        "max_voltage_cell": cells.index(high) + 1,
-        "min_cell_voltage": low / 1000,
-        "min_voltage_cell": cells.index(low) + 1,
-        "cell_voltage_delta": (high - low) / 1000,
-        **{f"cell_{n}_voltage": mv / 1000 for n, mv in enumerate(cells, 1)},
         "temperature_count": len(raw),
         "max_temperature": max(known) - 40 if known else None,
         "min_temperature": min(known) - 40 if known else None,
         **{f"temperature_{n}": None if value in ABSENT else value - 40 for n, value in enumerate(raw, 1)},
         "problem": bool(active_alarms(r, protocol)),
         "nominal_cell_voltage": _nominal_mv(r) / 1000,
-        "sleep_time": o.sleep_time,
         "battery_code": o.battery_code[:32],
-        "software_version": o.software,
-        "hardware_version": o.hardware,
-        "alarm_bytes": o.alarms.hex(),
-        "clock": r.clock.isoformat(timespec="seconds"),
     }
     if not d2 or o.registers > 0x43:
         said |= {"balancing": bool(r.balancing)}
