@@ -48,9 +48,8 @@ def add_controls(commands, settings, publisher, battery_commands, clock, energy_
     }
     for row in CONTROLS:
         if row.key in settings.allowed:
-            commands.add(
-                settings.base_topic + row.topic, row.payloads, in_words(functions[row.key], row.payloads), name=row.subject
-            )
+            topic = settings.base_topic + row.topic.replace("{}", "bms1")
+            commands.add(topic, row.payloads, in_words(functions[row.key], row.payloads), name=row.subject)
 
 
 def tenths(word):

@@ -8,21 +8,21 @@ The results of commands are codes, with their words here."""
 from collections import namedtuple
 
 # key: in ALLOW_CONTROL; subject: in the result of a command; platform, name, icon (or device class), extras (JSON): in Home
-# Assistant; topic: below the base topic, of a battery or the bridge; payloads: those accepted, or a str that describes them;
-# reading: key of the reading that shows and confirms the value, None: there is none
+# Assistant; topic: below the base topic, of the bridge, or of a battery, whose key stands in place of {}; payloads: those
+# accepted, or a str that describes them; reading: key of the reading that shows and confirms the value, None: there is none
 Control = namedtuple("Control", ("key", "subject", "platform", "name", "topic", "payloads", "reading", "icon", "extras"))
 
 CONTROLS = (
-    Control("charge_mosfet", "Charge MOSFET", "switch", "Charge MOSFET", "/bms1/charge_mosfet/set", ("ON", "OFF"),
+    Control("charge_mosfet", "Charge MOSFET", "switch", "Charge MOSFET", "/{}/charge_mosfet/set", ("ON", "OFF"),
             "charge_mosfet", "mdi:battery-arrow-up", ""),
-    Control("discharge_mosfet", "Discharge MOSFET", "switch", "Discharge MOSFET", "/bms1/discharge_mosfet/set", ("ON", "OFF"),
+    Control("discharge_mosfet", "Discharge MOSFET", "switch", "Discharge MOSFET", "/{}/discharge_mosfet/set", ("ON", "OFF"),
             "discharge_mosfet", "mdi:battery-arrow-down", ""),
-    Control("soc", "State of charge", "number", "Set state of charge", "/bms1/soc/set",
+    Control("soc", "State of charge", "number", "Set state of charge", "/{}/soc/set",
             "a number from 0 to 100 with at most one decimal", "soc", "mdi:battery-sync",
             ',"ent_cat":"config","min":0,"max":100,"step":0.1,"mode":"box","unit_of_meas":"%"'),
-    Control("restart_bms", "Restart of the BMS", "button", "Restart", "/bms1/restart/set", ("PRESS",), None, "restart",
+    Control("restart_bms", "Restart of the BMS", "button", "Restart", "/{}/restart/set", ("PRESS",), None, "restart",
             ',"ent_cat":"config"'),
-    Control("energy", "Energy counters", "button", "Reset energy counters", "/bms1/energy/set",
+    Control("energy", "Energy counters", "button", "Reset energy counters", "/{}/energy/set",
             "reset, or a counter and its total as energy_charged=1234.567,", None, "mdi:counter",
             ',"ent_cat":"config","pl_prs":"reset"'),
     Control("restart_bridge", "Restart of the bridge", "button", "Restart", "/restart/set", ("PRESS",), None, "restart",
@@ -35,7 +35,7 @@ WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those t
 DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
-# The results of commands: code -> words for <base>/bms1/command_result, the console and Home Assistant
+# The results of commands: code -> words for <base>/<battery>/command_result, the console and Home Assistant
 RESULTS = {
     "done": "done",
     "not_confirmed": "not confirmed by the BMS; its state is what it reports",

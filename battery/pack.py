@@ -10,6 +10,8 @@ so there every change must be confirmed. Measured values are seldom the same twi
 one is accepted: it was sent, and one glitch alone is never in the middle.
 """
 
+from collections import namedtuple
+
 from adafruit_ticks import ticks_diff
 
 from .alarms import BITFIELDS, FAULT, with_directions_swapped
@@ -38,6 +40,10 @@ CURRENT = READING["current"]
 MODE = READING["mode"]
 ALARMS = READING["alarm_bits_{}"]
 CELLS = READING["cell_{}_voltage"]
+# One of the batteries that are read. number: fixed by UART and board number, 1 to 16 on the first UART, 201 to 216 on the
+# second, 301 to 316 on the third; key: in topics and ids, "bms1"; name: of its device in Home Assistant; label: in sentences
+# and on the screen, "" where there is only one battery; poller: of daly/poller.py
+Battery = namedtuple("Battery", ("number", "key", "name", "label", "pack", "poller"))
 TOPOLOGY = ("cell_count", "temperature_count", "battery_code", "software_version", "hardware_version")
 
 

@@ -365,7 +365,8 @@ def controls() -> str:
         understood = (
             row.payloads.rstrip(",") if isinstance(row.payloads, str) else ", ".join(f"`{word}`" for word in row.payloads)
         )
-        rows.append(_row(f"`{row.key}`", f"`<base>{row.topic}`", understood, f"{row.platform} *{row.name}*"))
+        topic = row.topic.replace("{}", "bms1")
+        rows.append(_row(f"`{row.key}`", f"`<base>{topic}`", understood, f"{row.platform} *{row.name}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 
 

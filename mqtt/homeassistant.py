@@ -209,7 +209,7 @@ class Discovery:
 
     def _write_controls(self, device):
         for row in CONTROLS:
-            if row.topic.startswith("/bms") == (device == self._battery):
+            if ("{}" in row.topic) == (device == self._battery):
                 if self._is_offered(row.key):
                     self._write_command(row, device)
                 else:
@@ -225,7 +225,7 @@ class Discovery:
         self._begin_entity(row.platform, device, key, row.reading or slug(row.name), row.name, row.icon)
         if row.reading:
             self._write_template(row.reading)
-        self._field("cmd_t", self._base + row.topic)
+        self._field("cmd_t", self._base + row.topic.replace("{}", "bms1"))
         self.writer.put(',"qos":1').put(row.extras).put("}")
 
     def _write_reading(self, row, index):

@@ -21,7 +21,7 @@ def test_the_keys_of_allow_control_are_public():
 @pytest.mark.parametrize("row", CONTROLS, ids=lambda row: row.key)
 def test_a_row_is_complete(row):
     assert row.platform in ("switch", "number", "button")
-    assert row.topic.endswith("/set") and row.topic.startswith("/bms1/") == (row.key != "restart_bridge")
+    assert row.topic.endswith("/set") and row.topic.startswith("/{}/") == (row.key != "restart_bridge")
     assert (row.reading is None) == (row.platform == "button") and (row.reading is None or row.reading in READING)
     assert (row.payloads == ("ON", "OFF")) == (row.platform == "switch")
     json.loads('{"a":0' + row.extras + "}")
