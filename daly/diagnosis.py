@@ -85,8 +85,10 @@ class Diagnosis:
             self._ruled_out = self._ruled_out_address = None
             self._notes += 1
 
-    def failed(self, outcome):
-        """A request had another outcome than its response."""
+    def failed(self, outcome, is_first=False):
+        """A request had another outcome than its response; `is_first`: the one before was answered, so older ones do not count."""
+        if is_first and self._outcomes:
+            self._outcomes = []
         if len(self._outcomes) >= _REMEMBERED:
             self._outcomes.pop(0)
         self._outcomes.append(outcome)

@@ -653,8 +653,9 @@ class Poller:
             self._protocol.note_truncated()
             return
         self.timeouts += 1
-        self._remember_timed_out()
         outcome = self._outcome()
+        if outcome != NOISE:  # else it has come already, damaged
+            self._remember_timed_out()
         # a function that was never answered may not be supported here, and a board that is silent for longer is asleep
         if outcome == SILENCE and not self._failures and self._schedule.expects_response():
             self.timing.ignored()
@@ -675,7 +676,7 @@ class Poller:
 
     def _fail(self, outcome, now):
         """The open request had another outcome than its response."""
-        self.diagnosis.failed(outcome)
+        self.diagnosis.failed(outcome, not self._failures)
         if not self._schedule.is_static(self._schedule.current):  # which many boards do not have
             self._failures += 1
         if self._schedule.failed(outcome == SILENCE, now):

@@ -4,6 +4,7 @@
 """The bounds of the conversation to the millisecond: noise, age, silence, time-outs, writes. Requests and responses by hand."""
 
 import pytest
+from simulation import Wire
 
 from battery.pack import Pack
 from daly.poller import Poller
@@ -284,6 +285,28 @@ def test_a_damaged_response_is_requested_again_immediately_but_twice_at_most():
         if function != 0x93:
             break
     assert functions[:2] == [0x93, 0x93] and functions[2] != 0x93
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_damaged_responses_do_not_make_the_board_a_slow_one(seed):
+    wire = Wire(f"protocol=p81,corrupt=5,seed={seed},drift=0", protocol="p81")
+    longest = 0
+    for _ in range(60):
+        longest = max(longest, wire.run(1).poller.timing.timeout_ms)
+    assert wire.poller.timeouts > 10 and longest < 300
+
+
+def test_what_failed_before_a_response_does_not_name_the_reason_of_a_silence_after_it():
+    line = Line().run(60000)  # what this board does not have has been given up
+    for _ in range(8):
+        line.ask(0x93)
+        line.now += 20
+        line.receive(b"\xff" * 13)
+        line.run(500)
+    line.silent.update(RESPONSES)
+    line.poller.timing.timeout_ms = 700  # of a slow board: few requests in the seconds until it counts as gone
+    line.run(9000)
+    assert not line.poller.online and line.poller.diagnosis.asleep
 
 
 def test_a_lost_response_is_not():
