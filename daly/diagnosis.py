@@ -86,7 +86,7 @@ class Diagnosis:
             self._notes += 1
 
     def failed(self, outcome, is_first=False):
-        """A request had another outcome than its response; `is_first`: the one before was answered, so older ones do not count."""
+        """A request had another outcome than its response; `is_first`: since the last one, so older ones do not count."""
         if is_first and self._outcomes:
             self._outcomes = []
         if len(self._outcomes) >= _REMEMBERED:

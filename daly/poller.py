@@ -52,6 +52,7 @@ WAITED_GAP_MS = 5  # a gap this short is waited for before a response is judged
 _FIRST_LATENCY_MS = 32
 _OVERDUE_MS = 20
 _LONG_MS = 1000
+_DAMAGED_FRAME = 7
 
 
 class Poller:
@@ -84,7 +85,7 @@ class Poller:
         self._deadline = 0
         self._first_latency_ms = None  # from the request to the first frame of its response
         self._excess_ms = 0  # by how much these two are longer on the line than frames of 13 bytes
-        self._seen = 0  # bit n: since the request there was something of outcome n
+        self._seen = 0  # bit n: since the request there was something of outcome n, or a _DAMAGED_FRAME
         self._held = False  # its response is whole, and not judged yet
         self._held_at = 0
         # from a request's first byte to its first frame, as if both were of 13 bytes, about the shortest seen
@@ -383,6 +384,7 @@ class Poller:
         """`is_last`: nothing has come behind it."""
         reader = self._protocol.reader
         if event == DAMAGED:
+            self._seen |= 1 << _DAMAGED_FRAME
             self.trace.keep(DAMAGED_MARK, reader.damaged, reader.damaged_length, now)
             return
         if event == RESPONSE and is_last and self._protocol.is_whole:
@@ -654,7 +656,7 @@ class Poller:
             return
         self.timeouts += 1
         outcome = self._outcome()
-        if outcome != NOISE:  # else it has come already, damaged
+        if not self._seen >> _DAMAGED_FRAME & 1:  # else its response has come already
             self._remember_timed_out()
         # a function that was never answered may not be supported here, and a board that is silent for longer is asleep
         if outcome == SILENCE and not self._failures and self._schedule.expects_response():
