@@ -19,6 +19,9 @@ INVERTED = 2
 # that changes direction makes one or two contradictions, and a mode that lags some more.
 SETTLES_AFTER = 10
 CONTRADICTED_AFTER = 3
+# Not settled, and contradicted a moment ago: the two may agree only because one of them has changed and the other has not been
+# read since. So many comparisons must agree, however small the current.
+TRUSTED_AFTER = 3
 # Once settled, the polarity is the board's: a mode that is stuck contradicts in one direction only. So many in each direction.
 OVERTURNED_AFTER = 40
 
@@ -50,6 +53,7 @@ class Polarity:
         self._contradicted = False
         self._compared_at = None  # when the current was read that was compared last
         self._agreeing = 0  # comparisons in a row
+        self._trust = TRUSTED_AFTER  # the same since a contradiction, up to this
         self._contradicting = 0
         self._against = [0, 0]  # contradictions while charging and while discharging, since the last agreement
         self.restore(kept)
@@ -70,6 +74,7 @@ class Polarity:
         turned = self.current_inverted
         self._settled = self._contradicted = self.current_inverted = False
         self._against[0] = self._against[1] = self._agreeing = self._contradicting = 0
+        self._trust = TRUSTED_AFTER
         return TURNED if turned else CHANGED
 
     @property
@@ -96,8 +101,13 @@ class Polarity:
         return CURRENT_CONTRADICTED if self._settled else CURRENT_UNSETTLED
 
     def hides(self, current, mode):
-        """Whether the one that is decided is unknown now: contradicted, or not settled and contradicting, however small."""
-        return self._contradicted or (not self._settled and against_mode(current or 0, mode))
+        """Whether the one that is decided is unknown now: contradicted, or not settled and contradicting, however small, or
+        just before."""
+        if self._contradicted or self._settled:
+            return self._contradicted
+        if self._trust < TRUSTED_AFTER and current and mode:
+            return True
+        return against_mode(current or 0, mode)
 
     def compare(self, current, mode, read_at):
         """Compare a mode just read with the current (0.1 A) beside it, which was read at the tick `read_at`.
@@ -112,14 +122,19 @@ class Polarity:
         self._compared_at = read_at
         changes = 0
         is_clear = abs(current) >= CLEAR_CURRENT
+        trust = self._trust
         if against_mode(current, mode):
+            self._trust = 0
             self._contradicting += 1
             if is_clear:
                 changes = self._count_against(mode)
         else:
+            self._trust = min(trust + 1, TRUSTED_AFTER)
             self._contradicting = 0
             if is_clear:
                 changes = self._agree()
+        if trust < self._trust == TRUSTED_AFTER and not self._settled:
+            changes |= CHANGED
         return changes | self._contradict(self._contradicting >= CONTRADICTED_AFTER) | self._reread()
 
     def _reread(self):

@@ -289,6 +289,19 @@ def test_before_it_is_settled_a_small_current_contradicts_too():
     assert settled.polarity.trouble == AGREES
 
 
+def test_before_it_is_settled_three_agreements_must_follow_a_contradiction():
+    """An inverted board changes direction: the current read before agrees for a moment with the new mode, or the reverse."""
+    compared = Compared()
+    assert not compared.polarity.hides(125, CHARGING)
+    compared.compare(-1, CHARGING)
+    for _ in range(2):
+        assert compared.compare(125, CHARGING) == 0 and compared.polarity.hides(125, CHARGING)
+    assert compared.compare(125, CHARGING) == CHANGED and not compared.polarity.hides(125, CHARGING)
+    compared.compare(-1, CHARGING)
+    assert compared.polarity.hides(125, CHARGING)
+    assert not compared.polarity.hides(0, CHARGING) and not compared.polarity.hides(125, 0)  # rest says nothing
+
+
 def test_a_reading_counts_once_however_often_the_mode_is_read_beside_it():
     compared = Compared()
     assert [compared.polarity.compare(30, DISCHARGING, 7) for _ in range(30)] == [REREAD] * 30
