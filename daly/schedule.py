@@ -50,6 +50,7 @@ class Schedule:
             group = GROUPS[block.group]
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
         self._fast_ms = self._periods[0]
+        self._boards = 1  # that are requested in turn on this line
         count = len(blocks)
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
         self._is_optional = [block.is_optional for block in blocks]
@@ -108,7 +109,8 @@ class Schedule:
 
     def share(self, boards):
         """So many boards are requested in turn on this line: the fast lane of each has the same part of it as that of one."""
-        self._periods[0] = self._fast_ms * max(1, boards)
+        self._boards = max(1, boards)
+        self._periods[0] = self._fast_ms * self._boards
 
     def request_soon(self, row):
         """The block of this reading is requested next."""
@@ -177,8 +179,13 @@ class Schedule:
             self._delay_static(now)
 
     def _delay_static(self, now):
-        """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
+        """The other static data waits for a whole cycle, or a part of one that is long because of other boards: what is
+        measured must not expire meanwhile.
+        """
+        wait_ms = min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS)
+        if self._boards > 1:
+            wait_ms = max(STATIC_PACE_MS * self._boards, wait_ms // 4)
+        earliest = ticks_add(now, wait_ms)
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest

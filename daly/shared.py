@@ -14,6 +14,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.readings import READING
 
 from .diagnosis import NOISE
+from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
 from .poller import QUIET_TIMEOUT_MS, WAITED_GAP_MS, Poller
 
@@ -23,6 +24,7 @@ SILENT_EVERY_MS = 10000
 MISSED_EVERY_MS = 600
 # On a line with several protocols a turn of A5 has two short requests, for one long one of P81.
 SHORT_TURN_MS = 60
+EAGER = 4  # requests to a silent board as soon as the first one on its line answers
 LONGEST_WAIT_MS = QUIET_TIMEOUT_MS + 100  # for the line to be quiet, which a poller bounds
 MISSED = 2  # requests in a row without a response, until it is asked at that pace
 
@@ -53,6 +55,8 @@ class SharedPoller(Poller):
         super().__init__(*arguments, **options)
         self._line = None
         self._asked_at = None  # tick of the last request
+        self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
+        self._eager = 0  # requests that need not wait although nothing answers
         self._damage_score = 0
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
@@ -99,17 +103,26 @@ class SharedPoller(Poller):
             return True
         return self._last_byte is not None and ticks_diff(now, self._last_byte) < 0  # after a write
 
+    def is_listening(self, now):
+        """Whether a second board with its number may still answer: only for that it is asked."""
+        return self.diagnosis.is_doubled and 0 <= ticks_diff(now, self._requested_at) < TWICE_MS
+
     def may_ask(self, now, others_answer):
         """Whether it may have the line at the tick `now`; `others_answer`: other boards are waiting for it."""
         if self._rest_since is not None and ticks_diff(now, self._rest_since) < self._rest_ms:
             return False
-        if self._asked_at is None or not others_answer:
+        if self._asked_at is None or self._eager or not others_answer:
             return True
         if self.online:
             return self._failures < MISSED or ticks_diff(now, self._asked_at) >= MISSED_EVERY_MS
         if self._detector.exhausted or self.diagnosis.is_doubled:
             return ticks_diff(now, self._asked_at) >= SILENT_EVERY_MS
         return True
+
+    def be_eager(self):
+        """The first board of this line answers: the others may have been switched on with it."""
+        if not self.online:
+            self._eager = EAGER
 
     def prepare(self, at, boards):
         """Choose and build what is requested at the tick `at`; whether there is anything. `boards`: that are online here."""
@@ -183,6 +196,9 @@ class SharedPoller(Poller):
 
     def _open(self, index, now):
         self._asked_at = now
+        self._has_overheard = False
+        if self._eager:
+            self._eager -= 1
         super()._open(index, now)
 
     def _choose_next(self, now):
@@ -199,7 +215,8 @@ class SharedPoller(Poller):
         for other in self._overheard():
             event = other.feed(byte, now)
             if event == UNEXPECTED:
-                self._line.find_sender(self, other, now)
+                if self._line.find_sender(self, other, now):
+                    self._has_overheard = True
             elif event in (FRAME, RESPONSE) and other in self._detector.others:
                 self._detector.answered_late(other)
                 self._try_next(now)
@@ -216,6 +233,10 @@ class SharedPoller(Poller):
                 self._note_unasked(block, now)
         elif not self._line.find_sender(self, protocol, now):
             super()._take_unexpected(now)
+
+    def _outcome(self):
+        outcome = super()._outcome()
+        return UNEXPECTED_FRAMES if outcome == NOISE and self._has_overheard else outcome
 
     def _take_overheard(self, block, now):
         position = self._find_timed_out(block)
@@ -279,9 +300,10 @@ class SharedPoller(Poller):
     def _expire(self, now):
         super()._expire(now)
         if self._unasked_at is not None and ticks_diff(now, self._unasked_at) >= UNASKED_WINDOW_MS:
-            if self._unasked < UNASKED:
+            is_over = self._unasked < UNASKED
+            if is_over:
                 self.diagnosis.note_babbling(False)
-            self._unasked_at = None
+            self._unasked_at = None if is_over else now
             self._unasked = 0
 
 
@@ -322,7 +344,7 @@ class SharedLine:
                 return request or None
             active.judge(now)
         self._tend(now)
-        if active.is_waiting(now):
+        if active.is_waiting(now) or active.is_listening(now):
             return None
         if not active.needs_line(now) and not self._change_turn(now):
             return None
@@ -440,6 +462,9 @@ class SharedLine:
             if poller.online:
                 online += 1
         if online != self._online:
+            if not self._online:
+                for poller in self._pollers:
+                    poller.be_eager()
             self._online = online
             for poller in self._pollers:
                 poller.diagnosis.note_company(online > poller.online)
