@@ -61,6 +61,8 @@ class SharedPoller(Poller):
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
         self._cured = 0
+        self._answered_block = -1  # index of the block answered last
+        self._answered_at = 0
         self._unasked = 0  # frames that were not asked for since `_unasked_at`; that is None: there were none
         self._unasked_at = None
 
@@ -251,7 +253,7 @@ class SharedPoller(Poller):
     def _note_unasked(self, block, now):
         """Our board has sent a frame that nobody has asked for."""
         is_single = block >= 0 and self._protocol.blocks[block].frames == 1
-        if is_single and block == self._schedule.current and 0 <= ticks_diff(now, self._last_response) < TWICE_MS:
+        if is_single and block == self._answered_block and 0 <= ticks_diff(now, self._answered_at) < TWICE_MS:
             self._cured = 0
             self._twice_score = min(self._twice_score + TWICE_WEIGHT, TWICE_LIMIT)
             if self._twice_score >= TWICE_LIMIT and not self._line.is_twice_beside(self):
@@ -265,6 +267,8 @@ class SharedPoller(Poller):
             self.diagnosis.note_babbling(True)
 
     def _accept(self, whole, now):
+        self._answered_block = self._protocol.pending
+        self._answered_at = now
         if not self._protocol.is_damaged(False):
             self._clean += 1
         self._damage_score = max(0, self._damage_score - 1)
@@ -370,6 +374,14 @@ class SharedLine:
     def free_ms(self, now):
         """As that of Poller."""
         return self._active.free_ms(now)
+
+    def is_waiting(self, now):
+        """As that of Poller."""
+        return self._active.is_waiting(now)
+
+    def is_free(self, now):
+        """As that of Poller."""
+        return self._former is None and self._active.is_free(now) and not self._active.is_listening(now)
 
     # used by the pollers
 

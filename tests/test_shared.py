@@ -49,7 +49,16 @@ def test_every_value_is_under_its_own_battery(options):
     boards = watched(Boards(FOUR + options), 40)
     assert [poller.online for poller in boards.pollers] == [True] * 4 and sum(p.timeouts for p in boards.pollers) <= 4
     assert sorted(pack.raw("soc") // 100 for pack in boards.packs) == [2, 4, 6, 7] or [p.raw("soc") for p in boards.packs]
-    assert all(poller.complete and poller.static_done for poller in boards.pollers)
+    assert all(poller.complete for poller in boards.pollers)
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"), [("", 25), ("protocol=p81", 10), (MIXED, 40), ("think=20,think_jitter=30", 40)]
+)
+def test_static_data_is_read_beside_the_readings(options, seconds):
+    boards = Boards(FOUR + options).run(seconds)
+    assert all(poller.static_done for poller in boards.pollers)
+    assert boards.run(0).codes() == [OK] * 4 and all(pack.oldest_ms(boards.now) < 8000 for pack in boards.packs)
 
 
 @pytest.mark.parametrize(("options", "longest_ms"), [("", 600), (MIXED, 1000), ("protocol=p81", 1150)])
