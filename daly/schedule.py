@@ -30,6 +30,10 @@ LONGEST_CYCLE_MS = 5000
 STATIC_PACE_MS = 200
 STATIC_RETRY_MS = 2500
 SLOW_CYCLE_MS = 1000
+# With more boards on a line than this the current of P81 would be read less than once a second: the cells wait for so long, per
+# board.
+MANY_BOARDS = 3
+CELLS_EVERY_MS = 500
 EMPTY_RESPONSES = 3
 
 
@@ -49,10 +53,14 @@ class Schedule:
         for block in blocks:
             group = GROUPS[block.group]
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
+        self._fast_ms = self._periods[0]
+        self._is_second_static = False
+        self._boards = 1  # that are requested in turn on this line
         count = len(blocks)
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
         self._is_optional = [block.is_optional for block in blocks]
         self._polled = [index for index in range(count) if not (self._is_static[index] or self._is_optional[index])]
+        self._cells_ms = self._periods[self._polled[1]] if len(self._polled) > 1 else 0
         self._cycle = -1  # where the cycle through all blocks stands
         self._next_cycle = -1  # and where, once the block chosen last is requested
         self._again = None  # index of a block that has its turn immediately, behind the fast lane
@@ -104,6 +112,14 @@ class Schedule:
             if self._unsupported[index] and (not self._is_static[index] or self._is_done(False)):
                 found.append(self._blocks[index].function)
         return found
+
+    def share(self, boards):
+        """So many boards are requested in turn on this line: the fast lane of each has the same part of it as that of one."""
+        self._boards = max(1, boards)
+        self._periods[0] = self._fast_ms * self._boards
+        if not self._fast_ms and len(self._polled) > 1:  # P81: its two long requests take turns
+            least_ms = CELLS_EVERY_MS * boards if boards > MANY_BOARDS else 0
+            self._periods[self._polled[1]] = max(self._cells_ms, least_ms)
 
     def request_soon(self, row):
         """The block of this reading is requested next."""
@@ -173,7 +189,13 @@ class Schedule:
 
     def _delay_static(self, now):
         """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
+        wait_ms = min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS)
+        if self._boards > 1:  # two in each cycle, which is long because of other boards
+            self._is_second_static = not self._is_second_static
+            if self._is_second_static:
+                return
+            wait_ms //= 2  # so that they are due in the next one
+        earliest = ticks_add(now, wait_ms)
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest
@@ -239,7 +261,8 @@ class Schedule:
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
-            self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
+            if self._boards == 1 or (self.cycle_ms or 0) <= SLOW_CYCLE_MS:  # else `take` has done it
+                self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
         may_differ = unsupported or self._unsupported[index]
         if may_differ:
             self._unsupported[index] = True

@@ -9,7 +9,7 @@ Every board hears all requests. Two that send at once destroy each other's bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.bms import BYTE_US, Bms
@@ -41,11 +41,11 @@ def _options_of(text: str, number: int) -> dict[str, str]:
 class Bus:
     """Used like a Bms. `boards` are those on the line, the first of which makes echo and noise, and has `truth`.
 
-    `first`: a Bms made of the same text that takes that place.
+    `given`: the first ones, made already.
     """
 
-    def __init__(self, text: str, now_us: float, note: Callable | None, count: int, first: Bms | None = None):
-        self.boards = [first] if first else []
+    def __init__(self, text: str, now_us: float, note: Callable | None, count: int, given: Sequence[Bms] = ()):
+        self.boards = list(given)
         self.boards += [Bms(_options_of(text, number), now_us, note) for number in range(len(self.boards) + 1, count + 1)]
         for board in self.boards:
             board.share_line([other for other in self.boards if other is not board])
