@@ -832,7 +832,7 @@ def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
     broker = connected("drift=0", 60, each_value=True)
     looks.clear()
     for _ in range(400):
-        broker.publisher._single_value(broker.wire.now)
+        broker.publisher._battery.single_value(broker.wire.now)
     assert len(looks) <= 100, "every pass looks at every reading"
     broker.wire.set("soc", 44)
     broker.run(8)
