@@ -21,6 +21,8 @@ REPUBLISH_MS = 3000
 # The state is published this often even unchanged, well inside expire_after.
 HEARTBEAT_MS = 10000
 CONNECTION_CHECK_MS = 500  # how often the connection text is compared
+CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
+LONGEST_CORRECTION_MS = 60000
 RESULTS = 8  # of commands that wait to be published
 
 # What has been published about the battery in this connection, in this order:
@@ -31,19 +33,59 @@ _TO_ONLINE = 3  # the state with numbers; online comes next
 _ONLINE = 4
 
 
-class BatteryPublisher:
-    """The messages on one battery, below `topic`; each function returns the next one of its kind, or None.
+class OwnStatus:
+    """What is published on a status topic. Another client may publish there, too, which is corrected."""
 
-    `shared`: the Publisher, which writes one message at a time. `first_part`, `last_part`: the discovery messages on it.
+    def __init__(self, topic, retain):
+        self._topic = topic
+        self._retain = retain
+
+    def begin(self, now):
+        """A new connection."""
+        self._is_wrong = False  # another client has published another status
+        self._is_cleared = False  # a retained message has been cleared
+        self._due = now
+        self._pause = CORRECTION_MS
+
+    def received(self, topic, payload, published, now):
+        """Compare `payload` (bytes), received on `topic`, with the status published last; None: none in this connection.
+
+        It is our own message, a late last will, or another client's. A wrong status is corrected immediately, but less and less
+        often while another client keeps publishing it: a second bridge on the same topics would answer.
+        """
+        if topic == self._topic:
+            self._is_wrong = published is not None and payload != published.encode()
+            if ticks_diff(now, self._due) >= LONGEST_CORRECTION_MS:
+                self._pause = CORRECTION_MS
+
+    def correction(self, published, now):
+        """The next message that corrects the status."""
+        if not self._is_wrong or ticks_diff(now, self._due) < 0:
+            return None
+        if not (self._retain or self._is_cleared):  # it may have been retained, which is not known here
+            self._is_cleared = True
+            return self._topic, b"", True, 0
+        self._is_cleared = self._is_wrong = False
+        self._due = ticks_add(now, self._pause)
+        self._pause = min(2 * self._pause, LONGEST_CORRECTION_MS)
+        return None if published is None else (self._topic, published, self._retain, 1)
+
+
+class BatteryPublisher:
+    """The messages on one battery; each function returns the next one of its kind, or None.
+
+    `shared`: the Publisher, which writes one message at a time. `first_part`: of the discovery messages on it.
     """
 
-    def __init__(self, shared, topic, pack, poller, first_part, last_part, fast_ms, slow_ms, band_percent, each_value):
+    def __init__(self, shared, battery, first_part, fast_ms, slow_ms, band_percent, each_value):
+        self.battery = battery
         self._shared = shared
-        self._topic = topic
-        self._pack = pack
-        self._poller = poller
+        self._topic = shared.base + "/" + battery.key
+        self.pack = pack = battery.pack
+        self._poller = battery.poller
         self._first_part = first_part
-        self._last_part = last_part
+        self._last_part = first_part + shared.discovery.battery_parts - 1
+        self._own_status = OwnStatus(self._topic + "/status", shared.retain)
         self._deadband = Deadband(pack, fast_ms, slow_ms, band_percent)
         self._values = SingleValues(self._deadband.published, not shared.retain) if each_value else None
         self._counters_set = False  # by command, and not published yet
@@ -56,9 +98,10 @@ class BatteryPublisher:
 
     def begin(self, now):
         """A new connection: publish everything again."""
-        self._seen_changes = None  # `changes` of the pack when it was compared
+        self.seen_changes = None  # `changes` of the pack when it was compared
         self.begin_discovery(now)
         self._phase = _TO_OFFLINE
+        self._own_status.begin(now)
         self._heartbeat_due = now
         self._status_due = False  # the battery's status is to be repeated
         self._connection_text = None
@@ -77,21 +120,34 @@ class BatteryPublisher:
         """Whether its state has been published in this connection: no subscriber holds numbers from before."""
         return self._phase >= _OFFLINE
 
-    @property
-    def published_status(self):
+    def _published_status(self):
         """The battery's status published last in this connection; None: none yet, or it is about to change."""
         if self._phase == _ONLINE:
             return "online"
         return "offline" if self._phase == _TO_UNKNOWN or self._phase == _OFFLINE else None
 
-    def has_changed(self):
-        """Whether a reading has changed since `follow`."""
-        return self._pack.changes != self._seen_changes
+    def status_received(self, topic, payload, now):
+        """See OwnStatus.received."""
+        self._own_status.received(topic, payload, self._published_status(), now)
+
+    def correction(self, now):
+        """A status that another client has published is corrected."""
+        return self._own_status.correction(self._published_status(), now)
 
     def follow(self):
         """Changes until now are seen to; not while a message is being written."""
-        self._seen_changes = self._pack.changes
+        self.seen_changes = self.pack.changes
         self._deadband.follow_topology()
+
+    @property
+    def is_online(self):
+        """Whether the battery is online for subscribers: what they have is known now."""
+        return self._phase == _ONLINE
+
+    @property
+    def published(self):
+        """The values that they have."""
+        return self._deadband.published
 
     def is_behind(self):
         """Whether there may be single values to publish."""
@@ -153,15 +209,18 @@ class BatteryPublisher:
 
     def is_discovered(self):
         """Whether all discovery messages have been sent."""
-        return self._discovered_topology == self._pack.topology_changes and self._part > self._last_part
+        return self._discovered_topology == self.pack.topology_changes and self._part > self._last_part
+
+    def has_part(self, part):
+        """Whether a discovery message is one on this battery."""
+        return self._first_part <= part <= self._last_part
 
     def can_retry(self, part):
         """Whether a discovery message that failed can be made by now."""
-        is_known = self._discovered_topology is not None or part == self._last_part
-        return is_known or not self._first_part <= part < self._last_part
+        return self._discovered_topology is not None or part == self._last_part or not self.has_part(part)
 
     def _discover_battery(self, now):
-        topology = self._pack.topology_changes
+        topology = self.pack.topology_changes
         if self._discovered_topology != topology and self._poller.complete:
             # one message with serial number and versions rather than two; boards without them are not waited for long
             must_wait = self._discovered_topology is not None or not self._poller.static_done
@@ -192,7 +251,7 @@ class BatteryPublisher:
 
     def _discover_extras(self, now):
         """The message with connection text and controls, from the first connection on: needed also if the BMS never answers."""
-        self._extras_topology = self._pack.topology_changes
+        self._extras_topology = self.pack.topology_changes
         self._extras_at = now
         self._shared.republish_soon(now)
         return self.discover(self._last_part, now)
@@ -215,10 +274,10 @@ class BatteryPublisher:
         return self._shared.discover(part, now, self, self._poller.static_done)
 
     def _note_discovered(self, now):
-        if self._are_fewer(self._pack.topology):
+        if self._are_fewer(self.pack.topology):
             self._fewer_since = now
-        self._discovered_cells = self._pack.topology["cell_count"]
-        self._discovered_sensors = self._pack.topology["temperature_count"]
+        self._discovered_cells = self.pack.topology["cell_count"]
+        self._discovered_sensors = self.pack.topology["temperature_count"]
 
     def _are_fewer(self, layout):
         """Whether there are fewer cells or sensors in a topology than in the discovery messages."""
@@ -228,7 +287,7 @@ class BatteryPublisher:
 
     def _status(self, qos=1):
         self._status_due = False
-        return self._topic + "/status", self.published_status, self._shared.retain, qos
+        return self._topic + "/status", self._published_status(), self._shared.retain, qos
 
     def last_command(self, _now):
         """The result of a command."""
@@ -284,7 +343,7 @@ class BatteryPublisher:
         self._counters_set = False
         self._deadband.begin(now)
         readings = self._deadband.published
-        self._published_counters = [self._pack.energy.total(key) for key in COUNTERS]
+        self._published_counters = [self.pack.energy.total(key) for key in COUNTERS]
         for key, total in zip(COUNTERS, self._published_counters):
             if readings.raw(key) is not None:
                 readings.put(READING[key], 0, total, now)

@@ -15,11 +15,9 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.json import pair_steps
 from battery.unload import unload
 
-from .battery_publisher import HEARTBEAT_MS, REPUBLISH_MS, BatteryPublisher
+from .battery_publisher import HEARTBEAT_MS, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
 CONNECTION_REPEAT_MS = 60000  # where nothing is retained: the longest that a later subscriber waits for the connection text
-CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
-LONGEST_CORRECTION_MS = 60000
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
@@ -37,6 +35,7 @@ class LoadedDiscovery:
         discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
         self._count = discovery.parts()
         self.bridge_parts = discovery.bridge_parts
+        self.battery_parts = discovery.battery_parts
 
     def _load(self):
         if self._loaded is None:
@@ -68,7 +67,7 @@ class LoadedDiscovery:
 
 
 class Publisher:
-    """All messages on one bridge and its battery, each as (topic, payload, retain, QoS); payload: str, bytes, or a Writer.
+    """All messages on one bridge and its batteries, as (topic, payload, retain, QoS); payload: str, bytes, or a Writer.
 
     `bridge(now)` returns the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
     two states with changed pack and cell readings, `band_percent` scales the deadbands, `each_value` publishes every reading
@@ -77,16 +76,20 @@ class Publisher:
     not be made or sent since the start.
     """
 
-    def __init__(self, base, discovery, pack, poller, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
-                 retain=False, utc=None):  # fmt: skip
-        self._base = base
-        self._discovery = discovery
+    def __init__(self, base, discovery, batteries, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
+                 retain=False, utc=None, is_series=False):  # fmt: skip
+        self.base = base
+        self.discovery = discovery
         self._bridge = bridge
         self.retain = retain
         self.utc = utc
         self.writer = discovery.writer  # shared: one buffer as long as the longest discovery message is enough
-        parts = (discovery.bridge_parts, discovery.parts() - 1)
-        self._battery = BatteryPublisher(self, base + "/bms1", pack, poller, *parts, fast_ms, slow_ms, band_percent, each_value)
+        self._own_status = OwnStatus(base + "/status", True)
+        self._batteries: list = []  # the one that was served last is the last
+        for battery in batteries:
+            part = discovery.bridge_parts + len(self._batteries) * discovery.battery_parts
+            self._batteries.append(BatteryPublisher(self, battery, part, fast_ms, slow_ms, band_percent, each_value))
+        self._first = self._batteries[0]
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery, discovery message or None, phase or None) of the one being written
         self.discovery_errors = 0
@@ -105,13 +108,11 @@ class Publisher:
         self._note_closing(now)
         self._part = 0  # of the bridge's discovery, which one is sent next
         self._is_online_published = False
-        self._battery.begin(now)
+        self._own_status.begin(now)
+        for each in self._batteries:
+            each.begin(now)
         self._bridge_due = now
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
-        self._wrong_topics: list = []  # topics on which another client has published another status
-        self._is_cleared = False  # a retained message on the first of them has been cleared
-        self._correction_due = now
-        self._correction_pause = CORRECTION_MS
         self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
         self._rediscover_at = self._republish_at = None
         self._is_birth = False  # Home Assistant has started: all is published again
@@ -121,34 +122,32 @@ class Publisher:
         self._rediscover_at = ticks_add(now, delay_ms)
 
     def status_received(self, topic, payload, now):
-        """Compare `payload` (bytes), received on one of the two status topics, with the status published last.
-
-        It is our own message, a late last will, or another client's. A wrong status is corrected immediately, but less and less
-        often while another client keeps publishing it: a second bridge on the same topics would answer.
-        """
+        """Compare `payload` (bytes), received on one of the status topics, with the status published last."""
         self._is_due = True
-        published = self._status(topic)
-        if topic in self._wrong_topics:
-            self._wrong_topics.remove(topic)
-        if published is not None and payload != published.encode():
-            self._wrong_topics.append(topic)
-        if ticks_diff(now, self._correction_due) >= LONGEST_CORRECTION_MS:
-            self._correction_pause = CORRECTION_MS
+        self._own_status.received(topic, payload, self._published_status(), now)
+        for each in self._batteries:
+            each.status_received(topic, payload, now)
 
     def publish(self, topic, payload, retain=False, qos=1):
         """Publish a message once, as soon as possible; `topic` without the base."""
-        self._messages.append((self._base + topic, payload, retain, qos))
+        self._messages.append((self.base + topic, payload, retain, qos))
         self._is_due = True
 
-    def set_counters(self, now):
+    def set_counters(self, _now, battery=None):
         """Publish counters that were set by command: immediately and exactly, also while the battery is offline."""
-        self._battery.set_counters()
+        self._of(battery).set_counters()
         self._is_due = True
 
-    def report(self, text):
-        """Publish the result of a command, now and after every connection."""
-        self._battery.report(text)
+    def report(self, text, battery=None):
+        """Publish the result of a command, now and after every connection; `battery` None: on the topic of the first one."""
+        self._of(battery).report(text)
         self._is_due = True
+
+    def _of(self, battery):
+        for each in self._batteries:
+            if each.battery is battery:
+                return each
+        return self._first
 
     @property
     def is_writing(self):
@@ -157,20 +156,27 @@ class Publisher:
 
     def has_news(self):
         """Whether `poll` may have a message, or is writing one; what becomes due with time is no news."""
-        return self._is_due or self._battery.has_changed()
+        if not self._is_due:
+            for each in self._batteries:
+                if each.seen_changes != each.pack.changes:
+                    return True
+        return self._is_due
 
     def poll(self, now):
         """The next message; None: there is none, or it is being written. Of a message before nothing is used any more."""
         if self._steps is not None:
             return self._write_on(now)
         self._last_part = None  # the message before has been sent, else poll would not be called
-        self._battery.follow()
+        for each in self._batteries:
+            each.follow()
         if self._is_due or ticks_diff(now, self._look_at) >= 0:
             self._look_at = ticks_add(now, LOOK_MS)
             message = self._next(now)
-            self._is_due = message is not None or self._battery.is_behind()
+            self._is_due = message is not None
+            for each in self._batteries:
+                self._is_due = self._is_due or each.is_behind()
         else:
-            message = self._battery.state(now)
+            message = self._of_next(BatteryPublisher.state, now)
             self._is_due = message is not None
         return None if message is _BEGUN else message
 
@@ -194,7 +200,7 @@ class Publisher:
         if is_whole is False:
             self._steps = steps
             return None
-        if part is not None and self._discovery.is_partial:
+        if part is not None and self.discovery.is_partial:
             battery.note_partial(part)
         if is_whole is None:  # there is no message
             return None
@@ -208,20 +214,30 @@ class Publisher:
             self._republish(now)
         elif not self.retain and ticks_diff(now, self._repeat_due) >= 0:
             self._repeat_status(now)
-        battery = self._battery
         return (
-            self._correction(now)
+            self._own_status.correction(self._published_status(), now)
+            or self._of_next(BatteryPublisher.correction, now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
-            or battery.take_set_counters(now)
-            or battery.last_command(now)
-            or battery.state(now)
-            or battery.connection(now)
-            or battery.counters(now)
+            or self._of_next(BatteryPublisher.take_set_counters, now)
+            or self._of_next(BatteryPublisher.last_command, now)
+            or self._of_next(BatteryPublisher.state, now)
+            or self._of_next(BatteryPublisher.connection, now)
+            or self._of_next(BatteryPublisher.counters, now)
             or self._bridge_state(now)
             or self._next_discovery(now)  # last but one: one that cannot be sent must not delay the numbers
-            or battery.single_value(now)
+            or self._of_next(BatteryPublisher.single_value, now)
         )
+
+    def _of_next(self, kind, now):
+        """The next message of a kind, of the battery that was served longest ago."""
+        for position in range(len(self._batteries)):
+            battery = self._batteries[position]
+            message = kind(battery, now)
+            if message is not None:
+                self._batteries.append(self._batteries.pop(position))
+                return message
+        return None
 
     # discovery
 
@@ -229,7 +245,8 @@ class Publisher:
         if self._rediscover_at is not None and ticks_diff(now, self._rediscover_at) >= 0:
             self._rediscover_at = None
             self._part = 0
-            self._battery.begin_discovery(now)
+            for each in self._batteries:
+                each.begin_discovery(now)
             self._republish_at = ticks_add(now, REPUBLISH_MS)
             self._is_birth = True
         elif self._republish_at is not None and ticks_diff(now, self._republish_at) >= 0:
@@ -237,7 +254,8 @@ class Publisher:
             if self._is_birth:  # else it is retained and was published a moment ago
                 self._is_online_published = False
             self._bridge_due = now
-            self._battery.republish(now, self._is_birth)
+            for each in self._batteries:
+                each.republish(now, self._is_birth)
             self._is_birth = False
             self._connection_repeat_due = now
             self._repeat_status(now)
@@ -248,7 +266,8 @@ class Publisher:
         with_connection = ticks_diff(now, self._connection_repeat_due) >= 0
         if with_connection:
             self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
-        self._battery.repeat_status(now, with_connection)
+        for each in self._batteries:
+            each.repeat_status(now, with_connection)
 
     def republish_soon(self, now):
         """Home Assistant has not received what is not retained for entities that are new to it."""
@@ -256,20 +275,26 @@ class Publisher:
             self._republish_at = ticks_add(now, REPUBLISH_MS)
 
     def _next_discovery(self, now):
-        if self._part < self._discovery.bridge_parts:
+        if self._part < self.discovery.bridge_parts:
             self._part += 1
             return self.discover(self._part - 1, now)
-        message = self._battery.next_discovery(now) or self._retry_failed(now)
-        if message is None and self._battery.is_discovered():
-            self._discovery.unload()
+        message = self._of_next(BatteryPublisher.next_discovery, now) or self._retry_failed(now)
+        if message is None and self._is_discovered():
+            self.discovery.unload()
         return message
+
+    def _is_discovered(self):
+        for each in self._batteries:
+            if not each.is_discovered():
+                return False
+        return True
 
     def discover(self, part, now, battery=None, is_settled=True):
         """Begin one discovery message, see Discovery.begin; None when it is skipped, or there is no memory for it."""
         if part in self._failed_parts:
             return None
         try:
-            topic, steps = self._discovery.begin(part, is_settled)
+            topic, steps = self.discovery.begin(part, is_settled)
         except (MemoryError, ValueError):
             self._skip_part(part, now)
             return None
@@ -281,11 +306,15 @@ class Publisher:
             return None
         self._retry_at = ticks_add(now, RETRY_MS)
         part = self._failed_parts.pop(0)
-        if not self._battery.can_retry(part):
-            self._failed_parts.append(part)  # nothing is known of the battery
-            return None
+        for each in self._batteries:
+            if not each.can_retry(part):
+                self._failed_parts.append(part)  # nothing is known of the battery
+                return None
         self.republish_soon(now)
-        return self._battery.discover(part, now)
+        for each in self._batteries:
+            if each.has_part(part):
+                return each.discover(part, now)
+        return self.discover(part, now)
 
     def _skip_part(self, part, now):
         self.discovery_errors += 1
@@ -305,40 +334,26 @@ class Publisher:
         if self._failed_parts:
             self._retry_at = ticks_add(now, RETRY_MS)
 
-    # the bridge's status and state, and corrections of a status
+    # the bridge's status and state
 
     def _availability(self):
         # Not before the battery's state has been published: subscribers remember the numbers from before the connection was
         # lost, and so does the broker where they are retained. They would be available again together with the bridge.
-        if self._is_online_published or not self._battery.is_settled:
+        if self._is_online_published:
             return None
+        for each in self._batteries:
+            if not each.is_settled:
+                return None
         self._is_online_published = True
-        return self._base + "/status", "online", True, 1
+        return self.base + "/status", "online", True, 1
 
-    def _status(self, topic):
-        """The status published last on one of the two status topics; None: none in this connection."""
-        if topic == self._base + "/status":
-            return "online" if self._is_online_published else None
-        return self._battery.published_status if topic == self._base + "/bms1/status" else None
-
-    def _correction(self, now):
-        if not self._wrong_topics or ticks_diff(now, self._correction_due) < 0:
-            return None
-        topic = self._wrong_topics[0]
-        retain = self.retain or topic == self._base + "/status"
-        if not (retain or self._is_cleared):  # it may have been retained, which is not known here
-            self._is_cleared = True
-            return topic, b"", True, 0
-        self._is_cleared = False
-        self._correction_due = ticks_add(now, self._correction_pause)
-        self._correction_pause = min(2 * self._correction_pause, LONGEST_CORRECTION_MS)
-        self._wrong_topics.pop(0)
-        published = self._status(topic)
-        return None if published is None else (topic, published, retain, 1)
+    def _published_status(self):
+        """The bridge's status published last; None: none in this connection."""
+        return "online" if self._is_online_published else None
 
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:
             return None
         self._bridge_due = ticks_add(now, HEARTBEAT_MS)
         # retained, like <base>/status, which the broker itself sets to offline
-        return self.write(pair_steps(self.writer.clear(), self._bridge(now)), self._base + "/state", True)
+        return self.write(pair_steps(self.writer.clear(), self._bridge(now)), self.base + "/state", True)
