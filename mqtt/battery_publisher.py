@@ -154,8 +154,8 @@ class BatteryPublisher:
 
     def begin_discovery(self, now):
         """Publish discovery again."""
-        self._part = self.last_part  # which one is sent next
-        self._discovered_topology = None  # None: nothing of the battery yet
+        self.part = self.last_part  # which one is sent next
+        self.discovered_topology = None  # None: nothing of the battery yet
         self._partial_parts: list = []  # messages that left out what had not been read
         self._completed_parts: list = []  # those of them that are now sent again
         self._discovered_at = now  # when the last one was sent; None: long enough ago
@@ -172,30 +172,22 @@ class BatteryPublisher:
             return self._discover_extras(now)
         return self._discover_battery(now) or self._complete_parts(now)
 
-    def is_discovered(self):
-        """Whether all discovery messages have been sent."""
-        return self._discovered_topology == self.pack.topology_changes and self._part > self.last_part
-
-    def can_discover(self, part):
-        """Whether a discovery message on this battery can be made by now."""
-        return self._discovered_topology is not None or part == self.last_part
-
     def _discover_battery(self, now):
         topology = self.pack.topology_changes
-        if self._discovered_topology != topology and self.poller.complete:
+        if self.discovered_topology != topology and self.poller.complete:
             # one message with serial number and versions rather than two; boards without them are not waited for long
-            must_wait = self._discovered_topology is not None or not self.poller.static_done
+            must_wait = self.discovered_topology is not None or not self.poller.static_done
             if must_wait and self._discovered_at is not None:
                 return None
-            self._discovered_topology = topology
-            self._part = self.first_part
+            self.discovered_topology = topology
+            self.part = self.first_part
             self._partial_parts = []
             self._completed_parts = []
-        if self._discovered_topology is None or self._part > self.last_part:
+        if self.discovered_topology is None or self.part > self.last_part:
             return None
-        if self._part < self.last_part:
-            self._part += 1
-            return self.discover(self._part - 1, now)
+        if self.part < self.last_part:
+            self.part += 1
+            return self.discover(self.part - 1, now)
         return self._discover_last(now)
 
     def note_partial(self, part):
@@ -204,7 +196,7 @@ class BatteryPublisher:
 
     def _complete_parts(self, now):
         """One of the messages that left something out, once all that a board may have has been read or given up."""
-        is_over = self._discovered_at is None and self._part > self.last_part
+        is_over = self._discovered_at is None and self.part > self.last_part
         if self._partial_parts and is_over and self.poller.static_done:
             self._completed_parts = self._partial_parts
             self._partial_parts = []
@@ -220,11 +212,11 @@ class BatteryPublisher:
     def _discover_last(self, now):
         """Send the same again behind the battery's messages: more is known of the device by then."""
         message = None
-        if self._extras_topology != self._discovered_topology:
+        if self._extras_topology != self.discovered_topology:
             if self._extras_at is not None:
                 return None
             message = self._discover_extras(now)
-        self._part += 1
+        self.part += 1
         self._note_discovered(now)
         self._shared.republish_soon(now)
         return message

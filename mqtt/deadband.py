@@ -138,16 +138,6 @@ class Deadband:
         self.begin(now)
         return self.begin_take(now)
 
-    def take(self, now):
-        """Take over the values that are due; True when one has changed."""
-        steps = self.begin_take(now)
-        if steps is True or steps is False:
-            return steps
-        is_other = False
-        for step in steps:
-            is_other = step
-        return is_other
-
     def begin_take(self, now):
         """Begin to take over the values that are due.
 

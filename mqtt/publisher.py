@@ -307,7 +307,7 @@ class Publisher:
         """Whether all that is known has been sent; with several batteries some may never be."""
         is_any = False
         for each in self._batteries:
-            if each.is_discovered():
+            if each.discovered_topology == each.pack.topology_changes and each.part > each.last_part:
                 is_any = True
             elif each.poller.complete:
                 return False
@@ -333,10 +333,10 @@ class Publisher:
         self.republish_soon(now)
         for each in self._batteries:
             if each.first_part <= part <= each.last_part:
-                if each.can_discover(part):
-                    return each.discover(part, now)
-                self._failed_parts.append(part)  # nothing is known of the battery
-                return None
+                if each.discovered_topology is None and part < each.last_part:
+                    self._failed_parts.append(part)  # nothing is known of the battery
+                    return None
+                return each.discover(part, now)
         return self.discover(part, now)
 
     def _skip_part(self, part, now):
