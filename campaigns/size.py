@@ -25,7 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
-UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
+UNLOADED = (
+    "app.advice",
+    "app.report",
+    "daly.words",
+    "mqtt.bank_discovery",
+    "mqtt.entities",
+    "mqtt.homeassistant",
+    "mqtt.trouble",
+)
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
 STEP_KB = 2  # resolution of the smallest heap
 
