@@ -23,7 +23,7 @@ def report(settings, poller, state, loop, now):
     """The JSON as bytes. `loop` counts failures, `state`: the pairs of <base>/state."""
     writer = Writer()
     writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
-    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in SETTINGS])
+    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in _rows(settings)])
     writer.put(b',"settings_problems":[')
     for index, problem in enumerate(settings.problems[:MOST_PROBLEMS]):
         writer.put(b"," if index else b"").put_string(_plain(problem, 150))
@@ -40,6 +40,14 @@ def report(settings, poller, state, loop, now):
         writer.put(separator).put(line).put(b'"')
         separator = b',"'
     return writer.put(b"]}").bytes()
+
+
+def _rows(settings):
+    if not settings.more:
+        return SETTINGS
+    from .batteries import rows_for
+
+    return SETTINGS + rows_for(settings.more)
 
 
 def _shown(setting, value):
