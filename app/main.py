@@ -106,6 +106,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
+    from battery.pack import Battery
     from mqtt.client import MqttClient
 
     from .bridge_state import BridgeState
@@ -149,7 +150,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
     loop.add("bridge state", bridge_state.tick)
     loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
     if screen is not None:
-        screen.watch(poller, client, wifi.radio)
+        screen.watch((Battery(1, "bms1", settings.DEVICE_NAME, "", poller.pack, poller),), None, client, wifi.radio)
         loop.add("screen", screen.tick)
     return loop
 

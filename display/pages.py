@@ -5,7 +5,7 @@
 does not exist there is not even a name.
 
 A screen has 3 lines of 21 characters (128x32 pixels) or 6 (128x64): `rows`. The board's font has printable ASCII only. The
-README's troubleshooting explains the texts.
+README's troubleshooting explains the texts. `label` is the battery's name on the page; "": there is only one battery.
 """
 
 from collections import namedtuple
@@ -20,6 +20,7 @@ TALL = 6  # and of one with 64
 UNKNOWN = "--"
 FULL = 1000  # `bar` of a full battery: 100.0 %
 BIG = 4  # large characters
+SHORT_LABEL = 8  # characters of a label that is not alone in its line
 BESIDE_BIG = " " * 8  # they are as wide as eight small ones
 LEAST_RANGE = 60  # mV that the cell bars span at least: with less a balanced pack would look unbalanced
 BAR_HEIGHTS = {SHORT: 11, TALL: 18}  # pixels
@@ -42,8 +43,13 @@ def starting(version, waiting_for, rows=SHORT):
     return _text_page(["Daly MQTT " + version] + wrap(waiting_for)[: rows - 1], rows)
 
 
-def no_bms(link, version, trouble, rows=SHORT):
+def no_bms(link, version, trouble, rows=SHORT, label=""):
     """Why there is no data: `link` is the reason in two lines, `trouble` that of the network; "": none."""
+    if label:
+        lines = [_plain(label), link[0]]
+        if link[1]:
+            lines.append(link[1])
+        return _text_page(lines + [""] * (rows - 1 - len(lines)) + [first_words(trouble)], rows)
     lines = [link[0], link[1]] if link[1] else ["Daly MQTT " + version, link[0]]
     return _text_page(lines + [""] * (rows - SHORT) + [first_words(trouble)], rows)
 
@@ -54,17 +60,20 @@ def message(text, rows=SHORT):
     return [_text_page(lines[first : first + rows], rows) for first in range(0, len(lines), rows)]
 
 
-def alarm(pack, fault, which, rows=SHORT):
+def alarm(pack, fault, which, rows=SHORT, label=""):
     """An active protection or fault: its name, and charge, voltage and current.
 
     `fault` is (name, level), `which` is "1/2" when there are several, else "".
     """
     name, level = fault
+    label = _plain(label)
     words = wrap(name, COLUMNS - 2)
-    lines = ["  " + word for word in (words + [""])[:2]]
+    lines = ["  " + word for word in (words + [label])[:2]]
+    if rows == SHORT and label and len(words) > 1:  # a long name leaves no room for the numbers
+        return Page(_fitted(lines + [_between(label[: COLUMNS - 1 - len(which)], which)], rows), "!", None, b"")
     numbers = " ".join((_percent(pack), _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")))
     if rows == TALL:
-        lines += ["", LEVEL_NAMES[level] + " " + which, numbers, _watts(pack)]
+        lines += [label if len(words) > 1 else "", LEVEL_NAMES[level] + " " + which, numbers, _watts(pack)]
     else:
         lines.append(_between(numbers, which))
     return Page(_fitted(lines, rows), "!", None, b"")
@@ -94,8 +103,10 @@ def network_words(trouble, joined):
 # The battery
 
 
-def overview(pack, rows=SHORT, notice=""):
-    """State of charge as number and bar, voltage, current, power. `notice` replaces the last line."""
+def overview(pack, rows=SHORT, notice="", label=""):
+    """State of charge as number and bar, voltage, current, power. `notice` replaces the last line, the label the power."""
+    if label:
+        return _labelled_overview(pack, rows, notice, label)
     lines = [
         _between(BESIDE_BIG + _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")),
         _between(BESIDE_BIG, _watts(pack)),
@@ -111,8 +122,21 @@ def overview(pack, rows=SHORT, notice=""):
     return Page(_fitted(lines, rows), _percent(pack), bar, b"")
 
 
-def cells(pack, rows=SHORT, notice=""):
+def _labelled_overview(pack, rows, notice, label):
+    """The same with the label in the second line: the power is in a line below, on the small screen where else the bar is."""
+    lines = [_between(BESIDE_BIG + _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")), BESIDE_BIG + _plain(label)]
+    if rows == SHORT:
+        lines.append(notice or _between(_watts(pack), _shown(pack, "mode")))
+        return Page(_fitted(lines, rows), _percent(pack), None, b"")
+    lines += ["", _between(_watts(pack), _with_unit(pack, "remaining_capacity", 1, "Ah"))]
+    lines += [_between(_range(pack, "temperature", "C"), _delta(pack)), notice or _remaining_time(pack)]
+    return Page(_fitted(lines, rows), _percent(pack), pack.raw("soc"), b"")
+
+
+def cells(pack, rows=SHORT, notice="", label=""):
     """Highest and lowest cell, the cell voltage delta, and a bar for each cell."""
+    if label:
+        return _labelled_cells(pack, rows, notice, label)
     lines = [_extreme(pack, "max"), _extreme(pack, "min")]
     if rows == TALL:
         lines += [_named("delta", _delta(pack)), "", "", notice]
@@ -120,6 +144,66 @@ def cells(pack, rows=SHORT, notice=""):
         lines.append(notice or _between("", _narrow_delta(pack)))  # in five characters: the rest is for the bars
     bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
     return Page(_fitted(lines, rows), "", None, bars)
+
+
+def _labelled_cells(pack, rows, notice, label):
+    """The same with the label and the delta in the first line; the small screen has no room for the cells' numbers."""
+    delta = _narrow_delta(pack)
+    lines = [_between(_plain(label)[: COLUMNS - 1 - len(delta)], delta)]
+    if rows == TALL:
+        lines += [_extreme(pack, "max"), _extreme(pack, "min"), "", "", notice]
+    else:
+        low = _shown(pack, "min_cell_voltage")
+        lines += [low and low + " to " + _shown(pack, "max_cell_voltage") + " V", notice]
+    bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
+    return Page(_fitted(lines, rows), "", None, bars)
+
+
+# The bank of several batteries: `bank` has raw(key) like a Pack, and online and count, how many of them there are
+
+
+def bank_overview(bank, rows=SHORT, notice=""):
+    """The overview of all batteries together, and how many of them are online."""
+    lines = [
+        _between(BESIDE_BIG + _short(bank, "pack_voltage", "V"), _short(bank, "current", "A")),
+        _between(BESIDE_BIG + f"{bank.online} of {bank.count}", _narrow_power(bank)),
+        notice if rows == SHORT else "",
+    ]
+    if rows == TALL:
+        lines += [
+            _between("left", _amount(bank, "remaining_capacity", 1, "Ah")),
+            _between("of", _amount(bank, "rated_capacity", 1, "Ah")),
+            notice,
+        ]
+    return Page(_fitted(lines, rows), _percent(bank), bank.raw("soc") if rows == TALL or not notice else None, b"")
+
+
+def bank_cells(bank, rows=SHORT, notice=""):
+    """The highest and the lowest cell of all batteries and whose they are, their delta, and the highest temperature."""
+    delta = bank.raw("cell_voltage_delta")
+    delta = _between("delta" if rows == TALL else "", UNKNOWN if delta is None else f"{delta} mV")
+    lines = [_bank_extreme(bank, "max"), _bank_extreme(bank, "min"), delta]
+    if rows == TALL:
+        hottest = bank.raw("max_temperature")
+        owner = _plain(bank.raw("max_temperature_battery") or "")
+        lines += ["", _between("" if hottest is None else f"max {hottest} C", owner[: COLUMNS - 9]), notice]
+    elif notice:
+        lines[2] = notice
+    return Page(_fitted(lines, rows), "", None, b"")
+
+
+def bank_energy(bank, rows=SHORT, notice=""):
+    """Energy charged and discharged of all batteries, and how much is left."""
+    lines = [
+        _between("in", _amount(bank, "energy_charged", 1, "kWh")),
+        _between("out", _amount(bank, "energy_discharged", 1, "kWh")),
+        _between("left", _amount(bank, "remaining_capacity", 1, "Ah")),
+    ]
+    if rows == TALL:
+        lines += ["", "", notice]
+    elif notice:
+        lines[2] = notice
+    return Page(_fitted(lines, rows), "", None, b"")
 
 
 def energy(pack, rows=SHORT, notice=""):
@@ -149,12 +233,16 @@ def network(address, signal, broker, version, rows=SHORT, notice=""):
     return Page(_fitted(lines, rows), "", None, b"")
 
 
-def warning(found):
-    """The text for the last line; `found`: active alarms as (name, level), most severe first. "" when there are none."""
+def warning(found, owner=""):
+    """The text for the last line; `found`: active alarms as (name, level), most severe first. "" when there are none.
+
+    `owner`: the label of their battery, on a page that is not its own.
+    """
     if not found:
         return ""
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
-    return found[0][0][: COLUMNS - len(more)] + more
+    name = _plain(owner)[:SHORT_LABEL] + ": " + found[0][0] if owner else found[0][0]
+    return name[: COLUMNS - len(more)] + more
 
 
 def cell_bars(pack, height):
@@ -230,12 +318,14 @@ def _shown(pack, key):
 
 
 def _with_unit(pack, key, decimals, unit):
-    """A reading with fewer decimals than it has."""
+    """A reading with fewer decimals than it has; "" for one that does not exist."""
+    return _amount(pack, key, decimals, unit) if pack.has(READING[key]) else ""
+
+
+def _amount(pack, key, decimals, unit):
+    """The same for one that exists."""
     raw = pack.raw(key)
-    row = READING[key]
-    if not pack.has(row):
-        return ""
-    return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + unit
+    return UNKNOWN if raw is None else decimal_text(raw // 10 ** (READING[key].decimals - decimals), decimals) + " " + unit
 
 
 def _short(pack, key, unit):
@@ -257,6 +347,27 @@ def _percent(pack):
 def _watts(pack):
     power = pack.raw("power")
     return UNKNOWN if power is None else decimal_text((power + 50) // 100, 0) + " W"
+
+
+def _narrow_power(bank):
+    """The power in at most 6 characters: from 1000 W on in kilowatts where watts are longer."""
+    power = bank.raw("power")  # in hundredths of a watt
+    if power is None:
+        return UNKNOWN
+    text = decimal_text((power + 50) // 100, 0) + " W"
+    if len(text) > 6:
+        text = decimal_text((power + 5000) // 10000, 1) + "kW"
+    return text if len(text) <= 6 else decimal_text((power + 50000) // 100000, 0) + "kW"
+
+
+def _bank_extreme(bank, which):
+    """The voltage of the highest ("max") or lowest ("min") cell, its battery and its number there."""
+    voltage = bank.raw(which + "_cell_voltage")
+    if voltage is None:
+        return which + " " + UNKNOWN
+    number = f" {bank.raw(which + '_voltage_cell')}"
+    owner = _plain(bank.raw(which + "_cell_battery") or "")[: COLUMNS - 10 - len(number)]
+    return _between(f"{which} {decimal_text(voltage, 3)}", owner + number)
 
 
 def _delta(pack):

@@ -4,7 +4,8 @@
 """Which page is shown, when it is drawn, and when the panel is dimmed, refreshed or looked for again.
 
 Problems come first: an active protection or fault has the screen for itself, without a BMS only the reasons are shown, and
-trouble with the network or mistakes in the settings come before the readings.
+trouble with the network or mistakes in the settings come before the readings. Of several batteries, the trouble of each comes
+with its label, and of the readings first those of the bank.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -20,6 +21,7 @@ MESSAGE_REDRAWS = 4  # how long a page of trouble is shown where pages are not t
 MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console lists all
 MOST_PAGES = 4  # of one sentence: enough for all but the list of a board's pins
 READINGS = 4  # pages of the battery
+FEW = 3  # batteries whose cells are shown, too: with more it would take a minute until a page is there again
 _PER_SECOND = 1000 // REDRAW_MS
 
 
@@ -37,24 +39,26 @@ class Screen:
         self._page_redraws = settings.OLED_PAGE_S * _PER_SECOND or MESSAGE_REDRAWS
         self._dim_redraws = settings.OLED_DIM_AFTER_MIN * 60 * _PER_SECOND
         self._panel = None
-        self._poller = self._client = self._radio = None
+        self._batteries = ()
+        self._bank = self._client = self._radio = None
         self._next = None  # tick at which the page is made again
         self._drawing = False
         self._is_alarm = False
         self._redraws = 0
         self._page_index = 0  # counts the pages turned
         self._page_turned_at = 0
-        self._changes = None  # of the pack, as shown last; None: the page has to be made
-        self._code = self._trouble = self._connected = None  # of BMS, MQTT client and Wi-Fi, as shown last
+        self._changes = None  # of the packs, as shown last; None: the page has to be made
+        self._codes = self._trouble = self._connected = None  # of the BMS, MQTT client and Wi-Fi, as shown last
         self._activity = None  # what was new last: alarms, BMS and network state, mode
         self._activity_at = 0
         self._messages: dict = {}  # sentence -> its pages
         self._find_panel()
         self._draw_at_once(pages.starting(version, "starting ...", self._rows))
 
-    def watch(self, poller, client, radio):
-        """Show these from now on: the BMS's `poller`, the MqttClient, and wifi.radio."""
-        self._poller = poller
+    def watch(self, batteries, bank, client, radio):
+        """Show these from now on: the Battery tuples, their bank (None: there is only one), the MqttClient and wifi.radio."""
+        self._batteries = batteries
+        self._bank = bank
         self._client = client
         self._radio = radio
         self._draw_at_once(self._page())
@@ -107,15 +111,21 @@ class Screen:
 
     def _has_changed(self):
         """Whether another page may have to be shown; a page that is made for nothing would be half of all garbage."""
-        poller = self._poller
-        is_same = self._changes == poller.pack.changes and self._trouble is self._client.trouble
-        is_same = is_same and self._connected == self._radio.connected and self._code == poller.diagnosis.code
-        if is_same and poller.online and self._redraws - self._page_turned_at < self._page_redraws:
+        changes = codes = 0
+        online = False
+        for battery in self._batteries:
+            diagnosis = battery.poller.diagnosis
+            changes += battery.pack.changes
+            codes = codes * 256 + diagnosis.code
+            online = online or battery.poller.online
+        is_same = self._changes == changes and self._codes == codes and self._trouble is self._client.trouble
+        is_same = is_same and self._connected == self._radio.connected
+        if is_same and online and self._redraws - self._page_turned_at < self._page_redraws:
             return False
-        self._changes = poller.pack.changes
+        self._changes = changes
+        self._codes = codes
         self._trouble = self._client.trouble
         self._connected = self._radio.connected
-        self._code = poller.diagnosis.code
         return True
 
     def _find_panel(self):
@@ -141,22 +151,41 @@ class Screen:
     # The page
 
     def _page(self):
-        pack = self._poller.pack
-        link = self._poller.diagnosis.short
         trouble = self._network_words()
-        found = active(pack) or []
-        self._note_activity((found, link[:1], self._client.trouble is None, pack.raw("mode")))
-        grave = [fault for fault in found if fault[1] >= PROTECTION]
+        activity: list = [self._client.trouble is None]
+        grave = []
+        online = []
+        for battery in self._batteries:
+            found = active(battery.pack) or []
+            link = battery.poller.diagnosis.short
+            activity.append((found, link[:1], battery.pack.raw("mode")))
+            grave += [(battery, fault) for fault in found if fault[1] >= PROTECTION]
+            if not link:
+                online.append((battery, found))
+        self._note_activity(activity)
         self._is_alarm = len(grave) > 0
         if grave:
             which = self._current_page(len(grave))
-            return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)
-        reasons = self._reasons(link, trouble)
-        readings = 0 if link else READINGS if self._settings.OLED_PAGE_S else 1
+            battery, fault = grave[which]
+            turn = f"{which + 1}/{len(grave)}" if len(grave) > 1 else ""
+            return pages.alarm(battery.pack, fault, turn, self._rows, battery.label)
+        reasons = self._reasons(trouble)
+        readings = self._count_readings(online)
         which = self._current_page(len(reasons) + readings)
         if which < len(reasons):
             return reasons[which]
-        return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
+        which -= len(reasons)
+        if self._bank is not None:
+            return self._reading_of_several(which, readings, online, pages.first_words(trouble))
+        return self._reading(which, pages.warning(online[0][1]) or pages.first_words(trouble))
+
+    def _count_readings(self, online):
+        """How many pages of readings there are."""
+        if not online:
+            return 0
+        if not self._settings.OLED_PAGE_S:
+            return 1
+        return READINGS if self._bank is None else 4 + len(online) * (2 if len(self._batteries) <= FEW else 1)
 
     def _network_words(self):
         """Trouble with the network, or what is waited for; "" while connected."""
@@ -179,11 +208,13 @@ class Screen:
             self._page_index += 1
         return self._page_index % count
 
-    def _reasons(self, link, trouble):
+    def _reasons(self, trouble):
         """The pages on what is wrong."""
         reasons = []
-        if link:
-            reasons.append(pages.no_bms(link, self._version, trouble, self._rows))
+        for battery in self._batteries:
+            link = battery.poller.diagnosis.short
+            if link:
+                reasons.append(pages.no_bms(link, self._version, trouble, self._rows, battery.label))
         if trouble and not pages.is_waiting(self._client.trouble):
             reasons += self._message(trouble)
         problems = self._settings.problems
@@ -200,14 +231,33 @@ class Screen:
             self._messages[text] = pages.message(text.replace("settings.toml line", "line"), self._rows)[:MOST_PAGES]
         return self._messages[text]
 
+    def _reading_of_several(self, index, count, online, notice):
+        """The bank, its cells, each battery that is online, with its warnings, the energy of all, and the network."""
+        which = index - 2
+        if 0 <= which < count - 4:
+            battery, found = online[which % len(online)]
+            page = pages.overview if which < len(online) else pages.cells
+            return page(battery.pack, self._rows, pages.warning(found) or notice, battery.label)
+        if index and index == count - 1:
+            return self._network(notice)
+        for battery, found in online:
+            if found:
+                notice = pages.warning(found, battery.label)
+                break
+        page = pages.bank_overview if index == 0 else pages.bank_cells if index == 1 else pages.bank_energy
+        return page(self._bank, self._rows, notice)
+
     def _reading(self, index, notice):
-        pack = self._poller.pack
+        pack = self._batteries[0].pack
         if index == 0:
             return pages.overview(pack, self._rows, notice)
         if index == 1:
             return pages.cells(pack, self._rows, notice)
         if index == 2:
             return pages.energy(pack, self._rows, notice)
+        return self._network(notice)
+
+    def _network(self, notice):
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
         broker = f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
