@@ -42,6 +42,8 @@ class Polarity:
     swapped, too; where that makes them contradict each other, the mode follows the current.
     """
 
+    label = "BMS"  # what the battery is called on the console
+
     def __init__(self, choice="auto", kept=UNSETTLED):
         self._auto = choice == "auto"
         self.decides_mode = not self._auto  # the mode is the one that is decided, not the current
@@ -151,7 +153,7 @@ class Polarity:
         was_settled = self._settled
         self._settled = True
         if self._auto:
-            print("BMS: the sign of the current is", self.text)
+            print(f"{self.label}: the sign of the current is {self.text}")
         return 0 if was_settled else CHANGED
 
     def _contradict(self, contradicted):
