@@ -92,7 +92,7 @@ def make_bms(settings, nvm_store, uart, wake_pin):
         loop = Loop(ticks_ms, feed)
     else:
         loop = Loop(ticks_ms, feed, "bms", poller.free_ms)
-        loop.add("bms", Bus(uart, poller).tick)
+        loop.add("bms", Bus(uart, [poller]).tick)
     if wake_pin is not None:
         from daly.wake import Waker  # loaded only with WAKE_PIN
 
