@@ -93,7 +93,7 @@ def _of_uart(settings, uart):
     """(number, UART, board number) of each battery on a UART; none where there is no such UART."""
     start = "BMS" if uart == 1 else f"UART_{uart}"
     key = start + "_BOARD_NUMBERS"
-    numbers = getattr(settings, key) and board_numbers(getattr(settings, key))
+    numbers = settings.value(key) and board_numbers(settings.value(key))
     if uart > 1 and not _has_uart(settings, uart):
         return []
     if not numbers:
@@ -101,7 +101,7 @@ def _of_uart(settings, uart):
     where = settings.where(key)
     if uart == 1 and settings.has("BMS_BOARD_NUMBER"):
         settings.problems.append(f"{settings.where('BMS_BOARD_NUMBER')}: {key} counts; remove BMS_BOARD_NUMBER.")
-    if len(numbers) > 1 and getattr(settings, start + "_PROTOCOL") == "d2":
+    if len(numbers) > 1 and settings.value(start + "_PROTOCOL") == "d2":
         numbers = numbers[:1]
         settings.problems.append(
             f"{where}: boards that speak D2 have no number, so a UART can read only one; remove it, and give each its own UART."
@@ -110,7 +110,6 @@ def _of_uart(settings, uart):
         settings.problems.append(
             f"{settings.where('BMS_HOST_ADDRESS')}: several boards on one line have an address each; remove it, it is not used."
         )
-        settings.BMS_HOST_ADDRESS = 0
     return [(number if uart == 1 else 100 * uart + number, uart, number) for number in numbers]
 
 
@@ -118,11 +117,11 @@ def _has_uart(settings, uart):
     """Whether the second or third UART is to be used: it needs both pins."""
     start = f"UART_{uart}_"
     pins = (start + "TX", start + "RX")
-    if getattr(settings, pins[0]) and getattr(settings, pins[1]):
+    if settings.value(pins[0]) and settings.value(pins[1]):
         return True
     for row in ROWS:
-        if row.key.startswith(start) and getattr(settings, row.key) != row.default:
-            missing = " and ".join([pin for pin in pins if not getattr(settings, pin)])
+        if row.key.startswith(start) and settings.value(row.key) != row.default:
+            missing = " and ".join([pin for pin in pins if not settings.value(pin)])
             settings.problems.append(f"{settings.where(row.key)}: UART {uart} is not used without {missing}; write its pins.")
             break
     return False
@@ -133,10 +132,12 @@ def _named(settings, found):
     numbers = [number for number, _, _ in found]
     names = {}
     for key in settings.more:
-        number = number_of(key) if getattr(settings, key) else 0
+        number = number_of(key) if settings.value(key) else 0
         if number and number not in numbers:
             there = ", ".join([str(n) for n in numbers])
-            settings.problems.append(f"{settings.where(key)}: there is no battery {number}, only {there}; correct or remove it.")
+            settings.problems.append(
+                f"{settings.where(key)}: there is no battery {number}, only {there}; correct or remove it."
+            )
         elif number:
             names[number] = key
     is_only = len(found) == 1
@@ -154,7 +155,7 @@ def _named(settings, found):
         name = usual[number]
         label = f"BMS {number}"
         if number in names:
-            given = getattr(settings, names[number])
+            given = settings.value(names[number])
             other = taken.get(_plain(given))
             if other is None:
                 name = label = given

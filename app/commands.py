@@ -9,11 +9,44 @@ from battery.unload import keep, unload
 from mqtt.commands import Commands
 
 
+class ScanRequest:
+    """Starts a scan for board numbers. `buses`: UART -> Bus; `boards`: of the settings, in the order of `batteries`."""
+
+    def __init__(self, buses, boards, batteries):
+        self._buses = buses
+        self._boards = boards
+        self._batteries = batteries
+        self._publish = None  # what receives the result of the scan that is running; None: none is
+
+    def start(self, publish):
+        """Pass the result in words to `publish`, in half a minute or so. Returns None, or the code of the refusal."""
+        if not self._buses:
+            return "no_uart"
+        if self._publish is not None:
+            return "requested_before"
+        self._publish = publish
+        from .scan import Scan
+
+        Scan(self._buses, self._boards, self._batteries, self._end).start(self._buses)
+        return None
+
+    def show(self, _now):
+        """The same for the console."""
+        refusal = self.start(lambda text: None)
+        print("Scan:", _in_words(refusal) if refusal else "it takes up to a minute, and the batteries are read meanwhile.")
+
+    def _end(self, text):
+        print("Scan:", text)
+        self._publish(text)
+        self._publish = None
+        unload("app.scan")
+
+
 def make_commands(settings, publisher, diagnostics, scan, batteries, battery_commands, clock, energy_stores):
     """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
 
     The functions return None or why they refuse. A refusal is published where the result of the command would be.
-    `battery_commands`: a BatteryCommands of each of the `batteries`; it and `clock`: None where ALLOW_CONTROL does not need them.
+    `battery_commands`: a BatteryCommands of each of the `batteries`; it and `clock`: None where ALLOW_CONTROL needs none.
     """
     from battery.controls import DIAGNOSTICS_BUTTON, SCAN_BUTTON
 

@@ -3,8 +3,8 @@
 
 """When the diagnostics are made: everything needed for remote support. What is in them is in report.py.
 
-Requested with PRESS on <base>/diagnostics/set or with `diagnostics` on the console; `python -m host --replay` replays them. Those of
-the first battery are published on <base>/diagnostics, of another one on <base>/<battery>/diagnostics.
+Requested with PRESS on <base>/diagnostics/set or with `diagnostics` on the console; `python -m host --replay` replays them.
+Those of the first battery are published on <base>/diagnostics, of another one on <base>/<battery>/diagnostics.
 """
 
 from adafruit_ticks import ticks_diff

@@ -83,7 +83,7 @@ class EnergyStores:
         """Store the counters now if they have changed: before a restart of the bridge."""
         is_changed = False
         for store in self.stores:
-            is_changed = store.collect() or is_changed
+            is_changed = store.note_totals() or is_changed
         if is_changed:
             self._nvm_store.save()
 
@@ -162,8 +162,7 @@ class EnergyStore:
             counted = [total - before for total, before in zip(self._totals(), self._before)]
             self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
         if owner != self._owner:
-            self._record.owner = self._owner
-            self._nvm_store.is_pending = True
+            self._nvm_store.set(self._record, owner=self._owner)
         self._correct()
         if self._refused:
             words = f"Energy counters: implausible, {self._refused}; see energy in ALLOW_CONTROL"
@@ -196,18 +195,16 @@ class EnergyStore:
             return False
         if found == stored:  # else, where none is found: another board is read than the one whose it was
             return False
-        self._record.polarity = found
-        self._nvm_store.is_pending = True
+        self._nvm_store.set(self._record, polarity=found)
         return found > 0
 
     def _note_protocol(self):
         """Note what the BMS speaks, so that it is asked first after a restart; with the next write that has been earned."""
         found = self._battery.poller.found
         if found and found != self._record.protocol:
-            self._record.protocol = found
-            self._nvm_store.is_pending = True
+            self._nvm_store.set(self._record, protocol=found)
 
-    def collect(self):
+    def note_totals(self):
         """Note the counters for the next write. Returns whether they have changed."""
         totals = self._totals()
         if totals is None or totals == self._stored:
@@ -216,8 +213,8 @@ class EnergyStore:
         return True
 
     def _note(self, totals):
-        self._stored = self._record.totals = totals
-        self._nvm_store.is_pending = True
+        self._stored = totals
+        self._nvm_store.set(self._record, totals)
 
     def change(self, word):
         """Set the counters by the payload of a command. Returns None, or the code of the refusal."""

@@ -23,10 +23,10 @@ TLS_MEMORY = 100000  # mbedtls needs up to 16 KB in, 2 KB out and 30 KB for the 
 def make_uarts(settings, problems):
     """{1: the UART to the BMS, or None with one more problem}; with several batteries also the UARTs 2 and 3 that they use."""
     uarts = {}
-    for board in settings.boards:
-        if board.uart not in uarts:
-            start = "UART_" if board.uart == 1 else f"UART_{board.uart}_"
-            uarts[board.uart] = _make_uart(settings, start, problems)
+    for one in settings.boards:
+        if one.uart not in uarts:
+            start = "UART_" if one.uart == 1 else f"UART_{one.uart}_"
+            uarts[one.uart] = _make_uart(settings, start, problems)
     return uarts
 
 
@@ -36,11 +36,12 @@ def _make_uart(settings, start, problems):
     rx = find_pin(settings, start + "RX", problems)
     if tx is None or rx is None:
         return None
-    speed = getattr(settings, start + "BAUD_RATE")
+    speed = settings.value(start + "BAUD_RATE")
     try:
         return busio.UART(tx, rx, baudrate=speed, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
     except (ValueError, RuntimeError):
-        pins = f"{settings.where(start + 'TX')} {getattr(settings, start + 'TX')}, {start}RX {getattr(settings, start + 'RX')}"
+        tx, rx = start + "TX", start + "RX"
+        pins = f"{settings.where(tx)} {settings.value(tx)}, {rx} {settings.value(rx)}"
         more = "" if start == "UART_" else ", or this chip has no further UART: an ESP32-S2 has two, an ESP32-S3 three"
         problems.append(f"{pins}: one of them is in use or cannot be a UART{more}; choose two free pins.")
         return None

@@ -52,25 +52,32 @@ def _reason(error):
 
 
 class BatteryRecord:
-    """What is stored of the battery of this number; whoever changes it sets `is_pending` of the NvmStore."""
+    """What is stored of the battery of this number."""
 
-    def __init__(self, number):
+    def __init__(self, number, polarity=0, protocol=0, owner=0, totals=None):
         self.number = number
-        self.totals = None  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
-        self.polarity = 0  # of the current: 1 normal, 2 inverted; 0: not known
-        self.protocol = 0  # what the BMS speaks, see daly/detector.py; 0: not known
-        self.owner = 0  # the bridge that the counters belong to, as a number; 0: none yet
+        self.polarity = polarity  # of the current: 1 normal, 2 inverted; 0: not known
+        self.protocol = protocol  # what the BMS speaks, see daly/detector.py; 0: not known
+        self.owner = owner  # the bridge that the counters belong to, as a number; 0: none yet
+        self.totals = totals  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
+
+    def set(self, totals=None, polarity=None, protocol=None, owner=None):
+        """Change what is not None; see `set` of the NvmStore."""
+        self.totals = self.totals if totals is None else totals
+        self.polarity = self.polarity if polarity is None else polarity
+        self.protocol = self.protocol if protocol is None else protocol
+        self.owner = self.owner if owner is None else owner
 
 
 class NvmStore:
     """Counters and one text, and a record of each battery. `nvm`: microcontroller.nvm or its like, read and written in slices;
-    None: nothing is stored. `in_use`: the numbers of the batteries that are read.
+    None: nothing is stored.
     """
 
     def __init__(self, nvm, now):
         self._nvm = nvm
         self._records: list = []
-        self.in_use = (1,)
+        self._in_use = (1,)
         self._sequence = 0
         self.boots = 0
         self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
@@ -163,6 +170,10 @@ class NvmStore:
         """Whether an extra write fits the wear budget."""
         return self._earned_ms >= INTERVAL_MS
 
+    def use(self, numbers):
+        """The numbers of the batteries that are read: their records stay in any case."""
+        self._in_use = numbers
+
     def record(self, number):
         """The BatteryRecord of a number; it is the one to be used from when the memory `is_settled` on.
 
@@ -172,13 +183,19 @@ class NvmStore:
             if record.number == number:
                 return record
         if len(self._records) >= BATTERIES:
-            self._records.remove([record for record in self._records if record.number not in self.in_use][0])
+            unused = [record for record in self._records if record.number not in self._in_use]
+            self._records.remove(unused[0])
         record = BatteryRecord(number)
         self._records.append(record)
         return record
 
+    def set(self, record, totals=None, polarity=None, protocol=None, owner=None):
+        """Change what is stored of a battery, where it is not None; `save`, or the next write, makes it permanent."""
+        record.set(totals, polarity, protocol, owner)
+        self.is_pending = True
+
     def set_failure(self, text):
-        """Change the text that is stored; `save`, or the next write, makes it permanent."""
+        """The same for the text."""
         self.failure = text
         self.is_pending = True
 
@@ -195,8 +212,8 @@ class NvmStore:
         fields = (self._sequence, self.boots, self.failed_boots, self._earned_ms // 60000, self._reserve, len(text), text)
         record = struct.pack(_HEADER, _MAGIC, _VERSION, *fields, len(self._records))
         for battery in self._records:
-            fields = (battery.number, battery.polarity, battery.protocol, battery.owner)
-            record += struct.pack(_BATTERY, *fields, *(battery.totals or (0, 0, 0, 0)))
+            known = (battery.number, battery.polarity, battery.protocol, battery.owner)
+            record += struct.pack(_BATTERY, *known, *(battery.totals or (0, 0, 0, 0)))
         record += struct.pack("<I", binascii.crc32(record))
         self.is_pending = not self._write(_SLOTS[self._sequence % 2], record)
         return not self.is_pending
@@ -257,13 +274,13 @@ class NvmStore:
 
     def _load_old(self, version, fields):
         """Of a record of an earlier version all that follows the failed boots."""
-        record = self.record(1)
-        record.totals = fields[5:9]
+        polarity = owner = protocol = 0
         if version > 1:
-            record.polarity, record.owner, earned, self._reserve = fields[9:13]
+            polarity, owner, earned, self._reserve = fields[9:13]
             self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
         if version > 2:
-            record.protocol = fields[13]
+            protocol = fields[13]
+        self._records.append(BatteryRecord(1, polarity, protocol, owner, fields[5:9]))
         self.failure = str(fields[-1][: fields[-2]], "ascii")
 
     def _load_batteries(self, block, begin, fields):
@@ -274,6 +291,4 @@ class NvmStore:
         for index in range(count):
             at = begin + struct.calcsize(_HEADER) + index * struct.calcsize(_BATTERY)
             battery = struct.unpack_from(_BATTERY, block, at)
-            record = self.record(battery[0])
-            record.polarity, record.protocol, record.owner = battery[1:4]
-            record.totals = battery[4:]
+            self._records.append(BatteryRecord(*battery[:4], battery[4:]))

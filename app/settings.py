@@ -143,7 +143,7 @@ class Settings:
         entries, self.problems = parse(text)
         self.hints: list = []
         self._lines = {key: entries[key].line for key in entries}
-        rows, batteries = SETTINGS, None
+        rows: tuple = SETTINGS
         known = [setting.key for setting in SETTINGS]
         if [key for key in entries if key not in known and not key.startswith(FOREIGN_PREFIX)]:
             from . import batteries  # 5 KB on a board: there are several batteries, or a name is mistyped
@@ -171,7 +171,9 @@ class Settings:
             self.OLED_HEIGHT = 64  # there are no others
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
         if self.more:
-            self.boards = batteries.resolve(self)
+            from .batteries import resolve
+
+            self.boards = resolve(self)
         self.allowed: list = []
         self._allow(advice)
         said = " ".join(self.problems)
@@ -180,6 +182,14 @@ class Settings:
                 self.problems.append(advice.on_missing(key, text))
         self._compare_pins(rows)
         self.hints += advice.hints(self, text)
+
+    def keep_boards(self, most):
+        """Read only the first ones."""
+        self.boards = self.boards[:most]
+
+    def value(self, key):
+        """That of the setting of this name."""
+        return getattr(self, key)
 
     def where(self, key):
         """How a sentence about a setting begins: its line, if it stands in the file, and its key."""

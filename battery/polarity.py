@@ -39,12 +39,11 @@ class Polarity:
 
     `choice` is the setting. "auto": the mode is right, and the current follows it; `kept` is what was settled before the
     restart. "normal" or "inverted": the owner has decided which way the current counts, and on an inverted board the mode is
-    swapped, too; where that makes them contradict each other, the mode follows the current.
+    swapped, too; where that makes them contradict each other, the mode follows the current. `label`: of the battery on the console.
     """
 
-    label = "BMS"  # what the battery is called on the console
-
-    def __init__(self, choice="auto", kept=UNSETTLED):
+    def __init__(self, choice="auto", kept=UNSETTLED, label="BMS"):
+        self._label = label
         self._auto = choice == "auto"
         self.decides_mode = not self._auto  # the mode is the one that is decided, not the current
         self.current_inverted = self.mode_inverted = choice == "inverted"
@@ -153,7 +152,7 @@ class Polarity:
         was_settled = self._settled
         self._settled = True
         if self._auto:
-            print(f"{self.label}: the sign of the current is {self.text}")
+            print(f"{self._label}: the sign of the current is {self.text}")
         return 0 if was_settled else CHANGED
 
     def _contradict(self, contradicted):

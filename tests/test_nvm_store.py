@@ -199,8 +199,8 @@ def test_a_record_of_version_3_is_that_of_the_battery_bms1():
 def test_a_power_cut_in_the_first_write_of_this_version_leaves_the_record_of_the_one_before():
     def write(nvm):
         memory = NvmStore(nvm, 0)
-        memory.in_use = tuple(range(1, 9))
-        for number in memory.in_use:
+        memory.use(range(1, 9))
+        for number in range(1, 9):
             memory.record(number).totals = (2000000 + number,) * 4
         memory.boots = 100
         memory.save()
@@ -226,10 +226,15 @@ def test_a_power_cut_in_the_first_write_of_this_version_leaves_the_record_of_the
 
 def fill(memory, numbers):
     """Store something else of every battery."""
-    memory.in_use = tuple(numbers)
+    memory.use(numbers)
     for number in numbers:
         record = memory.record(number)
-        record.totals, record.polarity, record.protocol, record.owner = (number, 2, 3, 2**40), number % 3, number % 4, number + 7
+        record.totals, record.polarity, record.protocol, record.owner = (
+            (number, 2, 3, 2**40),
+            number % 3,
+            number % 4,
+            number + 7,
+        )
     memory.is_due(INTERVAL_MS)
     assert memory.save()
 
@@ -269,7 +274,7 @@ def test_a_ninth_battery_takes_the_place_of_one_that_is_not_read_any_more():
     nvm = Nvm()
     fill(NvmStore(nvm, 0), (2, 3, 4, 5, 6, 7, 8, 201))
     memory = NvmStore(nvm, 0)
-    memory.in_use = (1, 2, 3, 4, 5, 6, 7, 8)
+    memory.use((1, 2, 3, 4, 5, 6, 7, 8))
     assert memory.record(1).totals is None
     assert all(is_as_filled(memory, number) for number in range(2, 9))
     assert memory.record(8) is memory.record(8)
