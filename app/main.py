@@ -201,9 +201,11 @@ def make_publisher(settings, batteries, writer, take_state, clock):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
     of day is not known.
     """
+    from battery.pack import Battery
     from mqtt.publisher import LoadedDiscovery, Publisher
 
     base = settings.base_topic
+    batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", poller.pack, poller)]
     discovery = LoadedDiscovery(
         writer,
         settings.MQTT_DISCOVERY_PREFIX,
