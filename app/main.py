@@ -82,11 +82,7 @@ def make_bms(settings, nvm_store, uarts, wake_pin):
         on_line = [battery.poller for board, battery in zip(settings.boards, batteries) if board.uart == number]
         if uarts[number] is not None:
             buses[number] = Bus(uarts[number], on_line)
-    line = buses[min(buses)] if buses else None
-    if len(buses) > 1:
-        from daly.buses import Buses  # only with a second UART
-
-        line = Buses([buses[number] for number in sorted(buses)])
+    line = line_of(buses)
     if line is None:
         loop = Loop(ticks_ms, feed)
     else:
@@ -99,6 +95,15 @@ def make_bms(settings, nvm_store, uarts, wake_pin):
         loop.add("wake", Waker(batteries[0].poller, wake_pin.drive, *limits).tick)
     feed()
     return loop, buses, batteries, writer
+
+
+def line_of(buses):
+    """What reads all lines; None: there is no UART."""
+    if len(buses) < 2:
+        return buses[min(buses)] if buses else None
+    from daly.buses import Buses  # only with a second UART
+
+    return Buses([buses[number] for number in sorted(buses)])
 
 
 def make_batteries(settings, nvm_store, uarts):
@@ -172,8 +177,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.before_blocking(join)
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join)
-    parts += ([battery.key for battery in batteries],)
+    keys = [battery.key for battery in batteries]
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys)
     client = MqttClient(settings, wifi.radio, socket_pool, *parts)
     bridge_state.watch(publisher, client)
     loop.add("events", tick_of(events))
@@ -201,11 +206,9 @@ def make_publisher(settings, batteries, writer, take_state, clock):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
     of day is not known.
     """
-    from battery.pack import Battery
     from mqtt.publisher import LoadedDiscovery, Publisher
 
     base = settings.base_topic
-    batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", poller.pack, poller)]
     discovery = LoadedDiscovery(
         writer,
         settings.MQTT_DISCOVERY_PREFIX,

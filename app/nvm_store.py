@@ -291,4 +291,5 @@ class NvmStore:
         for index in range(count):
             at = begin + struct.calcsize(_HEADER) + index * struct.calcsize(_BATTERY)
             battery = struct.unpack_from(_BATTERY, block, at)
-            self._records.append(BatteryRecord(*battery[:4], battery[4:]))
+            number, polarity, protocol, owner = battery[:4]
+            self._records.append(BatteryRecord(number, polarity, protocol, owner, battery[4:]))

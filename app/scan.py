@@ -16,7 +16,7 @@ class Scan:
     def __init__(self, buses, boards, batteries, end):
         self._end = end
         self._left = len(buses)
-        self._found = {uart: [] for uart in buses}  # (board number, protocol) of the boards that answer
+        self._found: dict = {uart: [] for uart in buses}  # (board number, protocol) of the boards that answer
         self._silent = []  # labels of batteries that are to be read, and do not answer
         for board, battery in zip(boards, batteries):
             if battery.poller.online:

@@ -39,7 +39,8 @@ class Polarity:
 
     `choice` is the setting. "auto": the mode is right, and the current follows it; `kept` is what was settled before the
     restart. "normal" or "inverted": the owner has decided which way the current counts, and on an inverted board the mode is
-    swapped, too; where that makes them contradict each other, the mode follows the current. `label`: of the battery on the console.
+    swapped, too; where that makes them contradict each other, the mode follows the current. `label`: the battery's name on
+    the console.
     """
 
     def __init__(self, choice="auto", kept=UNSETTLED, label="BMS"):
