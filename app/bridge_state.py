@@ -72,8 +72,7 @@ class BridgeState:
 
         A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/entities.py.
         """
-        batteries = self.batteries
-        pollers = [battery.poller for battery in batteries]
+        counts, largest, differing = self._of_batteries(now)
         return [
             ("version", VERSION),
             ("uptime", self.uptime_s),
@@ -87,33 +86,36 @@ class BridgeState:
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
             ("mqtt_connects", self.session.connects),
             ("settings_problems", listed(self.problems)),
-            ("frames_ok", sum([poller.frames_ok for poller in pollers])),
-            ("checksum_errors", sum([poller.checksum_errors for poller in pollers])),
-            ("timeouts", sum([poller.timeouts for poller in pollers])),
-            ("echoes", sum([poller.echoes for poller in pollers])),
-            ("implausible_values", sum([battery.pack.implausible for battery in batteries])),
-            ("poll_cycle", _largest([poller.cycle_ms for poller in pollers])),
-            ("oldest_reading_age", _largest([battery.pack.oldest_ms(now) for battery in batteries])),
-            ("current_sign", _joined([battery.pack.polarity.text for battery in batteries])),
-            ("request_gap", _largest([poller.timing.gap_ms for poller in pollers])),
-            ("host_address", _joined([poller.host_address for poller in pollers])),
-            ("protocol", _joined([poller.protocol for poller in pollers])),
+            ("frames_ok", counts[0]),
+            ("checksum_errors", counts[1]),
+            ("timeouts", counts[2]),
+            ("echoes", counts[3]),
+            ("implausible_values", counts[4]),
+            ("poll_cycle", largest[0]),
+            ("oldest_reading_age", largest[1]),
+            ("current_sign", differing[0]),
+            ("request_gap", largest[2]),
+            ("host_address", differing[1]),
+            ("protocol", differing[2]),
             ("discovery_errors", self.publisher.discovery_errors),
         ]
 
-
-def _largest(numbers):
-    """The largest number; None where each is None."""
-    known = [number for number in numbers if number is not None]
-    return max(known) if known else None
-
-
-def _joined(values):
-    """The value where all have the same, else each different one once, as a text; None is left out."""
-    different: list = []
-    for value in values:
-        if value is not None and value not in different:
-            different.append(value)
-    if len(different) < 2:
-        return different[0] if different else None
-    return ", ".join([str(value) for value in different])
+    def _of_batteries(self, now):
+        """The sums of their counters, the largest of their times, and the values that differ, joined as a text."""
+        counts = [0] * 5
+        largest: list = [None] * 3
+        differing: list = [None] * 3
+        for battery in self.batteries:
+            poller, pack = battery.poller, battery.pack
+            counters = (poller.frames_ok, poller.checksum_errors, poller.timeouts, poller.echoes, pack.implausible)
+            for index, count in enumerate(counters):
+                counts[index] += count
+            for index, time in enumerate((poller.cycle_ms, pack.oldest_ms(now), poller.timing.gap_ms)):
+                if largest[index] is None or (time is not None and time > largest[index]):
+                    largest[index] = time
+            for index, value in enumerate((pack.polarity.text, poller.host_address, poller.protocol)):
+                if differing[index] is None:
+                    differing[index] = value
+                elif value is not None and str(value) not in str(differing[index]).split(", "):
+                    differing[index] = f"{differing[index]}, {value}"
+        return counts, largest, differing

@@ -9,37 +9,15 @@ from battery.unload import keep, unload
 from mqtt.commands import Commands
 
 
-class ScanRequest:
-    """Starts a scan for board numbers. `buses`: UART -> Bus; `boards`: of the settings, in the order of `batteries`."""
+def make_scan(buses, boards, batteries):
+    """What starts a scan for board numbers: see app/scan.py. `boards`: of the settings, in the order of `batteries`."""
 
-    def __init__(self, buses, boards, batteries):
-        self._buses = buses
-        self._boards = boards
-        self._batteries = batteries
-        self._publish = None  # what receives the result of the scan that is running; None: none is
+    def scan(_now, publish=None):
+        from .scan import start  # 3 KB, as long as it lasts
 
-    def start(self, publish):
-        """Pass the result in words to `publish`, in half a minute or so. Returns None, or the code of the refusal."""
-        if not self._buses:
-            return "no_uart"
-        if self._publish is not None:
-            return "requested_before"
-        self._publish = publish
-        from .scan import Scan
+        return start(buses, boards, batteries, publish)
 
-        Scan(self._buses, self._boards, self._batteries, self._end).start(self._buses)
-        return None
-
-    def show(self, _now):
-        """The same for the console."""
-        refusal = self.start(lambda text: None)
-        print("Scan:", _in_words(refusal) if refusal else "it takes up to a minute, and the batteries are read meanwhile.")
-
-    def _end(self, text):
-        print("Scan:", text)
-        self._publish(text)
-        self._publish = None
-        unload("app.scan")
+    return scan
 
 
 def make_commands(settings, publisher, diagnostics, scan, batteries, battery_commands, clock, energy_stores):
@@ -56,8 +34,8 @@ def make_commands(settings, publisher, diagnostics, scan, batteries, battery_com
         refusal = diagnostics.request(lambda topic, json: publisher.publish(topic, json, qos=0), now)
         return refusal and _in_words(refusal)
 
-    def start_scan(_word, _now):
-        refusal = scan.start(lambda text: publisher.publish("/scan", text, qos=0))
+    def start_scan(_word, now):
+        refusal = scan(now, lambda text: publisher.publish("/scan", text, qos=0))
         return refusal and _in_words(refusal)
 
     def birth(word, now):

@@ -146,7 +146,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     from mqtt.client import MqttClient
 
     from .bridge_state import BridgeState
-    from .commands import ScanRequest, make_commands
+    from .commands import make_commands, make_scan
     from .console import Console
     from .diagnostics import Diagnostics
     from .energy_store import EnergyStores
@@ -171,8 +171,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
         battery_commands = [BatteryCommands(each.poller, its.report_result) for each, its in zip(batteries, events)]
         loop.add("battery commands", tick_of(battery_commands))
     diagnostics = Diagnostics(settings, batteries, bridge_state.pairs, loop)
-    scan = ScanRequest(buses, settings.boards, batteries)
-    console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show, "scan": scan.show})
+    scan = make_scan(buses, settings.boards, batteries)
+    console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show, "scan": scan})
     commands = make_commands(settings, publisher, diagnostics, scan, batteries, battery_commands, clock, energy_stores)
     join = bounded(wifi.radio.connect)
     if screen is not None:

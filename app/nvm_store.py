@@ -6,7 +6,7 @@
 A record is valid when magic, version and CRC are right; of two valid records the newer one counts, so a power cut during a
 write costs one interval. The ESP32 rewrites its whole block of 8 KB at each write, and a power cut may lose all of it: then
 everything here starts from zero, and the counters are restored from the state that the broker retains. Earlier versions had
-smaller slots in another place, so the first write of this one leaves their last record as it is.
+other slots (nvm_earlier.py), so the first write of this one leaves their last record as it is.
 
 Nothing is written before the memory has been read: one failed read (it needs 8 KB in one piece) must not end with both
 records overwritten. The read is retried for two minutes; if it still fails, nothing is written until the next start.
@@ -22,6 +22,8 @@ import struct
 
 from adafruit_ticks import ticks_diff
 
+from battery.unload import unload
+
 WRITES_PER_DAY = 48
 INTERVAL_MS = 86400000 // WRITES_PER_DAY
 SPARE = 3  # writes that can be earned in advance
@@ -36,10 +38,6 @@ _VERSION = 4
 _HEADER = "<2sBIIHHBB80sB"
 _BATTERY = "<HBBI4Q"
 _SLOTS = (640, 1152)
-# Of each earlier version: magic, version, sequence, boots, failed boots in a row, the counters of the only battery; since
-# version 2 its polarity and owner, minutes earned and reserve; since version 3 its protocol; length of the text, text.
-_FORMATS = {1: "<2sBIIH4QB80s", 2: "<2sBIIH4QBIHBB80s", 3: "<2sBIIH4QBIHBBB80s"}
-_OLD_SLOTS = (0, 256)
 _END = 1664
 _SAFE_MODE_AT = 600  # as in safemode.py
 # What accesses to the chip's memory have raised; each also takes 8 KB of heap in one piece.
@@ -52,17 +50,17 @@ def _reason(error):
 
 
 class BatteryRecord:
-    """What is stored of the battery of this number."""
+    """What is stored of a battery. `known`: its number, polarity, protocol and owner."""
 
-    def __init__(self, number, polarity=0, protocol=0, owner=0, totals=None):
-        self.number = number
-        self.polarity = polarity  # of the current: 1 normal, 2 inverted; 0: not known
-        self.protocol = protocol  # what the BMS speaks, see daly/detector.py; 0: not known
-        self.owner = owner  # the bridge that the counters belong to, as a number; 0: none yet
+    def __init__(self, known, totals=None):
+        self.number = known[0]
+        self.polarity = known[1]  # of the current: 1 normal, 2 inverted; 0: not known
+        self.protocol = known[2]  # what the BMS speaks, see daly/detector.py; 0: not known
+        self.owner = known[3]  # the bridge that the counters belong to, as a number; 0: none yet
         self.totals = totals  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
 
     def set(self, totals=None, polarity=None, protocol=None, owner=None):
-        """Change what is not None; see `set` of the NvmStore."""
+        """Change what is not None; to be called by the NvmStore."""
         self.totals = self.totals if totals is None else totals
         self.polarity = self.polarity if polarity is None else polarity
         self.protocol = self.protocol if protocol is None else protocol
@@ -185,7 +183,7 @@ class NvmStore:
         if len(self._records) >= BATTERIES:
             unused = [record for record in self._records if record.number not in self._in_use]
             self._records.remove(unused[0])
-        record = BatteryRecord(number)
+        record = BatteryRecord((number, 0, 0, 0))
         self._records.append(record)
         return record
 
@@ -252,44 +250,35 @@ class NvmStore:
         block = bytes(self._nvm[0:_END])  # one read: each costs the whole block of 8 KB
         if block[_SAFE_MODE_AT : _SAFE_MODE_AT + 2] == b"SM":
             self.safe_modes = block[_SAFE_MODE_AT + 2]
-        for begin in _OLD_SLOTS + _SLOTS:
-            version = block[begin + 2]
-            is_old = begin in _OLD_SLOTS
-            if block[begin : begin + 2] != _MAGIC or (version not in _FORMATS if is_old else version != _VERSION):
-                continue
-            form = _FORMATS[version] if is_old else _HEADER
-            end = begin + struct.calcsize(form)
-            count = 0 if is_old else block[end - 1]  # of the batteries behind the header
-            end += min(count, BATTERIES) * struct.calcsize(_BATTERY)
-            if count > BATTERIES or struct.unpack_from("<I", block, end)[0] != binascii.crc32(block[begin:end]):
-                continue
-            fields = struct.unpack_from(form, block, begin)
-            if fields[2] >= self._sequence:
-                self._sequence, self.boots, self.failed_boots = fields[2:5]
-                self._records = []
-                if is_old:
-                    self._load_old(version, fields)
-                else:
-                    self._load_batteries(block, begin, fields)
+        header = struct.calcsize(_HEADER)
+        for begin in _SLOTS:
+            count = block[begin + header - 1]  # of the batteries behind the header
+            if block[begin : begin + 2] == _MAGIC and block[begin + 2] == _VERSION and count <= BATTERIES:
+                end = begin + header + count * struct.calcsize(_BATTERY)
+                fields = struct.unpack_from(_HEADER, block, begin)
+                if fields[2] >= self._sequence and crc_is_right(block, begin, end):
+                    self._load_record(block, begin + header, fields)
+        if not self._sequence:
+            from .nvm_earlier import newest  # at the first start, and after an update
 
-    def _load_old(self, version, fields):
-        """Of a record of an earlier version all that follows the failed boots."""
-        polarity = owner = protocol = 0
-        if version > 1:
-            polarity, owner, earned, self._reserve = fields[9:13]
-            self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
-        if version > 2:
-            protocol = fields[13]
-        self._records.append(BatteryRecord(1, polarity, protocol, owner, fields[5:9]))
-        self.failure = str(fields[-1][: fields[-2]], "ascii")
+            fields, battery = newest(block)
+            unload("app.nvm_earlier")
+            if fields is not None:
+                self._load_record(block, 0, fields)
+                self._records.append(BatteryRecord(*battery))
 
-    def _load_batteries(self, block, begin, fields):
-        """The same of a record of this version."""
-        earned, self._reserve, length, text, count = fields[5:]
+    def _load_record(self, block, at, fields):
+        """`fields`: of the header; the batteries are `at` this place."""
+        self._sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, count = fields[2:]
         self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
         self.failure = str(text[:length], "ascii")
-        for index in range(count):
-            at = begin + struct.calcsize(_HEADER) + index * struct.calcsize(_BATTERY)
+        self._records = []
+        for _ in range(count):
             battery = struct.unpack_from(_BATTERY, block, at)
-            number, polarity, protocol, owner = battery[:4]
-            self._records.append(BatteryRecord(number, polarity, protocol, owner, battery[4:]))
+            self._records.append(BatteryRecord(battery[:4], battery[4:]))
+            at += struct.calcsize(_BATTERY)
+
+
+def crc_is_right(block, begin, end):
+    """Whether the four bytes at `end` are the CRC of those before it."""
+    return struct.unpack_from("<I", block, end)[0] == binascii.crc32(block[begin:end])

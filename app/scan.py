@@ -6,30 +6,46 @@
 Loaded on demand. Batteries that are read are not asked again: what they speak is known.
 """
 
+from battery.unload import unload
+
+_running: list = []  # the Scan, while it lasts
+
+
+def start(buses, boards, batteries, publish=None):
+    """Ask on all lines, and pass the result in words to `publish`, in half a minute or so; None: it is only printed.
+
+    `buses`: UART -> Bus; `boards`: of the settings, in the order of `batteries`. Returns None, or the code of the refusal.
+    """
+    refusal = None if buses else "no_uart"
+    if _running:
+        refusal = "requested_before"
+    if refusal is None:
+        _running.append(Scan(buses, boards, batteries, publish))
+        for uart in buses:
+            buses[uart].start_scan(_running[0].of_uart(uart))
+        print("Scan: it takes up to a minute, and the batteries are read meanwhile.")
+    elif publish is None:
+        print("Scan: refused,", "there is no UART" if not buses else "it was requested a moment ago")
+    return refusal
+
 
 class Scan:
-    """Collects what answers on each of the `buses` (UART -> Bus) and passes the result in words to `end(text)`.
+    """Collects what answers on each line."""
 
-    `boards`: of the settings, in the order of `batteries`.
-    """
-
-    def __init__(self, buses, boards, batteries, end):
-        self._end = end
+    def __init__(self, buses, boards, batteries, publish):
+        self._publish = publish
         self._left = len(buses)
         self._found: dict = {uart: [] for uart in buses}  # (board number, protocol) of the boards that answer
         self._silent = []  # labels of batteries that are to be read, and do not answer
         for board, battery in zip(boards, batteries):
-            if battery.poller.online:
-                self._found[board.uart].append((board.board_number, battery.poller.protocol))
-            else:
+            if not battery.poller.online:
                 self._silent.append(battery.label or "The BMS")
+            elif board.uart in self._found:
+                self._found[board.uart].append((board.board_number, battery.poller.protocol))
 
-    def start(self, buses):
-        """Ask on all lines."""
-        for uart in buses:
-            buses[uart].start_scan(self._of_uart(uart))
+    def of_uart(self, uart):
+        """What receives the boards that answer on a line."""
 
-    def _of_uart(self, uart):
         def done(found):
             self._found[uart] += found
             self._left -= 1
@@ -37,6 +53,13 @@ class Scan:
                 self._end(" ".join(self._sentences()))
 
         return done
+
+    def _end(self, text):
+        print("Scan:", text)
+        if self._publish is not None:
+            self._publish(text)
+        _running.clear()
+        unload("app.scan")
 
     def _sentences(self):
         for uart in sorted(self._found):

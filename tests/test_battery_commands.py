@@ -232,7 +232,7 @@ class World:
     def report(self, text, battery=None):
         self.reports.append(text)
 
-    def start(self, publish):
+    def __call__(self, now, publish):
         """The scan."""
         self.scans += 1
 

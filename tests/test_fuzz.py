@@ -124,8 +124,9 @@ class Bridge:
         parsed.base_topic = BASE
         batteries = only(self.wire.pack, self.wire.poller)
         stores = SimpleNamespace(save=lambda: None, stores=[SimpleNamespace(change=lambda word: "counters_unknown")])
-        scan = SimpleNamespace(start=lambda publish: None)
-        self.commands = make_commands(parsed, publisher, support, scan, batteries, [self.control], clock, stores)
+        self.commands = make_commands(
+            parsed, publisher, support, lambda now, publish: None, batteries, [self.control], clock, stores
+        )
         self.run(4)
 
     def run(self, seconds):

@@ -5,6 +5,7 @@
 
 import itertools
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from adafruit_ticks import ticks_add
 from simulation import Wire
 
 from app.bridge_state import BridgeState
-from app.commands import ScanRequest, make_commands
+from app.commands import make_commands, make_scan
 from app.diagnostics import Diagnostics
 from app.energy_store import EnergyStores
 from app.events import Events
@@ -24,6 +25,7 @@ from app.settings import Board, Settings
 from battery.controls import CONTROL
 from battery.energy import COUNTERS
 from battery.pack import Battery, Pack
+from battery.unload import unload
 from daly.commands import BatteryCommands
 
 INTERVAL_MS = 1800000
@@ -72,7 +74,7 @@ class Bench:
     def request(self, publish, now):
         """The diagnostics."""
 
-    def start(self, publish):
+    def __call__(self, now, publish):
         """The scan."""
 
     def save(self):
@@ -393,32 +395,34 @@ class Line:
 
 
 def scan_of(*online, uarts=(1,)):
-    """(ScanRequest, its lines by UART) of batteries (UART, board number, protocol, whether it is online)."""
+    """(what starts a scan, its lines by UART) of batteries (UART, board number, protocol, whether it is online)."""
     buses = {uart: Line() for uart in uarts}
     boards = [Board(uart, uart, number, "", "") for uart, number, _, _ in online]
     batteries = [
         battery(n, None, SimpleNamespace(protocol=protocol, online=there))
         for n, (_, _, protocol, there) in enumerate(online, 1)
     ]
-    return ScanRequest(buses, boards, batteries), buses
+    unload("app.scan")
+    return make_scan(buses, boards, batteries), buses
 
 
 def test_a_scan_says_what_answers_with_the_line_for_the_settings(capsys):
     scan, buses = scan_of((1, 1, "A5", True), (1, 2, "P81", False))
     told = []
-    assert scan.start(told.append) is None
-    assert scan.start(told.append) == "requested_before" and told == []
+    assert scan(0, told.append) is None
+    assert scan(0, told.append) == "requested_before" and told == []
     buses[1].done([(3, "A5"), (4, "A5")])
     sentence = 'Board numbers 1, 3-4 answer (with A5); write BMS_BOARD_NUMBERS = "1, 3-4".'
     assert told == [sentence + " BMS 2, which is in the settings, does not answer."]
-    assert capsys.readouterr().out == f"Scan: {told[0]}\n"
-    assert scan.start(told.append) is None  # and again
+    assert capsys.readouterr().out.splitlines()[1:] == [f"Scan: {told[0]}"]
+    assert "app.scan" not in sys.modules
+    assert scan(0, told.append) is None  # and again
 
 
 def test_of_several_lines_all_is_said_at_once():
     scan, buses = scan_of((1, 1, "A5", True), (2, 1, "P81", True), uarts=(1, 2))
     told = []
-    scan.start(told.append)
+    scan(0, told.append)
     buses[2].done([(2, "A5")])
     assert told == []
     buses[1].done([])
@@ -444,14 +448,14 @@ def test_the_sentence_on_a_line(uart, found, sentence):
 
 def test_without_a_uart_nothing_is_scanned(capsys):
     scan, _ = scan_of(uarts=())
-    assert scan.start(None) == "no_uart"
-    scan.show(0)
+    assert scan(0, lambda text: None) == "no_uart"
+    assert scan(0) == "no_uart"
     assert "there is no UART" in capsys.readouterr().out
 
 
 def test_on_the_console_the_result_is_printed(capsys):
     scan, buses = scan_of((1, 1, "A5", True))
-    scan.show(0)
+    assert scan(0) is None
     buses[1].done([(2, "A5")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Scan: it takes up to a minute") and lines[1].startswith("Scan: Board numbers 1-2 answer")
