@@ -3,6 +3,8 @@
 
 """One UART: moves bytes between it and the poller. The only place in this package that touches hardware."""
 
+from battery.unload import unload
+
 # The longest response, 16 frames of 13 bytes, must fit whole; the S2's driver wants more than its FIFO of 128 anyway.
 RECEIVE_BUFFER_SIZE = 512
 
@@ -17,11 +19,13 @@ class Bus:
         self._uart = uart
         self._buffer = bytearray(64)
         if len(self.pollers) == 1:
-            self._poller = self.pollers[0]
+            self._line = self.pollers[0]
         else:
             from .shared import SharedLine  # only with several boards on a line
 
-            self._poller = SharedLine(self.pollers)
+            self._line = SharedLine(self.pollers)
+        self._scan = None
+        self._poller = self._line  # or the scan, which takes its place
 
     def tick(self, now):
         """Hand over what has arrived, then send the next request if it is time (13.5 ms at 9600 baud)."""
@@ -33,6 +37,23 @@ class Bus:
         if request is not None:
             self._uart.write(request)
             self._poller.judge(now)
+        elif self._scan is not None and self._scan.is_over:
+            self._end_scan()
+
+    def start_scan(self, done):
+        """Ask which board numbers respond, beside those that are read; `done(found)` is called once, see scan.py."""
+        from .scan import Scan  # seldom
+
+        numbers = [poller.board_number for poller in self.pollers]
+        self._poller = self._scan = Scan(self._line, numbers, done)
+
+    def _end_scan(self):
+        scan = self._scan
+        self._poller = self._line
+        self._scan = None
+        unload("daly.scan")
+        self.pollers[0].unload_unused()
+        scan.finish()
 
     def free_ms(self, now):
         """How long nothing is expected on the line, in ms: see Poller."""

@@ -223,8 +223,13 @@ class Detector:
         for code in list(self._conversations):
             if self._conversations[code].protocol is not protocol:
                 del self._conversations[code]
-                if not self._is_loaded(code):
-                    unload("daly." + _NAMES[code])
+        self.unload_unused()
+
+    def unload_unused(self):
+        """Remove the modules of protocols that no battery speaks, or tries, from memory."""
+        for code in (A5, P81, D2):
+            if not self._is_loaded(code):
+                unload("daly." + _NAMES[code])
         if not self._is_loaded(P81) and not self._is_loaded(D2):
             unload("daly.modbus")
 

@@ -183,6 +183,16 @@ class Poller:
         """These, with this one, are the pollers of all batteries: what one has in memory the others use, too."""
         self._detector.share_modules(tuple([poller._detector for poller in pollers]))
 
+    def unload_unused(self):
+        """Remove the modules of protocols that no battery speaks from memory."""
+        self._detector.unload_unused()
+
+    def is_free(self, now):
+        """Whether the line can be used for something else: no response, rest or write is waited for."""
+        if self._protocol.pending >= 0 or self._held or self._write or self._compares or self._protocol.awaits_trailing(now):
+            return False
+        return self._last_byte is None or ticks_diff(now, self._last_byte) >= max(1, self.timing.gap_ms)
+
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
 

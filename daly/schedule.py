@@ -50,6 +50,8 @@ class Schedule:
             group = GROUPS[block.group]
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
         self._fast_ms = self._periods[0]
+        self._is_second_static = False
+        self._boards = 1  # that are requested in turn on this line
         count = len(blocks)
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
         self._is_optional = [block.is_optional for block in blocks]
@@ -108,7 +110,8 @@ class Schedule:
 
     def share(self, boards):
         """So many boards are requested in turn on this line: the fast lane of each has the same part of it as that of one."""
-        self._periods[0] = self._fast_ms * max(1, boards)
+        self._boards = max(1, boards)
+        self._periods[0] = self._fast_ms * self._boards
 
     def request_soon(self, row):
         """The block of this reading is requested next."""
@@ -178,7 +181,13 @@ class Schedule:
 
     def _delay_static(self, now):
         """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
+        wait_ms = min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS)
+        if self._boards > 1:  # two in each cycle, which is long because of other boards
+            self._is_second_static = not self._is_second_static
+            if self._is_second_static:
+                return
+            wait_ms //= 2  # so that they are due in the next one
+        earliest = ticks_add(now, wait_ms)
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest
@@ -244,7 +253,8 @@ class Schedule:
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
-            self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
+            if self._boards == 1 or (self.cycle_ms or 0) <= SLOW_CYCLE_MS:  # else `take` has done it
+                self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
         may_differ = unsupported or self._unsupported[index]
         if may_differ:
             self._unsupported[index] = True

@@ -14,6 +14,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.readings import READING
 
 from .diagnosis import NOISE
+from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
 from .poller import QUIET_TIMEOUT_MS, WAITED_GAP_MS, Poller
 
@@ -23,6 +24,7 @@ SILENT_EVERY_MS = 10000
 MISSED_EVERY_MS = 600
 # On a line with several protocols a turn of A5 has two short requests, for one long one of P81.
 SHORT_TURN_MS = 60
+EAGER = 4  # requests to a silent board as soon as the first one on its line answers
 LONGEST_WAIT_MS = QUIET_TIMEOUT_MS + 100  # for the line to be quiet, which a poller bounds
 MISSED = 2  # requests in a row without a response, until it is asked at that pace
 
@@ -53,10 +55,14 @@ class SharedPoller(Poller):
         super().__init__(*arguments, **options)
         self._line = None
         self._asked_at = None  # tick of the last request
+        self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
+        self._eager = 0  # requests that need not wait although nothing answers
         self._damage_score = 0
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
         self._cured = 0
+        self._answered_block = -1  # index of the block answered last
+        self._answered_at = 0
         self._unasked = 0  # frames that were not asked for since `_unasked_at`; that is None: there were none
         self._unasked_at = None
 
@@ -99,17 +105,26 @@ class SharedPoller(Poller):
             return True
         return self._last_byte is not None and ticks_diff(now, self._last_byte) < 0  # after a write
 
+    def is_listening(self, now):
+        """Whether a second board with its number may still answer: only for that it is asked."""
+        return self.diagnosis.is_doubled and 0 <= ticks_diff(now, self._requested_at) < TWICE_MS
+
     def may_ask(self, now, others_answer):
         """Whether it may have the line at the tick `now`; `others_answer`: other boards are waiting for it."""
         if self._rest_since is not None and ticks_diff(now, self._rest_since) < self._rest_ms:
             return False
-        if self._asked_at is None or not others_answer:
+        if self._asked_at is None or self._eager or not others_answer:
             return True
         if self.online:
             return self._failures < MISSED or ticks_diff(now, self._asked_at) >= MISSED_EVERY_MS
         if self._detector.exhausted or self.diagnosis.is_doubled:
             return ticks_diff(now, self._asked_at) >= SILENT_EVERY_MS
         return True
+
+    def be_eager(self):
+        """The first board of this line answers: the others may have been switched on with it."""
+        if not self.online:
+            self._eager = EAGER
 
     def prepare(self, at, boards):
         """Choose and build what is requested at the tick `at`; whether there is anything. `boards`: that are online here."""
@@ -183,6 +198,9 @@ class SharedPoller(Poller):
 
     def _open(self, index, now):
         self._asked_at = now
+        self._has_overheard = False
+        if self._eager:
+            self._eager -= 1
         super()._open(index, now)
 
     def _choose_next(self, now):
@@ -199,7 +217,8 @@ class SharedPoller(Poller):
         for other in self._overheard():
             event = other.feed(byte, now)
             if event == UNEXPECTED:
-                self._line.find_sender(self, other, now)
+                if self._line.find_sender(self, other, now):
+                    self._has_overheard = True
             elif event in (FRAME, RESPONSE) and other in self._detector.others:
                 self._detector.answered_late(other)
                 self._try_next(now)
@@ -217,6 +236,10 @@ class SharedPoller(Poller):
         elif not self._line.find_sender(self, protocol, now):
             super()._take_unexpected(now)
 
+    def _outcome(self):
+        outcome = super()._outcome()
+        return UNEXPECTED_FRAMES if outcome == NOISE and self._has_overheard else outcome
+
     def _take_overheard(self, block, now):
         position = self._find_timed_out(block)
         if position is not None:
@@ -230,7 +253,7 @@ class SharedPoller(Poller):
     def _note_unasked(self, block, now):
         """Our board has sent a frame that nobody has asked for."""
         is_single = block >= 0 and self._protocol.blocks[block].frames == 1
-        if is_single and block == self._schedule.current and 0 <= ticks_diff(now, self._last_response) < TWICE_MS:
+        if is_single and block == self._answered_block and 0 <= ticks_diff(now, self._answered_at) < TWICE_MS:
             self._cured = 0
             self._twice_score = min(self._twice_score + TWICE_WEIGHT, TWICE_LIMIT)
             if self._twice_score >= TWICE_LIMIT and not self._line.is_twice_beside(self):
@@ -244,6 +267,8 @@ class SharedPoller(Poller):
             self.diagnosis.note_babbling(True)
 
     def _accept(self, whole, now):
+        self._answered_block = self._protocol.pending
+        self._answered_at = now
         if not self._protocol.is_damaged(False):
             self._clean += 1
         self._damage_score = max(0, self._damage_score - 1)
@@ -279,9 +304,10 @@ class SharedPoller(Poller):
     def _expire(self, now):
         super()._expire(now)
         if self._unasked_at is not None and ticks_diff(now, self._unasked_at) >= UNASKED_WINDOW_MS:
-            if self._unasked < UNASKED:
+            is_over = self._unasked < UNASKED
+            if is_over:
                 self.diagnosis.note_babbling(False)
-            self._unasked_at = None
+            self._unasked_at = None if is_over else now
             self._unasked = 0
 
 
@@ -322,7 +348,7 @@ class SharedLine:
                 return request or None
             active.judge(now)
         self._tend(now)
-        if active.is_waiting(now):
+        if active.is_waiting(now) or active.is_listening(now):
             return None
         if not active.needs_line(now) and not self._change_turn(now):
             return None
@@ -348,6 +374,14 @@ class SharedLine:
     def free_ms(self, now):
         """As that of Poller."""
         return self._active.free_ms(now)
+
+    def is_waiting(self, now):
+        """As that of Poller."""
+        return self._active.is_waiting(now)
+
+    def is_free(self, now):
+        """As that of Poller."""
+        return self._former is None and self._active.is_free(now) and not self._active.is_listening(now)
 
     # used by the pollers
 
@@ -440,6 +474,9 @@ class SharedLine:
             if poller.online:
                 online += 1
         if online != self._online:
+            if not self._online:
+                for poller in self._pollers:
+                    poller.be_eager()
             self._online = online
             for poller in self._pollers:
                 poller.diagnosis.note_company(online > poller.online)
