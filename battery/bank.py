@@ -8,21 +8,8 @@ A value exists only when every battery that it is made of is online and knows it
 
 from .json import listed
 
-# what is calculated how: parallel, series
-_SUMS = ("power", "energy_charged", "energy_discharged")
-_OF_CHARGE = ("capacity_charged", "capacity_discharged", "remaining_capacity", "rated_capacity")  # sum; the lowest
-# key -> (reading it is the highest or lowest of, its number, sign)
-_EXTREMES = {
-    "max_cell_voltage": ("max_cell_voltage", 1),
-    "max_voltage_cell": ("max_cell_voltage", 1),
-    "max_cell_battery": ("max_cell_voltage", 1),
-    "min_cell_voltage": ("min_cell_voltage", -1),
-    "min_voltage_cell": ("min_cell_voltage", -1),
-    "min_cell_battery": ("min_cell_voltage", -1),
-    "max_temperature": ("max_temperature", 1),
-    "max_temperature_battery": ("max_temperature", 1),
-}
-# every key in the order of the JSON
+# Every key, in the order of the JSON; a new one stands behind the others, as its entity must not move to another message. Those
+# that are readings of a battery, too, have its unit and decimals.
 KEYS = (
     "current",
     "power",
@@ -30,9 +17,9 @@ KEYS = (
     "energy_discharged",
     "capacity_charged",
     "capacity_discharged",
-    "soc",
     "remaining_capacity",
     "rated_capacity",
+    "soc",
     "pack_voltage",
     "max_cell_voltage",
     "max_voltage_cell",
@@ -48,121 +35,122 @@ KEYS = (
     "battery_count",
     "missing",
 )
-# the readings of a battery that these are made of
-PARTS = (
-    "current",
-    "power",
-    "energy_charged",
-    "energy_discharged",
-    "capacity_charged",
-    "capacity_discharged",
-    "soc",
-    "remaining_capacity",
-    "rated_capacity",
-    "pack_voltage",
-    "max_cell_voltage",
-    "min_cell_voltage",
-    "max_temperature",
-    "problem",
-)
+# the readings of each battery that these are made of
+_PARTS = KEYS[:11] + ("min_cell_voltage", "max_temperature", "problem")
+# in series the same charge flows through all batteries, and the weakest one ends it
+_OF_CHARGE = KEYS[4:9]
 
 
 class Bank:
-    """The bank of some batteries (Battery of pack.py) as they are now. `is_series`: they are wired in series, else parallel."""
+    """The bank of several batteries (`Battery` of pack.py) as they are now. `is_series`: wired in series, else parallel.
+
+    `count`: how many batteries there are.
+    """
 
     def __init__(self, batteries, is_series=False):
         self._batteries = batteries
         self._is_series = is_series
         self.count = len(batteries)
+        self._parts: list = [0] * self.count  # of the value that is calculated
 
-    def values_of(self, battery):
-        """The readings of one battery, which have `raw`; None: it is offline."""
+    def values(self, index):
+        """The readings of a battery; None: it is offline."""
+        battery = self._batteries[index]
         return battery.pack if battery.poller.online else None
 
     @property
     def online(self):
         """How many batteries are online."""
-        return sum([1 for battery in self._batteries if self.values_of(battery) is not None])
+        return sum([self.values(index) is not None for index in range(self.count)])
 
     def raw(self, key):
-        """The raw value of one of KEYS, as Pack.raw of the reading with this key; a label or words as text. None: not known."""
-        if key == "batteries_online":
-            return f"{self.online} of {self.count}"
-        if key == "battery_count":
-            return self.count
-        if key == "missing":
-            return self.missing()
+        """The raw value of one of KEYS, of a reading as that of Pack.raw; a str for labels and words. None: not known now."""
         if key == "problem":
             return self._problem()
+        if key == "battery_count":
+            return self.count
+        if key == "batteries_online":
+            return f"{self.online} of {self.count}"
+        if key == "missing":
+            return self._missing()
         if key == "cell_voltage_delta":
-            highest, lowest = self.raw("max_cell_voltage"), self.raw("min_cell_voltage")
+            highest = self.raw("max_cell_voltage")
+            lowest = self.raw("min_cell_voltage")
             return None if highest is None or lowest is None else highest - lowest
-        if key in _EXTREMES:
-            return self._extreme(key, *_EXTREMES[key])
-        if key == "soc" and not self._is_series:
-            return self._weighted_soc()
-        parts = self._parts(key)
-        if parts is None:
-            return None
-        if key in _SUMS:
-            return sum(parts)
-        if key in ("current", "pack_voltage"):
-            return sum(parts) if (key == "current") != self._is_series else rounded(sum(parts), self.count)
-        return min(parts) if self._is_series else sum(parts)
+        if key[:4] in ("max_", "min_"):
+            return self._extreme(key)
+        return self._total(key)
 
-    def _parts(self, key):
-        """The raw value of this reading of each battery; None: one is not known."""
-        parts = []
-        for battery in self._batteries:
-            values = self.values_of(battery)
+    def _read(self, key):
+        """Read the parts of a value; False: one of them is not known."""
+        for index in range(self.count):
+            values = self.values(index)
             part = None if values is None else values.raw(key)
             if part is None:
+                return False
+            self._parts[index] = part
+        return True
+
+    def _total(self, key):
+        if not self._read(key):
+            return None
+        parts = self._parts
+        if key in _OF_CHARGE and self._is_series:
+            return min(parts)
+        if key == "soc":
+            return self._weighted(parts)
+        total = sum(parts)
+        is_mean = key == ("current" if self._is_series else "pack_voltage")
+        return rounded(total, self.count) if is_mean else total
+
+    def _weighted(self, parts):
+        """The mean of the parts, each weighted by the battery's rated capacity."""
+        total = capacity = 0
+        for index in range(self.count):
+            weight = self.values(index).raw("rated_capacity")
+            if not weight:
                 return None
-            parts.append(part)
-        return parts
+            total += parts[index] * weight
+            capacity += weight
+        return rounded(total, capacity)
 
-    def _weighted_soc(self):
-        shares, capacities = self._parts("soc"), self._parts("rated_capacity")
-        if shares is None or capacities is None:
+    def _extreme(self, key):
+        """The highest (lowest) cell or temperature, its number in its battery, or the label of that."""
+        source = "max_temperature" if "temperature" in key else key[:4] + "cell_voltage"
+        if not self._read(source):
             return None
-        return rounded(sum([soc * capacity for soc, capacity in zip(shares, capacities)]), sum(capacities))
-
-    def _extreme(self, key, source, sign):
-        parts = self._parts(source)
-        if parts is None:
-            return None
-        best = max(parts) if sign > 0 else min(parts)
+        extreme = max(self._parts) if key[:4] == "max_" else min(self._parts)
         if key == source:
-            return best
-        battery = self._batteries[parts.index(best)]
-        return battery.label if key.endswith("battery") else self.values_of(battery).raw(key)
+            return extreme
+        index = self._parts.index(extreme)
+        return self._batteries[index].label if key.endswith("_battery") else self.values(index).raw(key)
 
     def _problem(self):
-        """1 while any battery has an alarm, whatever is known of the others; 0 only if none of them has."""
-        is_known = True
-        for battery in self._batteries:
-            values = self.values_of(battery)
-            problem = None if values is None else values.raw("problem")
-            if problem:
+        """1 while any battery has an alarm, whatever is known of the others; 0 only while none of them has."""
+        is_known = self._read("problem")
+        for index in range(self.count):
+            values = self.values(index)
+            if values is not None and values.raw("problem"):
                 return 1
-            is_known = is_known and problem is not None
         return 0 if is_known else None
 
-    def missing(self):
-        """Which batteries or readings are missing and why, in words; "none"."""
+    def _missing(self):
+        """Which batteries or readings are missing, and why; "none"."""
         sentences = []
-        for battery in self._batteries:
-            values = self.values_of(battery)
+        for index in range(self.count):
+            battery = self._batteries[index]
+            values = self.values(index)
             if values is None:
-                sentences.append(battery.label + ": " + battery.poller.diagnosis.text)
-            else:
-                unknown = [key for key in PARTS if values.raw(key) is None]
-                if unknown:
-                    sentences.append(battery.label + ": no " + ", ".join(unknown) + ".")
+                is_found = battery.poller.online  # but some readings, or their state, are still to come
+                sentences.append(battery.label + ": " + ("being read." if is_found else battery.poller.diagnosis.text))
+                continue
+            unknown = [key for key in _PARTS if values.raw(key) is None]
+            if unknown:
+                sentences.append(battery.label + ": no " + ", ".join(unknown) + ".")
         return listed(sentences)
 
 
 def rounded(total, count):
-    """total / count as the nearest integer, halves away from zero."""
-    half = (2 * abs(total) + count) // (2 * count)
-    return half if total >= 0 else -half
+    """total / count as an integer, halves away from zero."""
+    magnitude = (2 * abs(total) + count) // (2 * count)
+    return magnitude if total >= 0 else -magnitude

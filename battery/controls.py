@@ -35,9 +35,9 @@ WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those t
 DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
-# the same; its result is words on <base>/scan
-SCAN_BUTTON = Control("scan", "", "button", "Scan for board numbers", "/scan/set", ("PRESS",), None, "mdi:magnify",
-                      ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+# the same: it asks every board number of the lines with several boards, in between, and publishes on <base>/scan which answer
+SCAN_BUTTON = Control("scan", "Scan", "button", "Scan board numbers", "/scan/set", ("PRESS",), None,
+                      "mdi:magnify-scan", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
 # The results of commands: code -> words for <base>/<battery>/command_result, the console and Home Assistant
 RESULTS = {

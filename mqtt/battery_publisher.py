@@ -91,7 +91,7 @@ class BatteryPublisher:
         self._counters_set = False  # by command, and not published yet
         self._result = None  # of the last command; None: none is allowed
         self._earlier_results: list = []  # not published yet
-        self._seq = 0  # states of the battery since the start
+        self.states = 0  # of the battery, since the start
         self._discovered_cells = 0  # cells in the discovery messages since the start
         self._discovered_sensors = 0  # and temperature sensors
         self._fewer_since = None  # when fewer were published; None: long enough ago
@@ -119,6 +119,12 @@ class BatteryPublisher:
     def is_settled(self):
         """Whether its state has been published in this connection: no subscriber holds numbers from before."""
         return self._phase >= _OFFLINE
+
+    @property
+    def is_between(self):
+        """Whether its first state in this connection, or its status online, comes in a moment."""
+        phase = self._phase
+        return phase == _TO_OFFLINE or phase == _TO_ONLINE or (phase == _OFFLINE and self._poller.complete)
 
     def _published_status(self):
         """The battery's status published last in this connection; None: none yet, or it is about to change."""
@@ -206,6 +212,11 @@ class BatteryPublisher:
         if self._extras_topology is None:
             return self._discover_extras(now)
         return self._discover_battery(now) or self._complete_parts(now)
+
+    @property
+    def is_known(self):
+        """Whether there is something to discover."""
+        return self._poller.complete
 
     def is_discovered(self):
         """Whether all discovery messages have been sent."""
@@ -402,8 +413,8 @@ class BatteryPublisher:
             self._fewer_since = None
         layout = self._deadband.published.topology  # of these values: the live one may know more by now
         every_slot = not layout["cell_count"] or self._fewer_since is not None or self._are_fewer(layout)
-        self._seq += 1
-        yield from pack_steps(self._shared.writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
+        self.states += 1
+        yield from pack_steps(self._shared.writer.clear(), self._deadband.published, every_slot, self.states, self._time())
 
     def _time(self):
         """Time of the last response of the BMS as text, as of which the published values hold; None: not known, or offline."""

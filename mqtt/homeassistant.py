@@ -14,7 +14,7 @@ one thread it checks what arrives in another, and the two meet in voluptuous' sh
 moment. Without the payloads for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
-from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, WRITTEN
+from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, SCAN_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READINGS
 
@@ -94,17 +94,20 @@ class Discovery:
         self._is_settled = is_settled
         self.is_partial = False
         if part < self.bridge_parts:
-            device, prefix = "", slug(self._name) + "_bridge_"
-            message = (_BRIDGE, f"_{part + 1}" if part else "", None, part * PER_MESSAGE)
-        else:
-            number = (part - self.bridge_parts) // self.battery_parts
-            self._battery = battery = self._batteries[number]
-            device, prefix = "_" + battery.key, slug(battery.name) + "_"
-            message = self._messages[part - self.bridge_parts - number * self.battery_parts]
-        kind, suffix, row, first = message
+            topic = self._begin_device("", self._name + " bridge", f"_{part + 1}" if part else "")
+            return topic, self._steps(_BRIDGE, None, part * PER_MESSAGE)
+        number = (part - self.bridge_parts) // self.battery_parts
+        self._battery = self._batteries[number]
+        kind, suffix, row, first = self._messages[part - self.bridge_parts - number * self.battery_parts]
+        topic = self._begin_device("_" + self._battery.key, self._battery.name, suffix)
+        return topic, self._steps(kind, row, first)
+
+    def _begin_device(self, device, name, suffix):
+        """The device that the message is on, by the end of its id and its name; returns the message's topic."""
         self._device = self._bridge + device  # as it stands in JSON
-        self._id_prefix = prefix  # of entity ids
-        return self._topic(self._node + device + suffix), self._steps(kind, row, first)
+        self._device_name = name
+        self._id_prefix = slug(name) + "_"  # of entity ids
+        return self._prefix + "/device/" + self._node + device + suffix + "/config"
 
     def _steps(self, kind, row, first):
         if kind == _BRIDGE:
@@ -125,14 +128,11 @@ class Discovery:
         self.writer.put(b"}}")
         yield None if self._first else True
 
-    def _topic(self, name):
-        return self._prefix + "/device/" + name + "/config"
-
     # the bridge
 
     def _begin_bridge(self):
         writer = self.writer.clear()
-        writer.put('{"dev":{"ids":["').put(self._bridge).put('"],"cns":[],"name":').put_string(self._name + " bridge")
+        self._write_device()
         writer.put(',"mf":"daly-bridge","mdl":"Daly BMS to MQTT","sn":"').put(self._identity)
         writer.put('","sw":"').put(self._version).put('"')
         if self._board:
@@ -153,6 +153,7 @@ class Discovery:
             yield
         if not first:
             self._write_command(DIAGNOSTICS_BUTTON)
+            self._write_command(SCAN_BUTTON)
             yield
             yield from self._write_controls(False)
 
@@ -160,7 +161,7 @@ class Discovery:
 
     def _begin_battery(self, with_model=True):
         writer = self.writer.clear()
-        writer.put('{"dev":{"ids":["').put(self._device).put('"],"cns":[],"name":').put_string(self._battery.name)
+        self._write_device()
         writer.put(',"mf":"Daly"')
         if with_model:
             self._field("mdl", self._model())
@@ -242,7 +243,15 @@ class Discovery:
     def _write_reading(self, row, index):
         key = key_of(row, index)
         seen = entity(row)
-        name = seen.name.replace("{}", str(index + 1))
+        self._begin_reading(row, key, seen, seen.name.replace("{}", str(index + 1)))
+        if seen.unit == "h":
+            part = "/" + self._battery.key
+            self._write_availability_of(key, ("/status", part + "/status", part + "/state"))
+        if GROUPS[row.group].period_ms is not None:
+            self._write_expiry()
+        self.writer.put("}")
+
+    def _begin_reading(self, row, key, seen, name):
         device_class = seen.device_class or _CLASSES.get(seen.unit)
         icon = "mdi:" + seen.icon if seen.icon else None
         self._begin_entity(_platform(row), key, key, name, device_class or icon)
@@ -255,20 +264,23 @@ class Discovery:
             self.writer.put(',"sug_dsp_prc":').put(str(_precision(row, seen.unit)))
         if row.kind == ENUM:
             self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(OPTIONS[row.key])).put('"]')
-        if seen.unit == "h":
-            self._write_availability_of(key)
-        if GROUPS[row.group].period_ms is not None:
-            self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
-        self.writer.put("}")
 
-    def _write_availability_of(self, key):
-        """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
+    def _write_expiry(self):
+        self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
+
+    def _write_availability_of(self, key, topics, test="number"):
+        """Unavailable rather than unknown while there is no such thing: an idle battery is never empty.
+
+        The last one of the topics is the state; `test`: of Jinja, true while the value exists.
+        """
         self.writer.put(",")
-        part = "/" + self._battery.key
-        template = ',"val_tpl":"{{iif((value_json|d).' + key + " is number,'online','offline')}}\""
-        self._write_availability(("/status", part + "/status", part + "/state"), template)
+        template = ',"val_tpl":"{{iif((value_json|d).' + key + " is " + test + ",'online','offline')}}\""
+        self._write_availability(topics, template)
 
     # pieces
+
+    def _write_device(self):
+        self.writer.put('{"dev":{"ids":["').put(self._device).put('"],"cns":[],"name":').put_string(self._device_name)
 
     def _write_root(self, part, availability):
         writer = self.writer

@@ -39,7 +39,10 @@ class LoadedDiscovery:
 
     def _load(self):
         if self._loaded is None:
-            from .homeassistant import Discovery
+            if len(self._arguments[4]) > 1:  # batteries
+                from .bank_discovery import DiscoveryWithBank as Discovery
+            else:
+                from .homeassistant import Discovery  # type: ignore[assignment]
 
             self._loaded = Discovery(*self._arguments, writer=self.writer)  # type: ignore[misc]
         return self._loaded
@@ -61,6 +64,7 @@ class LoadedDiscovery:
         """Free its memory; the next message loads it again."""
         if self._loaded is not None:
             self._loaded = None
+            unload("mqtt.bank_discovery")
             unload("mqtt.homeassistant")
             unload("mqtt.entities")
             unload("battery.controls")
@@ -72,8 +76,8 @@ class Publisher:
     `bridge(now)` returns the bridge's own state as pairs of key and value. `fast_ms` and `slow_ms` are the least times between
     two states with changed pack and cell readings, `band_percent` scales the deadbands, `each_value` publishes every reading
     on a topic of its own as well. `retain`: messages on the battery are retained, too. `utc(tick)` returns the time of a tick
-    as text, or None while it is not known; `utc` None: never known. `discovery_errors` counts the discovery messages that could
-    not be made or sent since the start.
+    as text, or None while it is not known; `utc` None: never known. `is_series`: how the batteries are wired, for their bank.
+    `discovery_errors` counts the discovery messages that could not be made or sent since the start.
     """
 
     def __init__(self, base, discovery, batteries, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
@@ -90,6 +94,12 @@ class Publisher:
             part = discovery.bridge_parts + len(self._batteries) * discovery.battery_parts
             self._batteries.append(BatteryPublisher(self, battery, part, fast_ms, slow_ms, band_percent, each_value))
         self._first = self._batteries[0]
+        self._bank = None
+        if len(batteries) > 1:
+            from .bank import BankPublisher
+
+            parts = (discovery.bridge_parts + len(batteries) * discovery.battery_parts, discovery.parts())
+            self._bank = BankPublisher(self, list(self._batteries), parts, fast_ms, is_series)
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery, discovery message or None, phase or None) of the one being written
         self.discovery_errors = 0
@@ -112,6 +122,8 @@ class Publisher:
         self._own_status.begin(now)
         for each in self._batteries:
             each.begin(now)
+        if self._bank is not None:
+            self._bank.begin(now)
         self._bridge_due = now
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
@@ -134,9 +146,12 @@ class Publisher:
         self._messages.append((self.base + topic, payload, retain, qos))
         self._is_due = True
 
-    def set_counters(self, _now, battery=None):
+    def set_counters(self, now, battery=None):
         """Publish counters that were set by command: immediately and exactly, also while the battery is offline."""
-        self._of(battery).set_counters()
+        each = self._of(battery)
+        each.set_counters()
+        if self._bank is not None:
+            each.republish(now, False)  # else the bank would be the sum of other counters than those of the states
         self._is_due = True
 
     def report(self, text, battery=None):
@@ -223,6 +238,7 @@ class Publisher:
             or self._of_next(BatteryPublisher.take_set_counters, now)
             or self._of_next(BatteryPublisher.last_command, now)
             or self._of_next(BatteryPublisher.state, now)
+            or (self._bank.state(now) if self._bank is not None else None)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
             or self._bridge_state(now)
@@ -248,6 +264,8 @@ class Publisher:
             self._part = 0
             for each in self._batteries:
                 each.begin_discovery(now)
+            if self._bank is not None:
+                self._bank.begin_discovery()
             self._republish_at = ticks_add(now, REPUBLISH_MS)
             self._is_birth = True
         elif self._republish_at is not None and ticks_diff(now, self._republish_at) >= 0:
@@ -257,6 +275,8 @@ class Publisher:
             self._bridge_due = now
             for each in self._batteries:
                 each.republish(now, self._is_birth)
+            if self._bank is not None:
+                self._bank.republish(now)
             self._is_birth = False
             self._connection_repeat_due = now
             self._repeat_status(now)
@@ -279,16 +299,24 @@ class Publisher:
         if self._part < self.discovery.bridge_parts:
             self._part += 1
             return self.discover(self._part - 1, now)
-        message = self._of_next(BatteryPublisher.next_discovery, now) or self._retry_failed(now)
+        message = (
+            self._of_next(BatteryPublisher.next_discovery, now)
+            or (self._bank.next_discovery(now) if self._bank is not None else None)
+            or self._retry_failed(now)
+        )
         if message is None and self._is_discovered():
             self.discovery.unload()
         return message
 
     def _is_discovered(self):
+        """Whether all that is known has been sent; with several batteries some may never be."""
+        is_any = False
         for each in self._batteries:
-            if not each.is_discovered():
+            if each.is_discovered():
+                is_any = True
+            elif each.is_known:
                 return False
-        return True
+        return is_any
 
     def discover(self, part, now, battery=None, is_settled=True):
         """Begin one discovery message, see Discovery.begin; None when it is skipped, or there is no memory for it."""
@@ -345,6 +373,8 @@ class Publisher:
         for each in self._batteries:
             if not each.is_settled:
                 return None
+        if self._bank is not None and not self._bank.is_published:
+            return None
         self._is_online_published = True
         return self.base + "/status", "online", True, 1
 

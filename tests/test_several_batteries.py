@@ -1,461 +1,474 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Several batteries in the parts of the firmware: what is of one battery is said, stored and commanded of that one alone."""
+"""Several batteries on one bridge: what is published on each and on their bank, in which order, and none waits for another.
 
-import itertools
+Each battery has a simulated BMS on a line of its own; a recorder writes down what the one Publisher sends.
+"""
+
 import json
 import sys
-from types import SimpleNamespace
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 
 import pytest
-from adafruit_ticks import ticks_add
-from simulation import Wire
+from home_assistant_rules import message_faults
+from simulation import Wire, only
 
-from app.bridge_state import BridgeState
-from app.commands import make_commands, make_scan
-from app.diagnostics import Diagnostics
-from app.energy_store import EnergyStores
-from app.events import Events
-from app.kept import AfterFirstResponse, Each
-from app.loop import Loop
-from app.nvm_store import NvmStore
-from app.scan import on_uart
-from app.settings import Board, Settings
-from battery.controls import CONTROL
-from battery.energy import COUNTERS
-from battery.pack import Battery, Pack
-from battery.unload import unload
-from daly.commands import BatteryCommands
+import mqtt
+from battery.json import LARGEST, Writer
+from battery.pack import Battery
+from mqtt.bank_discovery import DiscoveryWithBank
+from mqtt.homeassistant import Discovery
+from mqtt.publisher import LoadedDiscovery, Publisher
 
-INTERVAL_MS = 1800000
-EVERYTHING = " ".join(CONTROL)
+BANK = "daly/x/bank/state"
+KEYS_OF_FOUR = ("bms1", "bms2", "bms3", "bms201")
 
 
-def battery(number, pack=None, poller=None, label=None):
-    poller = poller or SimpleNamespace(found=0, online=True)
-    return Battery(number, f"bms{number}", f"Daly BMS {number}", label or f"BMS {number}", pack or Pack(), poller)
+class Bridge:
+    """A Publisher and its batteries; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
-
-class Bench:
-    """Batteries on a wire each, all their commands, and what is published."""
-
-    numbers = (1, 2, 201)
-
-    def __init__(self, options=("drift=0", "drift=0", "drift=0"), allow=EVERYTHING):
+    def __init__(self, *options, interval_ms=2000, discovery=DiscoveryWithBank, **more):
         self.wires = [Wire(text) for text in options]
-        self.batteries = [battery(n, wire.pack, wire.poller) for n, wire in zip(self.numbers, self.wires, strict=True)]
-        self.published = []  # (topic or battery, text)
-        self.counters = []
-        self.saved = 0
-        self.events = [Events(each, 0, self.report) for each in self.batteries]
-        pairs = zip(self.batteries, self.events, strict=True)
-        self.control = [BatteryCommands(each.poller, its.report_result) for each, its in pairs]
-        settings = Settings(f'MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nALLOW_CONTROL = "{allow}"\n')
-        self.changes = []
-        self.stores = [SimpleNamespace(change=lambda word, n=n: self.changes.append((n, word))) for n in self.numbers]
-        clock = SimpleNamespace(now=lambda: (2026, 11, 27, 10, 30, 5))
-        self.commands = make_commands(settings, self, self, self, self.batteries, self.control, clock, self)
-        self.run(3)
-        self.published.clear()
+        self.batteries = [
+            Battery(
+                int(key[3:]),
+                key,
+                "Daly BMS" if key == "bms1" else f"Daly BMS {key[3:]}",
+                f"BMS {key[3:]}",
+                wire.pack,
+                wire.poller,
+            )
+            for key, wire in zip(KEYS_OF_FOUR, self.wires, strict=False)
+        ]
+        made = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", self.batteries, "1.2.3", has_bridge=True)
+        self.discovery = made
+        for wire in self.wires:
+            wire.pack.energy.load((0, 0, 0, 0))
+        self.publisher = Publisher(
+            "daly/x", made, self.batteries, lambda now: (("uptime", 7),), interval_ms, interval_ms, **more
+        )
+        self.heard = []
+        self.us = 0
+        self.message_us = 5000  # what a message takes until it is acknowledged
+        self._free_us = self._look_us = 0
+        self.publisher.begin(0)
 
-    def report(self, text, battery=None):
-        self.published.append((battery and battery.number, text))
-
-    def publish(self, topic, text, retain=False, qos=1):
-        self.published.append((topic, text))
-
-    def set_counters(self, now, battery):
-        self.counters.append(battery.number)
-
-    def rediscover(self, now, delay):
-        pass
-
-    def request(self, publish, now):
-        """The diagnostics."""
-
-    def __call__(self, now, publish):
-        """The scan."""
-
-    def save(self):
-        self.saved += 1
+    @property
+    def now(self):
+        return int(self.us // 1000)
 
     def run(self, seconds):
-        for index, wire in enumerate(self.wires):
-            wire.run(seconds, lambda wire, index=index: self.control[index].tick(wire.now))
+        end = self.us + 1e6 * seconds
+        while self.us < end:
+            for wire in self.wires:
+                while wire.us <= self.us:
+                    wire.step()
+            self._poll()
+            self.us += 1000
+        return self
 
-    def take(self, topic, payload, retained=False):
-        self.commands.execute(topic, payload, retained, self.wires[0].now)
+    def _poll(self):
+        if self.us < self._free_us or (self.us < self._look_us and not self.publisher.has_news()):
+            return
+        self._look_us = self.us + 5000
+        message = self.publisher.poll(self.now)
+        if message is not None:
+            topic, text, retain, qos = message
+            text = text if isinstance(text, str) else (text if isinstance(text, bytes) else text.bytes()).decode()
+            self.heard.append((self.us / 1000, topic, text, retain, qos))
+            self._free_us = self.us + self.message_us
+
+    @property
+    def ms(self):
+        return self.us / 1000
+
+    def since(self, ms):
+        return [message for message in self.heard if message[0] >= ms]
+
+    def texts(self, topic, since=0):
+        return [text for ms, where, text, _, _ in self.heard if where == topic and ms >= since]
+
+    def states(self, key, since=0):
+        return [json.loads(text) for text in self.texts(f"daly/x/{key}/state", since)]
+
+    def bank(self, since=0):
+        return [json.loads(text) for text in self.texts(BANK, since)]
 
 
-# commands
-
-
-@pytest.mark.parametrize("index", range(3))
-@pytest.mark.parametrize(
-    ("topic", "payload", "option", "before"),
-    [
-        ("charge_mosfet", b"OFF", "charge_mosfet", 1),
-        ("discharge_mosfet", b"OFF", "discharge_mosfet", 1),
-        ("soc", b"12.5", "soc", 57.3),
-    ],
+FOUR = (
+    "drift=0,current=-20.5,soc=40",
+    "drift=0,current=-10.1,soc=50,cells=15",
+    "drift=0,current=3.3,soc=60",
+    "drift=0,current=0,soc=70,cells=8",
 )
-def test_a_command_goes_to_the_battery_of_its_topic_and_to_no_other(index, topic, payload, option, before):
-    bench = Bench(3 * ("drift=0,soc=57.3,current=0",))
-    written = [[] for _ in bench.wires]
-    for number, wire in enumerate(bench.wires):
-        hear = wire.bms.receive
-        wire.bms.receive = lambda data, us, number=number, hear=hear: (_note(written[number], data), hear(data, us))[1]
-    bench.take(f"t/bms{bench.numbers[index]}/{topic}/set", payload)
-    bench.run(8)
-    assert [len(writes) for writes in written] == [1 if number == index else 0 for number in range(3)]
-    assert [getattr(wire.bms.options, option) == before for wire in bench.wires] == [number != index for number in range(3)]
-    [(number, text)] = bench.published
-    assert number == bench.numbers[index] and text.endswith(": done")
+LABELS = {"bms1": "BMS 1", "bms2": "BMS 2", "bms3": "BMS 3", "bms201": "BMS 201"}
+ENERGY = ("energy_charged", "energy_discharged")
+CHARGE = ("capacity_charged", "capacity_discharged", "remaining_capacity", "rated_capacity")
 
 
-def _note(writes, data):
-    if data[2] in (0xDA, 0xD9, 0x21, 0x00):
-        writes.append(bytes(data))
+def judged(bridge):
+    """[(ms, bank's state, {key: last state of each battery that is online})] of every state of the bank, in order."""
+    states, online, found = {}, set(), []
+    for ms, topic, text, _, _ in bridge.heard:
+        key = topic.split("/")[2]
+        if topic == BANK:
+            found.append((ms, json.loads(text, parse_float=Decimal), {each: states[each] for each in states if each in online}))
+        elif topic.endswith("/status") and key != "status":
+            (online.add if text == "online" else online.discard)(key)
+        elif topic.endswith("/state") and key != "state":
+            states[key] = json.loads(text, parse_float=Decimal)
+    return found
 
 
-def test_a_retained_command_or_one_for_a_battery_that_there_is_not_reaches_none(capsys):
-    bench = Bench()
-    for number in (1, 2, 3, 201, 202):
-        bench.take(f"t/bms{number}/charge_mosfet/set", b"OFF", retained=True)
-    for number in (3, 202):
-        bench.take(f"t/bms{number}/charge_mosfet/set", b"OFF")
-    bench.take("t/{}/charge_mosfet/set", b"OFF")
-    bench.run(8)
-    assert [wire.bms.options.charge_mosfet for wire in bench.wires] == [1, 1, 1]
-    assert [number for number, _ in bench.published] == [1, 2, 201]  # the refusals, each on the topic of its battery
-    assert all("it was retained" in text for _, text in bench.published)
+def tenths(number):
+    return number.quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
-def test_each_battery_has_one_command_at_a_time_of_its_own():
-    bench = Bench()
-    bench.take("t/bms1/charge_mosfet/set", b"OFF")
-    bench.take("t/bms2/charge_mosfet/set", b"OFF")
-    bench.take("t/bms2/charge_mosfet/set", b"ON")
-    assert [(number, "refused" in text) for number, text in bench.published] == [(2, True)]
-    bench.run(8)
-    assert [wire.bms.options.charge_mosfet for wire in bench.wires] == [0, 0, 1]
+def sum_of(keys, states, is_series=False):
+    """What the bank of the batteries `keys` must be, by their states; without the words."""
+
+    def all_of(reading):
+        values = [states[key].get(reading) if key in states else None for key in keys]
+        return None if None in values else values
+
+    def one(reading, function):
+        values = all_of(reading)
+        return None if values is None else function(values)
+
+    def mean(values):
+        return tenths(sum(values) / Decimal(len(values)))
+
+    bank = {key: one(key, sum) for key in ("power", *ENERGY)}
+    bank["current"] = one("current", mean if is_series else sum)
+    bank["pack_voltage"] = one("pack_voltage", sum if is_series else mean)
+    bank.update({key: one(key, min if is_series else sum) for key in CHARGE})
+    rated = all_of("rated_capacity")
+    bank["soc"] = one("soc", min)
+    if not is_series:
+        soc = all_of("soc")
+        has_soc = soc is not None and rated is not None
+        bank["soc"] = tenths(sum(s * r for s, r in zip(soc, rated, strict=True)) / sum(rated)) if has_soc else None
+    for best, end, at in ((max, "max", "max_voltage_cell"), (min, "min", "min_voltage_cell")):
+        value = bank[f"{end}_cell_voltage"] = one(f"{end}_cell_voltage", best)
+        which = next((key for key in keys if value is not None and states[key][f"{end}_cell_voltage"] == value), None)
+        bank[at], bank[f"{end}_cell_battery"] = (states[which][at], LABELS[which]) if which else (None, None)
+    known = bank["max_cell_voltage"] is not None and bank["min_cell_voltage"] is not None
+    bank["cell_voltage_delta"] = bank["max_cell_voltage"] - bank["min_cell_voltage"] if known else None
+    warmest = bank["max_temperature"] = one("max_temperature", max)
+    bank["max_temperature_battery"] = next(
+        (LABELS[key] for key in keys if warmest is not None and states[key]["max_temperature"] == warmest), None
+    )
+    problems = [states[key]["problem"] if key in states else None for key in keys]
+    bank["problem"] = "ON" if "ON" in problems else None if None in problems else "OFF"
+    bank["batteries_online"], bank["battery_count"] = f"{len(states)} of {len(keys)}", len(keys)
+    return bank
 
 
-def test_the_counters_are_set_of_one_battery():
-    bench = Bench()
-    bench.take("t/bms2/energy/set", b"reset")
-    assert bench.changes == [(2, "reset")] and bench.counters == [2]
-    assert bench.published == [(2, "Energy counters: done")]
+# the bank
 
 
-def test_the_bridge_is_not_restarted_while_a_command_of_any_battery_waits(monkeypatch):
-    resets = []
-    monkeypatch.setattr("microcontroller.reset", lambda: resets.append(1))
-    bench = Bench()
-    bench.take("t/bms201/charge_mosfet/set", b"OFF")
-    bench.take("t/restart/set", b"PRESS")
-    assert resets == [] and bench.saved == 0 and "refused" in bench.published[-1][1]
-    bench.run(8)
-    bench.take("t/restart/set", b"PRESS")
-    assert resets == [1] and bench.saved == 1
+@pytest.mark.parametrize("is_series", [False, True], ids=["parallel", "series"])
+def test_every_state_of_the_bank_is_the_sum_of_the_states_before_it_to_the_last_digit(is_series):
+    bridge = Bridge(*(text.replace("drift=0", "drift=3") for text in FOUR), is_series=is_series).run(40)
+    bridge.wires[1].set("silent", 1)
+    bridge.run(20)
+    bridge.wires[1].set("silent", 0)
+    bridge.wires[0].set("current", "55.5")
+    bridge.wires[2].set("alarms", "soc_low_2")
+    bridge.run(30)
+    bridge.publisher.begin(bridge.now)
+    bridge.run(15)
+    found = judged(bridge)
+    assert len(found) > 30
+    for _, bank, states in found:
+        missing = bank.pop("missing")
+        assert bank == sum_of(KEYS_OF_FOUR, states, is_series)
+        assert (missing == "none") == (None not in bank.values())
+    whole = [bank for _, bank, _ in found if None not in bank.values()]
+    assert len(whole) > 15 and len({bank["power"] for bank in whole}) > 5
+    assert {bank["problem"] for bank in whole} == {"ON", "OFF"}
+    assert {bank["batteries_online"] for ms, bank, _ in found if ms > 5000} == {"4 of 4", "3 of 4"}
 
 
-def test_nothing_is_listened_to_that_is_not_allowed():
-    topics = Bench(allow="").commands.topics()
-    assert sorted(topics) == ["homeassistant/status", "t/diagnostics/set", "t/scan/set"]
-    topics = Bench(allow="soc").commands.topics()
-    assert sorted(topic for topic in topics if "bms" in topic) == ["t/bms1/soc/set", "t/bms2/soc/set", "t/bms201/soc/set"]
+def test_a_battery_that_is_silent_is_named_with_the_reason_and_takes_the_sums_with_it():
+    bridge = Bridge(*FOUR).run(20)
+    assert bridge.bank()[-1]["missing"] == "none" and bridge.bank()[-1]["soc"] is not None
+    bridge.wires[1].set("silent", 1)
+    lost = bridge.ms
+    bridge.run(20)
+    offline = next(ms for ms, topic, text, _, _ in bridge.since(lost) if topic == "daly/x/bms2/status" and text == "offline")
+    ms, bank, _ = next(found for found in judged(bridge) if found[1]["batteries_online"] == "3 of 4")
+    assert 0 < ms - offline < 500
+    assert bank["current"] is bank["soc"] is bank["max_cell_battery"] is None and bank["battery_count"] == 4
+    assert bank["missing"].startswith("BMS 2: ") and bridge.wires[1].poller.diagnosis.text[:30] in bank["missing"]
+    bridge.wires[1].set("silent", 0)
+    bridge.run(20)
+    assert bridge.bank()[-1]["batteries_online"] == "4 of 4" and bridge.bank()[-1]["missing"] == "none"
 
 
-# events, diagnostics, the bridge's state
+def test_an_alarm_of_any_battery_is_the_banks_at_once_also_while_another_one_is_silent():
+    bridge = Bridge(*FOUR[:2], interval_ms=8000).run(30)
+    bridge.run(1)
+    assert bridge.bank()[-1]["problem"] == "OFF"
+    bridge.wires[1].set("alarms", "soc_low_2")
+    raised = bridge.ms
+    bridge.run(2)
+    assert bridge.bank(raised)[-1]["problem"] == "ON"
+    bridge.wires[0].set("silent", 1)
+    bridge.run(20)
+    assert bridge.bank()[-1]["problem"] == "ON" and bridge.bank()[-1]["power"] is None
+    bridge.wires[1].set("alarms", "")
+    bridge.run(10)
+    assert bridge.bank()[-1]["problem"] is None
 
 
-def test_the_console_says_of_which_battery_it_speaks(capsys):
-    bench = Bench(("drift=0", "drift=0,alarms=eeprom", "silent=1"))
-    capsys.readouterr()
-    job = Each([each.tick for each in bench.events])
-    now = bench.wires[0].now
-    for _ in range(12):
-        pause_ms = job.tick(now)
-        now = ticks_add(now, pause_ms)
-        assert pause_ms <= 500 // 3
-    lines = capsys.readouterr().out.splitlines()
-    assert "BMS 1: OK" in lines and "BMS 2: OK" in lines and "BMS 2: Alarm: EEPROM (fault)" in lines
-    assert [line for line in lines if line.startswith("BMS 201: ")] and all(line.startswith("BMS ") for line in lines)
-    bench.events[1].report_result("Charge MOSFET off", "done")
-    assert capsys.readouterr().out == "BMS 2: Command: Charge MOSFET off: done\n"
-    assert bench.published[-1] == (2, "Charge MOSFET off: done")
+def test_the_banks_state_comes_with_the_batteries_rhythm_and_is_repeated_for_later_subscribers():
+    bridge = Bridge(*(text.replace("drift=0", "drift=3") for text in FOUR), interval_ms=4000).run(30)
+    begin = bridge.ms
+    bridge.run(60)
+    moving = [ms for ms, topic, _, _, _ in bridge.since(begin) if topic == BANK]
+    assert 10 <= len(moving) <= 16
+    calm = Bridge(*(text.replace("drift=0", "drift=0,current=0") for text in ("drift=0", "drift=0"))).run(60)
+    begin = calm.ms
+    calm.run(60)
+    told = [ms for ms, topic, _, _, _ in calm.since(begin) if topic == BANK]
+    assert 6 <= len(told) <= 8
 
 
-def test_of_parts_that_share_a_job_each_is_called_as_often_as_alone():
-    calls = []
-    job = Each([lambda now, name=name: calls.append((name, now)) or 20 for name in "abcd"])
-    now = 0
-    while now < 2000:
-        now += job.tick(now)
-    for name in "abcd":
-        times = [at for called, at in calls if called == name]
-        assert {later - earlier for earlier, later in itertools.pairwise(times)} == {20}
+def test_after_a_reconnect_the_bank_is_whole_at_once_and_before_the_bridge_is_online():
+    bridge = Bridge(*FOUR).run(30)
+    again = bridge.ms
+    bridge.publisher.begin(bridge.now)
+    bridge.run(10)
+    assert {bank["batteries_online"] for bank in bridge.bank(again)} == {"4 of 4"}
+    topics = [topic for _, topic, _, _, _ in bridge.since(again)]
+    assert max(topics.index(f"daly/x/{key}/state") for key in KEYS_OF_FOUR) < topics.index(BANK) < topics.index("daly/x/status")
+    assert not [text for key in KEYS_OF_FOUR for text in bridge.texts(f"daly/x/{key}/status", again) if text != "online"]
 
 
-def test_diagnostics_are_made_of_each_battery_one_after_the_other(capsys):
-    bench = Bench()
-    loop = SimpleNamespace(failures=0, last_failure=None)
-    text = 'MQTT_BROKER = "b"\nBMS_BOARD_NUMBERS = "1,2"\nBMS_2_NAME = "Van"\nUART_2_TX = "IO1"\nUART_2_RX = "IO2"\n'
-    made = Diagnostics(Settings(text), bench.batteries, lambda now: (("uptime", 7),), loop)
-    published, now = [], bench.wires[0].now
-    assert made.request(lambda topic, data: published.append((topic, json.loads(data))), now) is None
-    assert made.request(None, ticks_add(now, 6000)) == "requested_before"  # not all have been made
-    assert [topic for topic, _ in published] == ["/diagnostics"]
-    for passed in range(6001, 12001, 500):
-        made.tick(ticks_add(now, passed))
-    assert [topic for topic, _ in published] == ["/diagnostics", "/bms2/diagnostics", "/bms201/diagnostics"]
-    assert [told["battery"] for _, told in published] == ["bms1", "bms2", "bms201"]
-    settings = published[1][1]["settings"]
-    assert settings["BMS_BOARD_NUMBERS"] == "1,2" and settings["BMS_2_NAME"] == "Van" and settings["UART_2_TX"] == "IO1"
-    made.tick(ticks_add(now, 20000))
-    assert made.request(lambda topic, data: None, ticks_add(now, 20000)) is None
-    made.show(now)
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [told["battery"] for told in printed] == ["bms1", "bms2", "bms201"]
+def test_counters_that_were_set_are_in_the_bank_together_with_the_state_of_their_battery():
+    bridge = Bridge(*FOUR[:2]).run(30)
+    for counters in ((9, 8, 7, 6), (0, 0, 0, 0)):
+        bridge.wires[1].pack.energy.set(counters)
+        bridge.publisher.set_counters(bridge.now, bridge.batteries[1])
+        set_at = bridge.ms
+        bridge.run(5)
+        [first, *_] = bridge.texts("daly/x/bms2/energy", set_at)
+        assert json.loads(first)["energy_charged"] * 1000 == counters[0]
+    for _, bank, states in judged(bridge):
+        assert bank["energy_charged"] == sum_of(("bms1", "bms2"), states)["energy_charged"]
 
 
-def test_the_state_of_the_bridge_sums_what_can_be_summed():
-    radio = SimpleNamespace(connected=False, ipv4_address=None)
-    memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
-
-    def poller(count, cycle_ms, address, protocol):
-        counters = dict.fromkeys(("frames_ok", "checksum_errors", "timeouts", "echoes"), count)
-        return SimpleNamespace(
-            cycle_ms=cycle_ms, host_address=address, protocol=protocol, timing=SimpleNamespace(gap_ms=count), **counters
-        )
-
-    def pack(count, age_ms, text):
-        return SimpleNamespace(implausible=count, oldest_ms=lambda now: age_ms, polarity=SimpleNamespace(text=text))
-
-    def pairs(*batteries):
-        state = BridgeState(radio, batteries, memory, Loop(lambda: 0, []), [], "power_on", 0)
-        state.watch(SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1))
-        return dict(state.pairs(0))
-
-    one = battery(1, pack(1, 300, "normal"), poller(10, 700, 0x40, "A5"))
-    two = battery(2, pack(2, 900, "inverted"), poller(5, None, None, "P81"))
-    three = battery(3, pack(4, 0, "normal"), poller(1, 800, 0x40, "A5"))
-    told = pairs(one, two, three)
-    assert told["frames_ok"] == told["checksum_errors"] == told["timeouts"] == told["echoes"] == 16
-    assert told["implausible_values"] == 7 and told["poll_cycle"] == 800 and told["oldest_reading_age"] == 900
-    assert told["current_sign"] == "normal, inverted" and told["protocol"] == "A5, P81" and told["request_gap"] == 10
-    assert told["host_address"] == 0x40
-    told = pairs(two)
-    assert told["poll_cycle"] is told["host_address"] is None and told["protocol"] == "P81"
+# each battery
 
 
-def test_the_wifi_waits_for_all_batteries_but_not_longer_than_for_one():
-    pollers = [SimpleNamespace(online=False), SimpleNamespace(online=False)]
-    joined = []
-    job = AfterFirstResponse([battery(n, None, poller) for n, poller in enumerate(pollers, 1)], joined.append, 0)
-    job.tick(100)
-    pollers[0].online = True
-    job.tick(200)
-    assert joined == []
-    pollers[1].online = True
-    job.tick(300)
-    assert joined == [300]
+def test_each_battery_is_published_below_its_key_with_what_its_own_bms_says():
+    bridge = Bridge(*FOUR, each_value=True).run(40)
+    for key, soc, cells in zip(KEYS_OF_FOUR, (40.0, 50.0, 60.0, 70.0), (16, 15, 16, 8), strict=True):
+        state = bridge.states(key)[-1]
+        assert (round(state["soc"]), state["cell_count"]) == (soc, cells)
+        assert f"cell_{cells}_voltage" in state and f"cell_{cells + 1}_voltage" not in state
+        assert bridge.texts(f"daly/x/{key}/soc")[-1] == f"{state['soc']:.1f}"
+        assert bridge.texts(f"daly/x/{key}/connection")[-1] == "OK"
+        assert bridge.texts(f"daly/x/{key}/status")[-1] == "online"
+        assert [each["seq"] for each in bridge.states(key)] == list(range(1, len(bridge.states(key)) + 1))
 
 
-# the counters
+@pytest.mark.parametrize("count", [2, 4])
+def test_each_battery_is_online_after_its_numbers_and_offline_before_they_are_null(count):
+    bridge = Bridge(*FOUR[:count]).run(20)
+    bridge.wires[0].set("silent", 1)
+    bridge.run(15)
+    for key in KEYS_OF_FOUR[:count]:
+        words = [
+            text if topic.endswith("status") else json.loads(text)["pack_voltage"]
+            for _, topic, text, _, _ in bridge.heard
+            if topic in (f"daly/x/{key}/status", f"daly/x/{key}/state")
+        ]
+        at = words.index("online")
+        assert words[0] == "offline" and isinstance(words[at - 1], float)
+        rest = words[at:]
+        assert ("offline" in rest) == (key == "bms1")
+        if "offline" in rest:
+            lost = rest.index("offline")
+            assert None not in rest[:lost] and rest[lost + 1] is None
+    assert bridge.texts("daly/x/status") == ["online"]
 
 
-class Nvm(bytearray):
-    writes = 0
-
-    def __setitem__(self, where, data):
-        self.writes += 1
-        bytearray.__setitem__(self, where, data)
-
-
-class Boot:
-    """A bridge with these batteries that starts with a memory."""
-
-    def __init__(self, nvm, numbers=(1, 2, 201)):
-        self.batteries = [battery(number) for number in numbers]
-        self.nvm_store = NvmStore(nvm, 0)
-        self.nvm_store.use(numbers)
-        self.reports = []
-        report = lambda text, of: self.reports.append((of.number, text))  # noqa: E731
-        self.stores = EnergyStores(self.nvm_store, self.batteries, "t", "c0ffee", report)
-
-    def totals(self):
-        return [[each.pack.energy.total(counter) for counter in COUNTERS] for each in self.batteries]
-
-    def charge(self, index, hours, now=0):
-        energy = self.batteries[index].pack.energy
-        for tenth in range(hours + 1):
-            energy.take(3600000, 5000, ticks_add(now, 100 * tenth))
-        energy.pause()
+def test_no_battery_waits_for_another_one_also_if_each_message_takes_long():
+    """Of four, one of them silent, each has its state when due, at 50 ms a message and while all is discovered again."""
+    bridge = Bridge(*(text.replace("drift=0", "drift=9") for text in FOUR))
+    bridge.message_us = 50000
+    bridge.run(15)
+    bridge.wires[3].set("silent", 1)
+    bridge.run(15)
+    begin = bridge.ms
+    bridge.publisher.rediscover(bridge.now, 0)
+    bridge.run(40)
+    assert len([topic for _, topic, _, _, _ in bridge.since(begin) if topic.endswith("/config")]) > 80
+    for key in KEYS_OF_FOUR[:3]:
+        times = [begin, *(ms for ms, topic, _, _, _ in bridge.since(begin) if topic == f"daly/x/{key}/state"), bridge.ms]
+        gaps = [after - before for before, after in pairwise(times)]
+        assert max(gaps) < 3000, key
+    silent = [ms for ms, topic, _, _, _ in bridge.since(begin) if topic == "daly/x/bms201/state"]
+    assert len(silent) >= 4  # each time it is due, too
 
 
-def said(charged):
-    return b'{"energy_charged":%d.%03d}' % divmod(charged, 1000)
-
-
-def test_each_battery_continues_its_own_counters():
-    nvm = Nvm(8192)
-    boot = Boot(nvm)
-    assert boot.stores.topics == tuple(f"t/bms{n}/{end}" for n in (1, 2, 201) for end in ("energy", "state"))
-    boot.stores.restore("t/bms2/energy", said(2000))
-    boot.stores.restore("t/bms201/state", said(3000))
-    boot.stores.restore("t/bms7/energy", said(9000))
-    assert not boot.stores.all_restored and not boot.stores.loaded
-    for topic in boot.stores.topics:
-        boot.stores.restore(topic, b"")
-    assert boot.stores.all_restored
-    boot.charge(0, 7)
-    boot.stores.finish()
-    assert [totals[0] for totals in boot.totals()] == [7, 2000, 3000] and boot.stores.loaded
-    boot.stores.save()
-    again = Boot(nvm, (201, 2))  # one is taken out, the others are swapped
-    again.stores.finish()
-    assert [totals[0] for totals in again.totals()] == [3000, 2000]
-    third = Boot(nvm)  # it comes back
-    third.stores.finish()
-    assert [totals[0] for totals in third.totals()] == [7, 2000, 3000]
-
-
-def test_one_write_stores_all_and_the_budget_is_that_of_one_battery():
-    nvm = Nvm(8192)
-    boot = Boot(nvm, tuple(range(1, 9)))
-    boot.stores.finish()
-    now = 0
-    for second in range(0, 24 * 3600, 10):
-        if second % 60 == 0:
-            for index in range(8):
-                boot.charge(index, 1, now)
-        boot.stores.tick(now)
-        now = ticks_add(now, 10000)
-    assert 40 <= nvm.writes <= 48 + 3
-    stored = [NvmStore(nvm, 0).record(number).totals[0] for number in range(1, 9)]
-    assert len(set(stored)) == 1 and stored[0] > 1300
-
-
-def test_what_is_refused_is_said_of_its_battery(capsys):
-    nvm = Nvm(8192)
-    boot = Boot(nvm)
-    boot.stores.finish()
-    boot.charge(1, 5)
-    boot.stores.save()
-    boot = Boot(nvm)
-    boot.stores.restore("t/bms2/energy", said(10**9))
-    boot.stores.finish()
-    assert [number for number, _ in boot.reports] == [2] and "ALLOW_CONTROL" in boot.reports[0][1]
-    assert capsys.readouterr().out.startswith("BMS 2: Energy counters: implausible")
-
-
-def test_setting_the_counters_of_one_battery_leaves_the_others():
-    nvm = Nvm(8192)
-    boot = Boot(nvm)
-    for n in (1, 2, 201):
-        boot.stores.restore(f"t/bms{n}/energy", said(1000 * n))
-    boot.stores.finish()
-    assert boot.stores.stores[1].change("reset") is None
-    assert [totals[0] for totals in boot.totals()] == [1000, 0, 201000]
-    boot.stores.save()
-    assert [NvmStore(nvm, 0).record(number).totals[0] for number in (1, 2, 201)] == [1000, 0, 201000]
-
-
-def test_what_is_found_of_the_batteries_is_stored_with_little_wear():
-    nvm = Nvm(8192)
-    boot = Boot(nvm)
-    boot.nvm_store.count_boot("power_on")
-    wires = [Wire(f"drift=0,current=-30,protocol={protocol}", protocol="auto") for protocol in ("a5", "p81", "d2")]
-    batteries = [battery(n, wire.pack, wire.poller) for n, wire in zip((1, 2, 201), wires, strict=True)]
-    stores = EnergyStores(boot.nvm_store, batteries, "t")
+def test_a_wrong_status_is_corrected_on_its_own_topic_however_much_another_one_is_insisted_on():
+    bridge = Bridge(*FOUR[:3]).run(20)
     for _ in range(300):
-        for wire in wires:
-            wire.run(0.1)
-        stores.tick(wires[0].now)
-    assert nvm.writes <= 3
-    for _ in range(3):
-        stores.tick(ticks_add(wires[0].now, INTERVAL_MS))
-    memory = NvmStore(nvm, 0)
-    records = [memory.record(number) for number in (1, 2, 201)]
-    assert [record.protocol for record in records] == [1, 2, 3] and [record.polarity for record in records] == [1, 1, 1]
+        bridge.publisher.status_received("daly/x/bms1/status", b"offline", bridge.now)
+        bridge.run(0.1)
+    begin = bridge.ms
+    bridge.publisher.status_received("daly/x/bms2/status", b"offline", bridge.now)
+    bridge.run(0.3)
+    assert [text for text in bridge.texts("daly/x/bms2/status", begin) if text] == ["online"]
+    bridge.publisher.status_received("daly/x/status", b"offline", bridge.now)
+    bridge.run(0.3)
+    assert bridge.texts("daly/x/status", begin) == ["online"]
+    insisted = [text for text in bridge.texts("daly/x/bms1/status", 20000) if text]
+    assert len(insisted) < 15
 
 
-# the scan
+def test_the_result_of_a_command_stands_on_the_topic_of_its_battery():
+    bridge = Bridge(*FOUR[:2]).run(5)
+    bridge.publisher.report("of the bridge")
+    bridge.publisher.report("of the second", bridge.batteries[1])
+    bridge.run(1)
+    assert bridge.texts("daly/x/bms1/command_result") == ["of the bridge"]
+    assert bridge.texts("daly/x/bms2/command_result") == ["of the second"]
 
 
-class Line:
-    def __init__(self):
-        self.done = None
+def test_after_home_assistants_start_all_batteries_and_the_bank_come_again():
+    bridge = Bridge(*FOUR).run(40)
+    birth = bridge.ms
+    bridge.publisher.rediscover(bridge.now, 1000)
+    bridge.run(15)
+    told = bridge.since(birth)
+    announced = {topic for _, topic, _, _, _ in told if topic.endswith("/config")}
+    assert announced == {topic for _, topic, _, _, _ in bridge.heard if topic.endswith("/config")}
+    last = max(ms for ms, topic, _, _, _ in told if topic.endswith("/config"))
+    for topic in (BANK, *(f"daly/x/{key}/{end}" for key in KEYS_OF_FOUR for end in ("state", "status", "connection"))):
+        assert [ms for ms, where, _, _, _ in told if where == topic and last + 2000 < ms < last + 4500], topic
 
-    def start_scan(self, done):
-        self.done = done
+
+# discovery
 
 
-def scan_of(*online, uarts=(1,)):
-    """(what starts a scan, its lines by UART) of batteries (UART, board number, protocol, whether it is online)."""
-    buses = {uart: Line() for uart in uarts}
-    boards = [Board(uart, uart, number, "", "") for uart, number, _, _ in online]
+def components(bridge, since=0):
+    """{(device id, key): entity} as Home Assistant has them, and {device id: device}."""
+    found, devices = {}, {}
+    for _, topic, text, _, _ in bridge.since(since):
+        if topic.endswith("/config"):
+            message = json.loads(text)
+            [identity] = message["dev"]["ids"]
+            devices.setdefault(identity, {}).update(message["dev"])
+            for key, entity in message["cmps"].items():
+                found[identity, key] = {"stat_t": message["stat_t"], "avty": message["avty"], **entity}
+    return found, devices
+
+
+def test_each_battery_has_its_device_and_the_first_one_what_it_has_alone():
+    bridge = Bridge(*FOUR).run(40)
+    found, devices = components(bridge)
+    assert set(devices) == {"daly_c0ffee", "daly_c0ffee_bank", *("daly_c0ffee_" + key for key in KEYS_OF_FOUR)}
+    assert {devices["daly_c0ffee_" + key]["name"] for key in KEYS_OF_FOUR} == {
+        "Daly BMS",
+        "Daly BMS 2",
+        "Daly BMS 3",
+        "Daly BMS 201",
+    }
+    assert {device.get("via_device") for identity, device in devices.items() if identity != "daly_c0ffee"} == {"daly_c0ffee"}
+    third = found["daly_c0ffee_bms3", "soc"]
+    assert third["uniq_id"] == "daly_c0ffee_bms3_soc" and third["def_ent_id"] == "sensor.daly_bms_3_soc"
+    assert third["stat_t"] == "daly/x/bms3/state"
+    assert [place["t"] for place in third["avty"]] == ["daly/x/status", "daly/x/bms3/status"]
+    ids = [entity["uniq_id"] for entity in found.values() if "uniq_id" in entity]
+    places = [entity["def_ent_id"] for entity in found.values() if "def_ent_id" in entity]
+    assert len(ids) == len(set(ids)) and len(places) == len(set(places))
+    pack = bridge.batteries[0].pack
+    alone = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", has_bridge=True)
+    for part in range(alone.parts()):
+        assert bridge.discovery.message(part) == alone.message(part)
+
+
+@pytest.mark.parametrize("base", ["daly/x", "a/rather/long/base/topic/of/somebody"])
+def test_home_assistant_drops_nothing_of_four_batteries_and_their_bank(base):
     batteries = [
-        battery(n, None, SimpleNamespace(protocol=protocol, online=there))
-        for n, (_, _, protocol, there) in enumerate(online, 1)
+        Battery(n, f"bms{n}", f"Daly BMS {n}", f"BMS {n}", wire.pack, wire.poller) for n, wire in enumerate(map(Wire, FOUR), 1)
     ]
-    unload("app.scan")
-    return make_scan(buses, boards, batteries), buses
+    made = DiscoveryWithBank("homeassistant", base, "c0ffee", "Daly BMS", batteries, "1.2.3", has_bridge=True)
+    topics = set()
+    for part in range(made.parts()):
+        topic, text = made.message(part)
+        assert message_faults(topic, text.decode()) == [] and len(text) <= 4096
+        topics.add(topic)
+    assert len(topics) == made.parts()
+    assert "homeassistant/device/daly_c0ffee_bank_5/config" in topics
 
 
-def test_a_scan_says_what_answers_with_the_line_for_the_settings(capsys):
-    scan, buses = scan_of((1, 1, "A5", True), (1, 2, "P81", False))
-    told = []
-    assert scan(0, told.append) is None
-    assert scan(0, told.append) == "requested_before" and told == []
-    buses[1].done([(3, "A5"), (4, "A5")])
-    sentence = 'Board numbers 1, 3-4 answer (with A5); write BMS_BOARD_NUMBERS = "1, 3-4".'
-    assert told == [sentence + " BMS 2, which is in the settings, does not answer."]
-    assert capsys.readouterr().out.splitlines()[1:] == [f"Scan: {told[0]}"]
-    assert "app.scan" not in sys.modules
-    assert scan(0, told.append) is None  # and again
+def test_every_value_of_the_bank_has_an_entity_that_is_unavailable_while_it_is_null():
+    bridge = Bridge(*FOUR).run(40)
+    found, _ = components(bridge)
+    entities = {key: entity for (identity, key), entity in found.items() if identity == "daly_c0ffee_bank"}
+    state = bridge.bank()[-1]
+    assert entities.keys() == state.keys()
+    for key, entity in entities.items():
+        assert entity["stat_t"] == BANK and 20 <= entity["exp_aft"] <= 120 and entity["uniq_id"] == "daly_c0ffee_bank_" + key
+        assert entity["avty"][0]["t"] == "daly/x/status"
+        if key in ("batteries_online", "battery_count", "missing"):
+            assert len(entity["avty"]) == 1
+            continue
+        place = entity["avty"][1]
+        kind = "string" if isinstance(state[key], str) else "number"
+        assert place["t"] == BANK and place["val_tpl"] == f"{{{{iif((value_json|d).{key} is {kind},'online','offline')}}}}"
+    assert entities["soc"]["dev_cla"] == "battery" and entities["power"]["unit_of_meas"] == "W"
+    assert entities["energy_charged"]["stat_cla"] == "total_increasing" and entities["problem"]["p"] == "binary_sensor"
 
 
-def test_of_several_lines_all_is_said_at_once():
-    scan, buses = scan_of((1, 1, "A5", True), (2, 1, "P81", True), uarts=(1, 2))
-    told = []
-    scan(0, told.append)
-    buses[2].done([(2, "A5")])
-    assert told == []
-    buses[1].done([])
-    assert told == [
-        "UART 1: Board number 1 answers (with A5); write no BMS_BOARD_NUMBERS. "
-        'UART 2: Board numbers 1-2 answer (2 with A5, 1 with P81); write UART_2_BOARD_NUMBERS = "1-2".'
-    ]
+def test_a_battery_that_appears_later_is_discovered_then_and_the_others_are_not_again():
+    bridge = Bridge(FOUR[0], FOUR[1] + ",silent=1", FOUR[2]).run(60)
+    found, _ = components(bridge)
+    assert ("daly_c0ffee_bms2", "connection") in found and ("daly_c0ffee_bms2", "soc") not in found
+    assert bridge.bank()[-1]["batteries_online"] == "2 of 3"
+    appeared = bridge.ms
+    bridge.wires[1].set("silent", 0)
+    bridge.run(40)
+    found, devices = components(bridge, appeared)
+    assert set(devices) == {"daly_c0ffee_bms2"} and ("daly_c0ffee_bms2", "cell_15_voltage") in found
+    assert bridge.bank()[-1]["batteries_online"] == "3 of 3" and bridge.bank()[-1]["missing"] == "none"
 
 
-@pytest.mark.parametrize(
-    ("uart", "found", "sentence"),
-    [
-        (1, [], "No board number answers."),
-        (1, [(3, "A5")], "Board number 3 answers (with A5); write BMS_BOARD_NUMBER = 3."),
-        (1, [(1, "D2")], "A board that speaks D2 answers; it has no number, and is alone on its line."),
-        (2, [(1, "P81")], "UART 2: Board number 1 answers (with P81); write no UART_2_BOARD_NUMBERS, 1 is the default."),
-        (3, [(5, "P81")], 'UART 3: Board number 5 answers (with P81); write UART_3_BOARD_NUMBERS = "5".'),
-    ],
-)
-def test_the_sentence_on_a_line(uart, found, sentence):
-    assert on_uart(uart, found) == sentence
+def test_discovery_leaves_the_memory_although_one_battery_never_answers():
+    mine = {name: sys.modules.pop(name) for name in ("mqtt.homeassistant", "mqtt.bank_discovery")}
+    try:
+        bridge = Bridge(
+            FOUR[0], "silent=1", discovery=lambda *parts, **more: LoadedDiscovery(Writer(LARGEST), *parts, (), "", True)
+        )
+        assert "mqtt.bank_discovery" in sys.modules
+        bridge.run(60)
+        assert "mqtt.homeassistant" not in sys.modules and "mqtt.bank_discovery" not in sys.modules
+        appeared = bridge.ms
+        bridge.wires[1].set("silent", 0)
+        bridge.run(60)
+        assert ("daly_c0ffee_bms2", "soc") in components(bridge, appeared)[0]
+    finally:
+        sys.modules.update(mine)
+        mqtt.homeassistant, mqtt.bank_discovery = mine["mqtt.homeassistant"], mine["mqtt.bank_discovery"]
 
 
-def test_without_a_uart_nothing_is_scanned(capsys):
-    scan, _ = scan_of(uarts=())
-    assert scan(0, lambda text: None) == "no_uart"
-    assert scan(0) == "no_uart"
-    assert "there is no UART" in capsys.readouterr().out
+class Refusing(DiscoveryWithBank):
+    """No memory for one message of the second battery and one of the bank."""
+
+    def begin(self, part, is_settled=True):
+        if part in (self.bridge_parts + self.battery_parts + 3, self.parts() - 2):
+            raise MemoryError("memory allocation failed")
+        return super().begin(part, is_settled)
 
 
-def test_on_the_console_the_result_is_printed(capsys):
-    scan, buses = scan_of((1, 1, "A5", True))
-    assert scan(0) is None
-    buses[1].done([(2, "A5")])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Scan: it takes up to a minute") and lines[1].startswith("Scan: Board numbers 1-2 answer")
+def test_a_discovery_message_that_fails_stops_no_other_battery():
+    bridge = Bridge(*FOUR[:2], discovery=Refusing).run(40)
+    topics = {topic for _, topic, _, _, _ in bridge.heard if topic.endswith("/config")}
+    assert len(topics) == bridge.discovery.parts() - 2 and bridge.publisher.discovery_errors == 2
