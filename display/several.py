@@ -93,7 +93,9 @@ def no_bms(link, trouble, rows, label):
     lines = [plain(label), link[0]]
     if link[1]:
         lines.append(link[1])
-    return pages.text_page(lines + [""] * (rows - 1 - len(lines)) + [pages.first_words(trouble)], rows)
+    if len(lines) < rows:
+        lines += [""] * (rows - 1 - len(lines)) + [pages.first_words(trouble)]
+    return pages.text_page(lines, rows)
 
 
 def alarm(pack, fault, which, rows, label):
