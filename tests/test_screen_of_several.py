@@ -96,6 +96,8 @@ def test_the_cells_of_the_bank_are_named_with_their_battery():
         "min 3.301    Garage 7",
         "delta           44 mV",
     )
+    long = several.bank_cells(FakeBank(max_cell_battery="Behind the garage"), SHORT, "").lines
+    assert long[0] == "max 3.345 Behind t 16"
     tall = several.bank_cells(FakeBank(), TALL, "").lines
     assert tall[2:5] == ("delta           44 mV", "", "BMS 201          24 C")
 
@@ -239,6 +241,11 @@ def test_a_warning_keeps_a_line_on_its_own_page_and_with_its_label_on_those_of_t
     assert [page.split()[0] for page in warned] == ["52%", "Garage"]
     assert [page.split()[0] for page in seen if page.endswith("Garage: Cell overvolt")] == ["57%", "max", "in"]
     assert sum("overvolt" in page for page in seen) == 5
+
+
+def test_of_several_that_warn_the_pages_of_the_bank_name_the_first():
+    seen = RigOfSeveral("soc=51", "soc=52,alarms=cell_high_1+soc_low_1", "soc=53,alarms=cell_low_1").seen()
+    assert next(page for page in seen if page.startswith("57%")).endswith("Garage: Cell overv +1")
 
 
 def test_trouble_with_the_network_comes_before_the_readings_and_after_a_battery_that_is_silent():
