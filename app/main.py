@@ -159,16 +159,18 @@ def make_publisher(settings, poller, writer, take_state, clock):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
     of day is not known.
     """
+    from battery.pack import Battery
     from mqtt.publisher import LoadedDiscovery, Publisher
 
     base = settings.base_topic
+    batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", poller.pack, poller)]
     discovery = LoadedDiscovery(
         writer,
         settings.MQTT_DISCOVERY_PREFIX,
         base,
         settings.identity,
         settings.DEVICE_NAME,
-        poller.pack,
+        batteries,
         VERSION,
         settings.allowed,
         board.board_id,
@@ -177,8 +179,7 @@ def make_publisher(settings, poller, writer, take_state, clock):
     return Publisher(
         base,
         discovery,
-        poller.pack,
-        poller,
+        batteries,
         take_state,
         1000 * settings.PUBLISH_INTERVAL_S,
         1000 * settings.CELLS_INTERVAL_S,

@@ -11,7 +11,7 @@ import gc
 import sys
 import time
 
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from daly.poller import Poller
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
@@ -26,8 +26,9 @@ with open(sys.argv[1]) as file:
         responses[bytes.fromhex(request)[2]] = bytes.fromhex(response)
 pack = Pack()
 poller = Poller(pack)
-discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
-publisher = Publisher("daly/x", discovery, pack, poller, lambda now: (), 2000)
+batteries = [Battery(1, "bms1", "Daly BMS", "", pack, poller)]
+discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3")
+publisher = Publisher("daly/x", discovery, batteries, lambda now: (), 2000)
 spent_us = 0
 
 

@@ -27,7 +27,7 @@ for _folder in (ROOT / "host" / "standins", ROOT):
 
 from app.settings import Settings  # noqa: E402
 from battery.json import Writer, write_pack  # noqa: E402
-from battery.pack import Pack  # noqa: E402
+from battery.pack import Battery, Pack  # noqa: E402
 from daly.poller import Poller  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from mqtt.publisher import Publisher  # noqa: E402
@@ -85,10 +85,11 @@ class Day:
         self._pack.energy.load([0, 0, 0, 0])
         poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
         self._wire = Wire(Bms(f"cells={cells},soc=60,current=0"), poller)
-        discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, self._pack, "0")
+        batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", self._pack, poller)]
+        discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, batteries, "0")
         fast, slow = 1000 * settings.PUBLISH_INTERVAL_S, 1000 * settings.CELLS_INTERVAL_S
         band = settings.DEADBAND_PERCENT
-        self._publisher = Publisher("x", discovery, self._pack, poller, lambda now: (), fast, slow, band)
+        self._publisher = Publisher("x", discovery, batteries, lambda now: (), fast, slow, band)
         self._writer = Writer()
         self._enabled: set = set()
         self._shown: dict = {}

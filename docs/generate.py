@@ -24,7 +24,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
 
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
 from battery.controls import CONTROLS  # noqa: E402
-from battery.pack import Pack  # noqa: E402
+from battery.pack import Battery, Pack  # noqa: E402
 from battery.readings import (  # noqa: E402
     BINARY,
     BITFIELD,
@@ -372,7 +372,8 @@ def controls() -> str:
 
 def acl() -> str:
     """Mosquitto's access list for one bridge: its own topics, and every message of discovery by its name."""
-    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", Pack(), "", has_bridge=True)
+    batteries = [Battery(1, "bms1", "Daly BMS", "", Pack(), None)]
+    discovery = Discovery("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", batteries, "", has_bridge=True)
     rules = ["user bridge", "topic readwrite daly/c0ffee/#", "topic read homeassistant/status"]
     rules += [f"topic write {discovery.message(part)[0]}" for part in range(discovery.parts())]
     return "\n".join(["```", *rules, "```"])

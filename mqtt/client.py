@@ -53,11 +53,13 @@ class MqttClient:
     """Keeps the connection up, sends the publisher's messages and passes received ones to `commands`.
 
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
-    `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`.
+    `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
+    of the batteries.
     `trouble` is None while connected, else (code, details) of trouble.py. `connects` counts connections since the start.
     """
 
-    def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None):
+    def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
+                 keys=("bms1",)):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
@@ -76,12 +78,17 @@ class MqttClient:
         self._restore_topics: list = []  # topics subscribed to for it
         self._restore_pings = 0  # no retained message follows the next PINGRESP
         base = settings.base_topic
-        self._status_topics = (base + "/status", base + "/bms1/status")  # others may publish there, too
-        self._status_payloads: list = [None, None]  # received there last, and not passed on yet
+        self._status_topics = [base + "/status"]  # others may publish there, too
+        for key in keys:
+            self._status_topics.append(base + "/" + key + "/status")
+        self._status_payloads: dict = {}  # received there last, and not passed on yet
         # topics on which nothing must stay retained: an old number would look current
-        self._unretained: tuple = ()
+        self._unretained: list = []
         if not getattr(settings, "MQTT_RETAIN_STATE", True):
-            self._unretained = (base + "/bms1/status", base + "/bms1/state", base + "/bms1/connection")
+            for key in keys:
+                self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection")]
+            if len(keys) > 1:
+                self._unretained.append(base + "/bank/state")
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0
@@ -146,7 +153,7 @@ class MqttClient:
         if self._inbox:
             self._run_command(now)
         if self.connected:
-            if self._status_payloads[0] is not None or self._status_payloads[1] is not None:
+            if self._status_payloads:
                 self._check_status(now)
             if self._stable_at is not None and ticks_diff(now, self._stable_at) >= 0:
                 self._note_stable()
@@ -187,7 +194,7 @@ class MqttClient:
             return ACK_INTERVAL_MS // 4
         if self._to_clear or self._publisher.has_news():
             return None
-        if self._status_payloads[0] is None and self._status_payloads[1] is None:
+        if not self._status_payloads:
             self._idle_until = ticks_add(now, READ_INTERVAL_MS)
         return IDLE_MS
 
@@ -211,11 +218,9 @@ class MqttClient:
             self._await_until = ticks_add(ticks_ms(), 1000 * RESPONSE_TIMEOUT_S)  # a command may have taken a while before
 
     def _check_status(self, now):
-        for index in range(len(self._status_topics)):
-            payload = self._status_payloads[index]
-            if payload is not None:
-                self._status_payloads[index] = None
-                self._publisher.status_received(self._status_topics[index], payload, now)
+        while self._status_payloads:
+            topic, payload = self._status_payloads.popitem()
+            self._publisher.status_received(topic, payload, now)
 
     def _note_stable(self):
         self._stable_at = None
@@ -286,7 +291,7 @@ class MqttClient:
                 self._start_session(ticks_ms())
         elif self._step == 3:
             self._is_restoring = True  # first: retained messages may come before the SUBACK
-            known = self._status_topics + tuple(self._energy_store.topics)
+            known = self._status_topics + list(self._energy_store.topics)
             others = [topic for topic in self._unretained if topic not in known]
             self._restore_topics = others if others and self._subscribe_to(others) else []
         elif self._subscribe_to(self._energy_store.topics):
@@ -367,7 +372,7 @@ class MqttClient:
             self._to_clear.append(topic)
         if topic in self._status_topics:
             if payload or not is_unretained:  # an empty one only clears the topic, which is fine there
-                self._status_payloads[self._status_topics.index(topic)] = payload[: MAX_PAYLOAD + 1]
+                self._status_payloads[topic] = payload[: MAX_PAYLOAD + 1]
         elif topic in self._energy_store.topics:
             # with or without the retain flag: a broker behind an MQTT bridge delivers it without
             if self._is_restoring:
@@ -397,7 +402,7 @@ class MqttClient:
         self._idle_until = None
         self._restore_until = None
         self._to_clear.clear()
-        self._status_payloads = [None, None]
+        self._status_payloads.clear()
         for topic, payload, retained in self._inbox:  # commands end with their connection
             if not retained and payload:
                 self._commands.refuse(topic, "the connection to the broker was lost before it was executed")

@@ -44,29 +44,30 @@ _EXTRAS = 3
 
 
 class Discovery:
-    """The messages for one bridge with one battery. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
+    """The messages for one bridge with its batteries. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
-    `has_bridge`: with the bridge's own values. `writer`: what messages are written into; None: its own.
+    `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
+    bridge's own values. `writer`: what messages are written into; None: its own.
     """
 
-    def __init__(self, prefix, base, identity, name, pack, version, allowed=(), board="", has_bridge=False,
+    def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,
                  writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
         self._node = "daly_" + identity  # as it stands in topics
         self._bridge = "daly_" + self._identity
-        self._battery = self._bridge + "_bms1"
         self._name = name
-        self._slug = slug(name)
-        self._pack = pack
+        self._batteries = batteries
+        self._battery = batteries[0]  # on which the present message is
         self._version = escaped(version)
         self._board = escaped(board)
         self._allowed = allowed
         self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
-        self._parts = _parts(self.bridge_parts)
+        self._messages = _battery_messages()
+        self.battery_parts = len(self._messages)  # of each battery
         self._is_settled = True
         self.is_partial = False  # the message written last leaves out what has not been read yet
 
@@ -74,8 +75,8 @@ class Discovery:
         """Nothing: it stays. LoadedDiscovery in publisher.py does not."""
 
     def parts(self):
-        """How many messages there are: first `bridge_parts` on the bridge, then those on the battery."""
-        return len(self._parts)
+        """How many messages there are: first `bridge_parts` on the bridge, then `battery_parts` on each battery."""
+        return self.bridge_parts + len(self._batteries) * self.battery_parts
 
     def message(self, part):
         """(topic, payload as bytes) of message `part`, from 0."""
@@ -92,9 +93,18 @@ class Discovery:
         """
         self._is_settled = is_settled
         self.is_partial = False
-        kind, suffix, row, first = self._parts[part]
-        topic = self._topic(self._node + ("" if kind == _BRIDGE else "_bms1") + suffix)
-        return topic, self._steps(kind, row, first)
+        if part < self.bridge_parts:
+            device, prefix = "", slug(self._name) + "_bridge_"
+            message = (_BRIDGE, f"_{part + 1}" if part else "", None, part * PER_MESSAGE)
+        else:
+            number = (part - self.bridge_parts) // self.battery_parts
+            self._battery = battery = self._batteries[number]
+            device, prefix = "_" + battery.key, slug(battery.name) + "_"
+            message = self._messages[part - self.bridge_parts - number * self.battery_parts]
+        kind, suffix, row, first = message
+        self._device = self._bridge + device  # as it stands in JSON
+        self._id_prefix = prefix  # of entity ids
+        return self._topic(self._node + device + suffix), self._steps(kind, row, first)
 
     def _steps(self, kind, row, first):
         if kind == _BRIDGE:
@@ -102,7 +112,7 @@ class Discovery:
             entities = self._write_bridge(first)
         else:
             # what is sent before the BMS has answered must not take from the device what it was called before a restart
-            self._begin_battery(kind != _EXTRAS or self._pack.topology["cell_count"] > 0)
+            self._begin_battery(kind != _EXTRAS or self._battery.pack.topology["cell_count"] > 0)
             if kind == _SINGLE:
                 entities = self._write_single(row, first)
             elif kind == _COUNTED:
@@ -132,7 +142,7 @@ class Discovery:
 
     def _write_bridge(self, first):
         for row in self._bridge_rows[first : first + PER_MESSAGE]:
-            self._begin_entity("sensor", self._bridge, row.key, row.key, row.name, row.icon)
+            self._begin_entity("sensor", row.key, row.key, row.name, row.icon)
             self._write_template(row.key)
             self._write_category(row.category)
             state_class = "total_increasing" if row.unit in ("", "s") else "measurement"
@@ -142,26 +152,27 @@ class Discovery:
             self.writer.put("}")
             yield
         if not first:
-            self._write_command(DIAGNOSTICS_BUTTON, self._bridge)
+            self._write_command(DIAGNOSTICS_BUTTON)
             yield
-            yield from self._write_controls(self._bridge)
+            yield from self._write_controls(False)
 
     # the battery
 
     def _begin_battery(self, with_model=True):
         writer = self.writer.clear()
-        writer.put('{"dev":{"ids":["').put(self._battery).put('"],"cns":[],"name":').put_string(self._name)
+        writer.put('{"dev":{"ids":["').put(self._device).put('"],"cns":[],"name":').put_string(self._battery.name)
         writer.put(',"mf":"Daly"')
         if with_model:
             self._field("mdl", self._model())
         for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
-            if self._pack.topology[key]:
-                self._field(field, escaped(self._pack.topology[key]))
+            if self._battery.pack.topology[key]:
+                self._field(field, escaped(self._battery.pack.topology[key]))
         writer.put(',"via_device":"').put(self._bridge).put('"}')
-        self._write_root("/bms1", ("/status", "/bms1/status"))
+        key = "/" + self._battery.key
+        self._write_root(key, ("/status", key + "/status"))
 
     def _model(self):
-        cells = self._pack.topology["cell_count"]
+        cells = self._battery.pack.topology["cell_count"]
         return f"Smart BMS {cells}S" if cells else "Smart BMS"
 
     def _write_single(self, group, first):
@@ -182,50 +193,50 @@ class Discovery:
 
     def _write_row(self, row, index):
         """A reading that exists, or the removal of one that does not; nothing while it may still be read."""
-        if self._pack.has(row) and index < self._pack.count(row):
+        if self._battery.pack.has(row) and index < self._battery.pack.count(row):
             self._write_reading(row, index)
-        elif self._is_settled or not self._pack.awaits(row):
+        elif self._is_settled or not self._battery.pack.awaits(row):
             self._write_removal(key_of(row, index), _platform(row))
         else:
             self.is_partial = True
 
     def _write_extras(self):
         """Connection text and result of the last command, available also while the battery is not, and the controls."""
-        self._write_words("connection", "BMS connection", "/bms1/connection", "mdi:serial-port")
+        self._write_words("connection", "BMS connection", "/connection", "mdi:serial-port")
         if len(self._allowed):
-            self._write_words("last_command", "Last command", "/bms1/command_result", "mdi:message-text-outline")
+            self._write_words("last_command", "Last command", "/command_result", "mdi:message-text-outline")
         else:
             self._write_removal("last_command", "sensor")
         yield
-        yield from self._write_controls(self._battery)
+        yield from self._write_controls(True)
 
     def _write_words(self, key, name, topic, icon):
-        self._begin_entity("sensor", self._battery, key, key, name, icon)
+        self._begin_entity("sensor", key, key, name, icon)
         self._write_category(DIAGNOSTIC)
-        self._field("stat_t", self._base + topic)
+        self._field("stat_t", self._base + "/" + self._battery.key + topic)
         self.writer.put(",")
         self._write_availability(("/status",))
         self.writer.put("}")
 
-    def _write_controls(self, device):
+    def _write_controls(self, of_battery):
         for row in CONTROLS:
-            if ("{}" in row.topic) == (device == self._battery):
+            if ("{}" in row.topic) == of_battery:
                 if self._is_offered(row.key):
-                    self._write_command(row, device)
+                    self._write_command(row)
                 else:
                     self._write_removal(row.key + "_" + row.platform, row.platform)
                 yield
 
     def _is_offered(self, key):
         """Whether a control is allowed, and possible with this BMS."""
-        return key in self._allowed and (key not in WRITTEN or self._pack.can_write(key))
+        return key in self._allowed and (key not in WRITTEN or self._battery.pack.can_write(key))
 
-    def _write_command(self, row, device):
+    def _write_command(self, row):
         key = row.key + "_" + row.platform
-        self._begin_entity(row.platform, device, key, row.reading or slug(row.name), row.name, row.icon)
+        self._begin_entity(row.platform, key, row.reading or slug(row.name), row.name, row.icon)
         if row.reading:
             self._write_template(row.reading)
-        self._field("cmd_t", self._base + row.topic.replace("{}", "bms1"))
+        self._field("cmd_t", self._base + row.topic.replace("{}", self._battery.key))
         self.writer.put(',"qos":1').put(row.extras).put("}")
 
     def _write_reading(self, row, index):
@@ -234,7 +245,7 @@ class Discovery:
         name = seen.name.replace("{}", str(index + 1))
         device_class = seen.device_class or _CLASSES.get(seen.unit)
         icon = "mdi:" + seen.icon if seen.icon else None
-        self._begin_entity(_platform(row), self._battery, key, key, name, device_class or icon)
+        self._begin_entity(_platform(row), key, key, name, device_class or icon)
         self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
@@ -253,8 +264,9 @@ class Discovery:
     def _write_availability_of(self, key):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty."""
         self.writer.put(",")
+        part = "/" + self._battery.key
         template = ',"val_tpl":"{{iif((value_json|d).' + key + " is number,'online','offline')}}\""
-        self._write_availability(("/status", "/bms1/status", "/bms1/state"), template)
+        self._write_availability(("/status", part + "/status", part + "/state"), template)
 
     # pieces
 
@@ -272,10 +284,10 @@ class Discovery:
             writer.put('"pl_not_avail":"offline"').put(template_of_last if position == len(topics) - 1 else "").put("}")
         writer.put("]")
 
-    def _begin_entity(self, platform, device, key, entity_id, name, device_class=None):
-        prefix = self._slug + ("_" if device == self._battery else "_bridge_")
+    def _begin_entity(self, platform, key, entity_id, name, device_class=None):
+        prefix = self._id_prefix
         self._begin_component(key, platform)
-        self._field("uniq_id", device + "_" + key)
+        self._field("uniq_id", self._device + "_" + key)
         self._field("def_ent_id", platform + "." + prefix + entity_id)  # fixed, so that a ready-made dashboard fits
         named_by_class = name.lower() == device_class  # by Home Assistant, in the user's language
         if not named_by_class:
@@ -315,11 +327,9 @@ class Discovery:
         self.writer.put(',"').put(key).put('":"').put(text).put('"')
 
 
-def _parts(bridge_parts):
-    """(kind, suffix of the topic, row or poll group, index of the first entity) of every message there can be."""
+def _battery_messages():
+    """(kind, suffix of the topic, row or poll group, index of the first entity) of every message there can be on a battery."""
     parts = []
-    for part in range(bridge_parts):
-        parts.append((_BRIDGE, f"_{part + 1}" if part else "", None, part * PER_MESSAGE))
     for group in _groups():
         left = sum([row.slots for row in READINGS if row.group == group and _is_single(row)])
         first = 0

@@ -3,7 +3,7 @@
 
 """A wire in memory: a Poller and a simulated BMS at 9600 baud in simulated time, without sleeping."""
 
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from battery.polarity import Polarity
 from daly.poller import Poller
 from simulator import wire
@@ -43,6 +43,11 @@ class Wire(wire.Wire):
         if request is not None:
             self.requests.append((begun / 1000, request[2]))
         self.us += self.step_us
+
+
+def only(pack, poller=None, name="Daly BMS"):
+    """The list with the only battery."""
+    return [Battery(1, "bms1", name, "", pack, poller)]
 
 
 def request_until(poller, function, now=0):

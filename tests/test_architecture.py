@@ -50,7 +50,11 @@ MAY_ASK_THE_TIME = {
     "app/watchdog.py",
 }
 MAY_ASK_THE_TIME |= {"mqtt/client.py", "mqtt/transport.py"}
-PURE = [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")] + ["mqtt/publisher.py", "display/pages.py"]
+PURE = [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")] + [
+    "mqtt/publisher.py",
+    "mqtt/battery_publisher.py",
+    "display/pages.py",
+]
 
 
 def imports(tree):

@@ -37,7 +37,7 @@ import gc
 import sys
 
 from app.settings import Settings
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from daly.poller import Poller
 from display import pages
 from mqtt.commands import Commands
@@ -57,8 +57,9 @@ for line in open(sys.argv[1]):
     answers[key_of(bytes.fromhex(request))] = bytes.fromhex(answer)
 pack = Pack()
 poller = Poller(pack)
-discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3")
-publisher = Publisher("daly/x", discovery, pack, poller, lambda now: (("uptime", 7), ("note", 'a "b"')), 2000)
+batteries = [Battery(1, "bms1", "Daly BMS", "", pack, poller)]
+discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3")
+publisher = Publisher("daly/x", discovery, batteries, lambda now: (("uptime", 7), ("note", 'a "b"')), 2000)
 
 
 def converse(now, milliseconds, tell):
@@ -332,7 +333,7 @@ clock = [0]
 sys.modules["supervisor"].ticks_ms = lambda: clock[0]
 
 from app.settings import Settings
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from daly.poller import Poller
 from mqtt.commands import Commands
 from mqtt.homeassistant import Discovery
@@ -428,8 +429,9 @@ for line in open(sys.argv[1]):
 settings = Settings('MQTT_BROKER = "10.0.0.1"')
 settings.base_topic = "daly/x"
 poller = Poller(Pack())
-discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", poller.pack, "1.2.3")
-speaker = FakePublisher(Publisher("daly/x", discovery, poller.pack, poller, lambda now: (("uptime", 7),), 2000))
+batteries = [Battery(1, "bms1", "Daly BMS", "", poller.pack, poller)]
+discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3")
+speaker = FakePublisher(Publisher("daly/x", discovery, batteries, lambda now: (("uptime", 7),), 2000))
 commands = Commands()
 commands.add("daly/x/do", ("ON",), None)
 broker = Broker()

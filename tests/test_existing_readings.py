@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from home_assistant_rules import message_faults
-from simulation import Wire
+from simulation import Wire, only
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
@@ -137,8 +137,9 @@ class House:
         self.pack = Pack()
         self.pack.energy.load((1000, 0, 0, 0))
         self.poller = FakePoller(self.pack)
-        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", self.pack, "1.2.3", allowed)
-        self.publisher = Publisher("daly/x", discovery, self.pack, self.poller, lambda now: (("uptime", 1),), 2000, **more)
+        batteries = only(self.pack, self.poller)
+        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", allowed)
+        self.publisher = Publisher("daly/x", discovery, batteries, lambda now: (("uptime", 1),), 2000, **more)
         self.ha = HomeAssistant()
         self.now = 0
 
@@ -439,7 +440,7 @@ def test_repeating_single_values_ends_whatever_exists(rows):
 def discovery_of(rows, writes=None, allowed=CONTROLS):
     pack = Pack(4, 2)
     pack.select(rows, writes)
-    return pack, Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", allowed)
+    return pack, Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", allowed)
 
 
 def components(discovery, is_settled=True):

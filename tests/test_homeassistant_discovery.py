@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from home_assistant_rules import entity_faults, message_faults
+from simulation import only
 
 import mqtt
 from battery.controls import CONTROL, CONTROLS
@@ -27,7 +28,7 @@ IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230
 def make(cells, temperatures=2, base="daly/c0ffee", prefix="homeassistant", allowed=(), **identity):
     pack = Pack()
     pack.topology.update(cell_count=cells, temperature_count=temperatures, **identity)
-    return Discovery(prefix, base, "c0ffee", "Daly BMS", pack, "1.2.3", allowed, "acme_s3", True), pack
+    return Discovery(prefix, base, "c0ffee", "Daly BMS", only(pack), "1.2.3", allowed, "acme_s3", True), pack
 
 
 def messages(cells, temperatures=2, **others):
@@ -206,7 +207,9 @@ def test_whatever_stands_in_names_and_topics_it_is_valid_json(where):
     pack = Pack()
     pack.topology.update(cell_count=4, temperature_count=1, battery_code=values["text"])
     identity = (values["prefix"], values["base"], "c0ffee", values["name"])
-    discovery = Discovery(*identity, pack, values["version"], ("charge_mosfet", "soc"), values["board"], True)
+    discovery = Discovery(
+        *identity, only(pack, name=values["name"]), values["version"], ("charge_mosfet", "soc"), values["board"], True
+    )
     for part in range(discovery.parts()):
         topic, text = discovery.message(part)
         message = json.loads(text)
@@ -324,7 +327,7 @@ def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_t
     discovery, pack = make(16)
     mine = sys.modules["mqtt.homeassistant"]
     loaded = LoadedDiscovery(
-        Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", pack, "1.2.3", (), "acme_s3", True
+        Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True
     )
     assert (loaded.parts(), loaded.bridge_parts) == (discovery.parts(), discovery.bridge_parts)
     for part in range(loaded.parts()):

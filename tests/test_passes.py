@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from mqtt_packets import OwnPool
-from simulation import Wire
+from simulation import Wire, only
 
 from app.settings import Settings
 from mqtt import client as client_module
@@ -156,9 +156,10 @@ class Bridge:
         settings = Settings('MQTT_BROKER = "10.0.0.1"')
         settings.base_topic = "daly/x"
         pack = self.wire.pack
-        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", has_bridge=True)
+        batteries = only(pack, self.wire.poller)
+        discovery = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", has_bridge=True)
         pairs = [(row.key, 123456) for row in BRIDGE]
-        self.publisher = Publisher("daly/x", discovery, pack, self.wire.poller, lambda now: pairs, 2000, **more)
+        self.publisher = Publisher("daly/x", discovery, batteries, lambda now: pairs, 2000, **more)
         commands = Commands()
         commands.add("daly/x/do", ("ON",), None)
         self.broker = Broker()

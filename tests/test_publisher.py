@@ -9,7 +9,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from simulation import Wire
+from simulation import Wire, only
 
 from battery.energy import COUNTERS
 from battery.pack import Pack
@@ -52,10 +52,9 @@ class Broker:
         if periods is SELDOM:
             self.wire.step_us = 5000
         pack = self.wire.pack
-        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1.2.3", has_bridge=True)
-        self.publisher = Publisher(
-            "daly/x", announcer, pack, self.wire.poller, self.bridge, interval_ms, slow_ms or interval_ms, **more
-        )
+        batteries = only(pack, self.wire.poller)
+        announcer = discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", has_bridge=True)
+        self.publisher = Publisher("daly/x", announcer, batteries, self.bridge, interval_ms, slow_ms or interval_ms, **more)
         self.heard = []
         self._next_us = 0
 
@@ -305,7 +304,7 @@ class FakeDiscovery(Discovery):
 
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
-    parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", Pack(), "1.2.3", has_bridge=True).parts()
+    parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(Pack()), "1.2.3", has_bridge=True).parts()
 
     class One(FakeDiscovery):
         too_large = (part % parts,)
@@ -779,13 +778,15 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
     broker = Broker(f"drift=0,alarms={'ff' * 7}")
     long = "ä" * 700
     pack = broker.wire.pack
+    poller = SimpleNamespace(
+        diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0
+    )
+    batteries = only(pack, poller)
+    allowed = ("soc", "charge_mosfet")
     broker.publisher = Publisher(
         "daly/x",
-        Discovery(
-            "homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", allowed=("soc", "charge_mosfet"), has_bridge=True
-        ),
-        pack,
-        SimpleNamespace(diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0),
+        Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1", allowed=allowed, has_bridge=True),
+        batteries,
         lambda now: [(key, long) for key, *_ in BRIDGE],
         2000,
     )
@@ -832,7 +833,7 @@ def test_single_values_cost_nothing_while_nothing_changes(monkeypatch):
     broker = connected("drift=0", 60, each_value=True)
     looks.clear()
     for _ in range(400):
-        broker.publisher._single_value(broker.wire.now)
+        broker.publisher._first.single_value(broker.wire.now)
     assert len(looks) <= 100, "every pass looks at every reading"
     broker.wire.set("soc", 44)
     broker.run(8)
@@ -924,8 +925,8 @@ def test_after_a_reconnect_no_state_has_the_values_from_before_while_current_and
     poller = SimpleNamespace(
         diagnosis=SimpleNamespace(text="OK"), online=True, complete=True, static_done=True, last_response=0
     )
-    announcer = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", pack, "1", has_bridge=True)
-    ours = Publisher("daly/x", announcer, pack, poller, lambda now: (("uptime", 7),), 2000)
+    announcer = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1", has_bridge=True)
+    ours = Publisher("daly/x", announcer, only(pack, poller), lambda now: (("uptime", 7),), 2000)
 
     def read(message):
         return message and (message[0], json.loads(message[1].bytes()) if message[0] == STATE else None)

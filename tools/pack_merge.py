@@ -31,7 +31,8 @@ GROUPS: Groups = {
                   "daly.alarm_bytes", "daly.bus", "daly.detector", "daly.diagnosis", "daly.outcomes",
                   "daly.poller", "daly.schedule", "daly.timing", "daly.trace"),
     "display.core": ("display.pages", "display.screen"),
-    "mqtt.core": ("mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher", "mqtt.transport"),
+    "mqtt.core": ("mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher",
+                  "mqtt.transport"),
 }  # fmt: skip
 START = "app.main"  # its functions run once, whatever the settings say
 

@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 
 from battery.json import key_of
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from battery.polarity import Polarity
 from battery.readings import READING
 from daly.poller import Poller
@@ -147,9 +147,10 @@ class Line(Wire):
         self.requests = 0
         self.pass_us: float | None = None  # duration of a pass of the loop; None: 1 to 6 ms, as on a board
         self.life = Life(self, Random(job.seed))
-        discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", self.pack, "0")
+        batteries = [Battery(1, "bms1", "Daly BMS", "", self.pack, self.poller)]
+        discovery = Discovery("homeassistant", BASE, "c0ffee", "Daly BMS", batteries, "0")
         intervals = (round(1000 * job.publish_s), round(1000 * job.cells_s), job.deadband_percent, job.each_value)
-        self.publisher = publisher(BASE, discovery, self.pack, self.poller, self._bridge_state, *intervals)
+        self.publisher = publisher(BASE, discovery, batteries, self._bridge_state, *intervals)
         self.publisher.begin(self.now)
         self._offline_until: float | None = None
         self._check_at = CHECK_S

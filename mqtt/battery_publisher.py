@@ -1,0 +1,420 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""What is published on one battery, and when: state, status, connection text, counters, results, discovery, single values.
+
+The battery's part of publisher.py, which asks for its messages in the order that they have in a connection.
+"""
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+from battery.energy import COUNTERS
+from battery.json import bounded, pack_steps
+from battery.readings import READING
+
+from .deadband import Deadband, SingleValues
+
+# Home Assistant applies only part of a second discovery message that follows too soon.
+DISCOVERY_PAUSE_MS = 6000
+# After a discovery message Home Assistant needs a moment before it receives states.
+REPUBLISH_MS = 3000
+# The state is published this often even unchanged, well inside expire_after.
+HEARTBEAT_MS = 10000
+CONNECTION_CHECK_MS = 500  # how often the connection text is compared
+CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
+LONGEST_CORRECTION_MS = 60000
+RESULTS = 8  # of commands that wait to be published
+
+# What has been published about the battery in this connection, in this order:
+_TO_OFFLINE = 0  # nothing
+_TO_UNKNOWN = 1  # offline; the state with every reading null comes next
+_OFFLINE = 2
+_TO_ONLINE = 3  # the state with numbers; online comes next
+_ONLINE = 4
+
+
+class OwnStatus:
+    """What is published on a status topic. Another client may publish there, too, which is corrected."""
+
+    def __init__(self, topic, retain):
+        self._topic = topic
+        self._retain = retain
+
+    def begin(self, now):
+        """A new connection."""
+        self._is_wrong = False  # another client has published another status
+        self._is_cleared = False  # a retained message has been cleared
+        self._due = now
+        self._pause = CORRECTION_MS
+
+    def received(self, topic, payload, published, now):
+        """Compare `payload` (bytes), received on `topic`, with the status published last; None: none in this connection.
+
+        It is our own message, a late last will, or another client's. A wrong status is corrected immediately, but less and less
+        often while another client keeps publishing it: a second bridge on the same topics would answer.
+        """
+        if topic == self._topic:
+            self._is_wrong = published is not None and payload != published.encode()
+            if ticks_diff(now, self._due) >= LONGEST_CORRECTION_MS:
+                self._pause = CORRECTION_MS
+
+    def correction(self, published, now):
+        """The next message that corrects the status."""
+        if not self._is_wrong or ticks_diff(now, self._due) < 0:
+            return None
+        if not (self._retain or self._is_cleared):  # it may have been retained, which is not known here
+            self._is_cleared = True
+            return self._topic, b"", True, 0
+        self._is_cleared = self._is_wrong = False
+        self._due = ticks_add(now, self._pause)
+        self._pause = min(2 * self._pause, LONGEST_CORRECTION_MS)
+        return None if published is None else (self._topic, published, self._retain, 1)
+
+
+class BatteryPublisher:
+    """The messages on one battery; each function returns the next one of its kind, or None.
+
+    `shared`: the Publisher, which writes one message at a time. `first_part`: of the discovery messages on it.
+    """
+
+    def __init__(self, shared, battery, first_part, fast_ms, slow_ms, band_percent, each_value):
+        self.battery = battery
+        self._shared = shared
+        self._topic = shared.base + "/" + battery.key
+        self.pack = pack = battery.pack
+        self._poller = battery.poller
+        self._first_part = first_part
+        self._last_part = first_part + shared.discovery.battery_parts - 1
+        self._own_status = OwnStatus(self._topic + "/status", shared.retain)
+        self._deadband = Deadband(pack, fast_ms, slow_ms, band_percent)
+        self._values = SingleValues(self._deadband.published, not shared.retain) if each_value else None
+        self._counters_set = False  # by command, and not published yet
+        self._result = None  # of the last command; None: none is allowed
+        self._earlier_results: list = []  # not published yet
+        self._seq = 0  # states of the battery since the start
+        self._discovered_cells = 0  # cells in the discovery messages since the start
+        self._discovered_sensors = 0  # and temperature sensors
+        self._fewer_since = None  # when fewer were published; None: long enough ago
+
+    def begin(self, now):
+        """A new connection: publish everything again."""
+        self.seen_changes = None  # `changes` of the pack when it was compared
+        self.begin_discovery(now)
+        self._phase = _TO_OFFLINE
+        self._own_status.begin(now)
+        self._heartbeat_due = now
+        self._status_due = False  # the battery's status is to be repeated
+        self._connection_text = None
+        self._connection_is_repeated = False  # it is to be repeated
+        self._connection_due = now
+        self._deadband.begin(now)
+        self._published_counters = [None] * len(COUNTERS)
+        self._result_due = True
+        if self._values is not None:
+            self._values.begin(now)
+
+    # for the publisher
+
+    @property
+    def is_settled(self):
+        """Whether its state has been published in this connection: no subscriber holds numbers from before."""
+        return self._phase >= _OFFLINE
+
+    def _published_status(self):
+        """The battery's status published last in this connection; None: none yet, or it is about to change."""
+        if self._phase == _ONLINE:
+            return "online"
+        return "offline" if self._phase == _TO_UNKNOWN or self._phase == _OFFLINE else None
+
+    def status_received(self, topic, payload, now):
+        """See OwnStatus.received."""
+        self._own_status.received(topic, payload, self._published_status(), now)
+
+    def correction(self, now):
+        """A status that another client has published is corrected."""
+        return self._own_status.correction(self._published_status(), now)
+
+    def follow(self):
+        """Changes until now are seen to; not while a message is being written."""
+        self.seen_changes = self.pack.changes
+        self._deadband.follow_topology()
+
+    @property
+    def is_online(self):
+        """Whether the battery is online for subscribers: what they have is known now."""
+        return self._phase == _ONLINE
+
+    @property
+    def published(self):
+        """The values that they have."""
+        return self._deadband.published
+
+    def is_behind(self):
+        """Whether there may be single values to publish."""
+        return self._values is not None and self._values.is_behind()
+
+    def set_counters(self):
+        """Publish counters that were set by command."""
+        self._counters_set = True  # not now: a state may be half written
+
+    def report(self, text):
+        """Publish the result of a command, now and after every connection.
+
+        One that waits for the PUBACK of the one before is not replaced: each is published, of a flood the last RESULTS.
+        """
+        if self._result_due and self._result is not None:
+            if len(self._earlier_results) >= RESULTS:
+                self._earlier_results.pop(0)
+            self._earlier_results.append(self._result)
+        self._result = bounded(text)
+        self._result_due = True
+
+    def republish(self, now, is_birth):
+        """Publish the state again, changed or not; `is_birth`: the result of a command, too, as Home Assistant has started."""
+        self._heartbeat_due = now
+        self._result_due = self._result_due or is_birth
+
+    def repeat_status(self, now, with_connection):
+        """Repeat the status, and the connection text, for later subscribers."""
+        self._status_due = True
+        if with_connection:
+            self._connection_is_repeated = True
+            self._connection_due = now
+
+    def reach(self, phase):
+        """A message has been written with which this phase is reached."""
+        self._phase = phase
+
+    # discovery
+
+    def begin_discovery(self, now):
+        """Publish discovery again."""
+        self._part = self._last_part  # which one is sent next
+        self._discovered_topology = None  # None: nothing of the battery yet
+        self._partial_parts: list = []  # messages that left out what had not been read
+        self._completed_parts: list = []  # those of them that are now sent again
+        self._discovered_at = now  # when the last one was sent; None: long enough ago
+        self._extras_topology = None  # the topology with which the last message was sent
+        self._extras_at = None  # and when; None: long enough ago
+
+    def next_discovery(self, now):
+        """The next discovery message."""
+        if self._discovered_at is not None and ticks_diff(now, self._discovered_at) >= DISCOVERY_PAUSE_MS:
+            self._discovered_at = None
+        if self._extras_at is not None and ticks_diff(now, self._extras_at) >= DISCOVERY_PAUSE_MS:
+            self._extras_at = None
+        if self._extras_topology is None:
+            return self._discover_extras(now)
+        return self._discover_battery(now) or self._complete_parts(now)
+
+    def is_discovered(self):
+        """Whether all discovery messages have been sent."""
+        return self._discovered_topology == self.pack.topology_changes and self._part > self._last_part
+
+    def has_part(self, part):
+        """Whether a discovery message is one on this battery."""
+        return self._first_part <= part <= self._last_part
+
+    def can_retry(self, part):
+        """Whether a discovery message that failed can be made by now."""
+        return self._discovered_topology is not None or part == self._last_part or not self.has_part(part)
+
+    def _discover_battery(self, now):
+        topology = self.pack.topology_changes
+        if self._discovered_topology != topology and self._poller.complete:
+            # one message with serial number and versions rather than two; boards without them are not waited for long
+            must_wait = self._discovered_topology is not None or not self._poller.static_done
+            if must_wait and self._discovered_at is not None:
+                return None
+            self._discovered_topology = topology
+            self._part = self._first_part
+            self._partial_parts = []
+            self._completed_parts = []
+        if self._discovered_topology is None or self._part > self._last_part:
+            return None
+        if self._part < self._last_part:
+            self._part += 1
+            return self.discover(self._part - 1, now)
+        return self._discover_last(now)
+
+    def note_partial(self, part):
+        """What a discovery message leaves out is removed as soon as it is certain that this board does not have it."""
+        self._partial_parts.append(part)
+
+    def _complete_parts(self, now):
+        """One of the messages that left something out, once all that a board may have has been read or given up."""
+        is_over = self._discovered_at is None and self._part > self._last_part
+        if self._partial_parts and is_over and self._poller.static_done:
+            self._completed_parts = self._partial_parts
+            self._partial_parts = []
+        return self.discover(self._completed_parts.pop(0), now) if self._completed_parts else None
+
+    def _discover_extras(self, now):
+        """The message with connection text and controls, from the first connection on: needed also if the BMS never answers."""
+        self._extras_topology = self.pack.topology_changes
+        self._extras_at = now
+        self._shared.republish_soon(now)
+        return self.discover(self._last_part, now)
+
+    def _discover_last(self, now):
+        """Send the same again behind the battery's messages: more is known of the device by then."""
+        message = None
+        if self._extras_topology != self._discovered_topology:
+            if self._extras_at is not None:
+                return None
+            message = self._discover_extras(now)
+        self._part += 1
+        self._note_discovered(now)
+        self._shared.republish_soon(now)
+        return message
+
+    def discover(self, part, now):
+        """Begin one discovery message; None when it is skipped, or there is no memory for it."""
+        self._discovered_at = now
+        return self._shared.discover(part, now, self, self._poller.static_done)
+
+    def _note_discovered(self, now):
+        if self._are_fewer(self.pack.topology):
+            self._fewer_since = now
+        self._discovered_cells = self.pack.topology["cell_count"]
+        self._discovered_sensors = self.pack.topology["temperature_count"]
+
+    def _are_fewer(self, layout):
+        """Whether there are fewer cells or sensors in a topology than in the discovery messages."""
+        return layout["cell_count"] < self._discovered_cells or layout["temperature_count"] < self._discovered_sensors
+
+    # status, connection text and command result
+
+    def _status(self, qos=1):
+        self._status_due = False
+        return self._topic + "/status", self._published_status(), self._shared.retain, qos
+
+    def last_command(self, _now):
+        """The result of a command."""
+        if self._result is None or not self._result_due:
+            return None
+        if self._earlier_results:
+            return self._topic + "/command_result", self._earlier_results.pop(0), True, 1
+        self._result_due = False
+        return self._topic + "/command_result", self._result, True, 1
+
+    def connection(self, now):
+        """Why there is data or not, whenever the text changes."""
+        if ticks_diff(now, self._connection_due) < 0:
+            return None
+        self._connection_due = ticks_add(now, CONNECTION_CHECK_MS)
+        text = self._poller.diagnosis.text
+        is_new = text != self._connection_text
+        if not (is_new or self._connection_is_repeated):
+            return None
+        self._connection_text = text
+        self._connection_is_repeated = False
+        return self._topic + "/connection", bounded(text), self._shared.retain, 1 if is_new else 0
+
+    # states
+
+    def state(self, now):
+        """The state or the status."""
+        phase = self._phase
+        if phase == _TO_OFFLINE and self._poller.complete:  # only the connection is new, the battery was online before
+            phase = _OFFLINE
+        if phase == _TO_OFFLINE or (phase >= _TO_ONLINE and not self._poller.online):
+            self._phase = _TO_UNKNOWN
+            return self._status()
+        if phase == _OFFLINE and self._poller.complete and self._deadband.is_disagreeing(now):
+            return None  # half a second at most: until then the published values are those from before
+        if phase == _TO_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
+            return self._write_state(now, self._deadband.begin_all(now), True, phase + 1)
+        if phase == _TO_ONLINE:
+            self._phase = _ONLINE
+            return self._status()
+        taken = self._deadband.begin_take(now) if phase == _ONLINE else False
+        must = ticks_diff(now, self._heartbeat_due) >= 0
+        if must or taken is not False:
+            return self._write_state(now, taken, must)
+        if self._status_due:
+            return self._status(0)  # QoS 0: it is repeated anyway
+        return None
+
+    def take_set_counters(self, now):
+        """Counters that were set by command: immediately and exactly, also while the battery is offline."""
+        if not self._counters_set:
+            return None
+        self._counters_set = False
+        self._deadband.begin(now)
+        readings = self._deadband.published
+        self._published_counters = [self.pack.energy.total(key) for key in COUNTERS]
+        for key, total in zip(COUNTERS, self._published_counters):
+            if readings.raw(key) is not None:
+                readings.put(READING[key], 0, total, now)
+        return self._topic + "/energy", self._write_counters(), True, 1
+
+    def counters(self, _now):
+        """The counters on a retained topic of their own: in the state they are null while the battery is offline."""
+        if not self._counters_changed():
+            return None
+        # QoS 0: it is sent every few seconds, and the next message would wait for each PUBACK
+        for position in range(len(COUNTERS)):
+            self._published_counters[position] = self._deadband.published.raw(COUNTERS[position])
+        return self._topic + "/energy", self._write_counters(), True, 0
+
+    def _write_counters(self):
+        writer = self._shared.writer.clear()
+        for position, key in enumerate(COUNTERS):
+            writer.put(b',"' if position else b'{"').put(key).put(b'":').put_decimal(self._published_counters[position], 3)
+        return writer.put(b"}")
+
+    def _counters_changed(self):
+        """Whether all counters are known and one differs from its published value. Runs in every tick, so it makes no list."""
+        changed = False
+        for position in range(len(COUNTERS)):
+            count = self._deadband.published.raw(COUNTERS[position])
+            if count is None:
+                return False
+            changed = changed or count != self._published_counters[position]
+        return changed
+
+    def _write_state(self, now, taken, must, phase=None):
+        steps = self._state_steps(now, taken, must, self._poller.online)
+        return self._shared.write(steps, self._topic + "/state", self._shared.retain, self, phase=phase)
+
+    def _state_steps(self, now, taken, must, was_online):
+        """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it.
+
+        Nothing is written if the battery goes offline meanwhile: half of the values would be of before.
+        """
+        if taken is not True and taken is not False:
+            is_other = False
+            for step in taken:
+                is_other = step
+                yield False
+            taken = is_other
+        if was_online and not self._poller.online:
+            if self._phase == _OFFLINE:  # what has been taken over must not come with the next heartbeat
+                self._phase = _TO_UNKNOWN
+            yield None
+        if not (must or taken):
+            yield None
+        self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
+        # All keys that there may be while the number of cells is not known, or until Home Assistant has removed those that are
+        # gone: entities from before would miss theirs.
+        if self._fewer_since is not None and ticks_diff(now, self._fewer_since) >= REPUBLISH_MS:
+            self._fewer_since = None
+        layout = self._deadband.published.topology  # of these values: the live one may know more by now
+        every_slot = not layout["cell_count"] or self._fewer_since is not None or self._are_fewer(layout)
+        self._seq += 1
+        yield from pack_steps(self._shared.writer.clear(), self._deadband.published, every_slot, self._seq, self._time())
+
+    def _time(self):
+        """Time of the last response of the BMS as text, as of which the published values hold; None: not known, or offline."""
+        utc = self._shared.utc
+        return utc(self._poller.last_response) if utc is not None and self._poller.online else None
+
+    def single_value(self, now):
+        """The next reading on a topic of its own."""
+        value = self._values.poll(now) if self._values is not None else None
+        if value is None:
+            return None
+        if value[1] is None:
+            return self._topic + "/" + value[0], b"", True, 0
+        return self._topic + "/" + value[0], value[1], self._shared.retain, 0
