@@ -15,7 +15,6 @@ from . import pages
 from .pages import BESIDE_BIG, COLUMNS, SHORT, TALL, UNKNOWN, Page, between, fitted, plain
 
 FEW = 3  # batteries whose cells are shown, too: with more it would take a minute until a page is there again
-OF_ALL = 4  # pages that are of no single battery: the bank, its cells, its energy, and the network
 SHORT_LABEL = 8  # characters of a label that is not alone in its line
 
 
@@ -62,13 +61,19 @@ class Several:
         """How many pages of readings there are."""
         if not online:
             return 0
-        each = 2 if len(self._batteries) <= FEW else 1
-        return OF_ALL + online * each if self._is_turned else 1
+        if not self._is_turned:
+            return 1
+        return 2 * self._bank_pages() + online * (2 if len(self._batteries) <= FEW else 1)
+
+    def _bank_pages(self):
+        """How many pages come before those of the batteries, and how many after: a bank that lacks one has no sums to show."""
+        return 2 if self._bank.online == self._bank.count else 1
 
     def _reading(self, index, count, online, notice):
         """The bank, its cells, each battery that is online, with its warnings, the energy of all, and the network."""
-        which = index - 2
-        if 0 <= which < count - OF_ALL:
+        ends = self._bank_pages()
+        which = index - ends
+        if 0 <= which < count - 2 * ends:
             battery, found = online[which % len(online)]
             notice = pages.warning(found) or notice
             if which < len(online):
@@ -171,7 +176,7 @@ def bank_cells(bank, rows, notice):
     if rows == TALL:
         hottest = bank.raw("max_temperature")
         owner = plain(bank.raw("max_temperature_battery") or "")
-        lines += [between("delta", delta), "", _ends(owner, UNKNOWN if hottest is None else f"{hottest} C"), notice]
+        lines += [between("delta", delta), "", _beginning(f"max {UNKNOWN if hottest is None else hottest} C", owner), notice]
     else:
         lines.append(notice or between("delta", delta))
     return Page(fitted(lines, rows), "", None, b"")
@@ -188,6 +193,11 @@ def bank_energy(bank, rows, notice):
 def _ends(label, right):
     """A label, as much of it as there is room for, and a text at the end of the line."""
     return between(label[: COLUMNS - 1 - len(right)], right)
+
+
+def _beginning(left, label):
+    """A text at the beginning of the line, and as much of a label as there is room for at its end."""
+    return between(left, label[: COLUMNS - 1 - len(left)])
 
 
 def _amount(bank, key, unit):
@@ -212,6 +222,6 @@ def _bank_extreme(bank, which):
     voltage = bank.raw(which + "_cell_voltage")
     if voltage is None:
         return which + " " + UNKNOWN
-    number = f" {bank.raw(which + '_voltage_cell')}"
+    number = f" #{bank.raw(which + '_voltage_cell')}"
     owner = plain(bank.raw(which + "_cell_battery") or "")[: COLUMNS - 10 - len(number)]
     return between(f"{which} {decimal_text(voltage, 3)}", owner + number)

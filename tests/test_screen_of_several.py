@@ -92,14 +92,14 @@ def test_power_fits_beside_the_number_of_batteries(power, shown):
 
 def test_the_cells_of_the_bank_are_named_with_their_battery():
     assert several.bank_cells(FakeBank(), SHORT, "").lines == (
-        "max 3.345    BMS 2 16",
-        "min 3.301    Garage 7",
+        "max 3.345   BMS 2 #16",
+        "min 3.301   Garage #7",
         "delta           44 mV",
     )
     long = several.bank_cells(FakeBank(max_cell_battery="Behind the garage"), SHORT, "").lines
-    assert long[0] == "max 3.345 Behind t 16"
+    assert long[0] == "max 3.345 Behind  #16"
     tall = several.bank_cells(FakeBank(), TALL, "").lines
-    assert tall[2:5] == ("delta           44 mV", "", "BMS 201          24 C")
+    assert tall[2:5] == ("delta           44 mV", "", "max 24 C      BMS 201")
 
 
 def test_the_energy_of_the_bank():
@@ -215,7 +215,7 @@ def test_a_battery_that_is_silent_comes_first_with_its_label_and_has_no_other_pa
     rig.bank.online = 2
     seen = rig.seen()
     assert seen[0].startswith("Garage ") and "57%" in seen[1] and "2 of 3" in seen[1]
-    assert [page.split()[0] for page in seen] == ["Garage", "57%", "max", "51%", "53%", "BMS", "BMS", "in", "192.168.1.77"]
+    assert [page.split()[0] for page in seen] == ["Garage", "57%", "51%", "53%", "BMS", "BMS", "192.168.1.77"]
 
 
 def test_without_any_bms_there_are_only_reasons_each_with_its_label():
