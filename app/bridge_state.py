@@ -22,9 +22,9 @@ class BridgeState:
     Publisher and MqttClient are made later: `watch` them before the first state is asked for.
     """
 
-    def __init__(self, radio, poller, nvm_store, loop, problems, restart_reason, now):
+    def __init__(self, radio, batteries, nvm_store, loop, problems, restart_reason, now):
         self.radio = radio
-        self.poller = poller
+        self.batteries = batteries
         self.nvm_store = nvm_store
         self.loop = loop
         self.publisher = self.session = None
@@ -72,7 +72,8 @@ class BridgeState:
 
         A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/entities.py.
         """
-        poller = self.poller
+        batteries = self.batteries
+        pollers = [battery.poller for battery in batteries]
         return [
             ("version", VERSION),
             ("uptime", self.uptime_s),
@@ -86,16 +87,33 @@ class BridgeState:
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
             ("mqtt_connects", self.session.connects),
             ("settings_problems", listed(self.problems)),
-            ("frames_ok", poller.frames_ok),
-            ("checksum_errors", poller.checksum_errors),
-            ("timeouts", poller.timeouts),
-            ("echoes", poller.echoes),
-            ("implausible_values", poller.pack.implausible),
-            ("poll_cycle", poller.cycle_ms),
-            ("oldest_reading_age", poller.pack.oldest_ms(now)),
-            ("current_sign", poller.pack.polarity.text),
-            ("request_gap", poller.timing.gap_ms),
-            ("host_address", poller.host_address),
-            ("protocol", poller.protocol),
+            ("frames_ok", sum([poller.frames_ok for poller in pollers])),
+            ("checksum_errors", sum([poller.checksum_errors for poller in pollers])),
+            ("timeouts", sum([poller.timeouts for poller in pollers])),
+            ("echoes", sum([poller.echoes for poller in pollers])),
+            ("implausible_values", sum([battery.pack.implausible for battery in batteries])),
+            ("poll_cycle", _largest([poller.cycle_ms for poller in pollers])),
+            ("oldest_reading_age", _largest([battery.pack.oldest_ms(now) for battery in batteries])),
+            ("current_sign", _joined([battery.pack.polarity.text for battery in batteries])),
+            ("request_gap", _largest([poller.timing.gap_ms for poller in pollers])),
+            ("host_address", _joined([poller.host_address for poller in pollers])),
+            ("protocol", _joined([poller.protocol for poller in pollers])),
             ("discovery_errors", self.publisher.discovery_errors),
         ]
+
+
+def _largest(numbers):
+    """The largest number; None where each is None."""
+    known = [number for number in numbers if number is not None]
+    return max(known) if known else None
+
+
+def _joined(values):
+    """The value where all have the same, else each different one once, as a text; None is left out."""
+    different: list = []
+    for value in values:
+        if value is not None and value not in different:
+            different.append(value)
+    if len(different) < 2:
+        return different[0] if different else None
+    return ", ".join([str(value) for value in different])

@@ -35,6 +35,10 @@ WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those t
 DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
+# the same; its result is words on <base>/scan
+SCAN_BUTTON = Control("scan", "", "button", "Scan for board numbers", "/scan/set", ("PRESS",), None, "mdi:magnify",
+                      ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+
 # The results of commands: code -> words for <base>/<battery>/command_result, the console and Home Assistant
 RESULTS = {
     "done": "done",
@@ -50,6 +54,7 @@ RESULTS = {
     "counters_unknown": "the counters are not known yet",
     "not_stored": "the board's memory cannot be written now; try again in half an hour",
     "requested_before": "it was requested a moment ago",
+    "no_uart": "there is no UART, see the mistakes in the settings",
 }
 
 

@@ -483,11 +483,19 @@ class A5:
     @property
     def frame_block(self):
         """Index of the block that an unexpected frame of our board belongs to; -1: to none, or to the open request."""
-        if self.reader.address == self._board_number:
+        return self.block_of(self.reader)
+
+    def block_of(self, reader):
+        """The same of the last frame in a reader, which may be that of a neighbour on the line."""
+        if reader.address == self._board_number:
             for index in range(len(BLOCKS)):
-                if BLOCKS[index].function == self.reader.function:
+                if BLOCKS[index].function == reader.function:
                     return -1 if index == self.pending else index
         return -1
+
+    def is_sender(self, reader):
+        """Whether our board has sent the last frame in a reader."""
+        return reader.address == self._board_number
 
     @property
     def is_whole(self):
@@ -527,6 +535,10 @@ class A5:
     def take_trailing(self, now):
         """Whether the last frame, an unexpected one of our board, is a trailing one."""
         return self._multi.take_trailing(self.frame_block, now)
+
+    def note_overheard(self, block):
+        """A frame of this block has come when nothing of our board was waited for."""
+        self._multi.take_trailing(block, 0)
 
     def note_answered(self):
         """The pending request has been answered, whatever its content is worth."""

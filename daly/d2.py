@@ -9,7 +9,7 @@ Facts, with their sources: docs/PROTOCOL.md. Vendor's table of registers, and ca
 from battery.readings import READING
 
 from .alarm_bytes import alarm_bits
-from .modbus import ABSOLUTE, BITS, HIGH_BYTES, HUNDREDS, NO_ZERO, PLUS_40, PLUS_30000, TEMPERATURE, Modbus, at, block
+from .modbus import ABSOLUTE, BITS, HIGH_BYTES, HUNDREDS, NO_ZERO, PLUS_40, PLUS_30000, TEMPERATURE, Modbus, at, block, rows_of
 
 ADDRESS = 0xD2  # of requests and responses alike
 CELL_COUNT = 0x31
@@ -59,6 +59,7 @@ class D2(Modbus):
     most_cells = MOST_CELLS
     # which cell and which sensor it is follows from all of them: mqtt/deadband.py
     calculated = ("max_voltage_cell", "min_voltage_cell", "max_temperature_sensor", "min_temperature_sensor")
+    rows = rows_of(BLOCKS, calculated)
     # A5 and A6 are what switches; 0C, 121 and 122 are only acknowledged (batmon#356, checked on a pack). F0: vendor's table.
     registers_of_writes = {"charge_mosfet": 0xA5, "discharge_mosfet": 0xA6, "soc": 0xA7, "restart_bms": 0xF0}
 

@@ -26,6 +26,7 @@ HOST_ADDRESSES = (0x40, 0x80)
 
 KEPT_TRIES = 2  # requests to what was found before the restart, in each round
 LOST_TRIES = 60  # requests to a BMS that has worked, before others are looked for: it may have been exchanged
+SHARED_LOST_TRIES = 6  # the same on a line with other boards, which wait meanwhile: one in ten seconds
 LATE_TRIES = 4  # requests to one that has answered too late
 RULED_OUT_EVERY = 5  # rounds until what the settings rule out is tried, too, only to be able to report it
 
@@ -37,20 +38,23 @@ class Detector:
     """Decides what is tried; `current` is the Conversation, `others` the protocols that may still answer late.
 
     `choice`: "auto", or the only protocol, "a5", "p81" or "d2"; `host_address`: of A5, 0: detect it; `board_number` 1 to 16;
-    `filler`: see A5; `remembered`: what was found before the restart; `is_online`, `periods`: for the Schedules.
+    `filler`: see A5; `remembered`: what was found before the restart; `is_online`, `periods`: for the Schedules; `is_shared`:
+    there are several boards on this line, so each is asked at its own address only, which D2 has not.
     """
 
-    def __init__(self, pack, is_online, choice="auto", host_address=0, board_number=1, filler=0, remembered=0, periods=None):
+    def __init__(self, pack, is_online, choice="auto", host_address=0, board_number=1, filler=0, remembered=0, periods=None,
+                 is_shared=False):  # fmt: skip
         self._pack = pack
         self._is_online = is_online
         self._periods = periods
         self._board_number = board_number
         self._filler = filler
+        host_address = 0 if is_shared else host_address
         # On RS485 board n listens to 0x40 + n - 1 and answers as n (dbus-serialbattery, batmon).
         self._own_address = host_address or HOST_ADDRESSES[0] + board_number - 1
         self._other_address = HOST_ADDRESSES[0] if host_address == HOST_ADDRESSES[1] else HOST_ADDRESSES[1]
-        every = [A5, P81, D2]
-        if not host_address and board_number == 1:
+        every = [A5, P81] if is_shared and choice != _NAMES[D2] else [A5, P81, D2]
+        if not host_address and board_number == 1 and not is_shared:
             every.append(A5_AT_0X80)
         self._allowed = [code for code in every if choice == "auto" or choice == _NAMES[code]]
         self._ruled_out = [code for code in every if code not in self._allowed]
@@ -70,6 +74,8 @@ class Detector:
         self.code = 0  # of what is tried now
         self._asked = A5  # at which address A5 was asked last
         self.others: tuple = ()
+        self._siblings: tuple = ()  # the detectors of all batteries, where there are several
+        self._lost_tries = SHARED_LOST_TRIES if is_shared else LOST_TRIES
         self._take_next()
 
     @property
@@ -105,12 +111,16 @@ class Detector:
         """
         return not self._has_compared and self.is_found and self.code != P81
 
+    def share_modules(self, detectors):
+        """These, with this one, are the detectors of all batteries."""
+        self._siblings = detectors
+
     def found(self):
         """What is tried was answered: keep it, and forget the others."""
         self.is_found = self.exhausted = True
         self.is_new = _NAMES[self.code] != _NAMES[self._spoken]
         self._kept = self._spoken = self.code
-        self._left = LOST_TRIES
+        self._left = self._lost_tries
         self._drop(self.current.protocol)
 
     def failed(self):
@@ -156,7 +166,7 @@ class Detector:
                 self._begin_round()
             code = self._queue.pop(0)
             if self._load(code) is not None:
-                tries = LOST_TRIES if self.is_found else KEPT_TRIES
+                tries = self._lost_tries if self.is_found else KEPT_TRIES
                 self._take(code)
                 self._left = tries if code == self._kept else 1
                 return
@@ -213,9 +223,19 @@ class Detector:
         for code in list(self._conversations):
             if self._conversations[code].protocol is not protocol:
                 del self._conversations[code]
-                unload("daly." + _NAMES[code])
-        if _NAMES[self.code] == "a5":
+                if not self._is_loaded(code):
+                    unload("daly." + _NAMES[code])
+        if not self._is_loaded(P81) and not self._is_loaded(D2):
             unload("daly.modbus")
+
+    def _is_loaded(self, code):
+        """Whether this protocol is in the memory of this battery or of another one: one copy of its module is enough."""
+        if code in self._conversations:
+            return True
+        for sibling in self._siblings:
+            if code in sibling._conversations:
+                return True
+        return False
 
 
 _NAMES = {A5: "a5", P81: "p81", D2: "d2", A5_AT_0X80: "a5"}  # as in the settings; also of the modules

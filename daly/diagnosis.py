@@ -21,10 +21,13 @@ DETECTING = 20
 NO_UART = 21
 RULED_OUT_PROTOCOL = 22
 RULED_OUT_ADDRESS = 23
+ABSENT = 24  # silence, while others on this line answer
+DOUBLED = 25  # two boards have the same number, so nothing of either is taken
 OK = 30
 RECOVERED = 31
 UNSUPPORTED = 32  # some functions are not supported by this board
 MIXED = 33  # two boards answer on this line, with different protocols
+BABBLING = 34  # the board sends without being asked
 POLARITY = 40  # 41 to 43: plus the trouble in battery/polarity.py
 
 _REMEMBERED = 16  # requests that are looked at: four rounds of detection
@@ -48,6 +51,10 @@ class Diagnosis:
         self._ruled_out = None  # what is answered, in words, while the settings rule it out
         self._ruled_out_address = None  # the same, where it is a host address
         self.is_mixed = False  # two boards answer, with different protocols: so until the next start
+        self.is_doubled = False  # its responses are destroyed, or come twice, while those of its neighbours are whole
+        self._number = 0  # of the board, where several share a line
+        self._has_company = False  # another board on this line answers
+        self._babbles = False
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
@@ -111,6 +118,25 @@ class Diagnosis:
         self.is_mixed = True
         self._notes += 1
 
+    def note_number(self, number):
+        """There are several boards on this line; this one has the number."""
+        self._number = number
+
+    def note_company(self, has_company):
+        """Whether another board on this line answers."""
+        self._has_company = has_company
+
+    def note_doubled(self, is_doubled):
+        """Whether two boards on this line seem to have the number of this one."""
+        self.is_doubled = is_doubled
+        self._notes += 1
+
+    def note_babbling(self, babbles):
+        """Whether the board sends without being asked."""
+        if babbles != self._babbles:
+            self._babbles = babbles
+            self._notes += 1
+
     def note_unsupported(self, functions, cells_unknown):
         """Functions that this board does not support; `cells_unknown`: among them the number of its cells."""
         if functions != self.unsupported:
@@ -157,16 +183,22 @@ class Diagnosis:
             return NO_UART
         if self._ruled_out:
             return RULED_OUT_PROTOCOL if self._ruled_out_address is None else RULED_OUT_ADDRESS
+        if self.is_doubled:
+            return DOUBLED
         outcome = self.outcome
         if outcome is None:
             return DETECTING
-        return ASLEEP + outcome if self.asleep else outcome
+        if self.asleep:
+            return ASLEEP + outcome
+        return ABSENT if outcome == SILENCE and self._has_company else outcome
 
     def _online_code(self):
         if self._outage_ms is not None and self._clock_ms - self._since_ms < _RECOVERED_MS:
             return RECOVERED
         if self.is_mixed:
             return MIXED
+        if self._babbles:
+            return BABBLING
         if self._polarity:
             return POLARITY + self._polarity
         return UNSUPPORTED if self.unsupported else OK
@@ -209,6 +241,8 @@ class Diagnosis:
             return self._ruled_out
         if code == RULED_OUT_ADDRESS:
             return f"0x{self._ruled_out_address:02X}"
+        if code in (ABSENT, DOUBLED):
+            return str(self._number)
         if code == RECOVERED:
             return _duration(self._outage_ms)
         if code == UNSUPPORTED:

@@ -79,6 +79,11 @@ def at(key, register, form=0, size=1):
     return key, form << 18 | size << 12 | register
 
 
+def rows_of(blocks, calculated=()):
+    """Every reading of a map, and those that the bridge calculates; once for all boards."""
+    return tuple([row for each in blocks for row in each.rows] + [READING[key] for key in calculated])
+
+
 def block(first, count, group, is_optional, *readings):
     """A block of so many registers; `readings` are made by `at`."""
     rows = tuple([READING[key] for key, _ in readings])
@@ -376,6 +381,7 @@ class Modbus:
     name = ""
     detail = ""
     blocks: tuple = ()
+    rows: tuple = ()  # every reading that this protocol can say: see rows_of
     calculated: tuple = ()  # keys of readings that the bridge calculates where the board does not send them
     registers_of_writes: dict = {}
     restart_value = 1
@@ -396,7 +402,6 @@ class Modbus:
         self.reader = FrameReader(request_address, response_address)
         self.feed = self.reader.feed
         self.writes = tuple(self.registers_of_writes)
-        self.rows = tuple([row for each in self.blocks for row in each.rows] + [READING[key] for key in self.calculated])
         self._pack = pack
         self._request_address = request_address
         self._response_address = response_address
@@ -457,13 +462,21 @@ class Modbus:
     @property
     def frame_block(self):
         """Index of the block that an unexpected frame of our board may answer, by its length; -1: none, or the open request."""
-        frame = self.reader.frame
-        size = self.reader.length - OVERHEAD
+        return self.block_of(self.reader)
+
+    def block_of(self, reader):
+        """The same of the last frame in a reader, which may be that of a neighbour on the line."""
+        frame = reader.frame
+        size = reader.length - OVERHEAD
         if size > 0 and frame[0] == self._response_address and frame[1] == READ:
             for index in range(len(self.blocks)):
                 if frame[2] == size == 2 * self.count_of(index):
                     return -1 if index == self.pending else index
         return -1
+
+    def is_sender(self, reader):
+        """Whether our board has sent the last frame in a reader."""
+        return reader.frame[0] == self._response_address
 
     def is_damaged(self, with_partial=True):
         """Whether bytes that belong to no frame came since the request."""
@@ -486,6 +499,9 @@ class Modbus:
 
     def stop_trailing(self):
         """No frames follow a response."""
+
+    def note_overheard(self, _block):
+        """Nothing is learned from it."""
 
     def note_truncated(self):
         """Nothing is learned from it."""

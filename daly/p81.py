@@ -23,6 +23,7 @@ from .modbus import (
     Modbus,
     at,
     block,
+    rows_of,
 )
 
 REQUEST_ADDRESS = 0x80
@@ -116,6 +117,7 @@ class P81(Modbus):
 
     name = "P81"
     blocks = BLOCKS
+    rows = rows_of(BLOCKS)
     alarm_registers = tuple(range(OLD_ALARMS, OLD_ALARMS + 4)) + tuple(range(ALARMS, ALARMS + ALARM_WORDS))
     most_cells = MOST_CELLS
     # a way to restart it is not known

@@ -59,12 +59,13 @@ class Poller:
 
     `host_address` 0: detect it; `filler`: the reserved bytes of requests, 0x00 or 0xAA (dbus-serialbattery: helps weak UARTs);
     `stale_periods`: a reading that was not refreshed for so many of its periods is forgotten; `periods`: see Schedule;
-    `has_uart`: there is a UART to send requests with; `protocol`, `remembered`: see Detector.
+    `has_uart`: there is a UART to send requests with; `protocol`, `remembered`, `is_shared`: see Detector.
     """
 
     def __init__(self, pack, host_address=0, board_number=1, filler=0, stale_periods=3, periods=None, has_uart=True,
-                 protocol="auto", remembered=0):  # fmt: skip
+                 protocol="auto", remembered=0, is_shared=False):  # fmt: skip
         self.pack = pack
+        self.board_number = board_number
         self.diagnosis = Diagnosis(has_uart)
         self.trace = Trace()
         self.responses = 0  # whole responses accepted
@@ -73,7 +74,9 @@ class Poller:
         self.echoes = 0  # our own requests come back
         self.unexpected = 0  # good frames that are no response to the open request
         self.late = 0  # good frames that are a response to a request that has timed out
-        self._detector = Detector(pack, self._is_online, protocol, host_address, board_number, filler, remembered, periods)
+        self._detector = Detector(
+            pack, self._is_online, protocol, host_address, board_number, filler, remembered, periods, is_shared
+        )
         self._protocol, self._schedule, self.timing = self._detector.current
         self._compares = False  # a board that was found is asked with another protocol, too
         self._rest_since = None  # since when the line rests before something else is tried; None: it need not
@@ -176,6 +179,10 @@ class Poller:
         """Whether the state of charge is written together with the time."""
         return self._detector.current.protocol.soc_needs_clock  # of the board, also while it is compared
 
+    def share_modules(self, pollers):
+        """These, with this one, are the pollers of all batteries: what one has in memory the others use, too."""
+        self._detector.share_modules(tuple([poller._detector for poller in pollers]))
+
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
 
@@ -199,7 +206,7 @@ class Poller:
         if self._held:
             self.judge(now)
         protocol = self._protocol
-        others = self._detector.others
+        others = self._overheard()
         if count:
             self._last_byte = now
         for i in range(count):
@@ -208,11 +215,11 @@ class Poller:
                 self._take(event, i + 1 == count, now)
                 if self._protocol is not protocol:  # something else is tried from now on
                     protocol = self._protocol
-                    others = self._detector.others
+                    others = self._overheard()
                     continue
             if others and self._feed_others(data[i], now):
                 protocol = self._protocol
-                others = self._detector.others
+                others = self._overheard()
         if protocol.reader.discarded != self._damage:
             self._damage = protocol.reader.discarded
             self._noise_at = now
@@ -228,6 +235,10 @@ class Poller:
                 self._requested_at = now
                 return self._next_frame
             self.judge(now)
+        return None if self.is_waiting(now) else self.ask(now)
+
+    def is_waiting(self, now):
+        """Whether the response to the open request is still waited for. What is too old meanwhile is forgotten."""
         if self._expired_at is None:
             self._schedule.begin(now)
             self._expire(now)
@@ -237,11 +248,15 @@ class Poller:
         if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= self._expire_ms:
             self._expire(now)
         if undisturbed_ms > 0:
-            return None
+            return True
         if is_waiting:
             if ticks_diff(now, self._deadline) < 0 and not self._is_truncated(now):
-                return None
+                return True
             self._time_out(now)
+        return False
+
+    def ask(self, now):
+        """The next request to be sent, as that of `poll`, when no response is waited for."""
         if not self._is_quiet(now):
             return None
         if self._write and self.online and not self._compares:  # with P81 nothing has been answered by then
@@ -420,12 +435,7 @@ class Poller:
         block = protocol.frame_block
         position = self._find_timed_out(block)
         if position is not None:
-            self.frames_ok += 1
-            self.late += 1
-            self._seen |= 1 << LATE
-            self._schedule.was_late(block)
-            requested_at = self._timed_out_at[position]
-            self.timing.late(ticks_diff(now, requested_at) - protocol.excess_ms(block), requested_at)
+            self._note_late(block, position, now)
             if not self.online and self._detector.other_address_answered():
                 self._try_next(now)
         elif block >= 0 and protocol.take_trailing(self._last_byte):
@@ -433,6 +443,15 @@ class Poller:
         else:
             self.unexpected += 1
             self._seen |= 1 << UNEXPECTED_FRAMES
+
+    def _note_late(self, block, position, now):
+        """A frame of a response for this block, whose request has timed out and stands at this position."""
+        self.frames_ok += 1
+        self.late += 1
+        self._seen |= 1 << LATE
+        self._schedule.was_late(block)
+        requested_at = self._timed_out_at[position]
+        self.timing.late(ticks_diff(now, requested_at) - self._protocol.excess_ms(block), requested_at)
 
     def _find_timed_out(self, block):
         """Which of the timed-out requests was for this block; None: none, or the block is none (-1)."""
@@ -554,6 +573,10 @@ class Poller:
             self.pack.forget_polarity()
         if self._protocol.knows_sign:
             self.pack.restore_polarity(NORMAL)
+
+    def _overheard(self):
+        """The protocols that take what is received beside the one that is spoken."""
+        return self._detector.others
 
     def _feed_others(self, byte, now):
         """A protocol that was tried before this one may be answered too late: it has the next tries. Whether it was."""
@@ -686,11 +709,15 @@ class Poller:
             self._protocol.close()
         is_long = ticks_diff(now, self._last_response) >= OFFLINE_AFTER_MS
         if self.online and self._failures >= OFFLINE_AFTER_TIMEOUTS and is_long:
-            self.diagnosis.lost()
-            self.cancel_write()
-            self.pack.forget()
-            self._protocol.forget()
-            self._schedule.begin(now)
+            self._lose(now)
+
+    def _lose(self, now):
+        """The BMS counts as gone."""
+        self.diagnosis.lost()
+        self.cancel_write()
+        self.pack.forget()
+        self._protocol.forget()
+        self._schedule.begin(now)
 
     # readings that expire
 

@@ -4,8 +4,11 @@
 """The diagnosis in words, with the remedy. Loaded when the diagnosis changes, then removed from memory."""
 
 from .diagnosis import (
+    ABSENT,
     ASLEEP,
+    BABBLING,
     DETECTING,
+    DOUBLED,
     ECHO,
     EMPTY,
     LATE,
@@ -75,12 +78,27 @@ _WORDS = {
         "The BMS responds only to host address {}: correct or remove BMS_HOST_ADDRESS",
         "BMS_HOST_ADDRESS must", "be {}",
     ),
+    ABSENT: (
+        "No response from board number {}, while others on this line respond: check its power, its plug and its number; a scan "
+        "says which numbers respond",
+        "No BMS {}: check", "power, plug, number",
+    ),
+    DOUBLED: (
+        "Two boards on this line seem to have the number {}: its responses are destroyed, or come twice, and only they; give "
+        "each board a number of its own",
+        "Number {} used twice", "on this line?",
+    ),
     OK: ("OK{}", "", ""),
     RECOVERED: ("Recovered: the BMS responds again, after {}", "", ""),
     UNSUPPORTED: ("OK, but this BMS does not support {}", "", ""),
     MIXED: (
         "OK, but a second board answers on this line, with protocol P81: they disturb each other, so give each a UART of its "
         "own; BMS_PROTOCOL decides which one is read",
+        "", "",
+    ),
+    BABBLING: (
+        "OK, but this board also sends what it was not asked for, which disturbs the others on this line: look for an app, a "
+        "display or a dongle that asks it",
         "", "",
     ),
     POLARITY + 1: (

@@ -160,7 +160,7 @@ def test_the_bus_writes_before_it_has_the_response_judged():
     calls = []
     uart = Uart([b"123"])
     uart.write = lambda data: calls.append("write")
-    Bus(uart, Judged(calls)).tick(0)
+    Bus(uart, [Judged(calls)]).tick(0)
     assert calls == ["receive", "poll", "write", "judge"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import host_without_screen
-from simulation import Wire
+from simulation import Wire, only
 
 from app.console import Console
 from app.diagnostics import PAUSE_MS, Diagnostics
@@ -33,7 +33,8 @@ FOREIGN = ["CIRCUITPY_WEB_API_PASSWORD", "CIRCUITPY_WEB_INSTANCE_NAME", "CIRCUIT
 def diagnostics(text="", options="", seconds=6):
     wire = Wire(options).run(seconds)
     state = (("uptime", 7), ("rssi", None), ("settings_problems", text))
-    return Diagnostics(Settings(text), wire.poller, lambda now: state, SimpleNamespace(failures=0, last_failure=None)), wire
+    loop = SimpleNamespace(failures=0, last_failure=None)
+    return Diagnostics(Settings(text), only(wire.pack, wire.poller), lambda now: state, loop), wire
 
 
 def report(*arguments, **options):
