@@ -126,7 +126,7 @@ class Bms(SerialInput):
         self._response_ends: list[float] = []  # of the responses not yet finished
         self._burst_until = self._dead_until = 0.0
         self._awake_since, self._requests_asleep = now_us, 0
-        self._noise_us = now_us
+        self._noise_us = self._babble_us = now_us
 
     def transmit(self, now_us: float) -> bytes:
         """The bytes that have reached the master by now, each with its last bit, since the last call."""
@@ -150,6 +150,7 @@ class Bms(SerialInput):
     def _advance(self, now_us: float):
         self._take_arrived(now_us)
         self._make_noise(now_us)
+        self._babble(now_us)
         self._begin_scheduled(now_us)
 
     def next_us(self) -> float | None:
@@ -159,6 +160,8 @@ class Bms(SerialInput):
             times.append(max(self._scheduled[0][0], self._line_free_us))
         if self.options.noise:
             times.append(self._noise_us)
+        if self.options.babble:
+            times.append(self._babble_us)
         if self._pending is not None:
             times.append(self._pending[1] + 1000 * self.options.quiet)
         return min(times, default=None)
@@ -172,6 +175,8 @@ class Bms(SerialInput):
             self._random, self._pack = Random(value), Pack(self.options, now_us)
         if name == "noise":
             self._noise_us = now_us
+        if name == "babble":
+            self._babble_us = now_us
         if name in ("asleep", "sleep_after"):
             self._awake_since, self._requests_asleep = now_us, 0
 
@@ -470,3 +475,21 @@ class Bms(SerialInput):
         while self.options.noise and self._noise_us <= now_us:
             self._emit(self._noise_us, self._random.randrange(256))
             self._noise_us += 1e6 * self._random.expovariate(self.options.noise)
+
+    def _babble(self, now_us: float):
+        """Send what nobody has asked for, however busy the line is."""
+        o = self.options
+        while o.babble and self._babble_us <= now_us:
+            at = self._babble_us
+            self._babble_us += 1e6 * self._random.expovariate(o.babble)
+            if not o.silent and at >= self._dead_until:
+                self._send(self._frames(self._unasked(), at), at)
+
+    def _unasked(self) -> bytes:
+        """A request that this board might have received."""
+        o = self.options
+        protocol = self.spoken or preferred(o.protocol)
+        if protocol == "a5":
+            return frame(0x40 + o.board - 1, self._random.choice(MEASURED), bytes(8))
+        start, count = (0x00, 62) if protocol == "d2" else (0x30, 68)
+        return modbus.framed(struct.pack(">BBHH", modbus.address_of(protocol, o.board), modbus.READ, start, count))

@@ -56,11 +56,11 @@ def _options_of(text: str, number: int) -> dict[str, str]:
 class Bus:
     """Used like a Bms. `boards` are those on the line, the first of which makes echo and noise, and has `truth`.
 
-    `first`: a Bms made of the same text that takes that place.
+    `given`: the first ones, made already.
     """
 
-    def __init__(self, text: str | Sequence[str], now_us: float, note: Callable | None, first: Bms | None = None):
-        self.boards = [first] if first else []
+    def __init__(self, text: str | Sequence[str], now_us: float, note: Callable | None, given: Sequence[Bms] = ()):
+        self.boards = list(given)
         self.boards += [Bms(options, now_us, note) for options in _boards_of(text)[len(self.boards) :]]
         for board in self.boards:
             board.share_line([other for other in self.boards if other is not board])

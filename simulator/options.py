@@ -214,6 +214,7 @@ OPTIONS = (
     Option("wake_on_request", "0", _number(0, 1e6, _whole), "number of requests that wake it; 0: none do"),
     Option("echo", "0", SWITCH, "the adapter receives its own transmission, as on RS485"),
     Option("noise", "0", _number(0, 960), "random bytes a second"),
+    Option("babble", "0", _number(0, 100), "responses a second that nobody has asked for"),
     Option("mute", "", FUNCTIONS, "functions of A5, or first registers of D2 and P81, that it does not respond to"),
     # the newer boards: D2 and P81
     Option(

@@ -5,11 +5,20 @@
 
 from battery.pack import Pack
 from daly.shared import SharedLine, SharedPoller
-from simulator.bms import BYTE_US
 from simulator.bus import connect
 from simulator.wire import Wire
 
 CLOSE = {"current": 0.3, "pack_voltage": 0.3, "soc": 0.2, "remaining_capacity": 0.2, "cell_1_voltage": 0.004}
+
+
+class Counted(SharedLine):
+    """Counts the bytes received."""
+
+    received = 0
+
+    def receive(self, data, count, now):
+        self.received += count
+        super().receive(data, count, now)
 
 
 class Boards(Wire):
@@ -20,7 +29,7 @@ class Boards(Wire):
         self.pollers = [
             SharedPoller(pack, 0, number, **poller_options) for pack, number in zip(self.packs, numbers, strict=True)
         ]
-        self.line = SharedLine(self.pollers)
+        self.line = Counted(self.pollers)
         bus = connect(options)
         super().__init__(bus, self.line, start)
         self.requests = []
@@ -29,7 +38,9 @@ class Boards(Wire):
 
     def step(self):
         begun = self.us
+        count = self.line.received
         request = self.exchange()
+        self.received += self.line.received - count
         if request is not None:
             self.requests.append((begun / 1000, request))
         self.us += self.step_us
@@ -72,11 +83,6 @@ class Boards(Wire):
 
     def codes(self):
         return [poller.diagnosis.code for poller in self.pollers]
-
-    @property
-    def line_ms(self):
-        """How long a byte takes."""
-        return BYTE_US / 1000
 
 
 def function_of(request):

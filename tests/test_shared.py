@@ -1,0 +1,264 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""Several boards on one line: turns, pace, silent, babbling and doubled boards; every value under its own battery."""
+
+import itertools
+import sys
+
+import pytest
+from shared_line import Boards, function_of
+
+from daly.bus import Bus
+from daly.buses import Buses
+from daly.shared import SharedPoller
+from simulator.bms import BYTE_US
+
+FOUR = "boards=4,temperatures=2,drift=0,capacity=1000,soc@1=20,soc@2=40,soc@3=60,soc@4=80,"
+FOUR += "current@1=-10,current@2=5,current@3=20,current@4=-30,"
+ABSENT, DOUBLED, OK, RECOVERED, BABBLING = 24, 25, 30, 31, 34
+
+
+def watched(boards, seconds):
+    """Run; nothing may ever be under the wrong battery."""
+    wrong = set()
+
+    def watch(boards):
+        if int(boards.us) % 20000 < 1000:
+            wrong.update(boards.differences())
+
+    boards.run(seconds, watch)
+    assert not wrong, sorted(wrong)[:4]
+    return boards
+
+
+def longest(times):
+    return max(later - one for one, later in itertools.pairwise(times))
+
+
+def mean(times):
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+MIXED = "protocol@3=p81,protocol@4=p81"
+
+
+@pytest.mark.parametrize("options", ["", "protocol=p81", MIXED, "think=20,think_jitter=30", "echo=1"])
+def test_every_value_is_under_its_own_battery(options):
+    boards = watched(Boards(FOUR + options), 40)
+    assert [poller.online for poller in boards.pollers] == [True] * 4 and sum(p.timeouts for p in boards.pollers) <= 4
+    assert sorted(pack.raw("soc") // 100 for pack in boards.packs) == [2, 4, 6, 7] or [p.raw("soc") for p in boards.packs]
+    assert all(poller.complete and poller.static_done for poller in boards.pollers)
+
+
+@pytest.mark.parametrize(("options", "longest_ms"), [("", 600), (MIXED, 1000), ("protocol=p81", 1150)])
+def test_the_fast_lane_of_each(options, longest_ms):
+    boards = Boards(FOUR + options).run(60)
+    for poller in boards.pollers:
+        function = 0x90 if poller.protocol == "A5" else 0x30
+        times = boards.times(poller.board_number, function, 20000)
+        assert mean(times) <= longest(times) <= longest_ms, poller.board_number
+
+
+def limit_ms(boards, since_ms, think_ms):
+    """How long requests, responses and response delays take on the line at least."""
+    count = [request for ms, request in boards.requests if ms >= since_ms]
+    sent = sum(len(request) for request in count)
+    return (sent + boards.received) * BYTE_US / 1000 + sum(think_ms[request[0] == 0xA5] for request in count)
+
+
+@pytest.mark.parametrize("options", ["", "protocol=p81", MIXED])
+def test_the_line_is_used_to_its_limit(options):
+    boards = Boards(FOUR + options)
+    boards.step_us = 300
+    boards.run(25)
+    since_ms, boards.received = boards.us / 1000, 0
+    boards.run(20)
+    ratio = (boards.us / 1000 - since_ms) / limit_ms(boards, since_ms, (35, 5))
+    assert 1 <= ratio <= 1.05
+
+
+def test_a_board_that_was_never_there_costs_the_others_a_time_out_in_ten_seconds():
+    boards = watched(Boards(FOUR + "silent@3=1"), 70)
+    assert boards.codes() == [OK, OK, ABSENT, OK]
+    times = boards.times(3, since_ms=8000)
+    assert min(later - one for one, later in itertools.pairwise(times)) >= 10000
+    assert mean(boards.times(3, since_ms=8000)) < 10500
+    assert "board number 3" in boards.pollers[2].diagnosis.text
+
+
+@pytest.mark.parametrize("options", ["", "protocol=p81", MIXED])
+def test_a_board_that_dies_and_comes_back(options):
+    boards = watched(Boards(FOUR + options), 20)
+    boards.set("silent@3", "1")
+    begun = boards.us / 1000
+    watched(boards, 60)
+    assert not boards.pollers[2].online and boards.packs[2].raw("soc") is None
+    asked = boards.times(3, since_ms=begun)
+    assert len([ms for ms in asked if ms < begun + 5000]) <= 8
+    assert min(later - one for one, later in itertools.pairwise([ms for ms in asked if ms > begun + 6000])) >= 10000
+    assert [poller.online for poller in boards.pollers] == [True, True, False, True]
+    boards.set("silent@3", "0")
+    watched(boards, 12)
+    assert boards.pollers[2].online and boards.pollers[2].diagnosis.code == RECOVERED
+    assert boards.packs[2].raw("soc") in range(595, 625)
+
+
+def test_where_all_are_silent_they_are_looked_for_in_turn_at_full_speed():
+    boards = Boards(FOUR + "silent=1").run(30)
+    for number in (1, 2, 3, 4):
+        assert longest(boards.times(number)) < 3000
+    assert set(boards.codes()) == {0}
+    boards.set("silent", "0")
+    boards.run(6)
+    assert [poller.online for poller in boards.pollers] == [True] * 4
+
+
+def test_a_board_that_babbles_is_told_from_its_neighbours():
+    boards = watched(Boards(FOUR + "babble@3=2"), 40)
+    assert boards.codes() == [OK, OK, BABBLING, OK]
+    assert [poller.unexpected for poller in boards.pollers][2] > 40
+    assert [poller.unexpected for poller in boards.pollers if poller.board_number != 3] == [0, 0, 0]
+    boards.set("babble@3", "0")
+    watched(boards, 130)
+    assert boards.codes() == [OK] * 4
+
+
+@pytest.mark.parametrize("options", ["board@4=3", "board@4=3,think@4=60", "board@4=3,protocol=p81", "board@4=3,think@4=7"])
+def test_two_boards_with_one_number_are_diagnosed_and_neither_is_taken(options):
+    boards = Boards(FOUR + options).run(40)
+    assert boards.codes()[:3] == [OK, OK, DOUBLED] and boards.codes()[3] == ABSENT
+    assert "seem to have the number 3" in boards.pollers[2].diagnosis.text
+    for _ in range(60):
+        boards.run(0.5)
+        assert boards.packs[2].raw("soc") is None and boards.packs[2].raw("cell_{}_voltage", 1) is None
+        assert not [line for line in boards.differences() if "board 3" not in line]
+    boards.set("board@4", "4")
+    boards.run(80)
+    watched(boards, 10)
+    assert [poller.online for poller in boards.pollers] == [True] * 4
+
+
+def test_where_all_boards_have_the_number_of_the_factory_it_is_said():
+    boards = Boards(FOUR + "board@2=1,board@3=1,board@4=1").run(30)
+    assert boards.codes()[0] == DOUBLED and not any(poller.online for poller in boards.pollers)
+
+
+@pytest.mark.parametrize("percent", [5, 20])
+def test_a_noisy_line_is_no_doubled_number(percent):
+    boards = watched(Boards(FOUR + f"corrupt={percent}"), 300)
+    assert DOUBLED not in boards.codes() and BABBLING not in boards.codes()
+    assert [poller.online for poller in boards.pollers] == [True] * 4
+
+
+def test_a_line_that_doubles_all_frames_is_no_doubled_number():
+    boards = Boards(FOUR + "duplicate=100").run(60)
+    assert DOUBLED not in boards.codes() and any(poller.online for poller in boards.pollers)
+
+
+@pytest.mark.parametrize("options", ["late=20", "late=20,protocol=p81", "late=20," + MIXED])
+def test_late_frames_count_for_their_board_and_are_not_taken(options):
+    boards = watched(Boards(FOUR + options), 90)
+    assert [poller.online for poller in boards.pollers] == [True] * 4
+    assert all(poller.late > 3 for poller in boards.pollers)
+    assert sum(poller.unexpected for poller in boards.pollers) <= 0.2 * sum(poller.late for poller in boards.pollers)
+
+
+def test_a_slow_board_is_waited_for_longer_and_only_that():
+    boards = watched(Boards(FOUR + "think@2=250,drop_frame=0"), 40)
+    timeouts = [poller.timing.timeout_ms for poller in boards.pollers]
+    assert timeouts[1] > 250 and max(timeouts[:1] + timeouts[2:]) < 150
+
+
+def test_on_a_shared_line_nobody_is_asked_where_all_would_answer():
+    """At 0x80, and with D2, which has one address."""
+    boards = Boards(FOUR + "silent=1", host_address=0).run(40)
+    assert {request[1] for _, request in boards.requests if request[0] == 0xA5} == {0x40, 0x41, 0x42, 0x43}
+    assert not [request for _, request in boards.requests if request[0] == 0xD2]
+
+
+def test_a_write_goes_to_its_board_after_a_rest_and_nobody_sends_meanwhile():
+    boards = Boards(FOUR).run(12)
+    begun = boards.us / 1000
+    boards.pollers[1].write("charge_mosfet", 0)
+    boards.run(3)
+    after = [(ms, request) for ms, request in boards.requests if ms >= begun]
+    at = next(i for i, (_, request) in enumerate(after) if request[2] == 0xDA)
+    assert after[at][1][1] == 0x41 and after[at][0] - after[at - 1][0] >= 200 and after[at + 1][0] - after[at][0] >= 150
+    assert after[at][0] - begun < 450
+    assert [pack.raw("charge_mosfet") for pack in boards.packs] == [1, 0, 1, 1]
+
+
+def test_a_change_that_must_be_confirmed_is_requested_again_next():
+    boards = Boards(FOUR + "corrupt=0").run(12)
+    for poller in boards.pollers:
+        poller._noise_at = boards.now  # as after damage
+    begun = boards.us
+    boards.set("charge_mosfet@2", "0")
+    while boards.packs[1].raw("charge_mosfet"):
+        boards.step()
+    assert boards.us - begun < 2.5e6
+
+
+def test_one_board_of_several_settings_alone_is_as_fast_as_ever():
+    boards = Boards("cells=16,drift=0", (1, 2)).run(40)
+    assert mean(boards.times(1, 0x90, 20000)) < 100
+
+
+def test_the_ticks_may_wrap():
+    boards = watched(Boards(FOUR, start=(1 << 29) - 20000), 40)
+    assert [poller.timeouts for poller in boards.pollers] == [0] * 4
+    assert longest(boards.times(1, 0x90)) < 2000
+
+
+def test_a_module_is_unloaded_when_nobody_speaks_it_and_not_before():
+    boards = Boards(FOUR + MIXED).run(20)
+    assert {"daly.a5", "daly.p81", "daly.modbus"} <= set(sys.modules)
+    assert boards.pollers[2]._protocol.__class__ is sys.modules["daly.p81"].P81
+    boards = Boards(FOUR).run(20)
+    assert "daly.a5" in sys.modules and "daly.p81" not in sys.modules and "daly.modbus" not in sys.modules
+
+
+def test_maps_exist_once():
+    one, two = Boards(FOUR + "protocol=p81").run(10).pollers[:2]
+    assert one._protocol.blocks is two._protocol.blocks and one._protocol.rows is two._protocol.rows
+    assert one.trace is two.trace
+
+
+class Silence:
+    def __init__(self):
+        self.written = []
+
+    def readinto(self, buffer):
+        return None
+
+    def write(self, data):
+        self.written.append(bytes(data))
+
+
+def test_several_uarts_are_served_in_each_pass():
+    from battery.pack import Pack
+    from daly.poller import Poller
+
+    uarts = [Silence(), Silence()]
+    line = Buses([
+        Bus(uarts[0], [Poller(Pack())]),
+        Bus(uarts[1], [SharedPoller(Pack(), 0, 1), SharedPoller(Pack(), 0, 2)]),
+    ])  # fmt: skip
+    for now in range(0, 4000, 5):
+        line.tick(now)
+    assert {request[1] for request in uarts[0].written if request[0] == 0xA5} == {0x40, 0x80}
+    assert {request[1] for request in uarts[1].written if request[0] == 0xA5} == {0x40, 0x41}
+    assert line.free_ms(4000) <= 1000 and len(line.pollers) == 3
+
+
+def test_a_bug_in_judging_leaves_what_was_sent_open(monkeypatch):
+    boards = Boards(FOUR).run(12)
+    with monkeypatch.context() as patched:
+        patched.setattr(boards.packs[0], "finish", lambda now: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            boards.run(2)
+    unexpected = sum(poller.unexpected for poller in boards.pollers)
+    boards.run(2)
+    assert sum(poller.unexpected for poller in boards.pollers) == unexpected
+    assert function_of(boards.requests[-1][1]) and sum(poller.timeouts for poller in boards.pollers) <= 1
