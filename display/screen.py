@@ -41,6 +41,7 @@ class Screen:
         self._several = self._client = self._radio = None
         self._next = None  # tick at which the page is made again
         self._drawing = False
+        self._steps = None  # of several batteries: the page that is being made
         self._is_alarm = False
         self._redraws = 0
         self._page_index = 0  # counts the pages turned
@@ -69,6 +70,15 @@ class Screen:
         if self._drawing:
             self._drawing = self._panel.step()
             return 0
+        if self._steps is not None:
+            steps = self._steps
+            self._steps = None  # first: after an exception there is nothing left of them
+            page = next(steps)
+            if page is None:
+                self._steps = steps
+            else:
+                self._show(page)
+            return 0
         if self._next is None or ticks_diff(now, self._next) >= 0:
             self._next = ticks_add(now, REDRAW_MS)
             self._redraws += 1
@@ -85,7 +95,7 @@ class Screen:
         """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
 
         def shown_before(*arguments, **named):
-            if not self._is_alarm:
+            if not (self._is_alarm if self._several is None else self._several.is_alarm):
                 self._draw_at_once(pages.starting(self._version, "Joining Wi-Fi ...", self._rows))
             return wait(*arguments, **named)
 
@@ -106,9 +116,15 @@ class Screen:
                 self._panel.renew()
                 self._drawing = True
             if self._has_changed():
-                self._panel.show(self._page())
-                self._drawing = True
+                if self._several is None:
+                    self._show(self._page())
+                else:
+                    self._steps = self._several.steps(self._network_words())
             self._panel.set_brightness(self._brightness())
+
+    def _show(self, page):
+        self._panel.show(page)
+        self._drawing = True
 
     def _has_changed(self):
         """Whether another page may have to be shown; a page that is made for nothing would be half of all garbage."""
@@ -137,7 +153,7 @@ class Screen:
 
     def _draw_at_once(self, page):
         """Draw a complete page; it blocks, so only at start and before a blocking call."""
-        self._changes = None
+        self._changes = self._steps = None
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():
@@ -154,7 +170,10 @@ class Screen:
     def _page(self):
         trouble = self._network_words()
         if self._several is not None:
-            page, self._is_alarm = self._several.page(trouble)
+            steps = self._several.steps(trouble)
+            page = None
+            while page is None:
+                page = next(steps)
             return page
         battery = self._batteries[0]
         pack = battery.pack

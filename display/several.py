@@ -15,6 +15,19 @@ from . import pages
 from .pages import BESIDE_BIG, COLUMNS, SHORT, TALL, UNKNOWN, Page, between, fitted, plain
 
 FEW = 3  # batteries whose cells are shown, too: with more it would take a minute until a page is there again
+OVERVIEW_KEYS = ("soc", "pack_voltage", "current", "power", "remaining_capacity", "rated_capacity")
+CELLS_KEYS = (
+    "max_cell_voltage",
+    "max_voltage_cell",
+    "max_cell_battery",
+    "min_cell_voltage",
+    "min_voltage_cell",
+    "min_cell_battery",
+    "cell_voltage_delta",
+    "max_temperature",
+    "max_temperature_battery",
+)
+ENERGY_KEYS = ("energy_charged", "energy_discharged", "remaining_capacity")
 SHORT_LABEL = 8  # characters of a label that is not alone in its line
 
 
@@ -24,38 +37,57 @@ class Several:
     def __init__(self, screen, batteries, bank, rows, is_turned):
         self._screen = screen
         self._batteries = batteries
-        self._bank = bank
+        self._bank = Known(bank)
         self._rows = rows
         self._is_turned = is_turned
+        self.is_alarm = False  # the page made last is an alarm's
 
-    def page(self, trouble):
-        """(the page that has its turn, whether it is an alarm's); `trouble`: the network's, in words."""
+    def steps(self, trouble):
+        """Make the page that has its turn: yields None after each piece of a millisecond or two, and then the page.
+
+        `trouble`: the network's, in words.
+        """
         screen = self._screen
         activity: list = []
         grave = []
+        silent = []
         online = []
-        reasons = []
         for battery in self._batteries:
             found = active(battery.pack) or []
             link = battery.poller.diagnosis.short
             activity.append((found, link[:1], battery.pack.raw("mode")))
             grave += [(battery, fault) for fault in found if fault[1] >= PROTECTION]
             if link:
-                reasons.append(no_bms(link, trouble, self._rows, battery.label))
+                silent.append((battery, link))
             else:
                 online.append((battery, found))
+            yield None
         screen.note_activity(activity)
+        self.is_alarm = len(grave) > 0
         if grave:
             which = screen.current_page(len(grave))
             battery, fault = grave[which]
             turn = f"{which + 1}/{len(grave)}" if len(grave) > 1 else ""
-            return alarm(battery.pack, fault, turn, self._rows, battery.label), True
-        reasons += screen.reasons(trouble)
+            yield alarm(battery.pack, fault, turn, self._rows, battery.label)
+            return
+        reasons = screen.reasons(trouble)
+        self._bank.count_online()
+        yield None
+        problems = len(silent) + len(reasons)
         readings = self._count_readings(len(online))
-        which = screen.current_page(len(reasons) + readings)
-        if which < len(reasons):
-            return reasons[which], False
-        return self._reading(which - len(reasons), readings, online, pages.first_words(trouble)), False
+        which = screen.current_page(problems + readings)
+        if which < len(silent):
+            battery, link = silent[which]
+            yield no_bms(link, trouble, self._rows, battery.label)
+        elif which < problems:
+            yield reasons[which - len(silent)]
+        else:
+            which -= problems
+            keys = self._bank_keys(which, readings)
+            for key in keys:
+                self._bank.look(key)
+                yield None
+            yield self._reading(which, readings, online, pages.first_words(trouble))
 
     def _count_readings(self, online):
         """How many pages of readings there are."""
@@ -68,6 +100,14 @@ class Several:
     def _bank_pages(self):
         """How many pages come before those of the batteries, and how many after: a bank that lacks one has no sums to show."""
         return 2 if self._bank.online == self._bank.count else 1
+
+    def _bank_keys(self, index, count):
+        """What this page says of the bank."""
+        if index == 0:
+            return OVERVIEW_KEYS
+        if self._bank_pages() == 1 or 1 < index != count - 2:
+            return ()
+        return CELLS_KEYS if index == 1 else ENERGY_KEYS
 
     def _reading(self, index, count, online, notice):
         """The bank, its cells, each battery that is online, with its warnings, the energy of all, and the network."""
@@ -88,6 +128,28 @@ class Several:
         if index == 0:
             return bank_overview(self._bank, self._rows, notice)
         return (bank_cells if index == 1 else bank_energy)(self._bank, self._rows, notice)
+
+
+class Known:
+    """What is known of the bank: each of its values takes a look at all batteries, so only one is taken at a time."""
+
+    def __init__(self, bank):
+        self._bank = bank
+        self._raw: dict = {}
+        self.count = bank.count
+        self.online = 0
+
+    def count_online(self):
+        """Look how many batteries are online."""
+        self.online = self._bank.online
+
+    def look(self, key):
+        """Look at one value."""
+        self._raw[key] = self._bank.raw(key)
+
+    def raw(self, key):
+        """It, as it was then."""
+        return self._raw[key]
 
 
 # One of the batteries

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import Wire
 from test_pages import HEIGHTS, is_drawable, words
-from test_screen import GOOD, WIFI, Rig, battery_of, text
+from test_screen import GOOD, WIFI, WRAP, Rig, battery_of, text
 
 from app.settings import Settings
 from battery.alarms import active
@@ -280,3 +280,40 @@ def test_a_page_is_made_only_where_something_has_changed():
     rig.wires[1].run(5)
     rig.run(2)
     assert rig.panel.shows == shows + 1
+
+
+def test_the_page_is_made_in_pieces_each_with_one_look_at_all_batteries_at_most():
+    """On a chip a look at all batteries takes a millisecond or two, and the line must not wait for a screen."""
+    rig = RigOfSeveral("soc=51", "soc=52", "soc=53", "soc=54")
+    looks = [0]
+    raw = rig.bank.raw
+
+    def counted(key):
+        looks[0] += 1
+        return raw(key)
+
+    rig.bank.raw = counted
+    most = total = 0
+    for _ in range(400):
+        before = looks[0]
+        rig.screen.tick(rig.now)
+        rig.now = (rig.now + 50) % WRAP
+        most = max(most, looks[0] - before)
+        total = looks[0]
+    assert most == 1 and total > 20
+
+
+def test_an_exception_in_a_piece_ends_only_this_page():
+    """The loop restarts a job that raises: a page that could not be made must not be continued."""
+    rig = RigOfSeveral("soc=51", "soc=52")
+    rig.run(3)
+    raw = rig.bank.raw
+
+    def fails(_key):
+        raise MemoryError
+
+    rig.bank.raw = fails
+    with pytest.raises(MemoryError):
+        rig.run(30)
+    rig.bank.raw = raw
+    assert "57%" in [page.split(" ")[0] for page in rig.seen(30)]
