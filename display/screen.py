@@ -4,8 +4,7 @@
 """Which page is shown, when it is drawn, and when the panel is dimmed, refreshed or looked for again.
 
 Problems come first: an active protection or fault has the screen for itself, without a BMS only the reasons are shown, and
-trouble with the network or mistakes in the settings come before the readings. Of several batteries, the trouble of each comes
-with its label, and of the readings first those of the bank.
+trouble with the network or mistakes in the settings come before the readings. The pages of several batteries are in several.py.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -21,7 +20,6 @@ MESSAGE_REDRAWS = 4  # how long a page of trouble is shown where pages are not t
 MOST_PROBLEMS = 3  # mistakes in the settings that are shown; the console lists all
 MOST_PAGES = 4  # of one sentence: enough for all but the list of a board's pins
 READINGS = 4  # pages of the battery
-FEW = 3  # batteries whose cells are shown, too: with more it would take a minute until a page is there again
 _PER_SECOND = 1000 // REDRAW_MS
 
 
@@ -39,10 +37,11 @@ class Screen:
         self._page_redraws = settings.OLED_PAGE_S * _PER_SECOND or MESSAGE_REDRAWS
         self._dim_redraws = settings.OLED_DIM_AFTER_MIN * 60 * _PER_SECOND
         self._panel = None
-        self._batteries = ()
-        self._bank = self._client = self._radio = None
+        self._batteries: list = []
+        self._several = self._client = self._radio = None
         self._next = None  # tick at which the page is made again
         self._drawing = False
+        self._steps = None  # of several batteries: the page that is being made
         self._is_alarm = False
         self._redraws = 0
         self._page_index = 0  # counts the pages turned
@@ -58,7 +57,10 @@ class Screen:
     def watch(self, batteries, bank, client, radio):
         """Show these from now on: the Battery tuples, their bank (None: there is only one), the MqttClient and wifi.radio."""
         self._batteries = batteries
-        self._bank = bank
+        if bank is not None:
+            from .several import Several  # 4 KB, only with several batteries
+
+            self._several = Several(self, batteries, bank, self._rows, self._settings.OLED_PAGE_S > 0)
         self._client = client
         self._radio = radio
         self._draw_at_once(self._page())
@@ -67,6 +69,15 @@ class Screen:
         """Draw one line that has changed; once a second, make the page again. Returns the ms until the next call is due."""
         if self._drawing:
             self._drawing = self._panel.step()
+            return 0
+        if self._steps is not None:
+            steps = self._steps
+            self._steps = None  # first: after an exception there is nothing left of them
+            page = next(steps)
+            if page is None:
+                self._steps = steps
+            else:
+                self._show(page)
             return 0
         if self._next is None or ticks_diff(now, self._next) >= 0:
             self._next = ticks_add(now, REDRAW_MS)
@@ -84,7 +95,7 @@ class Screen:
         """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
 
         def shown_before(*arguments, **named):
-            if not self._is_alarm:
+            if not (self._is_alarm if self._several is None else self._several.is_alarm):
                 self._draw_at_once(pages.starting(self._version, "Joining Wi-Fi ...", self._rows))
             return wait(*arguments, **named)
 
@@ -105,9 +116,15 @@ class Screen:
                 self._panel.renew()
                 self._drawing = True
             if self._has_changed():
-                self._panel.show(self._page())
-                self._drawing = True
+                if self._several is None:
+                    self._show(self._page())
+                else:
+                    self._steps = self._several.steps(self._network_words())
             self._panel.set_brightness(self._brightness())
+
+    def _show(self, page):
+        self._panel.show(page)
+        self._drawing = True
 
     def _has_changed(self):
         """Whether another page may have to be shown; a page that is made for nothing would be half of all garbage."""
@@ -136,7 +153,7 @@ class Screen:
 
     def _draw_at_once(self, page):
         """Draw a complete page; it blocks, so only at start and before a blocking call."""
-        self._changes = None
+        self._changes = self._steps = None
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():
@@ -152,40 +169,30 @@ class Screen:
 
     def _page(self):
         trouble = self._network_words()
-        activity: list = [self._client.trouble is None]
-        grave = []
-        online = []
-        for battery in self._batteries:
-            found = active(battery.pack) or []
-            link = battery.poller.diagnosis.short
-            activity.append((found, link[:1], battery.pack.raw("mode")))
-            grave += [(battery, fault) for fault in found if fault[1] >= PROTECTION]
-            if not link:
-                online.append((battery, found))
-        self._note_activity(activity)
+        if self._several is not None:
+            steps = self._several.steps(trouble)
+            page = None
+            while page is None:
+                page = next(steps)
+            return page
+        battery = self._batteries[0]
+        pack = battery.pack
+        link = battery.poller.diagnosis.short
+        found = active(pack) or []
+        self.note_activity((found, link[:1], pack.raw("mode")))
+        grave = [fault for fault in found if fault[1] >= PROTECTION]
         self._is_alarm = len(grave) > 0
         if grave:
-            which = self._current_page(len(grave))
-            battery, fault = grave[which]
-            turn = f"{which + 1}/{len(grave)}" if len(grave) > 1 else ""
-            return pages.alarm(battery.pack, fault, turn, self._rows, battery.label)
-        reasons = self._reasons(trouble)
-        readings = self._count_readings(online)
-        which = self._current_page(len(reasons) + readings)
+            which = self.current_page(len(grave))
+            return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)
+        reasons = self.reasons(trouble)
+        if link:
+            reasons.insert(0, pages.no_bms(link, self._version, trouble, self._rows))
+        readings = 0 if link else READINGS if self._settings.OLED_PAGE_S else 1
+        which = self.current_page(len(reasons) + readings)
         if which < len(reasons):
             return reasons[which]
-        which -= len(reasons)
-        if self._bank is not None:
-            return self._reading_of_several(which, readings, online, pages.first_words(trouble))
-        return self._reading(which, pages.warning(online[0][1]) or pages.first_words(trouble))
-
-    def _count_readings(self, online):
-        """How many pages of readings there are."""
-        if not online:
-            return 0
-        if not self._settings.OLED_PAGE_S:
-            return 1
-        return READINGS if self._bank is None else 4 + len(online) * (2 if len(self._batteries) <= FEW else 1)
+        return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
 
     def _network_words(self):
         """Trouble with the network, or what is waited for; "" while connected."""
@@ -194,27 +201,24 @@ class Screen:
             return ""
         return pages.network_words(trouble, self._radio.connected) or self._client.trouble_text
 
-    def _note_activity(self, activity):
-        """A change shows the first page and ends the dimming."""
+    def note_activity(self, activity):
+        """A change, also of whether there is a connection, shows the first page and ends the dimming."""
+        activity = (activity, self._client.trouble is None)
         if activity != self._activity:
             self._activity = activity
             self._activity_at = self._page_turned_at = self._redraws
             self._page_index = 0
 
-    def _current_page(self, count):
+    def current_page(self, count):
         """Index of the current one of `count` pages."""
         if self._redraws - self._page_turned_at >= self._page_redraws:
             self._page_turned_at = self._redraws
             self._page_index += 1
         return self._page_index % count
 
-    def _reasons(self, trouble):
-        """The pages on what is wrong."""
+    def reasons(self, trouble):
+        """The pages on what is wrong with the network, `trouble` in words, and with the settings."""
         reasons = []
-        for battery in self._batteries:
-            link = battery.poller.diagnosis.short
-            if link:
-                reasons.append(pages.no_bms(link, self._version, trouble, self._rows, battery.label))
         if trouble and not pages.is_waiting(self._client.trouble):
             reasons += self._message(trouble)
         problems = self._settings.problems
@@ -231,22 +235,6 @@ class Screen:
             self._messages[text] = pages.message(text.replace("settings.toml line", "line"), self._rows)[:MOST_PAGES]
         return self._messages[text]
 
-    def _reading_of_several(self, index, count, online, notice):
-        """The bank, its cells, each battery that is online, with its warnings, the energy of all, and the network."""
-        which = index - 2
-        if 0 <= which < count - 4:
-            battery, found = online[which % len(online)]
-            page = pages.overview if which < len(online) else pages.cells
-            return page(battery.pack, self._rows, pages.warning(found) or notice, battery.label)
-        if index and index == count - 1:
-            return self._network(notice)
-        for battery, found in online:
-            if found:
-                notice = pages.warning(found, battery.label)
-                break
-        page = pages.bank_overview if index == 0 else pages.bank_cells if index == 1 else pages.bank_energy
-        return page(self._bank, self._rows, notice)
-
     def _reading(self, index, notice):
         pack = self._batteries[0].pack
         if index == 0:
@@ -255,9 +243,10 @@ class Screen:
             return pages.cells(pack, self._rows, notice)
         if index == 2:
             return pages.energy(pack, self._rows, notice)
-        return self._network(notice)
+        return self.network(notice)
 
-    def _network(self, notice):
+    def network(self, notice):
+        """The page of our address, the Wi-Fi and the broker."""
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
         broker = f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
