@@ -17,14 +17,15 @@ BOOT_SUCCESS_S = 600  # uptime after which a boot counts as successful
 
 
 class BridgeState:
-    """The values of the bridge. `restart_reason`: the chip's reset reason in lower case; `problems`: mistakes in the settings.
+    """The values of the bridge. `poller`: of several batteries the Pollers of several.py; `restart_reason`: the chip's reset
+    reason in lower case; `problems`: mistakes in the settings.
 
     Publisher and MqttClient are made later: `watch` them before the first state is asked for.
     """
 
-    def __init__(self, radio, batteries, nvm_store, loop, problems, restart_reason, now):
+    def __init__(self, radio, poller, nvm_store, loop, problems, restart_reason, now):
         self.radio = radio
-        self.batteries = batteries
+        self.poller = poller
         self.nvm_store = nvm_store
         self.loop = loop
         self.publisher = self.session = None
@@ -72,7 +73,7 @@ class BridgeState:
 
         A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/entities.py.
         """
-        counts, largest, differing = self._of_batteries(now)
+        poller = self.poller
         return [
             ("version", VERSION),
             ("uptime", self.uptime_s),
@@ -86,36 +87,16 @@ class BridgeState:
             ("free_memory", gc.mem_free() if hasattr(gc, "mem_free") else None),
             ("mqtt_connects", self.session.connects),
             ("settings_problems", listed(self.problems)),
-            ("frames_ok", counts[0]),
-            ("checksum_errors", counts[1]),
-            ("timeouts", counts[2]),
-            ("echoes", counts[3]),
-            ("implausible_values", counts[4]),
-            ("poll_cycle", largest[0]),
-            ("oldest_reading_age", largest[1]),
-            ("current_sign", differing[0]),
-            ("request_gap", largest[2]),
-            ("host_address", differing[1]),
-            ("protocol", differing[2]),
+            ("frames_ok", poller.frames_ok),
+            ("checksum_errors", poller.checksum_errors),
+            ("timeouts", poller.timeouts),
+            ("echoes", poller.echoes),
+            ("implausible_values", poller.pack.implausible),
+            ("poll_cycle", poller.cycle_ms),
+            ("oldest_reading_age", poller.pack.oldest_ms(now)),
+            ("current_sign", poller.pack.polarity.text),
+            ("request_gap", poller.timing.gap_ms),
+            ("host_address", poller.host_address),
+            ("protocol", poller.protocol),
             ("discovery_errors", self.publisher.discovery_errors),
         ]
-
-    def _of_batteries(self, now):
-        """The sums of their counters, the largest of their times, and the values that differ, joined as a text."""
-        counts = [0] * 5
-        largest: list = [None] * 3
-        differing: list = [None] * 3
-        for battery in self.batteries:
-            poller, pack = battery.poller, battery.pack
-            counters = (poller.frames_ok, poller.checksum_errors, poller.timeouts, poller.echoes, pack.implausible)
-            for index, count in enumerate(counters):
-                counts[index] += count
-            for index, time in enumerate((poller.cycle_ms, pack.oldest_ms(now), poller.timing.gap_ms)):
-                if largest[index] is None or (time is not None and time > largest[index]):
-                    largest[index] = time
-            for index, value in enumerate((pack.polarity.text, poller.host_address, poller.protocol)):
-                if differing[index] is None:
-                    differing[index] = value
-                elif value is not None and str(value) not in str(differing[index]).split(", "):
-                    differing[index] = f"{differing[index]}, {value}"
-        return counts, largest, differing

@@ -86,30 +86,15 @@ class AfterFirstResponse:
     A whole poll cycle is not waited for: the rest of it is read while the bridge connects, and the first state is not later.
     """
 
-    def __init__(self, batteries, tick, now):
-        self._batteries = batteries
+    def __init__(self, poller, tick, now):
+        self._poller = poller
         self._tick = tick
         self._since = now  # None: it has begun
 
     def tick(self, now):
         """What the client's tick returns."""
         if self._since is not None:
-            silent = [battery for battery in self._batteries if not battery.poller.online]
-            if silent and ticks_diff(now, self._since) < JOIN_AFTER_MS:
+            if not self._poller.online and ticks_diff(now, self._since) < JOIN_AFTER_MS:
                 return None
             self._since = None
         return self._tick(now)
-
-
-class Each:
-    """One job out of those of the batteries, whose ticks all want the same pause: in each call the next one has its turn."""
-
-    def __init__(self, ticks):
-        self._ticks = ticks
-        self._index = 0
-
-    def tick(self, now):
-        """What the tick returns, shortened so that each is called as often as it wants."""
-        index = self._index
-        self._index = index + 1 if index + 1 < len(self._ticks) else 0
-        return self._ticks[index](now) // len(self._ticks)

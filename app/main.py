@@ -160,7 +160,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
         from .clock import Clock  # only to set the state of charge
 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
-    bridge_state = BridgeState(wifi.radio, batteries, nvm_store, loop, settings.problems, reason, ticks_ms())
+    poller = poller_of(batteries)
+    bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, publisher.report)
@@ -186,11 +187,20 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     loop.add("diagnostics", diagnostics.tick)
     loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)
-    loop.add("mqtt", AfterFirstResponse(batteries, client.tick, ticks_ms()).tick)
+    loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
     if screen is not None:
         screen.watch(batteries, make_bank(settings, batteries), client, wifi.radio)
         loop.add("screen", screen.tick)
     return loop
+
+
+def poller_of(batteries):
+    """What the state of the bridge is told of: the poller, or all of them as one."""
+    if len(batteries) == 1:
+        return batteries[0].poller
+    from .several import Pollers
+
+    return Pollers(batteries)
 
 
 def make_bank(settings, batteries):
@@ -206,7 +216,7 @@ def tick_of(parts):
     """One job out of a part of each battery, and the tick itself where there is only one."""
     if len(parts) == 1:
         return parts[0].tick
-    from .kept import Each
+    from .several import Each
 
     return Each([part.tick for part in parts]).tick
 

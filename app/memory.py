@@ -13,7 +13,8 @@ from .watchdog import feed_if_running
 # screen, of which 187 are in use all the time. No board without PSRAM has it: an ESP32-S3 has 163 KB (circuitpython#9120)
 # before Wi-Fi takes about 40 of them (esp-idf#7186); with PSRAM it is 2 MB or more.
 NEEDED = 220000
-OF_A_BATTERY = 30000  # what each further battery needs, see docs/HARDWARE.md
+# At most, of each further battery: the second takes 29 KB, with what only several need, others 13 (half of 64-bit words)
+OF_A_BATTERY = 30000
 PAGE_S = 4  # how long each page of the sentence is shown
 REPEAT_PAGES = 15  # the sentence is printed again after so many: once a minute, for a terminal that is opened later
 

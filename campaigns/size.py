@@ -28,7 +28,7 @@ LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
 UNLOADED += ("app.batteries", "app.nvm_earlier", "app.scan", "daly.scan")
 # loaded only with several batteries
-SEVERAL = ("battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")
+SEVERAL = ("app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
 STEP_KB = 2  # resolution of the smallest heap
 

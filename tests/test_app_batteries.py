@@ -17,11 +17,13 @@ from app.commands import make_commands, make_scan
 from app.diagnostics import Diagnostics
 from app.energy_store import EnergyStores
 from app.events import Events
-from app.kept import AfterFirstResponse, Each
+from app.kept import AfterFirstResponse
 from app.loop import Loop
+from app.memory import limit_batteries
 from app.nvm_store import NvmStore
 from app.scan import on_uart
 from app.settings import Board, Settings
+from app.several import Each, Pollers
 from battery.controls import CONTROL
 from battery.energy import COUNTERS
 from battery.pack import Battery, Pack
@@ -235,7 +237,9 @@ def test_the_state_of_the_bridge_sums_what_can_be_summed():
         return SimpleNamespace(implausible=count, oldest_ms=lambda now: age_ms, polarity=SimpleNamespace(text=text))
 
     def pairs(*batteries):
-        state = BridgeState(radio, batteries, memory, Loop(lambda: 0, []), [], "power_on", 0)
+        for each in batteries:
+            each.poller.pack = each.pack
+        state = BridgeState(radio, Pollers(batteries), memory, Loop(lambda: 0, []), [], "power_on", 0)
         state.watch(SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1))
         return dict(state.pairs(0))
 
@@ -254,7 +258,8 @@ def test_the_state_of_the_bridge_sums_what_can_be_summed():
 def test_the_wifi_waits_for_all_batteries_but_not_longer_than_for_one():
     pollers = [SimpleNamespace(online=False), SimpleNamespace(online=False)]
     joined = []
-    job = AfterFirstResponse([battery(n, None, poller) for n, poller in enumerate(pollers, 1)], joined.append, 0)
+    batteries = [battery(n, None, poller) for n, poller in enumerate(pollers, 1)]
+    job = AfterFirstResponse(Pollers(batteries), joined.append, 0)
     job.tick(100)
     pollers[0].online = True
     job.tick(200)
@@ -459,3 +464,28 @@ def test_on_the_console_the_result_is_printed(capsys):
     buses[1].done([(2, "A5")])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Scan: it takes up to a minute") and lines[1].startswith("Scan: Board numbers 1-2 answer")
+
+
+# memory
+
+
+@pytest.mark.parametrize(
+    ("free", "read"), [(None, 4), (220_000, 1), (249_999, 1), (250_000, 2), (309_999, 3), (310_000, 4), (10**7, 4)]
+)
+def test_as_many_batteries_are_read_as_there_is_memory_for(free, read):
+    """docs/HARDWARE.md: 220 KB for one battery, 30 for each further one."""
+    settings = Settings('MQTT_BROKER = "b"\nCIRCUITPY_WIFI_SSID = "x"\nBMS_BOARD_NUMBERS = "1-4"\n')
+    limit_batteries(settings, free)
+    assert [board.number for board in settings.boards] == [1, 2, 3, 4][:read]
+    if read < 4:
+        [problem] = settings.problems
+        assert f"has {free // 1000} KB of memory for Python, 4 batteries need 310: only the first {read}" in problem
+        assert "PSRAM" in problem and problem.endswith(".")
+    else:
+        assert settings.problems == []
+
+
+def test_one_battery_is_read_whatever_memory_there_is():
+    settings = Settings('MQTT_BROKER = "b"\nCIRCUITPY_WIFI_SSID = "x"\n')
+    limit_batteries(settings, 1)
+    assert len(settings.boards) == 1 and settings.problems == []

@@ -5,8 +5,6 @@
 
 from types import SimpleNamespace
 
-from simulation import only
-
 from app.bridge_state import BridgeState
 from app.loop import Loop
 from battery.pack import Pack
@@ -34,8 +32,7 @@ class Radio:
 def state_of(radio, loop):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
     publisher, session = SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1)
-    poller = Poller(Pack())
-    state = BridgeState(radio, only(poller.pack, poller), memory, loop, ["line 3: WRONG"], "power_on", 0)
+    state = BridgeState(radio, Poller(Pack()), memory, loop, ["line 3: WRONG"], "power_on", 0)
     state.watch(publisher, session)
     return state
 

@@ -73,7 +73,7 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/commands.py"))
+@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/commands.py", "app/diagnostics.py"))
 def test_every_topic_is_explained(source):
     texts = [node.value for node in ast.walk(ast.parse((ROOT / source).read_text())) if isinstance(node, ast.Constant)]
     below_base = {text for text in texts if isinstance(text, str) and re.fullmatch(r"/[\w/]+", text)}

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from simulation import only
 
 from app.kept import JOIN_AFTER_MS, AfterFirstResponse
 from app.memory import NEEDED
@@ -93,7 +92,7 @@ class Client:
 def test_the_wifi_is_joined_after_the_first_response_or_a_second(responds_ms, begun):
     poller = SimpleNamespace(online=False)
     client = Client()
-    job = AfterFirstResponse(only(None, poller), client.tick, begun)
+    job = AfterFirstResponse(poller, client.tick, begun)
     returned = []
     for ms in range(2000):
         poller.online = responds_ms is not None and responds_ms <= ms < 1500  # silent again: nothing is waited for
