@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +34,11 @@ ROOT = Path(__file__).resolve().parent.parent
 if (STANDINS := str(ROOT / "host" / "standins")) not in sys.path:
     sys.path.append(STANDINS)  # adafruit_ticks wants the chip's own modules
 
+from battery.pack import Pack  # noqa: E402
 from daly.a5 import FrameReader, build_frame  # noqa: E402
+from daly.shared import SharedLine, SharedPoller  # noqa: E402
+from simulator.bus import connect  # noqa: E402
+from simulator.wire import Wire  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "BENCHMARK.md"
 PLOT = ROOT / "docs" / "benchmark.svg"
@@ -315,6 +321,65 @@ def newer_table(seconds, place):
     return table(header, rows)
 
 
+FOUR = {  # what is on the line: options of simulator/bus.py
+    "4 of A5": "",
+    "4 of P81": "protocol=p81",
+    "2 of A5, 2 of P81": "protocol@3=p81,protocol@4=p81",
+    "4 of A5, one silent": "silent@4=1",
+}
+SETTLED_S = 40  # until all static data has been read
+
+
+class CountedLine(SharedLine):
+    """Counts the bytes received."""
+
+    received = 0
+
+    def receive(self, data, count, now):
+        self.received += count
+        super().receive(data, count, now)
+
+
+def boards_row(options, cells, seconds=60):
+    """Four boards on one line in simulated time: (time / limit, mean and longest ms from one reading of the current of a board
+    to the next, the same of its cells); the limit has the response delays and the time-outs, too.
+    """
+    pollers = [SharedPoller(Pack(), board_number=number) for number in (1, 2, 3, 4)]
+    line = CountedLine(pollers)
+    wire = Wire(connect(f"boards=4,cells={cells},temperatures=2,{options}"), line)
+    times: dict = {}
+    sent = delays_ms = begin = lost = 0
+    while wire.us < 1e6 * (SETTLED_S + seconds):
+        at = wire.us
+        request = wire.exchange()
+        if at < 1e6 * SETTLED_S:
+            begin, line.received, lost = at, 0, sum(poller.timeouts for poller in pollers)
+        elif request is not None:
+            sent += len(request)
+            is_a5 = request[0] == 0xA5
+            delays_ms += THINK_MS[0] if is_a5 else USUAL_MS
+            what = request[2] if is_a5 else request[2] << 8 | request[3]
+            times.setdefault((what in (0x90, 0x30), request[1] if is_a5 else request[0], what), []).append(at / 1000)
+        wire.us += PASS_US
+    limit_us = (sent + line.received) * BYTE_US + 1000 * delays_ms
+    limit_us += 1000 * sum(poller.timing.timeout_ms for poller in pollers) / 4 * (sum(p.timeouts for p in pollers) - lost)
+    fast = [later - one for (is_fast, *_), at in times.items() if is_fast for one, later in pairwise(at) if len(at) > 9]
+    cells_ms = [later - one for key, at in times.items() if key[2] in (0x95, 0) for one, later in pairwise(at) if len(at) > 9]
+    return (wire.us - begin) / limit_us, sum(fast) / len(fast), max(fast), sum(cells_ms) / len(cells_ms), max(cells_ms)
+
+
+def boards_table():
+    """Four boards on one line, simulated."""
+    rows = []
+    for what, options in FOUR.items():
+        for cells in (4, 16, 48):
+            with contextlib.redirect_stdout(io.StringIO()):
+                ratio, *times = boards_row(options, cells)
+            rows.append((what, cells, f"{ratio:.3f}", *(f"{ms / 1000:.2f} s" for ms in times)))
+            print(*rows[-1], sep="  ", flush=True)
+    return table(("boards", "cells", "time / limit", "current every", "at most", "cells every", "at most"), rows)
+
+
 def noisy_table(names, seconds, clean, clean_seconds, place):
     """1 and 5 % of the frames damaged, 16 cells."""
     rows = []
@@ -471,6 +536,15 @@ readings. The last two columns are simulated, as above.
 <!-- made: newer -->
 {newer}<!-- end: newer -->
 
+## Four boards on one line
+
+In simulated time, with response delays of 5 ms (A5) and {usual} ms (P81): how long it takes from one reading of the current
+of a board to the next, and of its cells. The limit has the bytes of all boards, their response delays and the time-outs of a silent
+one, which is asked every ten seconds.
+
+<!-- made: boards -->
+{boards}<!-- end: boards -->
+
 ## Damaged frames
 
 16 cells; the given share of the response frames has one to four wrong bytes. **Refreshes lost**: compared with the clean
@@ -600,9 +674,9 @@ def plot(names, clean):
     PLOT.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
 
-def write_newer(text):
-    """Replace the table of D2 and P81 in docs/BENCHMARK.md."""
-    begin, end = "<!-- made: newer -->\n", "<!-- end: newer -->"
+def write_made(name, text):
+    """Replace one table in docs/BENCHMARK.md."""
+    begin, end = f"<!-- made: {name} -->\n", f"<!-- end: {name} -->"
     page = DOCUMENT.read_text()
     if begin in page:
         DOCUMENT.write_text(page.partition(begin)[0] + begin + text + end + page.partition(end)[2])
@@ -612,11 +686,15 @@ def main():
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--newer", action="store_true", help="only the table of D2 and P81")
+    parser.add_argument("--boards", action="store_true", help="only the table of four boards on one line")
     parser.add_argument("--seconds", type=float, default=16, help="length of a clean run; a noisy one takes twice as long")
     options = parser.parse_args()
     if options.newer:
         with broker() as place:
-            write_newer(newer_table(options.seconds, place))
+            write_made("newer", newer_table(options.seconds, place))
+        return
+    if options.boards:
+        write_made("boards", boards_table())
         return
     load = os.getloadavg()[0]
     names = NAMES if environment() else NAMES[:1]
@@ -629,7 +707,7 @@ def main():
         noisy = noisy_table(names, 2 * options.seconds, found, options.seconds, place)
         newer = newer_table(options.seconds, place)
     text = PAGE.format(
-        newer=newer, thinks=", ".join(map(str, THINK_MS)), usual=USUAL_MS,
+        newer=newer, boards=boards_table(), thinks=", ".join(map(str, THINK_MS)), usual=USUAL_MS,
         load=load, cores=os.cpu_count(), clean=clean, paces=pace_table(), noisy=noisy, cost=cost_table(found),
         memory=memory_table(), broker=broker_table(60), overlap=OVERLAP.format(table=overlap_table()),
     )  # fmt: skip

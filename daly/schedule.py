@@ -30,6 +30,10 @@ LONGEST_CYCLE_MS = 5000
 STATIC_PACE_MS = 200
 STATIC_RETRY_MS = 2500
 SLOW_CYCLE_MS = 1000
+# With more boards on a line than this the current of P81 would be read less than once a second: the cells wait for so long, per
+# board.
+MANY_BOARDS = 3
+CELLS_EVERY_MS = 500
 EMPTY_RESPONSES = 3
 
 
@@ -56,6 +60,7 @@ class Schedule:
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
         self._is_optional = [block.is_optional for block in blocks]
         self._polled = [index for index in range(count) if not (self._is_static[index] or self._is_optional[index])]
+        self._cells_ms = self._periods[self._polled[1]] if len(self._polled) > 1 else 0
         self._cycle = -1  # where the cycle through all blocks stands
         self._next_cycle = -1  # and where, once the block chosen last is requested
         self._again = None  # index of a block that has its turn immediately, behind the fast lane
@@ -112,6 +117,9 @@ class Schedule:
         """So many boards are requested in turn on this line: the fast lane of each has the same part of it as that of one."""
         self._boards = max(1, boards)
         self._periods[0] = self._fast_ms * self._boards
+        if not self._fast_ms and len(self._polled) > 1:  # P81: its two long requests take turns
+            least_ms = CELLS_EVERY_MS * boards if boards > MANY_BOARDS else 0
+            self._periods[self._polled[1]] = max(self._cells_ms, least_ms)
 
     def request_soon(self, row):
         """The block of this reading is requested next."""

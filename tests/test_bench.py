@@ -62,3 +62,8 @@ def test_asking_ahead_saves_time_only_where_the_board_takes_it():
     )
     assert one[0] == pytest.approx(1, abs=0.03) and one[1] == ahead[1] == 0
     assert ahead[0] < 0.75 and refused[0] > 2 and refused[1] > 0.3
+
+
+def test_four_boards_use_their_line_to_its_limit():
+    ratio, fast, fast_most, cells, _ = bench.boards_row("", 4, 20)
+    assert 1 <= ratio < 1.05 and 250 < fast <= fast_most < 1000 < 1500 > cells

@@ -509,6 +509,22 @@ def test_two_boards_with_one_address_destroy_each_others_bytes(options):
     assert len(heard) >= 37 and not is_whole(heard)
 
 
+@pytest.mark.parametrize("protocol", ["a5", "p81"])
+def test_a_board_can_babble_and_says_what_is_true(protocol):
+    bus = connect(f"protocol={protocol},boards=2,babble@2=5,drift=0,soc=70")
+    heard = b"".join(bus.transmit(1000 * ms) for ms in range(10000))
+    number = 2 if protocol == "a5" else 0x52
+    size = 13 if protocol == "a5" else 141
+    frames = [heard[at : at + size] for at in range(0, len(heard), size)]
+    assert heard and (
+        protocol == "a5" or {(frame[0], int.from_bytes(frame[23:25], "big")) for frame in frames} == {(number, 700)}
+    )
+    assert protocol == "p81" or {frame[1] for frame in frames} == {number}
+    bus.set("babble@2", 0, 10e6)
+    bus.transmit(20e6)
+    assert bus.transmit(30e6) == b""
+
+
 def test_only_the_first_board_of_a_bus_makes_the_echo():
     master = Master("protocol=p81,boards=3,echo=1")
     request = master.request(3, 0, 1)

@@ -63,6 +63,8 @@ class Judge:
         self._sound = sound
         self._boards = boards
         self._may_lack = ("current", "power", *COUNTERS) if unsettled else ()
+        if boards > 1:  # it counts every second, and is seldom read twice the same, as a doubtful value must be
+            self._may_lack += ("heartbeat",)
         self._seen: set = set()
         self._beside: dict[str, float] = {}  # contradiction that may last a moment -> since when
         self._lacking: dict[str, float] = {}

@@ -150,6 +150,7 @@ class Line(Wire):
         self.settings = Settings(
             job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
         )
+        self.settings.boards = max(1, job.group)
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled, max(1, job.group))
         self.requests = 0
@@ -162,7 +163,8 @@ class Line(Wire):
         self.publisher.begin(self.now)
         self._offline_until: float | None = None
         self._check_at = CHECK_S
-        self._cycles = [0, 0, 0]  # the longest of the last poll cycles determines the age allowed
+        # the longest of the last poll cycles determines the age allowed: those of 1.5 s, or of 10 s, where they are so long
+        self._cycles = [0] * (20 if job.group else 3)
         self._last: dict[str, float] = {}  # when the headlines were refreshed
         self._changed: dict[str, tuple[float, object]] = {}  # reading -> (since, old value) of a change not yet accepted
         self._back_since: float | None = None

@@ -159,11 +159,12 @@ class Settings:
     periods_s: dict = field(default_factory=dict)  # POLL_..._MS where it is not the default, by group
     stale_periods: int = 3
     cycle_s: float = 0  # duration of a poll cycle on this line
+    boards: int = 1  # that share it: the pack group then interrupts cycles of others only
 
     def poll_s(self, promise: Promise) -> float:
         """Seconds between two polls of a reading: its own period or a poll cycle; the pack group interrupts cycles."""
         period = self.periods_s.get(promise.group, promise.poll_s)
-        if promise.group == "pack" and period:
+        if promise.group == "pack" and period and self.boards == 1:
             return period
         return max(period, min(self.cycle_s, LONGEST_CYCLE_S))
 
