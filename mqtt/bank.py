@@ -8,7 +8,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.bank import KEYS, Bank
 from battery.readings import READING
 
-from .battery_publisher import HEARTBEAT_MS
+from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, TO_OFFLINE, TO_ONLINE
 
 _AT_ONCE = 3  # values calculated, or written, in one step
 
@@ -32,7 +32,7 @@ class BankPublisher(Bank):
     def values(self, index):
         """The published readings of a battery; None: it is offline for subscribers."""
         each = self._publishers[index]
-        return each.published if each.is_online else None
+        return each.published if each.phase == ONLINE else None
 
     def begin(self, now):
         """A new connection: publish everything again."""
@@ -66,8 +66,9 @@ class BankPublisher(Bank):
         """The state, when the published state of a battery has changed it."""
         states = 0
         for each in self._publishers:
-            if each.is_between:
-                return None
+            phase = each.phase
+            if phase == TO_OFFLINE or phase == TO_ONLINE or (phase == OFFLINE and each.poller.complete):
+                return None  # its first state in this connection, or its status online, comes in a moment
             states += each.states
         must = ticks_diff(now, self._heartbeat_due) >= 0
         if not must:

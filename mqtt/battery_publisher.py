@@ -26,15 +26,15 @@ LONGEST_CORRECTION_MS = 60000
 RESULTS = 8  # of commands that wait to be published
 
 # What has been published about the battery in this connection, in this order:
-_TO_OFFLINE = 0  # nothing
+TO_OFFLINE = 0  # nothing
 _TO_UNKNOWN = 1  # offline; the state with every reading null comes next
-_OFFLINE = 2
-_TO_ONLINE = 3  # the state with numbers; online comes next
-_ONLINE = 4
+OFFLINE = 2
+TO_ONLINE = 3  # the state with numbers; online comes next
+ONLINE = 4
 
 
 class OwnStatus:
-    """What is published on a status topic. Another client may publish there, too, which is corrected."""
+    """A status topic, and what was published there last. Another client may publish there, too, which is corrected."""
 
     def __init__(self, topic, retain):
         self._topic = topic
@@ -42,23 +42,29 @@ class OwnStatus:
 
     def begin(self, now):
         """A new connection."""
+        self._published = None
         self._is_wrong = False  # another client has published another status
         self._is_cleared = False  # a retained message has been cleared
         self._due = now
         self._pause = CORRECTION_MS
 
-    def received(self, topic, payload, published, now):
-        """Compare `payload` (bytes), received on `topic`, with the status published last; None: none in this connection.
+    def message(self, text, qos=1):
+        """The message with a status."""
+        self._published = text
+        return self._topic, text, self._retain, qos
+
+    def received(self, topic, payload, now):
+        """Compare `payload` (bytes), received on `topic`, with the status published last in this connection.
 
         It is our own message, a late last will, or another client's. A wrong status is corrected immediately, but less and less
         often while another client keeps publishing it: a second bridge on the same topics would answer.
         """
         if topic == self._topic:
-            self._is_wrong = published is not None and payload != published.encode()
+            self._is_wrong = self._published is not None and payload != self._published.encode()
             if ticks_diff(now, self._due) >= LONGEST_CORRECTION_MS:
                 self._pause = CORRECTION_MS
 
-    def correction(self, published, now):
+    def correction(self, now):
         """The next message that corrects the status."""
         if not self._is_wrong or ticks_diff(now, self._due) < 0:
             return None
@@ -68,7 +74,7 @@ class OwnStatus:
         self._is_cleared = self._is_wrong = False
         self._due = ticks_add(now, self._pause)
         self._pause = min(2 * self._pause, LONGEST_CORRECTION_MS)
-        return None if published is None else (self._topic, published, self._retain, 1)
+        return self.message(self._published)
 
 
 class BatteryPublisher:
@@ -82,12 +88,13 @@ class BatteryPublisher:
         self._shared = shared
         self._topic = shared.base + "/" + battery.key
         self.pack = pack = battery.pack
-        self._poller = battery.poller
-        self._first_part = first_part
-        self._last_part = first_part + shared.discovery.battery_parts - 1
-        self._own_status = OwnStatus(self._topic + "/status", shared.retain)
+        self.poller = battery.poller
+        self.first_part = first_part
+        self.last_part = first_part + shared.discovery.battery_parts - 1
+        self.own_status = OwnStatus(self._topic + "/status", shared.retain)
         self._deadband = Deadband(pack, fast_ms, slow_ms, band_percent)
-        self._values = SingleValues(self._deadband.published, not shared.retain) if each_value else None
+        self.published = self._deadband.published  # the values that subscribers have
+        self.values = SingleValues(self.published, not shared.retain) if each_value else None
         self._counters_set = False  # by command, and not published yet
         self._result = None  # of the last command; None: none is allowed
         self._earlier_results: list = []  # not published yet
@@ -100,8 +107,8 @@ class BatteryPublisher:
         """A new connection: publish everything again."""
         self.seen_changes = None  # `changes` of the pack when it was compared
         self.begin_discovery(now)
-        self._phase = _TO_OFFLINE
-        self._own_status.begin(now)
+        self.phase = TO_OFFLINE
+        self.own_status.begin(now)
         self._heartbeat_due = now
         self._status_due = False  # the battery's status is to be repeated
         self._connection_text = None
@@ -110,54 +117,10 @@ class BatteryPublisher:
         self._deadband.begin(now)
         self._published_counters = [None] * len(COUNTERS)
         self._result_due = True
-        if self._values is not None:
-            self._values.begin(now)
+        if self.values is not None:
+            self.values.begin(now)
 
     # for the publisher
-
-    @property
-    def is_settled(self):
-        """Whether its state has been published in this connection: no subscriber holds numbers from before."""
-        return self._phase >= _OFFLINE
-
-    @property
-    def is_between(self):
-        """Whether its first state in this connection, or its status online, comes in a moment."""
-        phase = self._phase
-        return phase == _TO_OFFLINE or phase == _TO_ONLINE or (phase == _OFFLINE and self._poller.complete)
-
-    def _published_status(self):
-        """The battery's status published last in this connection; None: none yet, or it is about to change."""
-        if self._phase == _ONLINE:
-            return "online"
-        return "offline" if self._phase == _TO_UNKNOWN or self._phase == _OFFLINE else None
-
-    def status_received(self, topic, payload, now):
-        """See OwnStatus.received."""
-        self._own_status.received(topic, payload, self._published_status(), now)
-
-    def correction(self, now):
-        """A status that another client has published is corrected."""
-        return self._own_status.correction(self._published_status(), now)
-
-    def follow(self):
-        """Changes until now are seen to; not while a message is being written."""
-        self.seen_changes = self.pack.changes
-        self._deadband.follow_topology()
-
-    @property
-    def is_online(self):
-        """Whether the battery is online for subscribers: what they have is known now."""
-        return self._phase == _ONLINE
-
-    @property
-    def published(self):
-        """The values that they have."""
-        return self._deadband.published
-
-    def is_behind(self):
-        """Whether there may be single values to publish."""
-        return self._values is not None and self._values.is_behind()
 
     def set_counters(self):
         """Publish counters that were set by command."""
@@ -187,16 +150,12 @@ class BatteryPublisher:
             self._connection_is_repeated = True
             self._connection_due = now
 
-    def reach(self, phase):
-        """A message has been written with which this phase is reached."""
-        self._phase = phase
-
     # discovery
 
     def begin_discovery(self, now):
         """Publish discovery again."""
-        self._part = self._last_part  # which one is sent next
-        self._discovered_topology = None  # None: nothing of the battery yet
+        self.part = self.last_part  # which one is sent next
+        self.discovered_topology = None  # None: nothing of the battery yet
         self._partial_parts: list = []  # messages that left out what had not been read
         self._completed_parts: list = []  # those of them that are now sent again
         self._discovered_at = now  # when the last one was sent; None: long enough ago
@@ -213,39 +172,22 @@ class BatteryPublisher:
             return self._discover_extras(now)
         return self._discover_battery(now) or self._complete_parts(now)
 
-    @property
-    def is_known(self):
-        """Whether there is something to discover."""
-        return self._poller.complete
-
-    def is_discovered(self):
-        """Whether all discovery messages have been sent."""
-        return self._discovered_topology == self.pack.topology_changes and self._part > self._last_part
-
-    def has_part(self, part):
-        """Whether a discovery message is one on this battery."""
-        return self._first_part <= part <= self._last_part
-
-    def can_retry(self, part):
-        """Whether a discovery message that failed can be made by now."""
-        return self._discovered_topology is not None or part == self._last_part or not self.has_part(part)
-
     def _discover_battery(self, now):
         topology = self.pack.topology_changes
-        if self._discovered_topology != topology and self._poller.complete:
+        if self.discovered_topology != topology and self.poller.complete:
             # one message with serial number and versions rather than two; boards without them are not waited for long
-            must_wait = self._discovered_topology is not None or not self._poller.static_done
+            must_wait = self.discovered_topology is not None or not self.poller.static_done
             if must_wait and self._discovered_at is not None:
                 return None
-            self._discovered_topology = topology
-            self._part = self._first_part
+            self.discovered_topology = topology
+            self.part = self.first_part
             self._partial_parts = []
             self._completed_parts = []
-        if self._discovered_topology is None or self._part > self._last_part:
+        if self.discovered_topology is None or self.part > self.last_part:
             return None
-        if self._part < self._last_part:
-            self._part += 1
-            return self.discover(self._part - 1, now)
+        if self.part < self.last_part:
+            self.part += 1
+            return self.discover(self.part - 1, now)
         return self._discover_last(now)
 
     def note_partial(self, part):
@@ -254,8 +196,8 @@ class BatteryPublisher:
 
     def _complete_parts(self, now):
         """One of the messages that left something out, once all that a board may have has been read or given up."""
-        is_over = self._discovered_at is None and self._part > self._last_part
-        if self._partial_parts and is_over and self._poller.static_done:
+        is_over = self._discovered_at is None and self.part > self.last_part
+        if self._partial_parts and is_over and self.poller.static_done:
             self._completed_parts = self._partial_parts
             self._partial_parts = []
         return self.discover(self._completed_parts.pop(0), now) if self._completed_parts else None
@@ -265,16 +207,16 @@ class BatteryPublisher:
         self._extras_topology = self.pack.topology_changes
         self._extras_at = now
         self._shared.republish_soon(now)
-        return self.discover(self._last_part, now)
+        return self.discover(self.last_part, now)
 
     def _discover_last(self, now):
         """Send the same again behind the battery's messages: more is known of the device by then."""
         message = None
-        if self._extras_topology != self._discovered_topology:
+        if self._extras_topology != self.discovered_topology:
             if self._extras_at is not None:
                 return None
             message = self._discover_extras(now)
-        self._part += 1
+        self.part += 1
         self._note_discovered(now)
         self._shared.republish_soon(now)
         return message
@@ -282,7 +224,7 @@ class BatteryPublisher:
     def discover(self, part, now):
         """Begin one discovery message; None when it is skipped, or there is no memory for it."""
         self._discovered_at = now
-        return self._shared.discover(part, now, self, self._poller.static_done)
+        return self._shared.discover(part, now, self, self.poller.static_done)
 
     def _note_discovered(self, now):
         if self._are_fewer(self.pack.topology):
@@ -296,9 +238,9 @@ class BatteryPublisher:
 
     # status, connection text and command result
 
-    def _status(self, qos=1):
+    def _status(self, text, qos=1):
         self._status_due = False
-        return self._topic + "/status", self._published_status(), self._shared.retain, qos
+        return self.own_status.message(text, qos)
 
     def last_command(self, _now):
         """The result of a command."""
@@ -314,7 +256,7 @@ class BatteryPublisher:
         if ticks_diff(now, self._connection_due) < 0:
             return None
         self._connection_due = ticks_add(now, CONNECTION_CHECK_MS)
-        text = self._poller.diagnosis.text
+        text = self.poller.diagnosis.text
         is_new = text != self._connection_text
         if not (is_new or self._connection_is_repeated):
             return None
@@ -326,25 +268,27 @@ class BatteryPublisher:
 
     def state(self, now):
         """The state or the status."""
-        phase = self._phase
-        if phase == _TO_OFFLINE and self._poller.complete:  # only the connection is new, the battery was online before
-            phase = _OFFLINE
-        if phase == _TO_OFFLINE or (phase >= _TO_ONLINE and not self._poller.online):
-            self._phase = _TO_UNKNOWN
-            return self._status()
-        if phase == _OFFLINE and self._poller.complete and self._deadband.is_disagreeing(now):
+        self.seen_changes = self.pack.changes
+        self._deadband.follow_topology()
+        phase = self.phase
+        if phase == TO_OFFLINE and self.poller.complete:  # only the connection is new, the battery was online before
+            phase = OFFLINE
+        if phase == TO_OFFLINE or (phase >= TO_ONLINE and not self.poller.online):
+            self.phase = _TO_UNKNOWN
+            return self._status("offline")
+        if phase == OFFLINE and self.poller.complete and self._deadband.is_disagreeing(now):
             return None  # half a second at most: until then the published values are those from before
-        if phase == _TO_UNKNOWN or (phase == _OFFLINE and self._poller.complete):
+        if phase == _TO_UNKNOWN or (phase == OFFLINE and self.poller.complete):
             return self._write_state(now, self._deadband.begin_all(now), True, phase + 1)
-        if phase == _TO_ONLINE:
-            self._phase = _ONLINE
-            return self._status()
-        taken = self._deadband.begin_take(now) if phase == _ONLINE else False
+        if phase == TO_ONLINE:
+            self.phase = ONLINE
+            return self._status("online")
+        taken = self._deadband.begin_take(now) if phase == ONLINE else False
         must = ticks_diff(now, self._heartbeat_due) >= 0
         if must or taken is not False:
             return self._write_state(now, taken, must)
         if self._status_due:
-            return self._status(0)  # QoS 0: it is repeated anyway
+            return self._status("online" if phase == ONLINE else "offline", 0)  # QoS 0: it is repeated anyway
         return None
 
     def take_set_counters(self, now):
@@ -353,7 +297,7 @@ class BatteryPublisher:
             return None
         self._counters_set = False
         self._deadband.begin(now)
-        readings = self._deadband.published
+        readings = self.published
         self._published_counters = [self.pack.energy.total(key) for key in COUNTERS]
         for key, total in zip(COUNTERS, self._published_counters):
             if readings.raw(key) is not None:
@@ -366,7 +310,7 @@ class BatteryPublisher:
             return None
         # QoS 0: it is sent every few seconds, and the next message would wait for each PUBACK
         for position in range(len(COUNTERS)):
-            self._published_counters[position] = self._deadband.published.raw(COUNTERS[position])
+            self._published_counters[position] = self.published.raw(COUNTERS[position])
         return self._topic + "/energy", self._write_counters(), True, 0
 
     def _write_counters(self):
@@ -379,19 +323,20 @@ class BatteryPublisher:
         """Whether all counters are known and one differs from its published value. Runs in every tick, so it makes no list."""
         changed = False
         for position in range(len(COUNTERS)):
-            count = self._deadband.published.raw(COUNTERS[position])
+            count = self.published.raw(COUNTERS[position])
             if count is None:
                 return False
             changed = changed or count != self._published_counters[position]
         return changed
 
     def _write_state(self, now, taken, must, phase=None):
-        steps = self._state_steps(now, taken, must, self._poller.online)
-        return self._shared.write(steps, self._topic + "/state", self._shared.retain, self, phase=phase)
+        steps = self._state_steps(now, taken, must, phase, self.poller.online)
+        return self._shared.write(steps, self._topic + "/state", self._shared.retain)
 
-    def _state_steps(self, now, taken, must, was_online):
+    def _state_steps(self, now, taken, must, phase, was_online):
         """Take over what is due, see Deadband.begin_take, and if that, or `must`, makes a new state write it.
 
+        `phase`: reached when it is written, since without memory for the numbers the battery is not online; None: as it is.
         Nothing is written if the battery goes offline meanwhile: half of the values would be of before.
         """
         if taken is not True and taken is not False:
@@ -400,9 +345,9 @@ class BatteryPublisher:
                 is_other = step
                 yield False
             taken = is_other
-        if was_online and not self._poller.online:
-            if self._phase == _OFFLINE:  # what has been taken over must not come with the next heartbeat
-                self._phase = _TO_UNKNOWN
+        if was_online and not self.poller.online:
+            if self.phase == OFFLINE:  # what has been taken over must not come with the next heartbeat
+                self.phase = _TO_UNKNOWN
             yield None
         if not (must or taken):
             yield None
@@ -411,19 +356,22 @@ class BatteryPublisher:
         # gone: entities from before would miss theirs.
         if self._fewer_since is not None and ticks_diff(now, self._fewer_since) >= REPUBLISH_MS:
             self._fewer_since = None
-        layout = self._deadband.published.topology  # of these values: the live one may know more by now
+        layout = self.published.topology  # of these values: the live one may know more by now
         every_slot = not layout["cell_count"] or self._fewer_since is not None or self._are_fewer(layout)
         self.states += 1
-        yield from pack_steps(self._shared.writer.clear(), self._deadband.published, every_slot, self.states, self._time())
+        for is_whole in pack_steps(self._shared.writer.clear(), self.published, every_slot, self.states, self._time()):
+            if is_whole and phase is not None:
+                self.phase = phase
+            yield is_whole
 
     def _time(self):
         """Time of the last response of the BMS as text, as of which the published values hold; None: not known, or offline."""
         utc = self._shared.utc
-        return utc(self._poller.last_response) if utc is not None and self._poller.online else None
+        return utc(self.poller.last_response) if utc is not None and self.poller.online else None
 
     def single_value(self, now):
         """The next reading on a topic of its own."""
-        value = self._values.poll(now) if self._values is not None else None
+        value = self.values.poll(now) if self.values is not None else None
         if value is None:
             return None
         if value[1] is None:

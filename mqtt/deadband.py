@@ -78,23 +78,15 @@ _MODE = READING["mode"]
 _REMAINING_TIME = READING["remaining_time"]
 
 
-class Mean:
-    """The published mean current in mA, from which the times to full and empty follow; in place of the Pack's meter."""
-
-    def __init__(self):
-        self.mean_current = 0
-
-    def set(self, mean_current):
-        """Take over another one, in mA."""
-        self.mean_current = mean_current
-
-
 class PublishedValues(Values):
-    """The readings as last published, with a topology and a mean current of their own."""
+    """The readings as last published, with a topology and a mean current of their own.
+
+    `mean_current`: in mA, from it the times to full and empty follow; in place of that of the Pack's meter.
+    """
 
     def __init__(self, pack):
-        self._mean = Mean()
-        super().__init__(dict(pack.topology), self._mean)
+        super().__init__(dict(pack.topology), self)
+        self.mean_current = 0
         self.follow_topology(pack)
 
     def follow_topology(self, pack):
@@ -105,10 +97,10 @@ class PublishedValues(Values):
 
     def set_mean_current(self, milliamperes):
         """Take over the mean current; True when the remaining time changes with it."""
-        if milliamperes == self._mean.mean_current:
+        if milliamperes == self.mean_current:
             return False
         before = self.at(_REMAINING_TIME)
-        self._mean.set(milliamperes)
+        self.mean_current = milliamperes
         is_other = self.at(_REMAINING_TIME) != before
         self.changes += is_other
         return is_other
@@ -145,16 +137,6 @@ class Deadband:
         """Begin to take over every reading as it is now, as `begin_take`."""
         self.begin(now)
         return self.begin_take(now)
-
-    def take(self, now):
-        """Take over the values that are due; True when one has changed."""
-        steps = self.begin_take(now)
-        if steps is True or steps is False:
-            return steps
-        is_other = False
-        for step in steps:
-            is_other = step
-        return is_other
 
     def begin_take(self, now):
         """Begin to take over the values that are due.

@@ -15,7 +15,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.json import pair_steps
 from battery.unload import unload
 
-from .battery_publisher import HEARTBEAT_MS, REPUBLISH_MS, BatteryPublisher, OwnStatus
+from .battery_publisher import HEARTBEAT_MS, OFFLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
 CONNECTION_REPEAT_MS = 60000  # where nothing is retained: the longest that a later subscriber waits for the connection text
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
@@ -88,11 +88,13 @@ class Publisher:
         self.retain = retain
         self.utc = utc
         self.writer = discovery.writer  # shared: one buffer as long as the longest discovery message is enough
-        self._own_status = OwnStatus(base + "/status", True)
+        self._statuses = [OwnStatus(base + "/status", True)]
         self._batteries: list = []  # the one that was served last is the last
         for battery in batteries:
             part = discovery.bridge_parts + len(self._batteries) * discovery.battery_parts
-            self._batteries.append(BatteryPublisher(self, battery, part, fast_ms, slow_ms, band_percent, each_value))
+            each = BatteryPublisher(self, battery, part, fast_ms, slow_ms, band_percent, each_value)
+            self._batteries.append(each)
+            self._statuses.append(each.own_status)
         self._first = self._batteries[0]
         self._bank = None
         if len(batteries) > 1:
@@ -118,7 +120,7 @@ class Publisher:
         self._note_closing(now)
         self._part = 0  # of the bridge's discovery, which one is sent next
         self._is_online_published = False
-        self._own_status.begin(now)
+        self._statuses[0].begin(now)
         for each in self._batteries:
             each.begin(now)
         if self._bank is not None:
@@ -136,9 +138,8 @@ class Publisher:
     def status_received(self, topic, payload, now):
         """Compare `payload` (bytes), received on one of the status topics, with the status published last."""
         self._is_due = True
-        self._own_status.received(topic, payload, self._published_status(), now)
-        for each in self._batteries:
-            each.status_received(topic, payload, now)
+        for each in self._statuses:
+            each.received(topic, payload, now)
 
     def publish(self, topic, payload, retain=False, qos=1):
         """Publish a message once, as soon as possible; `topic` without the base."""
@@ -182,27 +183,25 @@ class Publisher:
         if self._steps is not None:
             return self._write_on(now)
         self._last_part = None  # the message before has been sent, else poll would not be called
-        for each in self._batteries:
-            each.follow()
         if self._is_due or ticks_diff(now, self._look_at) >= 0:
             self._look_at = ticks_add(now, LOOK_MS)
             message = self._next(now)
             self._is_due = message is not None
             for each in self._batteries:
-                self._is_due = self._is_due or each.is_behind()
+                self._is_due = self._is_due or (each.values is not None and each.values.is_behind())
         else:
             message = self._of_next(BatteryPublisher.state, now)
             self._is_due = message is not None
         return None if message is _BEGUN else message
 
-    def write(self, steps, topic, retain, battery=None, part=None, phase=None):
-        """Write a message in the polls that follow: of `battery`, which then reaches `phase`, or discovery message `part`."""
+    def write(self, steps, topic, retain, battery=None, part=None):
+        """Write a message in the polls that follow: `part` of the discovery, on `battery`."""
         self._steps = steps
-        self._begun = (topic, retain, battery, part, phase)
+        self._begun = (topic, retain, battery, part)
         return _BEGUN
 
     def _write_on(self, now):
-        topic, retain, battery, part, phase = self._begun
+        topic, retain, battery, part = self._begun
         steps = self._steps
         self._steps = None  # one that fails is given up
         try:
@@ -220,8 +219,6 @@ class Publisher:
         if is_whole is None:  # there is no message
             return None
         self._last_part = part
-        if phase is not None:
-            battery.reach(phase)  # only now: without memory for the numbers the battery is not online
         return topic, self.writer, retain, 0 if part is None else 1
 
     def _next(self, now):
@@ -230,8 +227,7 @@ class Publisher:
         elif not self.retain and ticks_diff(now, self._repeat_due) >= 0:
             self._repeat_status(now)
         return (
-            self._own_status.correction(self._published_status(), now)
-            or self._of_next(BatteryPublisher.correction, now)
+            self._correction(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._of_next(BatteryPublisher.take_set_counters, now)
@@ -311,9 +307,9 @@ class Publisher:
         """Whether all that is known has been sent; with several batteries some may never be."""
         is_any = False
         for each in self._batteries:
-            if each.is_discovered():
+            if each.discovered_topology == each.pack.topology_changes and each.part > each.last_part:
                 is_any = True
-            elif each.is_known:
+            elif each.poller.complete:
                 return False
         return is_any
 
@@ -334,13 +330,12 @@ class Publisher:
             return None
         self._retry_at = ticks_add(now, RETRY_MS)
         part = self._failed_parts.pop(0)
-        for each in self._batteries:
-            if not each.can_retry(part):
-                self._failed_parts.append(part)  # nothing is known of the battery
-                return None
         self.republish_soon(now)
         for each in self._batteries:
-            if each.has_part(part):
+            if each.first_part <= part <= each.last_part:
+                if each.discovered_topology is None and part < each.last_part:
+                    self._failed_parts.append(part)  # nothing is known of the battery
+                    return None
                 return each.discover(part, now)
         return self.discover(part, now)
 
@@ -370,16 +365,19 @@ class Publisher:
         if self._is_online_published:
             return None
         for each in self._batteries:
-            if not each.is_settled:
+            if each.phase < OFFLINE:
                 return None
         if self._bank is not None and not self._bank.is_published:
             return None
         self._is_online_published = True
-        return self.base + "/status", "online", True, 1
+        return self._statuses[0].message("online")
 
-    def _published_status(self):
-        """The bridge's status published last; None: none in this connection."""
-        return "online" if self._is_online_published else None
+    def _correction(self, now):
+        for each in self._statuses:
+            message = each.correction(now)
+            if message is not None:
+                return message
+        return None
 
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:

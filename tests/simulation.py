@@ -6,6 +6,7 @@
 from battery.pack import Battery, Pack
 from battery.polarity import Polarity
 from daly.poller import Poller
+from mqtt import deadband
 from simulator import wire
 from simulator.bms import Bms
 
@@ -43,6 +44,15 @@ class Wire(wire.Wire):
         if request is not None:
             self.requests.append((begun / 1000, request[2]))
         self.us += self.step_us
+
+
+class Deadband(deadband.Deadband):
+    """One that takes over in one step what the publisher takes over in several."""
+
+    def take(self, now):
+        """Take over the values that are due; True when one has changed."""
+        steps = self.begin_take(now)
+        return steps if steps is True or steps is False else list(steps)[-1]
 
 
 def only(pack, poller=None, name="Daly BMS"):

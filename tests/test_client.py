@@ -119,6 +119,7 @@ class Bridge:
         clock=ticks_ms,
         loaded=True,
         name="",
+        keys=("bms1",),
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
         lines += [f'MQTT_USERNAME = "{username}"', f'MQTT_PASSWORD = "{password}"']
@@ -127,7 +128,7 @@ class Bridge:
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
         self.client = MqttClient(
-            settings, radio, self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}"
+            settings, radio, self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}", keys=keys
         )
         self.longest_s = 0
         self._clock = clock
@@ -591,6 +592,35 @@ def test_states_that_an_older_version_left_retained_are_cleared_once(broker, sub
     assert kept == (set(left) if retain_state else set())
     late.stop()
     assert [text for topic, text, _ in subscriber.received if topic in left] == ([] if retain_state else 3 * [""])
+
+
+EIGHT = ("bms1", "bms2", "bms3", "bms16", "bms201", "bms202", "bms301", "bms316")
+
+
+@needs_mosquitto
+def test_the_topics_of_eight_batteries_and_their_bank_are_watched_as_those_of_one(broker, subscriber):
+    left = [f"t/{key}/{end}" for key in EIGHT for end in ("state", "status", "connection")] + ["t/bank/state"]
+    counters = tuple(f"t/{key}/energy" for key in EIGHT)
+    for topic in left:
+        subscriber.publish(topic, "old", retain=True)
+    for topic in counters:
+        subscriber.publish(topic, "{}", retain=True)
+    bridge = Bridge(broker.port, loaded=False, keep=False, keys=EIGHT)
+    bridge.store.topics = counters + tuple(f"t/{key}/state" for key in EIGHT)
+    subscriber.clear()
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    assert {topic for topic, _ in bridge.store.heard} >= set(counters)
+    late = Subscriber(broker.port)
+    assert wait_until(lambda: late.latest("t/bms316/energy"))
+    time.sleep(0.2)
+    assert not [topic for topic, text, _ in late.received if text == "old"]
+    late.stop()
+    bridge.publisher.echoes.clear()
+    for key in EIGHT:
+        subscriber.publish(f"t/{key}/status", "x")
+    assert bridge.run(lambda: len(bridge.publisher.echoes) >= 8)
+    assert sorted(bridge.publisher.echoes) == sorted((f"t/{key}/status", b"x") for key in EIGHT)
+    assert not bridge.commands.heard
 
 
 @needs_mosquitto

@@ -7,11 +7,12 @@ import json
 from itertools import pairwise
 
 import pytest
+from simulation import Deadband
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
 from battery.readings import READING
-from mqtt.deadband import Deadband, SingleValues
+from mqtt.deadband import SingleValues
 
 FAST, SLOW = 2000, 30000
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from home_assistant_rules import message_faults
-from simulation import Wire, only
+from simulation import Deadband, Wire, only
 
 from battery.json import Writer, write_pack
 from battery.pack import Pack
@@ -16,7 +16,7 @@ from battery.readings import BITFIELD, DATE, NEEDS, READING, READINGS, TEXT
 from daly import d2, p81
 from daly.a5 import BLOCKS
 from display import pages
-from mqtt.deadband import Deadband, SingleValues
+from mqtt.deadband import SingleValues
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 

@@ -9,7 +9,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from simulation import Wire, only
+from simulation import Deadband, Wire, only
 
 from battery.energy import COUNTERS
 from battery.pack import Pack
@@ -855,7 +855,7 @@ def test_single_values_say_what_the_state_says():
 
 def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
     pack = Pack(4, 3)
-    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    ours = Deadband(pack, 2000, 2000, 100)
     many = READING["temperature_{}"]
     for now, temperatures, named in (
         (0, (20, None, 5), (20, 1, 5, 3)),
@@ -878,7 +878,7 @@ def test_a_sensor_that_is_not_there_leaves_the_others_their_extremes():
 
 def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
     pack = Pack(3)
-    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    ours = Deadband(pack, 2000, 2000, 100)
     for number, millivolts in ((1, 3300), (3, 3310)):
         pack.put(READING["cell_{}_voltage"], number - 1, millivolts, 0)
     keys = ("max_cell_voltage", "max_voltage_cell", "min_cell_voltage", "min_voltage_cell")
@@ -891,7 +891,7 @@ def test_a_cell_that_is_not_known_may_be_the_one_the_bms_names():
 def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
     """While a load ends, mode and current are read one after the other and wait for each other, but nothing else waits."""
     pack = Pack(1)
-    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    ours = Deadband(pack, 2000, 2000, 100)
     known = {"pack_voltage": 520, "current": -300, "mode": 2, "discharge_mosfet": 1, "alarm_bits_{}": 0}
     for key, raw in known.items():
         pack.put(READING[key], 0, raw, 0)
@@ -910,7 +910,7 @@ def test_an_alarm_and_a_mosfet_do_not_wait_for_current_and_mode_to_agree():
 
 def test_current_and_mode_that_never_agree_are_published_half_a_second_later():
     pack = Pack(1)
-    ours = deadband.Deadband(pack, 60000, 60000, 100)
+    ours = Deadband(pack, 60000, 60000, 100)
     for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)
@@ -959,7 +959,7 @@ class Asked(Pack):
 
 def test_a_pass_in_which_nothing_changed_asks_for_no_reading():
     pack = Asked(4)
-    ours = deadband.Deadband(pack, 2000, 2000, 100)
+    ours = Deadband(pack, 2000, 2000, 100)
     for key, raw in {"pack_voltage": 520, "current": -300, "mode": 2}.items():
         pack.put(READING[key], 0, raw, 0)
     ours.take(0)
