@@ -85,13 +85,17 @@ class House:
         """Seconds that it took; fails when it is not so in time."""
         begun = time.monotonic()
         while not is_so():
-            assert time.monotonic() - begun < seconds, self.shown()
+            assert time.monotonic() - begun < seconds, self.unknown() or self.shown()
             time.sleep(0.3)
         return time.monotonic() - begun
 
-    def is_all_known(self):
+    def unknown(self):
+        """The entities whose state is not known."""
         states = {name: state for name, state in self.shown().items() if not name.startswith("button.")}
-        return len(states) > 4 * 40 and not {"unknown", "unavailable"} & set(states.values())
+        return {name: state for name, state in states.items() if state in ("unknown", "unavailable")}
+
+    def is_all_known(self):
+        return len(self.shown()) > 4 * 40 and not self.unknown()
 
     def devices(self):
         """Those that MQTT has made, by name."""
