@@ -12,7 +12,13 @@ import subprocess
 import sys
 import termios
 
+from PIL import Image, ImageChops
 from test_host_cli import ROOT, start
+from test_screen import screens
+from test_screen_of_several import FakeBank
+
+from display import several
+from display.pages import SHORT
 
 LIMIT_S = 40
 
@@ -30,9 +36,9 @@ def told_until(process, is_enough):
     raise AssertionError(f"it ended after {found}")
 
 
-def run_four(*batteries, is_enough):
-    options = [part for text in batteries for part in ("--bms", text)]
-    process = start("--no-oled", "--seconds", LIMIT_S, *options)
+def run_four(*batteries, is_enough, options=("--no-oled",)):
+    given = [part for text in batteries for part in ("--bms", text)]
+    process = start("--seconds", LIMIT_S, *options, *given)
     try:
         return told_until(process, is_enough)
     finally:
@@ -120,3 +126,30 @@ def test_the_live_view_has_a_row_for_each():
                 break
         process.wait(30)
         os.close(master)
+
+
+def test_the_screen_shows_the_bank_as_it_is_published(tmp_path):
+    picture, settings = tmp_path / "screen.png", tmp_path / "settings.toml"
+    text = (
+        'MQTT_BROKER = "b"\nOLED_PAGE_S = 0\nMQTT_BASE_TOPIC = "a/b"\nPUBLISH_INTERVAL_S = 1\nCIRCUITPY_WIFI_SSID = "cellar"\n'
+    )
+    settings.write_text(text)
+    published = []
+
+    def is_settled(found):
+        """Two states of the bridge after all were known: the screen has been drawn since."""
+        if all_online(found) and found.get("state", {}).get("uptime") not in published:
+            published.append(found["state"]["uptime"])
+        return len(published) > 2
+
+    batteries = ("drift=0,soc=51", "drift=0,soc=52", "drift=0,soc=53", "drift=0,soc=54")
+    options = ("--settings", settings, "--oled", picture)
+    bank = run_four(*batteries, is_enough=is_settled, options=options)["bank/state"]
+    values = {"soc": 10 * bank["soc"], "pack_voltage": 10 * bank["pack_voltage"], "current": 10 * bank["current"]}
+    values |= {"power": 100 * bank["power"]}
+    shown = several.bank_overview(FakeBank(4, 4, **{key: round(value) for key, value in values.items()}), SHORT, "")
+    oled = screens.Oled()
+    expected = oled.draw(shown)
+    oled.close()
+    with Image.open(picture) as seen:
+        assert ImageChops.difference(seen.convert("RGB"), expected.convert("RGB")).getbbox() is None
