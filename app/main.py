@@ -188,9 +188,18 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     loop.add("bridge state", bridge_state.tick)
     loop.add("mqtt", AfterFirstResponse(batteries, client.tick, ticks_ms()).tick)
     if screen is not None:
-        screen.watch(batteries, publisher.bank, client, wifi.radio)
+        screen.watch(batteries, make_bank(settings, batteries), client, wifi.radio)
         loop.add("screen", screen.tick)
     return loop
+
+
+def make_bank(settings, batteries):
+    """The bank as the screen shows it; None: there is only one battery."""
+    if len(batteries) == 1:
+        return None
+    from battery.bank import Bank  # only with several batteries
+
+    return Bank(batteries, settings.BANK_WIRING == "series")
 
 
 def tick_of(parts):

@@ -103,7 +103,6 @@ class Publisher:
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery, discovery message or None, phase or None) of the one being written
         self.discovery_errors = 0
-        self.bank = self._bank  # of several batteries, for the screen
         self._failed_parts: list = []  # discovery messages that are skipped and tried again from time to time
         self._retry_at = None
         self._last_part = None  # the discovery message published last; None: it was another message

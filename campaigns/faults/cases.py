@@ -86,6 +86,9 @@ CASES = (
 )
 INVERTED = "inverted=1"  # A5: the newer protocols say the direction
 IDLING = "ripple=0.1,deadzone=0.3"
+BUSES = ("a5", "p81")  # D2 has no numbers
+TWO_P81 = ((3, "protocol=p81"), (4, "protocol=p81"))
+TWICE = ((3, "board=4"),)
 ALL_SLOW = tuple((group, 10000) for group in ("pack", "status", "cells", "temperatures", "checks"))
 VARIANTS = (  # of boards, batteries and settings
     _case("loads that fade out", life="fading"),
@@ -133,6 +136,16 @@ VARIANTS = (  # of boards, batteries and settings
     _case("speaks D2, too", board="protocol=p81+d2", protocols=P81),
     _case("speaks A5, too, 5 %", FIVE, board="protocol=a5+p81", protocols=P81),
     _case("three boards on the bus, 5 %", FIVE, board="boards=3", protocols=P81),
+    _case("four batteries on the bus", share=0.06, group=4, protocols=BUSES),
+    _case("four batteries on the bus, 5 %", FIVE, share=0.2, group=4, protocols=BUSES),
+    _case("four batteries, two of each protocol, 5 %", FIVE, share=0.1, group=4, odd=TWO_P81, protocols=A5),
+    _case("one of four silent, 5 %", FIVE, share=0.06, group=4, odd=((3, "silent=1"),), protocols=BUSES),
+    _case("one of four silent for 5-20 s, 5 %", FIVE, share=0.06, group=4, odd=((3, ""),), outage="silent", protocols=BUSES),
+    _case("one of four babbles", share=0.06, group=4, odd=((3, "babble=1"),), sound=False, protocols=BUSES),
+    _case("one of four babbles, 5 %", FIVE, share=0.06, group=4, odd=((3, "babble=1"),), protocols=BUSES),
+    _case("one of four has a wrong number, 5 %", FIVE, share=0.06, group=4, odd=((3, "board=9"),), protocols=BUSES),
+    _case("twice the same number of four", share=0.06, group=4, odd=TWICE, unjudged=(4,), protocols=BUSES),
+    _case("twice the same number of four, 5 %", FIVE, share=0.06, group=4, odd=TWICE, unjudged=(4,), protocols=BUSES),
     _case("three boards on the bus, second master", "second_master=10", board="boards=3", protocols=P81),
 )
 UNDETECTED = (  # the checksum is right: only the values can show the error

@@ -42,17 +42,18 @@ IDLE_A = 1  # below, there is no time to full or empty
 LONGEST_H = 100
 FINE = re.compile(
     r"OK(, at host address 0x[0-9A-F]{2}|, with protocol (D2|P81)(; it answers A5, too)?)?"
-    r"|OK, but (current and mode contradict|a second board answers) .*|Recovered: .*"
+    r"|OK, but (current and mode contradict|a second board answers|this board also sends) .*|Recovered: .*"
 )
 DIAGNOSIS_S = 1.5  # the diagnosis is checked every half second and published one message a pass
 
 
 class Judge:
     """`sound`: nothing is damaged on this line, so what the BMS sends must be shown. `unsettled`: of this board the polarity of
-    the current may stay unknown, so current and what follows from it may be unknown forever, and counted too little.
+    the current may stay unknown, so current and what follows from it may be unknown forever, and counted too little. `boards`:
+    that share the line, so that everything is read for the first time so much later.
     """
 
-    def __init__(self, held: Held, subscriber: Subscriber, settings: Settings, sound=False, unsettled=False):
+    def __init__(self, held: Held, subscriber: Subscriber, settings: Settings, sound=False, unsettled=False, boards=1):
         self.findings: list[Finding] = []
         self.values = 0  # checked
         self.oldest = 0.0  # longest time for which an immediate value shown was no longer measured
@@ -60,6 +61,7 @@ class Judge:
         self._subscriber = subscriber
         self._settings = settings
         self._sound = sound
+        self._boards = boards
         self._may_lack = ("current", "power", *COUNTERS) if unsettled else ()
         self._seen: set = set()
         self._beside: dict[str, float] = {}  # contradiction that may last a moment -> since when
@@ -252,7 +254,10 @@ class Judge:
     def _check_diagnosis(self, shown: dict, at: float):
         """Values are shown if the diagnosis is OK, and only then."""
         subscriber = self._subscriber
-        if not subscriber.bridge_online or at - max(subscriber.connection_at, subscriber.switched_at) < DIAGNOSIS_S:
+        if (
+            not subscriber.bridge_online
+            or at - max(subscriber.connection_at, subscriber.switched_at) < DIAGNOSIS_S * self._boards
+        ):
             return
         fine = FINE.fullmatch(subscriber.connection or "") is not None
         if bool(shown) != fine:
@@ -273,7 +278,9 @@ class Judge:
             ):
                 continue
             lacking[key] = since = max(self._lacking.get(key, at), history.runs[-1][1] if promise.pace == ONCE else 0)
-            limit = 15 if promise.poll_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
+            limit = (
+                15 * self._boards if promise.poll_s is None else 2 * self._settings.age_s(promise) + self._settings.publish_s
+            )
             if at - since > limit:
                 words = f"{key} unknown for {at - since:.0f} s, while the BMS sends {_text(history.current)}"
                 self._find("missing", at, words, (key, since))

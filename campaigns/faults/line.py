@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
@@ -16,6 +16,7 @@ from battery.pack import Battery, Pack
 from battery.polarity import Polarity
 from battery.readings import READING
 from daly.poller import Poller
+from daly.shared import SharedLine, SharedPoller
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 from simulator.bus import Bus
@@ -57,6 +58,9 @@ class Job:
     reconnects: bool = False  # the connection to the broker breaks now and then
     sound: bool = False  # nothing is damaged: what the BMS sends must be shown
     unsettled: bool = False  # the polarity of the current may stay unknown
+    group: int = 0  # so many boards on the bus, each read and judged; 0: one is, whatever else there is
+    odd: tuple = ()  # what differs on some of them: pairs of place on the bus and options
+    unjudged: tuple = ()  # places of those of which nothing may be shown in the end, and any board's values before
 
 
 @dataclass
@@ -81,6 +85,8 @@ class Tally:
 
 def run(job: Job) -> Tally:
     """Simulate one line."""
+    if job.group:
+        return Group(job).run()
     line = Line(job)
     while line.bms.frames < job.frames:
         line.step()
@@ -121,16 +127,17 @@ class ObservedPack(Pack):
 class Line(Wire):
     """The real Poller, Pack, Publisher and Discovery between a BMS and a subscriber, whose values the judge checks.
 
-    `publisher`: a class to use in place of the firmware's, to test the judge.
+    `publisher`: a class to use in place of the firmware's, to test the judge; `number`: of a board that shares its line with
+    others, see Group; `start`: the first tick.
     """
 
-    def __init__(self, job: Job, publisher: type[Publisher] = Publisher):
+    def __init__(self, job: Job, publisher: type[Publisher] = Publisher, number: int = 0, start: int | None = None):
         self.job = job
         self.tally = Tally(job)
         self.held = Held()
         self.flow = Flow()
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
-        text = f"seed={job.seed},cells={job.cells},{job.options}"
+        text = f"seed={job.seed},cells={job.cells},board={number or 1},{job.options}"
         bms = RecordedBms(text, self.held, self.flow, job.pause_ms)
         bus = Bus(text, 0, None, (bms,)) if bms.options.boards > 1 else None
         self.pack = ObservedPack(self._accepted, job.current_sign)
@@ -138,12 +145,13 @@ class Line(Wire):
         options = dict(job.poller)
         if job.periods:
             options["periods"] = {f"POLL_{group.upper()}_MS": ms for group, ms in job.periods}
-        super().__init__(bms, Poller(self.pack, **options), Random(job.seed).randrange(TICKS), bus)
+        poller = SharedPoller(self.pack, board_number=number, **options) if number else Poller(self.pack, **options)
+        super().__init__(bms, poller, Random(job.seed).randrange(TICKS) if start is None else start, bus)
         self.settings = Settings(
             job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
         )
         self.subscriber = Subscriber(BASE)
-        self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled)
+        self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled, max(1, job.group))
         self.requests = 0
         self.pass_us: float | None = None  # duration of a pass of the loop; None: 1 to 6 ms, as on a board
         self.life = Life(self, Random(job.seed))
@@ -170,6 +178,11 @@ class Line(Wire):
     def step(self):
         """One pass of the board's loop, which takes a few ms, sometimes many."""
         self.requests += self.exchange() is not None
+        self.observe()
+        self.us += self._pass_us()
+
+    def observe(self):
+        """What happens in a pass beside the exchange on the line."""
         self._publish()
         if self.s >= self._check_at:
             self._check_at = self.s + CHECK_S
@@ -177,7 +190,6 @@ class Line(Wire):
             self.settings.cycle_s = max(self._cycles) / 1000
             self.judge.check(self.s)
         self.life.tick()
-        self.us += self._pass_us()
 
     def _pass_us(self) -> float:
         if self.pass_us is not None:
@@ -309,6 +321,70 @@ class Line(Wire):
         if raw is None:
             return None
         return raw / 10**row.decimals if row.kind == READING["soc"].kind else ("OFF", "ON")[raw]
+
+
+class Group:
+    """Several boards on one bus, each of them with its poller, publisher, subscriber and judge: Lines, except for the wire."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        start = Random(job.seed).randrange(TICKS)
+        odd = dict(job.odd)
+        self.lines = []
+        for number in range(1, job.group + 1):
+            text = f"{job.options},{odd.get(number, '')}"
+            own = replace(job, seed=100 * job.seed + number, options=text, sound=job.sound and number not in odd)
+            if odd and number not in odd:
+                own = replace(own, outage="")
+            self.lines.append(Line(own, number=number, start=start))
+        bus = Bus("", 0, None, job.group, [line.bms for line in self.lines])
+        self._wire = Wire(bus, SharedLine([line.poller for line in self.lines]), start)
+        self._random = Random(job.seed)
+        self._silent = [line for line in self.lines if not self._answers(line)]
+        for line in self._silent:
+            line.outage_begins()
+
+    def _answers(self, line: Line) -> bool:
+        """Whether one board, and only one, answers to the number of this line's poller."""
+        numbers = [other.bms.options.board for other in self.lines if not other.bms.options.silent]
+        return numbers.count(line.poller.board_number) == 1
+
+    def run(self) -> Tally:
+        """Simulate them; what is found on all of them, as that of one line."""
+        wire = self._wire
+        while sum(line.bms.frames for line in self.lines) < self.job.frames:
+            wire.exchange()
+            for line in self.lines:
+                line.us = wire.us
+                line.observe()
+            wire.us += 100_000 if self.job.stalls and self._random.random() < 0.02 else 1000 * self._random.choice((1, 2, 4, 6))
+        shown = {line.poller.board_number: len(line.subscriber.shown(line.s)) for line in self._silent}
+        sum_of = Tally(self.job)
+        for line in self.lines:
+            self._add(sum_of, line, shown)
+        return sum_of
+
+    def _add(self, total: Tally, line: Line, shown: dict):
+        tally, number = line.finish(), line.poller.board_number
+        total.frames += tally.frames
+        total.damaged += tally.damaged
+        total.seconds = max(total.seconds, tally.seconds)
+        total.messages += tally.messages
+        if number in self.job.unjudged:
+            tally.findings = []
+        if shown.get(number):
+            total.findings.append(Finding("wrong", line.s, f"battery {number} shows values, and nobody knows whose"))
+        total.findings += [one._replace(words=f"battery {number}: {one.words}") for one in tally.findings]
+        total.values += tally.values
+        if line in self._silent:
+            return
+        total.energy += tally.energy
+        total.connection_changes += tally.connection_changes
+        total.refreshes += tally.refreshes
+        total.gap = max(total.gap, tally.gap)
+        total.oldest = max(total.oldest, tally.oldest)
+        for key, lags in tally.lags.items():
+            total.lags[key] += lags
 
 
 @cache
