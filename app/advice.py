@@ -366,7 +366,7 @@ def _wanted(setting):
         return "true or false"
     if setting.kind == NUMBER:
         return f"a whole number from {setting.low} to {setting.high}"
-    if setting.key == "UART_BAUD_RATE":
+    if setting.key[-10:] == "_BAUD_RATE":
         return "9600, as nearly every BMS has; some can be set to 19200, 38400, 57600 or 115200"
     if setting.key == "OLED_TYPE":
         return '"SSD1306", also for an SSD1309 or SSD1315, or "SH1106"; no other chip is known'
@@ -376,8 +376,8 @@ def _wanted(setting):
         return f'the name of a pin as on the board, as {setting.key} = "{setting.default or "IO17"}"'
     if setting.key == "CIRCUITPY_WIFI_PASSWORD":
         return "8 to 63 characters, or a key of 64 hexadecimal digits, in double quotes"
-    if setting.key == "DEVICE_NAME":
-        return 'a text of 1 to 40 characters in double quotes, as DEVICE_NAME = "Daly BMS"'
+    if setting.key[-5:] == "_NAME":  # of a device
+        return f'a text of 1 to 40 characters in double quotes, as {setting.key} = "Daly BMS"'
     unit = "characters (bytes: an umlaut is two)"
     return f'a text of {setting.low} to {setting.high} {unit} in double quotes, as {setting.key} = "text"'
 
@@ -390,6 +390,10 @@ def objection(key, value):
         return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
     if key in TOPICS:
         return _objection_to_topic(value)
+    if key[-14:] == "_BOARD_NUMBERS":
+        from .batteries import objection as to_numbers
+
+        return to_numbers(value)
     if key == "BRIDGE_ID" and [char for char in value.lower() if not ("a" <= char <= "z" or char in "0123456789-_")]:
         return ": it has only letters from a to z, digits, - and _; remove the others"
     if isinstance(value, str) and not value.strip(BLANKS):

@@ -17,7 +17,8 @@ BOOT_SUCCESS_S = 600  # uptime after which a boot counts as successful
 
 
 class BridgeState:
-    """The values of the bridge. `restart_reason`: the chip's reset reason in lower case; `problems`: mistakes in the settings.
+    """The values of the bridge. `poller`: of several batteries the Pollers of several.py; `restart_reason`: the chip's reset
+    reason in lower case; `problems`: mistakes in the settings.
 
     Publisher and MqttClient are made later: `watch` them before the first state is asked for.
     """

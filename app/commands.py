@@ -9,18 +9,33 @@ from battery.unload import keep, unload
 from mqtt.commands import Commands
 
 
-def make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store):
+def make_scan(buses, boards, batteries):
+    """What starts a scan for board numbers: see app/scan.py. `boards`: of the settings, in the order of `batteries`."""
+
+    def scan(_now, publish=None):
+        from .scan import start  # 3 KB, as long as it lasts
+
+        return start(buses, boards, batteries, publish)
+
+    return scan
+
+
+def make_commands(settings, publisher, diagnostics, scan, batteries, battery_commands, clock, energy_stores):
     """The topics to subscribe to, each with its function. What is not allowed is not subscribed to.
 
     The functions return None or why they refuse. A refusal is published where the result of the command would be.
-    `battery_commands`, `clock`: None where ALLOW_CONTROL does not need them.
+    `battery_commands`: a BatteryCommands of each of the `batteries`; it and `clock`: None where ALLOW_CONTROL needs none.
     """
-    from battery.controls import DIAGNOSTICS_BUTTON
+    from battery.controls import DIAGNOSTICS_BUTTON, SCAN_BUTTON
 
-    commands = Commands(lambda subject, reason: publisher.report(f"{subject}: refused, {reason}"))
+    commands = Commands(lambda name, reason: publisher.report(f"{name[0]}: refused, {reason}", name[1]))
 
     def send_diagnostics(_word, now):
-        refusal = diagnostics.request(lambda json: publisher.publish("/diagnostics", json, qos=0), now)
+        refusal = diagnostics.request(lambda topic, json: publisher.publish(topic, json, qos=0), now)
+        return refusal and _in_words(refusal)
+
+    def start_scan(_word, now):
+        refusal = scan(now, lambda text: publisher.publish("/scan", text, qos=0))
         return refusal and _in_words(refusal)
 
     def birth(word, now):
@@ -28,14 +43,16 @@ def make_commands(settings, publisher, diagnostics, battery_commands, clock, ene
             publisher.rediscover(now, random.randrange(1000, 5000))
 
     commands.add(settings.base_topic + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_diagnostics)
+    commands.add(settings.base_topic + SCAN_BUTTON.topic, SCAN_BUTTON.payloads, start_scan)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
     if len(settings.allowed):
         keep("battery.controls")
         from .controls import add_controls  # 6 KB on a board with what it needs
 
-        publisher.report("none")
-        add_controls(commands, settings, publisher, battery_commands, clock, energy_store)
+        for battery in batteries:
+            publisher.report("none", battery)
+        add_controls(commands, settings, publisher, batteries, battery_commands, clock, energy_stores)
     unload("battery.controls")
     return commands
 

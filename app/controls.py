@@ -8,48 +8,64 @@ import microcontroller
 from battery.controls import CONTROL, CONTROLS, RESULTS, refusal_text
 
 
-def add_controls(commands, settings, publisher, battery_commands, clock, energy_store):
-    """Add what the settings allow to `commands`. The functions return None or the code of a refusal."""
+def add_controls(commands, settings, publisher, batteries, battery_commands, clock, energy_stores):
+    """Add what the settings allow to `commands`. The functions return None or the code of a refusal.
 
-    def in_words(function, payloads):
-        return lambda word, now: refusal_text(function(word, now), payloads, word)
+    Each battery has topics of its own, and what comes on them goes to it alone. `battery_commands`, and the stores in
+    `energy_stores`, are in the order of `batteries`.
+    """
+
+    def restart_bridge(_word, _now):
+        for commanded in battery_commands:
+            if commanded.pending() is not None:  # its result has to be published first
+                return commanded.pending()
+        energy_stores.save()
+        microcontroller.reset()
+        return None
+
+    for index, battery in enumerate(batteries):
+        functions = _of_battery(publisher, battery, battery_commands[index], clock, energy_stores.stores[index])
+        for row in CONTROLS:
+            if row.key in settings.allowed and row.key in functions:
+                topic = settings.base_topic + row.topic.replace("{}", battery.key)
+                commands.add(topic, row.payloads, _in_words(functions[row.key], row.payloads), name=(row.subject, battery))
+    row = CONTROL["restart_bridge"]
+    if row.key in settings.allowed:
+        topic = settings.base_topic + row.topic
+        commands.add(topic, row.payloads, _in_words(restart_bridge, row.payloads), name=(row.subject, None))
+
+
+def _in_words(function, payloads):
+    return lambda word, now: refusal_text(function(word, now), payloads, word)
+
+
+def _of_battery(publisher, battery, commands, clock, energy_store):
+    """Key of a control -> what carries it out, of one battery."""
 
     def set_soc(word, now):
         raw = tenths(word)
         if raw is None:
             return "not_understood"
-        refusal = battery_commands.refusal()
+        refusal = commands.refusal()
         if refusal is None:
-            time = clock.now() if battery_commands.soc_needs_clock else None  # NTP waits up to a second
-            refusal = battery_commands.set_soc(raw, time, now)
+            time = clock.now() if commands.soc_needs_clock else None  # NTP waits up to a second
+            refusal = commands.set_soc(raw, time, now)
         return refusal
 
     def set_energy(word, now):
         refusal = energy_store.change(word)
         if refusal is None:
-            publisher.set_counters(now)
-            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}")
+            publisher.set_counters(now, battery)
+            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}", battery)
         return refusal
 
-    def restart_bridge(_word, _now):
-        refusal = battery_commands.pending()  # its result has to be published first
-        if refusal is None:
-            energy_store.save()
-            microcontroller.reset()
-        return refusal
-
-    functions = {
-        "charge_mosfet": lambda word, now: battery_commands.switch("charge_mosfet", word == "ON", now),
-        "discharge_mosfet": lambda word, now: battery_commands.switch("discharge_mosfet", word == "ON", now),
+    return {
+        "charge_mosfet": lambda word, now: commands.switch("charge_mosfet", word == "ON", now),
+        "discharge_mosfet": lambda word, now: commands.switch("discharge_mosfet", word == "ON", now),
         "soc": set_soc,
-        "restart_bms": lambda word, now: battery_commands.restart(now),
+        "restart_bms": lambda word, now: commands.restart(now),
         "energy": set_energy,
-        "restart_bridge": restart_bridge,
     }
-    for row in CONTROLS:
-        if row.key in settings.allowed:
-            topic = settings.base_topic + row.topic.replace("{}", "bms1")
-            commands.add(topic, row.payloads, in_words(functions[row.key], row.payloads), name=row.subject)
 
 
 def tenths(word):

@@ -50,7 +50,7 @@ def store(failure):
     """Store the failure. Returns the seconds to wait before the restart: twice as many after each failed boot in a row."""
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     if failure != nvm_store.failure:
-        nvm_store.set(failure=failure)
+        nvm_store.set_failure(failure)
         nvm_store.save()
     boots = max(1, nvm_store.failed_boots)
     pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S << min(boots - 1, 10))

@@ -20,39 +20,101 @@ LARGEST = (10**9, 10**9, 10**10, 10**10)
 STEP = (900000, 900000, 3000000, 3000000)
 
 
-class EnergyStore:
-    """Restores the energy counters of `pack`, and stores them in `nvm_store` as often as its wear budget allows.
+class EnergyStores:
+    """Restores the energy counters of the batteries, and stores them in `nvm_store` as often as its wear budget allows: one
+    write stores those of all.
 
-    `topics`: where the broker may retain them, <base>/bms1/energy and <base>/bms1/state. `identity`: the bridge's; a board
-    that replaces another one continues the counters of that one, not those from its own earlier use. The pack's
-    polarity and the protocol of `poller` are stored, too. `report(text)`: publishes what is refused; None: it is only printed.
+    `topics`: where the broker may retain them, <base>/bms1/energy and <base>/bms1/state and so on. `identity`: the bridge's; a
+    board that replaces another one continues the counters of that one, not those from its own earlier use. What the packs know
+    of their polarity, and the protocols, are stored, too. `report(text, battery)`: publishes what is refused; None: it is only
+    printed.
     """
 
-    def __init__(self, nvm_store, pack, base, identity="", report=None, poller=None):
-        self._poller = poller
+    def __init__(self, nvm_store, batteries, base, identity="", report=None):
         self._nvm_store = nvm_store
-        self._pack = pack
-        self._energy = pack.energy
-        self._owner = binascii.crc32(identity.encode()) | 1  # never 0
+        owner = binascii.crc32(identity.encode()) | 1  # never 0
+        self.stores = [EnergyStore(nvm_store, battery, base, owner, report) for battery in batteries]
+        self.topics = tuple([topic for store in self.stores for topic in store.topics])
+        self.loaded = False  # the retained state has been asked for
+        self._wants_to_save = False
+        self._has_stored_polarity = False
+
+    @property
+    def all_restored(self):
+        """Whether the retained state of every topic has arrived."""
+        return not [store for store in self.stores if store.missing]
+
+    def restore(self, topic, state):
+        """Restore from `state`, the payload retained on one of `topics`: JSON or its beginning. It may be forged."""
+        for store in self.stores:
+            if topic in store.topics:
+                store.restore(topic, state)
+
+    def finish(self):
+        """The connection is up and nothing more is retained: the counters continue from what was restored.
+
+        A broker that was restarted may have lost the retained state, so the memory is updated if its budget allows.
+        """
+        self.loaded = True
+        for store in self.stores:
+            store.finish()
+        self._wants_to_save = True
+
+    def tick(self, now):
+        """Store the counters when a write is due, and once after every connection if the budget allows.
+
+        Returns the ms until the next call.
+        """
+        nvm_store = self._nvm_store
+        is_found = False
+        for store in self.stores:
+            is_found = store.follow() or is_found
+        if is_found and not self._has_stored_polarity:  # those of the other batteries wait until a write has been earned
+            self._has_stored_polarity = True
+            nvm_store.save()
+        if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
+            self._wants_to_save = False
+            self.save()
+        elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
+            nvm_store.save()
+        return TICK_MS
+
+    def save(self):
+        """Store the counters now if they have changed: before a restart of the bridge."""
+        is_changed = False
+        for store in self.stores:
+            is_changed = store.note_totals() or is_changed
+        if is_changed:
+            self._nvm_store.save()
+
+
+class EnergyStore:
+    """The counters of one battery; `owner`: the bridge as a number."""
+
+    def __init__(self, nvm_store, battery, base, owner, report):
+        self._battery = battery
+        self._nvm_store = nvm_store
+        self._record = None  # what is stored; None: the chip's memory has not been read
+        self._energy = battery.pack.energy
+        self._owner = owner
         self._stored = None
         self._before = [0, 0, 0, 0]  # the totals at the start
         self._retained = [0, 0, 0, 0]
         self._refused = ""
-        self._missing = [base + "/bms1/energy", base + "/bms1/state"]
-        self.topics = tuple(self._missing)
-        self.loaded = False  # the retained state has been asked for
+        self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
+        self.missing = list(self.topics)  # those whose retained state has not arrived
+        self._is_asked = False  # for what is retained
         self._is_settled = False  # the counters have been restored
-        self._wants_to_save = False
         self._is_polarity_known = False  # it has been settled, or restored
         self._report = report
         self._load()
 
     def _load(self):
         """Restore from the chip's memory, as soon as it has been read."""
-        nvm_store = self._nvm_store
-        if self._stored is None and nvm_store.is_settled:
-            self._stored = nvm_store.totals or (0, 0, 0, 0)
-            if nvm_store.owner in (0, self._owner):
+        if self._record is None and self._nvm_store.is_settled:
+            self._record = self._nvm_store.record(self._battery.number)
+            self._stored = self._record.totals or (0, 0, 0, 0)
+            if self._record.owner in (0, self._owner):
                 self._before = list(self._stored)
                 self._continue(self._before)
 
@@ -61,15 +123,10 @@ class EnergyStore:
         self._energy.load((0, 0, 0, 0))
         self._energy.load([b + c for b, c in zip(before, self._totals())])
 
-    @property
-    def all_restored(self):
-        """Whether the retained state of every topic has arrived."""
-        return not self._missing
-
     def restore(self, topic, state):
-        """Restore from `state`, the payload retained on one of `topics`: JSON or its beginning. It may be forged."""
-        if topic in self._missing:
-            self._missing.remove(topic)
+        """Restore from `state`, the payload retained on one of the topics."""
+        if topic in self.missing:
+            self.missing.remove(topic)
         for index, counter in enumerate(COUNTERS):
             total = find_decimal(state, counter)
             if total is not None and total <= self._limit(index):
@@ -80,27 +137,23 @@ class EnergyStore:
 
     def _limit(self, index):
         """The largest plausible total: what can have been counted since the record; without one, by a battery in its life."""
-        nvm_store = self._nvm_store
-        if nvm_store.totals is not None and nvm_store.owner == self._owner:
-            return nvm_store.totals[index] + STEP[index]
+        record = self._record
+        if record is not None and record.totals is not None and record.owner == self._owner:
+            return record.totals[index] + STEP[index]
         return LARGEST[index]
 
     def finish(self):
-        """The connection is up and nothing more is retained: the counters continue from what was restored.
-
-        A broker that was restarted may have lost the retained state, so the memory is updated if its budget allows.
-        """
-        self.loaded = True
+        """Nothing more is retained."""
+        self._is_asked = True
         self._settle()
-        self._wants_to_save = True
 
     def _settle(self):
         self._load()
-        if self._is_settled or not self.loaded or self._stored is None:
+        if self._is_settled or not self._is_asked or self._record is None:
             return
         self._is_settled = True
-        nvm_store = self._nvm_store
-        if nvm_store.owner not in (0, self._owner) and not any(self._retained):
+        owner = self._record.owner
+        if owner not in (0, self._owner) and not any(self._retained):
             self._before = list(self._stored)  # nothing else is known: it is the same battery under another identity
             self._continue(self._before)
         elif self._totals() is None:
@@ -108,64 +161,60 @@ class EnergyStore:
         else:
             counted = [total - before for total, before in zip(self._totals(), self._before)]
             self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
-        if nvm_store.owner != self._owner:
-            nvm_store.set(owner=self._owner)
+        if owner != self._owner:
+            self._nvm_store.set(self._record, owner=self._owner)
         self._correct()
         if self._refused:
             words = f"Energy counters: implausible, {self._refused}; see energy in ALLOW_CONTROL"
-            print(words)
+            print(f"{self._battery.label}: {words}" if self._battery.label else words)
             if self._report is not None:
-                self._report(words)
+                self._report(words, self._battery)
 
-    def tick(self, now):
-        """Store the counters when a write is due, and once after every connection if the budget allows.
-
-        Returns the ms until the next call.
-        """
-        nvm_store = self._nvm_store
+    def follow(self):
+        """Note what has been found of the battery. Returns whether it should be stored immediately."""
         if not self._is_settled:
             self._settle()
-        if nvm_store.is_settled:
-            self._store_protocol()  # first, so that it needs no write of its own
-            self._store_polarity()
-        if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
-            self._wants_to_save = False
-            self.save()
-        elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
-            nvm_store.save()
-        return TICK_MS
+        if self._record is None:
+            return False
+        self._note_protocol()  # first, so that it needs no write of its own
+        return self._note_polarity()
 
-    def _store_polarity(self):
-        """Store the direction of the current; or restore it, when the memory could not be read at the start.
+    def _note_polarity(self):
+        """Note the direction of the current; or restore it, when the memory could not be read at the start.
 
         It is found once in a board's life and within seconds of the first start, when no regular write has been earned: in
         the half an hour until then a restart would lose it.
         """
-        polarity = self._pack.polarity.kept
-        nvm_store = self._nvm_store
-        if polarity:
+        pack = self._battery.pack
+        found = pack.polarity.kept
+        stored = self._record.polarity
+        if found:
             self._is_polarity_known = True
-            if polarity != nvm_store.polarity:
-                nvm_store.set(polarity=polarity)
-                nvm_store.save()
-        elif nvm_store.polarity and self._is_polarity_known:  # another board is read than the one whose it was
-            nvm_store.set(polarity=0)
-        elif nvm_store.polarity:
-            self._pack.restore_polarity(nvm_store.polarity)
+        elif stored and not self._is_polarity_known:
+            pack.restore_polarity(stored)
+            return False
+        if found == stored:  # else, where none is found: another board is read than the one whose it was
+            return False
+        self._nvm_store.set(self._record, polarity=found)
+        return found > 0
 
-    def _store_protocol(self):
-        """Store what the BMS speaks, so that it is asked first after a restart; with the next write that has been earned."""
-        found = self._poller.found if self._poller is not None else 0
-        if found and found != self._nvm_store.protocol:
-            self._nvm_store.set(protocol=found)
+    def _note_protocol(self):
+        """Note what the BMS speaks, so that it is asked first after a restart; with the next write that has been earned."""
+        found = self._battery.poller.found
+        if found and found != self._record.protocol:
+            self._nvm_store.set(self._record, protocol=found)
 
-    def save(self):
-        """Store the counters now if they have changed: before a restart of the bridge."""
+    def note_totals(self):
+        """Note the counters for the next write. Returns whether they have changed."""
         totals = self._totals()
-        if totals is not None and totals != self._stored:
-            self._stored = totals
-            self._nvm_store.set(totals)
-            self._nvm_store.save()
+        if totals is None or totals == self._stored:
+            return False
+        self._note(totals)
+        return True
+
+    def _note(self, totals):
+        self._stored = totals
+        self._nvm_store.set(self._record, totals)
 
     def change(self, word):
         """Set the counters by the payload of a command. Returns None, or the code of the refusal."""
@@ -175,21 +224,23 @@ class EnergyStore:
         totals = _changed(old, word)
         if totals is None:
             return "not_understood"
+        stored = self._stored
         self._energy.set(totals)
-        self._nvm_store.set(totals)
+        self._note(totals)
         if not self._nvm_store.save():  # after the next start the old ones would be back
             self._energy.set(old)
-            self._nvm_store.set(old)
+            self._note(old)
+            self._stored = stored
             return "not_stored"
-        self._stored = totals
         self._correct()
         return None
 
     def _correct(self):
         """Put the restored totals into the pack, where those from before may be waiting to be published."""
+        pack = self._battery.pack
         for counter in COUNTERS:
-            if self._pack.raw(counter) is not None:
-                self._pack.put(READING[counter], 0, self._energy.total(counter), self._pack.read_at(counter))
+            if pack.raw(counter) is not None:
+                pack.put(READING[counter], 0, self._energy.total(counter), pack.read_at(counter))
 
     def _totals(self):
         totals = tuple([self._energy.total(counter) for counter in COUNTERS])

@@ -40,13 +40,14 @@ class Budget:
 
 
 class Events:
-    """Prints the diagnosis of the BMS connection when it changes, alarms, and results of commands.
+    """Prints the diagnosis of the BMS connection of a battery when it changes, alarms, and results of commands, with its label.
 
-    `publish(text)` publishes a result; None: it is only printed.
+    `publish(text, battery)` publishes a result; None: it is only printed.
     """
 
-    def __init__(self, poller, now, publish=None):
-        self._poller = poller
+    def __init__(self, battery, now, publish=None):
+        self._battery = battery
+        self._label = battery.label + ": " if battery.label else ""
         self._publish = publish
         self._checked_at = now
         self._connection_budget = Budget()
@@ -60,8 +61,8 @@ class Events:
     def report(self, text):
         """Publish and print the result of a command."""
         if self._publish is not None:
-            self._publish(text)
-        print("Command:", text)
+            self._publish(text, self._battery)
+        print(f"{self._label}Command: {text}")
 
     def report_result(self, subject, code):
         """The same for a code of battery/controls.py."""
@@ -82,7 +83,7 @@ class Events:
         return CHECK_MS
 
     def _check_connection(self):
-        diagnosis = self._poller.diagnosis
+        diagnosis = self._battery.poller.diagnosis
         if diagnosis.online:
             text = diagnosis.text
             is_recovery = diagnosis.code == RECOVERED
@@ -99,13 +100,13 @@ class Events:
             self._state = state
             if not is_recovery:
                 self._online_text = text
-            print("BMS:", text)
+            print(self._label or "BMS: ", text, sep="")
 
     def _check_alarms(self):
         self._note_bits()
         if not self._pending:
             return
-        alarms = active(self._poller.pack)
+        alarms = active(self._battery.pack)
         if alarms is None:
             return  # not known, so none has ended
         begun = [alarm for alarm in alarms if alarm not in self._alarms]
@@ -115,14 +116,14 @@ class Events:
         self._pending = False
         self._alarms = alarms
         if begun:
-            print("Alarm:", _names(begun))
+            print(f"{self._label}Alarm: {_names(begun)}")
         if ended:
-            print("Alarm ended:", _names(ended))
+            print(f"{self._label}Alarm ended: {_names(ended)}")
 
     def _note_bits(self):
         """Note changed alarm bits; in every check, so it allocates nothing."""
         for index in range(BITFIELDS):
-            bits = self._poller.pack.raw("alarm_bits_{}", index + 1)
+            bits = self._battery.pack.raw("alarm_bits_{}", index + 1)
             if bits is not None and bits != self._bits[index]:
                 self._bits[index] = bits
                 self._pending = True

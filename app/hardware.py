@@ -20,17 +20,30 @@ from .kept import UNUSABLE, PanelOpener, WakePin, print_unusable
 TLS_MEMORY = 100000  # mbedtls needs up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
 
-def make_uart(settings, problems):
-    """The UART to the BMS; None with one more problem."""
-    tx = find_pin(settings, "UART_TX", problems)
-    rx = find_pin(settings, "UART_RX", problems)
+def make_uarts(settings, problems):
+    """{1: the UART to the BMS, or None with one more problem}; with several batteries also the UARTs 2 and 3 that they use."""
+    uarts = {}
+    for one in settings.boards:
+        if one.uart not in uarts:
+            start = "UART_" if one.uart == 1 else f"UART_{one.uart}_"
+            uarts[one.uart] = _make_uart(settings, start, problems)
+    return uarts
+
+
+def _make_uart(settings, start, problems):
+    """One UART; None with one more problem. `start`: what the keys of its settings begin with."""
+    tx = find_pin(settings, start + "TX", problems)
+    rx = find_pin(settings, start + "RX", problems)
     if tx is None or rx is None:
         return None
+    speed = settings.value(start + "BAUD_RATE")
     try:
-        return busio.UART(tx, rx, baudrate=settings.UART_BAUD_RATE, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
+        return busio.UART(tx, rx, baudrate=speed, timeout=0, receiver_buffer_size=RECEIVE_BUFFER_SIZE)
     except (ValueError, RuntimeError):
-        pins = f"{settings.where('UART_TX')} {settings.UART_TX}, UART_RX {settings.UART_RX}"
-        problems.append(f"{pins}: one of them is in use or cannot be a UART; choose two free pins.")
+        tx, rx = start + "TX", start + "RX"
+        pins = f"{settings.where(tx)} {settings.value(tx)}, {rx} {settings.value(rx)}"
+        more = "" if start == "UART_" else ", or this chip has no further UART: an ESP32-S2 has two, an ESP32-S3 three"
+        problems.append(f"{pins}: one of them is in use or cannot be a UART{more}; choose two free pins.")
         return None
 
 

@@ -81,7 +81,7 @@ class WakePin:
 
 
 class AfterFirstResponse:
-    """The MqttClient's tick, once the BMS has responded or JOIN_AFTER_MS have passed: joining the Wi-Fi blocks for seconds.
+    """The MqttClient's tick, once every BMS has responded or JOIN_AFTER_MS have passed: joining the Wi-Fi blocks for seconds.
 
     A whole poll cycle is not waited for: the rest of it is read while the bridge connects, and the first state is not later.
     """

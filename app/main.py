@@ -19,100 +19,137 @@ from battery.unload import unload
 from . import memory
 from .version import VERSION
 
-ONCE = ("app.settings", "app.advice", "app.hardware", "app.memory")  # needed to start only
+ONCE = ("app.settings", "app.advice", "app.batteries", "app.hardware", "app.memory")  # needed to start only
 
 
 def main():
     """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
     print("Daly MQTT bridge", VERSION)
-    memory.check()
+    free = memory.check()
     from .nvm_store import NvmStore  # before what is large: a look at the chip's memory takes 8 KB in one piece
 
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
-    settings, screen, uart, wake_pin, ssl_context = make_hardware()
+    settings, screen, uarts, wake_pin, ssl_context = make_hardware(free)
     for name in ONCE:
         unload(name)
-    parts = make_bms(settings, nvm_store, uart, wake_pin)
+    parts = make_bms(settings, nvm_store, uarts, wake_pin)
     return make_network(settings, nvm_store, reason, screen, ssl_context, *parts)
 
 
-def make_hardware():
-    """(settings, screen, UART, WakePin, ssl context); all but the settings may be None. First the screen, which says so."""
+def make_hardware(free):
+    """(settings, screen, UARTs, WakePin, ssl context); all but settings and UARTs may be None. First the screen, which says so.
+
+    `free`: bytes of memory at the start; None: not known.
+    """
     from .kept import Values
     from .settings import KEPT, load
 
     settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
     unload("app.advice")  # loaded again only for a wrong pin
-    from .hardware import make_screen, make_ssl_context, make_uart, make_wake_pin
+    from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
 
     problems = settings.problems
-    values = Values(settings, KEPT)
+    memory.limit_batteries(settings, free)
+    values = Values(settings, KEPT + settings.more)
     screen = make_screen(settings, problems, VERSION, values)
-    uart = make_uart(settings, problems)
+    uarts = make_uarts(settings, problems)
     wake_pin = make_wake_pin(settings, problems)
     ssl_context = make_ssl_context(settings, problems, memory.NEEDED)
     for problem in problems:
         print("Settings:", problem)
     for hint in settings.hints:
         print("Settings, hint:", hint)
-    return values, screen, uart, wake_pin, ssl_context
+    return values, screen, uarts, wake_pin, ssl_context
 
 
-def make_bms(settings, nvm_store, uart, wake_pin):
-    """(Loop, Poller, Writer): what reads the BMS, and the buffer of the messages, which is taken before more is loaded.
+def make_bms(settings, nvm_store, uarts, wake_pin):
+    """(Loop, buses, batteries, Writer): what reads the BMS, and the buffer of the messages, taken before more is loaded.
 
-    `uart`, `wake_pin`: None where there is none.
+    `uarts`: number -> UART, or None where there is none; `wake_pin`: None where there is none; buses: UART -> Bus.
     """
     from battery.json import LARGEST, Writer
-    from battery.pack import Pack
-    from battery.polarity import Polarity
-    from battery.readings import poll_periods
     from daly.bus import Bus
-    from daly.poller import Poller
 
     from .loop import Loop
     from .watchdog import feed
 
     writer = Writer(LARGEST)
-    polarity = Polarity(settings.CURRENT_SIGN, nvm_store.polarity)
-    poller = Poller(
-        Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity),
-        settings.BMS_HOST_ADDRESS,
-        settings.BMS_BOARD_NUMBER,
-        settings.BMS_REQUEST_FILLER,
-        settings.STALE_PERIODS,
-        {key: getattr(settings, key) for key in poll_periods()},
-        uart is not None,
-        settings.BMS_PROTOCOL,
-        nvm_store.protocol,
-    )
-    if uart is None:
+    batteries = make_batteries(settings, nvm_store, uarts)
+    buses = {}
+    for number in sorted(uarts):
+        on_line = [battery.poller for board, battery in zip(settings.boards, batteries) if board.uart == number]
+        if uarts[number] is not None:
+            buses[number] = Bus(uarts[number], on_line)
+    line = line_of(buses)
+    if line is None:
         loop = Loop(ticks_ms, feed)
     else:
-        loop = Loop(ticks_ms, feed, "bms", poller.free_ms)
-        loop.add("bms", Bus(uart, [poller]).tick)
+        loop = Loop(ticks_ms, feed, "bms", line.free_ms)
+        loop.add("bms", line.tick)
     if wake_pin is not None:
         from daly.wake import Waker  # loaded only with WAKE_PIN
 
         limits = (settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
-        loop.add("wake", Waker(poller, wake_pin.drive, *limits).tick)
+        loop.add("wake", Waker(batteries[0].poller, wake_pin.drive, *limits).tick)
     feed()
-    return loop, poller, writer
+    return loop, buses, batteries, writer
 
 
-def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller, writer):
+def line_of(buses):
+    """What reads all lines; None: there is no UART."""
+    if len(buses) < 2:
+        return buses[min(buses)] if buses else None
+    from daly.buses import Buses  # only with a second UART
+
+    return Buses([buses[number] for number in sorted(buses)])
+
+
+def make_batteries(settings, nvm_store, uarts):
+    """The Battery of each of the settings' boards."""
+    from battery.pack import Battery, Pack
+    from battery.polarity import Polarity
+    from battery.readings import poll_periods
+    from daly.poller import Poller
+
+    nvm_store.use([board.number for board in settings.boards])
+    periods = {key: getattr(settings, key) for key in poll_periods()}
+    batteries = []
+    for one in settings.boards:
+        kind = Poller
+        key = "BMS_PROTOCOL" if one.uart == 1 else f"UART_{one.uart}_PROTOCOL"
+        if len([board for board in settings.boards if board.uart == one.uart]) > 1:
+            from daly.shared import SharedPoller as kind  # only where a line has several boards
+        stored = nvm_store.record(one.number)
+        polarity = Polarity(settings.CURRENT_SIGN, stored.polarity, one.label or "BMS")
+        pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity)
+        poller = kind(
+            pack,
+            settings.BMS_HOST_ADDRESS,
+            one.board_number,
+            settings.BMS_REQUEST_FILLER,
+            settings.STALE_PERIODS,
+            periods,
+            uarts[one.uart] is not None,
+            getattr(settings, key),
+            stored.protocol,
+        )
+        batteries.append(Battery(one.number, f"bms{one.number}", one.name, one.label, pack, poller))
+    return batteries
+
+
+def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, batteries, writer):
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
     from mqtt.client import MqttClient
 
     from .bridge_state import BridgeState
-    from .commands import make_commands
+    from .commands import make_commands, make_scan
     from .console import Console
     from .diagnostics import Diagnostics
-    from .energy_store import EnergyStore
+    from .energy_store import EnergyStores
     from .events import Events
     from .kept import AfterFirstResponse
     from .watchdog import bounded
@@ -123,46 +160,74 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, poller,
         from .clock import Clock  # only to set the state of charge
 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+    poller = poller_of(batteries)
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
-    publisher = make_publisher(settings, poller, writer, bridge_state.take_pairs, clock)
-    events = Events(poller, ticks_ms(), publisher.report)
-    energy_store = EnergyStore(nvm_store, poller.pack, settings.base_topic, settings.identity, events.report, poller)
+    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock)
+    events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
+    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, publisher.report)
     battery_commands = None
     if len(settings.allowed):
         from daly.commands import BatteryCommands  # 2 KB, only with ALLOW_CONTROL
 
-        battery_commands = BatteryCommands(poller, events.report_result)
-        loop.add("battery commands", battery_commands.tick)
-    diagnostics = Diagnostics(settings, poller, bridge_state.pairs, loop)
-    console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show})
-    commands = make_commands(settings, publisher, diagnostics, battery_commands, clock, energy_store)
+        battery_commands = [BatteryCommands(each.poller, its.report_result) for each, its in zip(batteries, events)]
+        loop.add("battery commands", tick_of(battery_commands))
+    diagnostics = Diagnostics(settings, batteries, bridge_state.pairs, loop)
+    scan = make_scan(buses, settings.boards, batteries)
+    console = Console(supervisor.runtime, sys.stdin, {"diagnostics": diagnostics.show, "scan": scan})
+    commands = make_commands(settings, publisher, diagnostics, scan, batteries, battery_commands, clock, energy_stores)
     join = bounded(wifi.radio.connect)
     if screen is not None:
         join = screen.before_blocking(join)
-    parts = (publisher, commands, energy_store, "daly-" + settings.identity, ssl_context, join)
+    keys = [battery.key for battery in batteries]
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys)
     client = MqttClient(settings, wifi.radio, socket_pool, *parts)
     bridge_state.watch(publisher, client)
-    loop.add("events", events.tick)
-    loop.add("energy store", energy_store.tick)
+    loop.add("events", tick_of(events))
+    loop.add("energy store", energy_stores.tick)
     loop.add("diagnostics", diagnostics.tick)
     loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)
     loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
     if screen is not None:
-        screen.watch(poller, client, wifi.radio)
+        screen.watch(batteries, make_bank(settings, batteries), client, wifi.radio)
         loop.add("screen", screen.tick)
     return loop
 
 
-def make_publisher(settings, poller, writer, take_state, clock):
+def poller_of(batteries):
+    """What the state of the bridge is told of: the poller, or all of them as one."""
+    if len(batteries) == 1:
+        return batteries[0].poller
+    from .several import Pollers
+
+    return Pollers(batteries)
+
+
+def make_bank(settings, batteries):
+    """The bank as the screen shows it; None: there is only one battery."""
+    if len(batteries) == 1:
+        return None
+    from battery.bank import Bank  # only with several batteries
+
+    return Bank(batteries, settings.BANK_WIRING == "series")
+
+
+def tick_of(parts):
+    """One job out of a part of each battery, and the tick itself where there is only one."""
+    if len(parts) == 1:
+        return parts[0].tick
+    from .several import Each
+
+    return Each([part.tick for part in parts]).tick
+
+
+def make_publisher(settings, batteries, writer, take_state, clock):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
     of day is not known.
     """
-    from battery.pack import Battery
     from mqtt.publisher import LoadedDiscovery, Publisher
 
     base = settings.base_topic
-    batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", poller.pack, poller)]
     discovery = LoadedDiscovery(
         writer,
         settings.MQTT_DISCOVERY_PREFIX,
@@ -186,4 +251,5 @@ def make_publisher(settings, poller, writer, take_state, clock):
         settings.PUBLISH_EACH_VALUE,
         settings.MQTT_RETAIN_STATE,
         None if clock is None else clock.utc,
+        len(batteries) > 1 and settings.BANK_WIRING == "series",
     )

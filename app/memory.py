@@ -13,15 +13,20 @@ from .watchdog import feed_if_running
 # screen, of which 187 are in use all the time. No board without PSRAM has it: an ESP32-S3 has 163 KB (circuitpython#9120)
 # before Wi-Fi takes about 40 of them (esp-idf#7186); with PSRAM it is 2 MB or more.
 NEEDED = 220000
+# At most, of each further battery: the second takes 29 KB, with what only several need, others 13 (half of 64-bit words)
+OF_A_BATTERY = 30000
 PAGE_S = 4  # how long each page of the sentence is shown
 REPEAT_PAGES = 15  # the sentence is printed again after so many: once a minute, for a terminal that is opened later
 
 
 def check():
-    """Return if there is enough memory. If there is not, say it on console and screen, and wait until the power is cut."""
+    """Return the free bytes if that is enough memory; None: it is not known.
+
+    If there is not, say it on console and screen, and wait until the power is cut.
+    """
     free = free_bytes()
-    if free >= NEEDED:
-        return
+    if free is None or free >= NEEDED:
+        return free
     words = (
         f"This board has {free // 1000} KB of memory for Python, the bridge needs {NEEDED // 1000}: "
         "use a board with PSRAM, see docs/HARDWARE.md."
@@ -47,14 +52,28 @@ def check():
             print(words)
 
 
+def limit_batteries(settings, free):
+    """Leave out the last batteries if the memory, of which there were `free` bytes at the start, is not enough for all."""
+    if free is None or len(settings.boards) == 1:
+        return
+    most = 1 + (free - NEEDED) // OF_A_BATTERY
+    if len(settings.boards) > most:
+        settings.problems.append(
+            f"This board has {free // 1000} KB of memory for Python, {len(settings.boards)} batteries need "
+            f"{(NEEDED + (len(settings.boards) - 1) * OF_A_BATTERY) // 1000}: only the first {most} are read; "
+            "use a board with PSRAM."
+        )
+        settings.keep_boards(most)
+
+
 def free_bytes():
-    """Bytes that Python can still get; a number that suffices on a PC.
+    """Bytes that Python can still get; None on a PC.
 
     gc.mem_free() counts what the heap has and the largest piece that it can still grow by (py/modgc.c with
     MICROPY_GC_SPLIT_HEAP_AUTO, CircuitPython 9 and later). Wi-Fi takes its share when its module is imported.
     """
     if not hasattr(gc, "mem_free"):
-        return NEEDED
+        return None
     try:
         __import__("wifi")
     except MemoryError:

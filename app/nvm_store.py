@@ -5,7 +5,8 @@
 
 A record is valid when magic, version and CRC are right; of two valid records the newer one counts, so a power cut during a
 write costs one interval. The ESP32 rewrites its whole block of 8 KB at each write, and a power cut may lose all of it: then
-everything here starts from zero, and the counters are restored from the state that the broker retains.
+everything here starts from zero, and the counters are restored from the state that the broker retains. Earlier versions had
+other slots (nvm_earlier.py), so the first write of this one leaves their last record as it is.
 
 Nothing is written before the memory has been read: one failed read (it needs 8 KB in one piece) must not end with both
 records overwritten. The read is retried for two minutes; if it still fails, nothing is written until the next start.
@@ -21,18 +22,23 @@ import struct
 
 from adafruit_ticks import ticks_diff
 
+from battery.unload import unload
+
 WRITES_PER_DAY = 48
 INTERVAL_MS = 86400000 // WRITES_PER_DAY
 SPARE = 3  # writes that can be earned in advance
 RESERVE = 10  # writes for failed boots in a row
 RETRY_MS = 5000
 RETRIES = 24  # two minutes
+BATTERIES = 8  # the most that are stored
 _MAGIC = b"DB"
-# Of each version: magic, version, sequence, boots, failed boots in a row, four energy counters; since version 2 polarity,
-# owner, minutes earned and reserve; since version 3 protocol; length of the text, text.
-_FORMATS = {1: "<2sBIIH4QB80s", 2: "<2sBIIH4QBIHBB80s", 3: "<2sBIIH4QBIHBBB80s"}
-_VERSION = 3
-_SLOT = 256  # bytes between the slots
+# Version 4: magic, version, sequence, boots, failed boots in a row, minutes earned, reserve, length of the text, text, number
+# of batteries; then of each battery number, polarity, protocol, owner, four energy counters.
+_VERSION = 4
+_HEADER = "<2sBIIHHBB80sB"
+_BATTERY = "<HBBI4Q"
+_SLOTS = (640, 1152)
+_END = 1664
 _SAFE_MODE_AT = 600  # as in safemode.py
 # What accesses to the chip's memory have raised; each also takes 8 KB of heap in one piece.
 _FAULTS = (OSError, RuntimeError, ValueError, MemoryError)
@@ -43,18 +49,36 @@ def _reason(error):
     return "there are no 8 KB of memory in one piece; it is tried again" if isinstance(error, MemoryError) else error
 
 
+class BatteryRecord:
+    """What is stored of a battery. `known`: its number, polarity, protocol and owner."""
+
+    def __init__(self, known, totals=None):
+        self.number = known[0]
+        self.polarity = known[1]  # of the current: 1 normal, 2 inverted; 0: not known
+        self.protocol = known[2]  # what the BMS speaks, see daly/detector.py; 0: not known
+        self.owner = known[3]  # the bridge that the counters belong to, as a number; 0: none yet
+        self.totals = totals  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
+
+    def set(self, totals=None, polarity=None, protocol=None, owner=None):
+        """Change what is not None; to be called by the NvmStore."""
+        self.totals = self.totals if totals is None else totals
+        self.polarity = self.polarity if polarity is None else polarity
+        self.protocol = self.protocol if protocol is None else protocol
+        self.owner = self.owner if owner is None else owner
+
+
 class NvmStore:
-    """Counters and one text. `nvm`: microcontroller.nvm or its like, read and written in slices; None: nothing is stored."""
+    """Counters and one text, and a record of each battery. `nvm`: microcontroller.nvm or its like, read and written in slices;
+    None: nothing is stored.
+    """
 
     def __init__(self, nvm, now):
         self._nvm = nvm
+        self._records: list = []
+        self._in_use = (1,)
         self._sequence = 0
         self.boots = 0
         self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
-        self.totals = None  # the energy counters (Wh, Wh, mAh, mAh) as last stored; None: none were
-        self.polarity = 0  # of the current: 1 normal, 2 inverted; 0: not known
-        self.protocol = 0  # what the BMS speaks, see daly/detector.py; 0: not known
-        self.owner = 0  # the bridge that the counters belong to, as a number; 0: none yet
         self.failure = ""  # the last exception, 80 characters
         self.safe_modes = 0  # unclean resets in a row that led to safe mode, see safemode.py
         self.is_read = nvm is None
@@ -144,13 +168,33 @@ class NvmStore:
         """Whether an extra write fits the wear budget."""
         return self._earned_ms >= INTERVAL_MS
 
-    def set(self, totals=None, polarity=None, owner=None, failure=None, protocol=None):
-        """Change what is stored, where it is not None; `save`, or the next write, makes it permanent."""
-        self.totals = self.totals if totals is None else totals
-        self.polarity = self.polarity if polarity is None else polarity
-        self.protocol = self.protocol if protocol is None else protocol
-        self.owner = self.owner if owner is None else owner
-        self.failure = self.failure if failure is None else failure
+    def use(self, numbers):
+        """The numbers of the batteries that are read: their records stay in any case."""
+        self._in_use = numbers
+
+    def record(self, number):
+        """The BatteryRecord of a number; it is the one to be used from when the memory `is_settled` on.
+
+        A new one takes the place of the first one of a battery that is not read any more, if there is no other.
+        """
+        for record in self._records:
+            if record.number == number:
+                return record
+        if len(self._records) >= BATTERIES:
+            unused = [record for record in self._records if record.number not in self._in_use]
+            self._records.remove(unused[0])
+        record = BatteryRecord((number, 0, 0, 0))
+        self._records.append(record)
+        return record
+
+    def set(self, record, totals=None, polarity=None, protocol=None, owner=None):
+        """Change what is stored of a battery, where it is not None; `save`, or the next write, makes it permanent."""
+        record.set(totals, polarity, protocol, owner)
+        self.is_pending = True
+
+    def set_failure(self, text):
+        """The same for the text."""
+        self.failure = text
         self.is_pending = True
 
     def save(self):
@@ -163,12 +207,13 @@ class NvmStore:
         self._sequence += 1
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
-        fields = (self._sequence, self.boots, self.failed_boots) + (self.totals or (0, 0, 0, 0))
-        fields += (self.polarity, self.owner, self._earned_ms // 60000, self._reserve, self.protocol)
-        fields += (len(text), text)
-        record = struct.pack(_FORMATS[_VERSION], _MAGIC, _VERSION, *fields)
+        fields = (self._sequence, self.boots, self.failed_boots, self._earned_ms // 60000, self._reserve, len(text), text)
+        record = struct.pack(_HEADER, _MAGIC, _VERSION, *fields, len(self._records))
+        for battery in self._records:
+            known = (battery.number, battery.polarity, battery.protocol, battery.owner)
+            record += struct.pack(_BATTERY, *known, *(battery.totals or (0, 0, 0, 0)))
         record += struct.pack("<I", binascii.crc32(record))
-        self.is_pending = not self._write(self._sequence % 2 * _SLOT, record)
+        self.is_pending = not self._write(_SLOTS[self._sequence % 2], record)
         return not self.is_pending
 
     def _spend(self):
@@ -202,25 +247,38 @@ class NvmStore:
         return True
 
     def _load(self):
-        block = bytes(self._nvm[0 : _SAFE_MODE_AT + 3])  # one read: each costs the whole block of 8 KB
+        block = bytes(self._nvm[0:_END])  # one read: each costs the whole block of 8 KB
         if block[_SAFE_MODE_AT : _SAFE_MODE_AT + 2] == b"SM":
             self.safe_modes = block[_SAFE_MODE_AT + 2]
-        for begin in (0, _SLOT):
-            version = block[begin + 2]
-            if block[begin : begin + 2] == _MAGIC and version in _FORMATS:
-                end = begin + struct.calcsize(_FORMATS[version])
-                (crc,) = struct.unpack("<I", block[end : end + 4])
-                if crc == binascii.crc32(block[begin:end]):
-                    self._load_record(version, struct.unpack(_FORMATS[version], block[begin:end]))
+        header = struct.calcsize(_HEADER)
+        for begin in _SLOTS:
+            count = block[begin + header - 1]  # of the batteries behind the header
+            if block[begin : begin + 2] == _MAGIC and block[begin + 2] == _VERSION and count <= BATTERIES:
+                end = begin + header + count * struct.calcsize(_BATTERY)
+                fields = struct.unpack_from(_HEADER, block, begin)
+                if fields[2] >= self._sequence and crc_is_right(block, begin, end):
+                    self._load_record(block, begin + header, fields)
+        if not self._sequence:
+            from .nvm_earlier import newest  # at the first start, and after an update
 
-    def _load_record(self, version, fields):
-        if fields[2] < self._sequence:
-            return
-        self._sequence, self.boots, self.failed_boots = fields[2:5]
-        self.totals = fields[5:9]
-        if version > 1:
-            self.polarity, self.owner, earned, self._reserve = fields[9:13]
-            self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
-        if version > 2:
-            self.protocol = fields[13]
-        self.failure = str(fields[-1][: fields[-2]], "ascii")
+            fields, battery = newest(block)
+            unload("app.nvm_earlier")
+            if fields is not None:
+                self._load_record(block, 0, fields)
+                self._records.append(BatteryRecord(*battery))
+
+    def _load_record(self, block, at, fields):
+        """`fields`: of the header; the batteries are `at` this place."""
+        self._sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, count = fields[2:]
+        self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
+        self.failure = str(text[:length], "ascii")
+        self._records = []
+        for _ in range(count):
+            battery = struct.unpack_from(_BATTERY, block, at)
+            self._records.append(BatteryRecord(battery[:4], battery[4:]))
+            at += struct.calcsize(_BATTERY)
+
+
+def crc_is_right(block, begin, end):
+    """Whether the four bytes at `end` are the CRC of those before it."""
+    return struct.unpack_from("<I", block, end)[0] == binascii.crc32(block[begin:end])

@@ -19,11 +19,12 @@ PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
 MOST_PROBLEMS = 5
 
 
-def report(settings, poller, state, loop, now):
+def report(settings, battery, state, loop, now):
     """The JSON as bytes. `loop` counts failures, `state`: the pairs of <base>/state."""
+    poller = battery.poller
     writer = Writer()
     writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
-    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in SETTINGS])
+    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in _rows(settings)])
     writer.put(b',"settings_problems":[')
     for index, problem in enumerate(settings.problems[:MOST_PROBLEMS]):
         writer.put(b"," if index else b"").put_string(_plain(problem, 150))
@@ -31,15 +32,25 @@ def report(settings, poller, state, loop, now):
     writer.put(b'],"state":').put_pairs(pairs)
     writer.put(b',"failures":').put_decimal(loop.failures, 0)
     writer.put(b',"last_failure":').put_string(_plain(loop.last_failure or "none", 80))
+    if battery.label:
+        writer.put(b',"battery":').put_string(battery.key)
     writer.put(b',"connection":').put_string(_plain(poller.diagnosis.text, 200))
     writer.put(b',"readings":')
-    write_pack(writer, poller.pack)
+    write_pack(writer, battery.pack)
     writer.put(b',"frames":[')
     separator = b'"'
     for line in poller.trace.lines(now, LIMIT - len(writer) - 2):
         writer.put(separator).put(line).put(b'"')
         separator = b',"'
     return writer.put(b"]}").bytes()
+
+
+def _rows(settings):
+    if not settings.more:
+        return SETTINGS
+    from .batteries import rows_for
+
+    return SETTINGS + rows_for(settings.more)
 
 
 def _shown(setting, value):

@@ -24,6 +24,8 @@ SECRET = 4
 CHOICE = 5
 
 Setting = namedtuple("Setting", ("key", "kind", "default", "low", "high"))
+# A battery to be read: its number (see Battery in battery/pack.py), UART 1 to 3, board number on the line, name and label
+Board = namedtuple("Board", ("number", "uart", "board_number", "name", "label"))
 # low and high limit a number, or the length of a text in bytes; low of a CHOICE are its words or numbers
 
 
@@ -93,12 +95,11 @@ SETTINGS += (
     _number("OLED_DIM_AFTER_MIN", 10, 0, 1440),
     _number("OLED_DIM_BRIGHTNESS_PERCENT", 5, 0, 100),
 )
-# What the parts of the firmware use; the Settings themselves are forgotten with this module
-KEPT = tuple([setting.key for setting in SETTINGS]) + ("problems", "allowed", "identity", "base_topic")
+# What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
+KEPT = tuple([setting.key for setting in SETTINGS]) + ("problems", "allowed", "identity", "base_topic", "boards", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
-_COUNTED_IN_LETTERS = ("DEVICE_NAME",)  # Home Assistant counts letters, everything else bytes
 # The chips on modules are often not those that were ordered; these speak the same language (capitals, first letters)
 _CHIPS = (("SSD1306", "SSD1306"), ("SSD1309", "SSD1306"), ("SSD1315", "SSD1306"), ("SH1106", "SH1106"))
 
@@ -118,7 +119,7 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    or made of it.
+    or made of it; `boards`: the batteries; `more`: the keys of those settings of several batteries that are attributes, too.
     """
 
     CIRCUITPY_WIFI_SSID: str
@@ -126,6 +127,9 @@ class Settings:
     MQTT_PORT: int
     MQTT_BASE_TOPIC: str
     BRIDGE_ID: str
+    DEVICE_NAME: str
+    BMS_BOARD_NUMBER: int
+    BMS_HOST_ADDRESS: int
     MQTT_TLS: bool
     ALLOW_CONTROL: str
     OLED: bool
@@ -139,13 +143,20 @@ class Settings:
         entries, self.problems = parse(text)
         self.hints: list = []
         self._lines = {key: entries[key].line for key in entries}
+        rows: tuple = SETTINGS
         known = [setting.key for setting in SETTINGS]
+        if [key for key in entries if key not in known and not key.startswith(FOREIGN_PREFIX)]:
+            from . import batteries  # 5 KB on a board: there are several batteries, or a name is mistyped
+
+            rows += batteries.rows_for(self._lines)
+            known = batteries.known_keys() + [setting.key for setting in rows]  # UART2_TX is UART_2_TX, not UART_TX
+        self.more = tuple([setting.key for setting in rows[len(SETTINGS) :]])
         for key in entries:
             unknown = None if key in known else advice.on_key(key, known)
             if unknown:
                 self.problems.append(f"{FILE} line {entries[key].line}: {unknown}.")
         wrong = []
-        for setting in SETTINGS:
+        for setting in rows:
             value = self._value(setting, entries.get(setting.key), advice)
             if value is None:
                 wrong.append(setting.key)
@@ -158,14 +169,27 @@ class Settings:
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
+        self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
+        if self.more:
+            from .batteries import resolve
+
+            self.boards = resolve(self)
         self.allowed: list = []
         self._allow(advice)
         said = " ".join(self.problems)
         for key in ("MQTT_BROKER", "CIRCUITPY_WIFI_SSID"):
             if not getattr(self, key) and key not in said:
                 self.problems.append(advice.on_missing(key, text))
-        self._compare_pins()
+        self._compare_pins(rows)
         self.hints += advice.hints(self, text)
+
+    def keep_boards(self, most):
+        """Read only the first ones."""
+        self.boards = self.boards[:most]
+
+    def value(self, key):
+        """That of the setting of this name."""
+        return getattr(self, key)
 
     def where(self, key):
         """How a sentence about a setting begins: its line, if it stands in the file, and its key."""
@@ -203,9 +227,9 @@ class Settings:
             elif name not in self.allowed:
                 self.allowed.append(name)
 
-    def _compare_pins(self):
+    def _compare_pins(self, rows):
         users: dict = {}
-        for setting in SETTINGS:
+        for setting in rows:
             pin = getattr(self, setting.key) if setting.kind == PIN else ""
             if pin and (self.OLED or not setting.key.startswith("OLED")):
                 if pin in users:
@@ -401,7 +425,8 @@ def _convert(setting, entry):
         return None
     if not isinstance(value, str) or has_control(value):
         return None
-    size = len(value) if setting.key in _COUNTED_IN_LETTERS else len(value.encode())
+    is_name = setting.key[-5:] == "_NAME"  # of a device: Home Assistant counts letters, everything else bytes
+    size = len(value) if is_name else len(value.encode())
     return value if setting.low <= size <= setting.high or _is_wifi_key(setting, value) else None
 
 

@@ -54,6 +54,7 @@ RESULTS = {
     "counters_unknown": "the counters are not known yet",
     "not_stored": "the board's memory cannot be written now; try again in half an hour",
     "requested_before": "it was requested a moment ago",
+    "no_uart": "there is no UART, see the mistakes in the settings",
 }
 
 

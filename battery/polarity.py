@@ -42,10 +42,12 @@ class Polarity:
 
     `choice` is the setting. "auto": the mode is right, and the current follows it; `kept` is what was settled before the
     restart. "normal" or "inverted": the owner has decided which way the current counts, and on an inverted board the mode is
-    swapped, too; where that makes them contradict each other, the mode follows the current.
+    swapped, too; where that makes them contradict each other, the mode follows the current. `label`: the battery's name on
+    the console.
     """
 
-    def __init__(self, choice="auto", kept=UNSETTLED):
+    def __init__(self, choice="auto", kept=UNSETTLED, label="BMS"):
+        self._label = label
         self._auto = choice == "auto"
         self.decides_mode = not self._auto  # the mode is the one that is decided, not the current
         self.current_inverted = self.mode_inverted = choice == "inverted"
@@ -166,7 +168,7 @@ class Polarity:
         was_settled = self._settled
         self._settled = True
         if self._auto:
-            print("BMS: the sign of the current is", self.text)
+            print(f"{self._label}: the sign of the current is {self.text}")
         return 0 if was_settled else CHANGED
 
     def _contradict(self, contradicted):

@@ -25,7 +25,8 @@ from campaigns.mosquitto import PROGRAM, wait_until
 from simulator.bms import CHARGE
 
 ALLOW_COMMANDS = 'ALLOW_CONTROL = "charge_mosfet"\n'
-SLOTS, RECORD = (0, 256), 131  # app/nvm_store.py: where its two records begin, and their length without the CRC
+# app/nvm_store.py: where its two records begin, and their length without the CRC, with one battery
+SLOTS, RECORD = (640, 1152), 138
 LOST_EVERY = 10  # every tenth cut loses the whole memory: the ESP32 rewrites all of it at each write
 WRITE_S = 0.3  # host/trouble.py, nvm=slow
 RETURN_LIMIT_S = 90  # for recovering

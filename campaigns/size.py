@@ -25,15 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
-UNLOADED = (
-    "app.advice",
-    "app.report",
-    "daly.words",
-    "mqtt.bank_discovery",
-    "mqtt.entities",
-    "mqtt.homeassistant",
-    "mqtt.trouble",
-)
+UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
+UNLOADED += ("app.batteries", "app.nvm_earlier", "app.scan", "daly.scan", "mqtt.bank_discovery")
+# loaded only with several batteries
+SEVERAL = ("app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
 STEP_KB = 2  # resolution of the smallest heap
 
@@ -143,7 +138,7 @@ def measured(mpy: bool) -> dict:
             assert weights is not None
             figures["weights"] = weights
             protocols = {name: weight for name, weight in weights if any(name in modules for modules in PROTOCOLS)}
-            ours = {name: weight for name, weight in weights if is_ours(name) and name not in (*UNLOADED, *protocols)}
+            ours = {name: weight for name, weight in weights if is_ours(name) and name not in (*UNLOADED, *SEVERAL, *protocols)}
             figures["ours"] = sum(ours.values()) + max(sum(map(protocols.__getitem__, modules)) for modules in PROTOCOLS)
             figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
             figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])

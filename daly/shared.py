@@ -322,7 +322,7 @@ class SharedLine:
         self._sent_at = 0
         self._last_byte = None  # tick of the last one received since the last request
         self._turn_since = None  # since when the active one may ask; None: it has asked
-        self._turn_at = 0  # when the turn of the active one began
+        self._turn_at = None  # when the turn of the active one began; None: it is the first
         self._tended = 0
         self._online = 0
         self._others: dict = {}  # by name of a protocol: one of each other on this line
@@ -444,7 +444,7 @@ class SharedLine:
             return False
         following.begin_turn(self._last_byte)
         self._turn_since = now
-        if following is not self._active:
+        if following is not self._active or self._turn_at is None:
             self._turn_at = now
         self._active = following
         self._following = None
@@ -455,7 +455,7 @@ class SharedLine:
         pollers = self._pollers
         count = len(pollers)
         first = pollers.index(self._active) + 1
-        if len(self._others) > 1 and ticks_diff(at, self._turn_at) < SHORT_TURN_MS:
+        if len(self._others) > 1 and self._turn_at is not None and ticks_diff(at, self._turn_at) < SHORT_TURN_MS:
             first -= 1
         self._count_online()
         self._following = None

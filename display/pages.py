@@ -39,19 +39,19 @@ Page = namedtuple(
 
 def starting(version, waiting_for, rows=SHORT):
     """The first page: name, version and what is waited for."""
-    return _text_page(["Daly MQTT " + version] + wrap(waiting_for)[: rows - 1], rows)
+    return text_page(["Daly MQTT " + version] + wrap(waiting_for)[: rows - 1], rows)
 
 
 def no_bms(link, version, trouble, rows=SHORT):
     """Why there is no data: `link` is the reason in two lines, `trouble` that of the network; "": none."""
     lines = [link[0], link[1]] if link[1] else ["Daly MQTT " + version, link[0]]
-    return _text_page(lines + [""] * (rows - SHORT) + [first_words(trouble)], rows)
+    return text_page(lines + [""] * (rows - SHORT) + [first_words(trouble)], rows)
 
 
 def message(text, rows=SHORT):
     """A sentence of any length, as one page or several."""
     lines = wrap(text)
-    return [_text_page(lines[first : first + rows], rows) for first in range(0, len(lines), rows)]
+    return [text_page(lines[first : first + rows], rows) for first in range(0, len(lines), rows)]
 
 
 def alarm(pack, fault, which, rows=SHORT):
@@ -62,12 +62,12 @@ def alarm(pack, fault, which, rows=SHORT):
     name, level = fault
     words = wrap(name, COLUMNS - 2)
     lines = ["  " + word for word in (words + [""])[:2]]
-    numbers = " ".join((_percent(pack), _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")))
+    numbers = " ".join((percent(pack), short(pack, "pack_voltage", "V"), short(pack, "current", "A")))
     if rows == TALL:
-        lines += ["", LEVEL_NAMES[level] + " " + which, numbers, _watts(pack)]
+        lines += ["", LEVEL_NAMES[level] + " " + which, numbers, watts(pack)]
     else:
-        lines.append(_between(numbers, which))
-    return Page(_fitted(lines, rows), "!", None, b"")
+        lines.append(between(numbers, which))
+    return Page(fitted(lines, rows), "!", None, b"")
 
 
 # The codes of mqtt/trouble.py for which the sentence is too long; {} is the network's name.
@@ -97,56 +97,56 @@ def network_words(trouble, joined):
 def overview(pack, rows=SHORT, notice=""):
     """State of charge as number and bar, voltage, current, power. `notice` replaces the last line."""
     lines = [
-        _between(BESIDE_BIG + _short(pack, "pack_voltage", "V"), _short(pack, "current", "A")),
-        _between(BESIDE_BIG, _watts(pack)),
+        between(BESIDE_BIG + short(pack, "pack_voltage", "V"), short(pack, "current", "A")),
+        between(BESIDE_BIG, watts(pack)),
         notice if rows == SHORT else "",
     ]
     if rows == TALL:
         lines += [
-            _between(_shown(pack, "mode"), _with_unit(pack, "remaining_capacity", 1, "Ah")),
-            _between(_range(pack, "temperature", "C"), _delta(pack)),
-            notice or _remaining_time(pack),
+            between(shown(pack, "mode"), with_unit(pack, "remaining_capacity", 1, "Ah")),
+            between(range_of(pack, "temperature", "C"), delta(pack)),
+            notice or remaining_time(pack),
         ]
     bar = pack.raw("soc") if rows == TALL or not notice else None
-    return Page(_fitted(lines, rows), _percent(pack), bar, b"")
+    return Page(fitted(lines, rows), percent(pack), bar, b"")
 
 
 def cells(pack, rows=SHORT, notice=""):
     """Highest and lowest cell, the cell voltage delta, and a bar for each cell."""
-    lines = [_extreme(pack, "max"), _extreme(pack, "min")]
+    lines = [extreme(pack, "max"), extreme(pack, "min")]
     if rows == TALL:
-        lines += [_named("delta", _delta(pack)), "", "", notice]
+        lines += [_named("delta", delta(pack)), "", "", notice]
     else:
-        lines.append(notice or _between("", _narrow_delta(pack)))  # in five characters: the rest is for the bars
+        lines.append(notice or between("", narrow_delta(pack)))  # in five characters: the rest is for the bars
     bars = cell_bars(pack, BAR_HEIGHTS[rows]) if rows == TALL or not notice else b""
-    return Page(_fitted(lines, rows), "", None, bars)
+    return Page(fitted(lines, rows), "", None, bars)
 
 
 def energy(pack, rows=SHORT, notice=""):
     """Energy charged and discharged, and the time to full or empty."""
     lines = [
-        _named("in", _with_unit(pack, "energy_charged", 1, "kWh")),
-        _named("out", _with_unit(pack, "energy_discharged", 1, "kWh")),
+        _named("in", with_unit(pack, "energy_charged", 1, "kWh")),
+        _named("out", with_unit(pack, "energy_discharged", 1, "kWh")),
     ]
     if rows == TALL:
-        lines.append(_named("left", _with_unit(pack, "remaining_capacity", 1, "Ah")))
-        lines.append(_named("cycles", _shown(pack, "cycle_count")))
-        lines = [line for line in lines if line] + [_remaining_time(pack), notice]
+        lines.append(_named("left", with_unit(pack, "remaining_capacity", 1, "Ah")))
+        lines.append(_named("cycles", shown(pack, "cycle_count")))
+        lines = [line for line in lines if line] + [remaining_time(pack), notice]
     else:
-        lines.append(notice or _remaining_time(pack))
-    return Page(_fitted(lines, rows), "", None, b"")
+        lines.append(notice or remaining_time(pack))
+    return Page(fitted(lines, rows), "", None, b"")
 
 
 def network(address, signal, broker, version, rows=SHORT, notice=""):
     """Our address, the Wi-Fi's signal in dBm, the broker as host:port, our version; None for what is not known."""
     decibels = "" if signal is None else f"{signal} dBm"
-    notice = _plain(notice)
-    lines = [_plain(address or "no Wi-Fi"), _between(decibels, "v" + version), _plain(broker)]
+    notice = plain(notice)
+    lines = [plain(address or "no Wi-Fi"), between(decibels, "v" + version), plain(broker)]
     if rows == TALL:
         lines = ["Daly MQTT " + version, "", lines[0], decibels, lines[2], notice]
     elif notice:
         lines[2] = notice
-    return Page(_fitted(lines, rows), "", None, b"")
+    return Page(fitted(lines, rows), "", None, b"")
 
 
 def warning(found):
@@ -180,7 +180,7 @@ def cell_bars(pack, height):
 def wrap(text, width=COLUMNS):
     """`text` as lines broken between words; a word longer than a line is broken, too."""
     lines = [""]
-    for word in _plain(text).split():
+    for word in plain(text).split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += " " + word
             continue
@@ -194,42 +194,42 @@ def wrap(text, width=COLUMNS):
 
 def first_words(text):
     """The beginning of a sentence in one line: all before the first colon, or as many words as fit."""
-    text = _plain(text.split(":")[0])
+    text = plain(text.split(":")[0])
     return text if len(text) <= COLUMNS else wrap(text)[0]
 
 
-def _text_page(lines, rows):
-    return Page(_fitted(lines, rows), "", None, b"")
+def text_page(lines, rows):
+    return Page(fitted(lines, rows), "", None, b"")
 
 
-def _fitted(lines, rows):
+def fitted(lines, rows):
     """Exactly `rows` lines, none too long."""
     while len(lines) < rows:
         lines.append("")
     return tuple([line if len(line) <= COLUMNS else line[:COLUMNS] for line in lines])
 
 
-def _plain(text):
+def plain(text):
     """Printable ASCII only, as in the board's font; names from the settings may have other characters."""
     return "".join([char if " " <= char <= "~" else "?" for char in text])
 
 
-def _between(left, right, width=COLUMNS):
+def between(left, right, width=COLUMNS):
     """Two texts at the ends of a line."""
     return left + " " * max(1, width - len(left) - len(right)) + right
 
 
 def _named(name, text):
     """A line with a name and its reading; "" for one that does not exist."""
-    return _between(name, text) if text else ""
+    return between(name, text) if text else ""
 
 
-def _shown(pack, key):
+def shown(pack, key):
     row = READING[key]
     return (pack.text(row) or UNKNOWN) if pack.has(row) else ""
 
 
-def _with_unit(pack, key, decimals, unit):
+def with_unit(pack, key, decimals, unit):
     """A reading with fewer decimals than it has."""
     raw = pack.raw(key)
     row = READING[key]
@@ -238,7 +238,7 @@ def _with_unit(pack, key, decimals, unit):
     return UNKNOWN if raw is None else decimal_text(raw // 10 ** (row.decimals - decimals), decimals) + " " + unit
 
 
-def _short(pack, key, unit):
+def short(pack, key, unit):
     """A reading followed directly by its unit; the decimal is left out from 1000 (raw) on."""
     raw = pack.raw(key)
     if raw is None:
@@ -248,54 +248,54 @@ def _short(pack, key, unit):
     return ("-" if raw < 0 else "") + decimal_text((abs(raw) + 5) // 10, 0) + unit
 
 
-def _percent(pack):
+def percent(pack):
     """Whole percent, rounded down: 100 % is full, nothing else."""
     soc = pack.raw("soc")
     return UNKNOWN + "%" if soc is None else f"{soc // 10}%"
 
 
-def _watts(pack):
+def watts(pack):
     power = pack.raw("power")
     return UNKNOWN if power is None else decimal_text((power + 50) // 100, 0) + " W"
 
 
-def _delta(pack):
+def delta(pack):
     if not pack.has(READING["cell_voltage_delta"]):
         return ""
-    delta = pack.raw("cell_voltage_delta")
-    return UNKNOWN if delta is None else f"{delta} mV"
+    raw = pack.raw("cell_voltage_delta")
+    return UNKNOWN if raw is None else f"{raw} mV"
 
 
-def _narrow_delta(pack):
+def narrow_delta(pack):
     if not pack.has(READING["cell_voltage_delta"]):
         return ""
-    delta = pack.raw("cell_voltage_delta")
-    if delta is None:
+    raw = pack.raw("cell_voltage_delta")
+    if raw is None:
         return UNKNOWN
-    return f"{delta}mV" if delta < 1000 else decimal_text(delta // 10, 2) + "V"
+    return f"{raw}mV" if raw < 1000 else decimal_text(raw // 10, 2) + "V"
 
 
-def _extreme(pack, which):
+def extreme(pack, which):
     """The highest ("max") or lowest ("min") cell and its voltage."""
     if not pack.has(READING[which + "_cell_voltage"]):
         return ""
     number = pack.raw(which + "_voltage_cell")
-    voltage = _shown(pack, which + "_cell_voltage")
-    return _between(which + " " + voltage + " V", f"cell {UNKNOWN if number is None else number}")
+    voltage = shown(pack, which + "_cell_voltage")
+    return between(which + " " + voltage + " V", f"cell {UNKNOWN if number is None else number}")
 
 
-def _range(pack, what, unit):
+def range_of(pack, what, unit):
     if not pack.has(READING["max_" + what]):
         return ""
-    low = _shown(pack, "min_" + what)
-    high = _shown(pack, "max_" + what)
+    low = shown(pack, "min_" + what)
+    high = shown(pack, "max_" + what)
     return (low if low == high else low + " to " + high) + " " + unit
 
 
-def _remaining_time(pack):
+def remaining_time(pack):
     for key, words in (("time_to_full", "full in "), ("time_to_empty", "empty in ")):
         hundredths = pack.raw(key)  # of an hour
         if hundredths is not None:
             minutes = hundredths * 60 // 100
             return words + (f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min")
-    return _shown(pack, "mode")
+    return shown(pack, "mode")

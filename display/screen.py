@@ -4,7 +4,7 @@
 """Which page is shown, when it is drawn, and when the panel is dimmed, refreshed or looked for again.
 
 Problems come first: an active protection or fault has the screen for itself, without a BMS only the reasons are shown, and
-trouble with the network or mistakes in the settings come before the readings.
+trouble with the network or mistakes in the settings come before the readings. The pages of several batteries are in several.py.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -37,24 +37,30 @@ class Screen:
         self._page_redraws = settings.OLED_PAGE_S * _PER_SECOND or MESSAGE_REDRAWS
         self._dim_redraws = settings.OLED_DIM_AFTER_MIN * 60 * _PER_SECOND
         self._panel = None
-        self._poller = self._client = self._radio = None
+        self._batteries: list = []
+        self._several = self._client = self._radio = None
         self._next = None  # tick at which the page is made again
         self._drawing = False
+        self._steps = None  # of several batteries: the page that is being made
         self._is_alarm = False
         self._redraws = 0
         self._page_index = 0  # counts the pages turned
         self._page_turned_at = 0
-        self._changes = None  # of the pack, as shown last; None: the page has to be made
-        self._code = self._trouble = self._connected = None  # of BMS, MQTT client and Wi-Fi, as shown last
+        self._changes = None  # of the packs, as shown last; None: the page has to be made
+        self._codes = self._trouble = self._connected = None  # of the BMS, MQTT client and Wi-Fi, as shown last
         self._activity = None  # what was new last: alarms, BMS and network state, mode
         self._activity_at = 0
         self._messages: dict = {}  # sentence -> its pages
         self._find_panel()
         self._draw_at_once(pages.starting(version, "starting ...", self._rows))
 
-    def watch(self, poller, client, radio):
-        """Show these from now on: the BMS's `poller`, the MqttClient, and wifi.radio."""
-        self._poller = poller
+    def watch(self, batteries, bank, client, radio):
+        """Show these from now on: the Battery tuples, their bank (None: there is only one), the MqttClient and wifi.radio."""
+        self._batteries = batteries
+        if bank is not None:
+            from .several import Several  # 4 KB, only with several batteries
+
+            self._several = Several(self, batteries, bank, self._rows, self._settings.OLED_PAGE_S > 0)
         self._client = client
         self._radio = radio
         self._draw_at_once(self._page())
@@ -63,6 +69,15 @@ class Screen:
         """Draw one line that has changed; once a second, make the page again. Returns the ms until the next call is due."""
         if self._drawing:
             self._drawing = self._panel.step()
+            return 0
+        if self._steps is not None:
+            steps = self._steps
+            self._steps = None  # first: after an exception there is nothing left of them
+            page = next(steps)
+            if page is None:
+                self._steps = steps
+            else:
+                self._show(page)
             return 0
         if self._next is None or ticks_diff(now, self._next) >= 0:
             self._next = ticks_add(now, REDRAW_MS)
@@ -80,7 +95,7 @@ class Screen:
         """A function that shows a page without numbers and then calls `wait`, which blocks: numbers would become outdated."""
 
         def shown_before(*arguments, **named):
-            if not self._is_alarm:
+            if not (self._is_alarm if self._several is None else self._several.is_alarm):
                 self._draw_at_once(pages.starting(self._version, "Joining Wi-Fi ...", self._rows))
             return wait(*arguments, **named)
 
@@ -101,21 +116,33 @@ class Screen:
                 self._panel.renew()
                 self._drawing = True
             if self._has_changed():
-                self._panel.show(self._page())
-                self._drawing = True
+                if self._several is None:
+                    self._show(self._page())
+                else:
+                    self._steps = self._several.steps(self._network_words())
             self._panel.set_brightness(self._brightness())
+
+    def _show(self, page):
+        self._panel.show(page)
+        self._drawing = True
 
     def _has_changed(self):
         """Whether another page may have to be shown; a page that is made for nothing would be half of all garbage."""
-        poller = self._poller
-        is_same = self._changes == poller.pack.changes and self._trouble is self._client.trouble
-        is_same = is_same and self._connected == self._radio.connected and self._code == poller.diagnosis.code
-        if is_same and poller.online and self._redraws - self._page_turned_at < self._page_redraws:
+        changes = codes = 0
+        online = False
+        for battery in self._batteries:
+            diagnosis = battery.poller.diagnosis
+            changes += battery.pack.changes
+            codes = codes * 256 + diagnosis.code
+            online = online or battery.poller.online
+        is_same = self._changes == changes and self._codes == codes and self._trouble is self._client.trouble
+        is_same = is_same and self._connected == self._radio.connected
+        if is_same and online and self._redraws - self._page_turned_at < self._page_redraws:
             return False
-        self._changes = poller.pack.changes
+        self._changes = changes
+        self._codes = codes
         self._trouble = self._client.trouble
         self._connected = self._radio.connected
-        self._code = poller.diagnosis.code
         return True
 
     def _find_panel(self):
@@ -126,7 +153,7 @@ class Screen:
 
     def _draw_at_once(self, page):
         """Draw a complete page; it blocks, so only at start and before a blocking call."""
-        self._changes = None
+        self._changes = self._steps = None
         if self._panel is not None:
             self._panel.show(page)
             while self._panel.step():
@@ -141,19 +168,28 @@ class Screen:
     # The page
 
     def _page(self):
-        pack = self._poller.pack
-        link = self._poller.diagnosis.short
         trouble = self._network_words()
+        if self._several is not None:
+            steps = self._several.steps(trouble)
+            page = None
+            while page is None:
+                page = next(steps)
+            return page
+        battery = self._batteries[0]
+        pack = battery.pack
+        link = battery.poller.diagnosis.short
         found = active(pack) or []
-        self._note_activity((found, link[:1], self._client.trouble is None, pack.raw("mode")))
+        self.note_activity((found, link[:1], pack.raw("mode")))
         grave = [fault for fault in found if fault[1] >= PROTECTION]
         self._is_alarm = len(grave) > 0
         if grave:
-            which = self._current_page(len(grave))
+            which = self.current_page(len(grave))
             return pages.alarm(pack, grave[which], f"{which + 1}/{len(grave)}" if len(grave) > 1 else "", self._rows)
-        reasons = self._reasons(link, trouble)
+        reasons = self.reasons(trouble)
+        if link:
+            reasons.insert(0, pages.no_bms(link, self._version, trouble, self._rows))
         readings = 0 if link else READINGS if self._settings.OLED_PAGE_S else 1
-        which = self._current_page(len(reasons) + readings)
+        which = self.current_page(len(reasons) + readings)
         if which < len(reasons):
             return reasons[which]
         return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
@@ -165,25 +201,24 @@ class Screen:
             return ""
         return pages.network_words(trouble, self._radio.connected) or self._client.trouble_text
 
-    def _note_activity(self, activity):
-        """A change shows the first page and ends the dimming."""
+    def note_activity(self, activity):
+        """A change, also of whether there is a connection, shows the first page and ends the dimming."""
+        activity = (activity, self._client.trouble is None)
         if activity != self._activity:
             self._activity = activity
             self._activity_at = self._page_turned_at = self._redraws
             self._page_index = 0
 
-    def _current_page(self, count):
+    def current_page(self, count):
         """Index of the current one of `count` pages."""
         if self._redraws - self._page_turned_at >= self._page_redraws:
             self._page_turned_at = self._redraws
             self._page_index += 1
         return self._page_index % count
 
-    def _reasons(self, link, trouble):
-        """The pages on what is wrong."""
+    def reasons(self, trouble):
+        """The pages on what is wrong with the network, `trouble` in words, and with the settings."""
         reasons = []
-        if link:
-            reasons.append(pages.no_bms(link, self._version, trouble, self._rows))
         if trouble and not pages.is_waiting(self._client.trouble):
             reasons += self._message(trouble)
         problems = self._settings.problems
@@ -201,13 +236,17 @@ class Screen:
         return self._messages[text]
 
     def _reading(self, index, notice):
-        pack = self._poller.pack
+        pack = self._batteries[0].pack
         if index == 0:
             return pages.overview(pack, self._rows, notice)
         if index == 1:
             return pages.cells(pack, self._rows, notice)
         if index == 2:
             return pages.energy(pack, self._rows, notice)
+        return self.network(notice)
+
+    def network(self, notice):
+        """The page of our address, the Wi-Fi and the broker."""
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
         broker = f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"

@@ -25,8 +25,10 @@ from simulation import Wire  # noqa: E402
 
 from app.settings import Settings  # noqa: E402
 from battery.alarms import active  # noqa: E402
+from battery.bank import Bank  # noqa: E402
+from battery.pack import Battery  # noqa: E402
 from battery.readings import READING  # noqa: E402
-from display import pages  # noqa: E402
+from display import pages, several  # noqa: E402
 from display.panel import Panel  # noqa: E402
 from host import chip, displays  # noqa: E402
 from host.sh1106 import SH1106  # noqa: E402
@@ -35,6 +37,7 @@ from host.ssd1306 import SSD1306  # noqa: E402
 SCREENS = ROOT / "docs" / "screens"
 AGAIN = "make screens"
 VERSION = "1.0.0"  # on the pictures, so that they do not change with every release
+SEVERAL = ("soc=57.3", "soc=61.2,current=-11.8,seed=2", "soc=58.4,current=-14.1,seed=3", "soc=55.9,current=-13.3,seed=4")
 TOUR = ("starting", "overview", "cells", "energy", "network", "warning", "alarm", "asleep", "no-wifi")
 SECONDS_PER_PAGE = 2
 
@@ -105,12 +108,40 @@ def all_pages(rows: int) -> dict:
     return {name + tail: page for name, page in found.items()}
 
 
+def pages_of_several(rows: int) -> dict:
+    """The same of four batteries, one of which is silent or has an alarm in some of them."""
+    wires = [battery(options) for options in SEVERAL]
+    labels = ("BMS 1", "BMS 2", "Garage", "BMS 4")
+    batteries = [
+        Battery(number, f"bms{number}", "", labels[number - 1], wire.pack, wire.poller) for number, wire in enumerate(wires, 1)
+    ]
+    bank = Bank(batteries)
+    garage = batteries[2]
+    over = battery("current=96.5,soc=99.1,alarms=cell_high_2").pack
+    found = {
+        "bank": several.bank_overview(bank, rows, ""),
+        "bank-cells": several.bank_cells(bank, rows, ""),
+        "bank-energy": several.bank_energy(bank, rows, ""),
+        "bank-battery": several.overview(garage.pack, rows, "", garage.label),
+        "bank-battery-cells": several.cells(garage.pack, rows, "", garage.label),
+        "bank-alarm": several.alarm(over, active(over)[0], "", rows, garage.label),
+    }
+    wires[2].set("silent", 1)
+    wires[2].run(200)
+    link = garage.poller.diagnosis.short
+    found["bank-silent"] = several.no_bms(link, "", rows, garage.label)
+    found["bank-three"] = several.bank_overview(bank, rows, "")
+    tail = "-64" if rows == pages.TALL else ""
+    return {name + tail: page for name, page in found.items()}
+
+
 def drawn() -> dict[str, bytes]:
     """File name -> contents, of everything in docs/screens."""
     files = {}
     for height, rows in ((32, pages.SHORT), (64, pages.TALL)):
         oled = Oled(height)
-        pictures = {name: oled.draw(page) for name, page in all_pages(rows).items()}
+        shown = all_pages(rows) | pages_of_several(rows)
+        pictures = {name: oled.draw(page) for name, page in shown.items()}
         oled.close()
         if rows == pages.SHORT:
             files["tour.gif"] = _gif([pictures[name] for name in TOUR])

@@ -29,7 +29,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to clean up yet
 
-from host import chip, drive, keyboard, pace
+from host import chip, drive, keyboard, lines, pace
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -114,9 +114,20 @@ def _options() -> argparse.Namespace:
     parser.error = complain
     add = parser.add_argument
     add("--settings", type=Path, metavar="FILE", help="settings.toml to use (default: the project's)")
-    add("--uart", metavar="PATH", help="a real serial device or pty instead of the simulated BMS")
+    add(
+        "--uart",
+        action="append",
+        metavar="PATH",
+        help="a real serial device or pty instead of the simulated BMS; the second one is on the second UART, and so on",
+    )
     add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
-    add("--bms", metavar="OPTION=VALUE,...", help="the simulated BMS: protocol=a5 (d2, p81),cells=16,soc=57.3,current=-12,...")
+    add(
+        "--bms",
+        action="append",
+        metavar="OPTION=VALUE,...",
+        help="the simulated BMS: protocol=a5 (d2, p81),cells=16,soc=57.3,current=-12,...; several times: several on one line, "
+        "with uart=2 on the second UART",
+    )
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
     add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")
@@ -141,7 +152,8 @@ def _options() -> argparse.Namespace:
     options.oled = options.oled and options.oled.resolve()
     options.replay = options.replay and options.replay.resolve()
     options.recording = None
-    options.uart = options.uart and os.path.abspath(options.uart)
+    options.uart = [os.path.abspath(path) for path in options.uart or ()]
+    chip.uarts = 2 if options.chip == pace.PACES["s2"] else 3
     return options
 
 
@@ -205,8 +217,24 @@ def _check(options: argparse.Namespace) -> None:
         _check_writable("--nvm", options.nvm)
     if options.nvm and options.nvm.exists() and options.nvm.stat().st_size not in (0, 8192):
         complain(f"--nvm {options.nvm} is no memory of this chip (8192 bytes); give a new file's name.")
-    if options.uart:
-        _check_serial(options.uart)
+    if len(options.uart) > chip.uarts:
+        complain(f"--uart is there {len(options.uart)} times: this chip has {chip.uarts} UARTs; leave out the others.")
+    for number, path in enumerate(options.uart):
+        if path in options.uart[:number]:
+            complain(f"--uart {path} is there twice: every UART has a line of its own; leave one out.")
+        _check_serial(path)
+    options.lines = {} if options.uart or options.replay else _lines(options)
+
+
+def _lines(options: argparse.Namespace) -> dict:
+    """Line -> the option texts of its simulated boards. A single --bms is passed on as it is."""
+    texts = options.bms or [""]
+    if len(texts) == 1 and "uart" not in texts[0]:
+        return {1: texts}
+    try:
+        return lines.of_simulated(texts, chip.uarts)
+    except ValueError as error:
+        complain(f"--bms: {error}")
 
 
 def _check_settings(options: argparse.Namespace) -> int:
@@ -280,7 +308,8 @@ def _power_on(options: argparse.Namespace) -> None:
     resumed = chip.resume()
     if not resumed:
         _start_children(options)
-    chip.uart_path = options.uart or chip.state["bms"]["ready"]
+    paths = _paths(options)
+    chip.uart_path = paths[1]
     home = Path(chip.state["drive"])
     chip.nvm_path = str(options.nvm or home / "nvm")  # it survives resets of the chip
     if options.uart:
@@ -291,6 +320,7 @@ def _power_on(options: argparse.Namespace) -> None:
     os.chdir(folder)
     sys.stdin = keyboard.console
     _arrange_path(options.root)
+    _connect_pins(paths)
     _attach_screen(options)
     _open_view(options)
     _report_start(options, resumed)
@@ -317,13 +347,37 @@ def _start_children(options: argparse.Namespace) -> None:
     _remove_stale_drives()
     chip.state["drive"] = tempfile.mkdtemp(prefix=f"{DRIVE}{os.getpid()}-")
     if options.replay:
-        chip.state["bms"] = _start("simulator.replay", str(options.replay))
-    elif not options.uart:
-        chip.state["bms"] = _start("simulator.line", *(("--bms", options.bms) if options.bms else ()))
+        chip.state[_name(1)] = _start("simulator.replay", str(options.replay))
+    for line, texts in options.lines.items():
+        chip.state[_name(line)] = _start("simulator.line", *(part for text in texts if text for part in ("--bms", text)))
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
     if options.seconds:
         chip.state["deadline"] = time.monotonic() + options.seconds
+
+
+def _name(line: int) -> str:
+    """What the BMS on that UART are called in `chip.state`."""
+    return "bms" if line == 1 else f"bms{line}"
+
+
+def _paths(options: argparse.Namespace) -> dict[int, str]:
+    """Line -> its serial device."""
+    if options.uart:
+        return dict(enumerate(options.uart, 1))
+    return {line: chip.state[_name(line)]["ready"] for line in options.lines or (1,)}
+
+
+def _connect_pins(paths: dict[int, str]) -> None:
+    """Connect the pins that the settings name for the second and third UART."""
+    import board
+
+    text = Path("settings.toml").read_bytes()
+    pins = {name.lower(): pin._name for name, pin in vars(board).items() if isinstance(pin, type(board.IO0))}
+    for line in (2, 3):
+        name = drive.text_of(text, f"UART_{line}_RX")
+        if name is not None:
+            chip.wires[pins.get(name.lower(), name)] = paths.get(line, "")
 
 
 def _remove_stale_drives() -> None:
@@ -359,7 +413,7 @@ def _start(module: str, *arguments: str) -> dict:
 
 
 def _overrides(options: argparse.Namespace) -> dict:
-    replayed = _replayed_settings(options)
+    replayed = _replayed_settings(options) | _line_settings(options)
     if options.broker:
         host, port = options.broker
         return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
@@ -372,6 +426,16 @@ def _overrides(options: argparse.Namespace) -> dict:
         "MQTT_PASSWORD": None,
         "MQTT_TLS": None,
     }
+
+
+def _line_settings(options: argparse.Namespace) -> dict:
+    """Those with which the firmware reads all batteries on all lines; none for what has always been one battery."""
+    text = options.settings.read_bytes()
+    if options.uart:
+        return lines.settings({line: () for line, _ in enumerate(options.uart, 1)}, text)
+    if options.lines in ({}, {1: options.bms or [""]}):
+        return {}
+    return lines.settings({line: lines.numbers(texts) for line, texts in options.lines.items()}, text)
 
 
 def _replayed_settings(options: argparse.Namespace) -> dict:
@@ -410,7 +474,7 @@ def _open_view(options: argparse.Namespace) -> None:
     from host import view
 
     live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    title = f"{_broker_name(options)} · BMS on {chip.uart_path} · Ctrl-C stops"
+    title = f"{_broker_name(options)} · BMS on {', '.join(_paths(options).values())} · Ctrl-C stops"
     shown = (view.Live if live else view.Plain)(chip.screen, title)
     sys.stdout = sys.stderr = view.Lines(shown.line)
     view.watch_messages(shown)
@@ -457,8 +521,9 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
         "" if options.broker else " (embedded; to watch: mosquitto_sub -p {} -t '#' -v)".format(chip.state["broker"]["ready"])
     )
     chip.report(_broker_name(options) + kind)
-    kind = "" if options.uart else " (replayed)" if options.replay else " (simulated)"
-    chip.report(f"BMS on {chip.uart_path}{kind}")
+    for line, path in _paths(options).items():
+        chip.report(f"BMS on {path}{_kind(options, line)}")
+    _report_settings(options)
     if options.drive and options.settings == ROOT / "settings.toml":
         chip.report("the drive has no settings.toml, so the project's is used: write one before using this drive on a board")
     if options.recording:
@@ -466,6 +531,30 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
         settings = ", ".join(f"{key} = {value}" for key, value in _replayed_settings(options).items())
         if settings:
             chip.report("settings of the diagnostics file: " + settings)
+
+
+def _kind(options: argparse.Namespace, line: int) -> str:
+    """What is said of a line behind its path."""
+    if options.replay:
+        return " (replayed)"
+    if options.uart:
+        return f" (UART {line})" if len(options.uart) > 1 else ""
+    if not _line_settings(options):
+        return " (simulated)"
+    boards = lines.numbers(options.lines[line])
+    return f" (UART {line}, simulated: board{'s' if len(boards) > 1 else ''} {lines.joined(boards)})"
+
+
+def _report_settings(options: argparse.Namespace) -> None:
+    """Which settings are not the file's, and which UARTs of the settings have nothing connected to them."""
+    given = ", ".join(f"{key} = {value}" for key, value in _line_settings(options).items() if value)
+    if given:
+        chip.report("settings for all of them: " + given)
+    text = Path("settings.toml").read_bytes()
+    for line in (2, 3):
+        if line not in _paths(options) and drive.text_of(text, f"UART_{line}_RX"):
+            remedy = "another --uart" if options.uart else f"--bms uart={line}"
+            chip.report(f"nothing is connected to UART {line} of the settings; {remedy} connects something")
 
 
 # Running and ending
@@ -519,7 +608,7 @@ def _clean_up(options: argparse.Namespace) -> None:
             chip.screen.picture().save(options.oled)
         except OSError as error:
             print(f"python -m host: --oled {options.oled} cannot be written ({error.strerror}).", file=sys.stderr)
-    for name in ("bms", "broker"):
+    for name in ("bms", "bms2", "bms3", "broker"):
         if name in chip.state:
             _end(**chip.state[name])
     if "drive" in chip.state:

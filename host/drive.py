@@ -60,6 +60,12 @@ def oled_type(text: bytes) -> str:
     return "SH1106" if re.search(rb'^\s*OLED_TYPE\s*=\s*"\s*SH-?1106', text, re.MULTILINE | re.IGNORECASE) else "SSD1306"
 
 
+def text_of(text: bytes, key: str) -> str | None:
+    """A setting that is a text, of these settings; None: it is not there, or it is empty."""
+    found = re.search(rb"^\s*" + re.escape(key.encode()) + rb'\s*=\s*"([^"]+)"', text, re.MULTILINE)
+    return found[1].decode("utf-8", "replace").strip() if found else None
+
+
 def names_wifi(text: bytes) -> bool:
     """Whether these settings name a Wi-Fi."""
     return re.search(rb'^\s*CIRCUITPY_WIFI_SSID\s*=\s*"[^"]', text, re.MULTILINE) is not None

@@ -11,8 +11,10 @@ from __future__ import annotations
 import collections
 import errno
 import io
+import json
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -216,8 +218,56 @@ class Plain:
                 self.outlet.put("".join(f"{'':12} |{row}|\n" for row in picture))
 
 
+class Batteries:
+    """What was published last on each battery and on their bank: a table where there are several."""
+
+    COLUMNS = ("", "", "soc", "V", "A", "W", "lowest and highest cell", "alarms")
+    KEYS = ("soc", "pack_voltage", "current", "power")
+    _TOPIC = re.compile(r".*/(bms\d+|bank)/(state|status)")
+
+    def __init__(self):
+        self._states = {}
+        self._statuses = {}
+
+    def take(self, topic: str, payload: str) -> None:
+        """Keep what is published on a battery; other messages are ignored."""
+        found = self._TOPIC.fullmatch(topic)
+        if not found or not payload:
+            return
+        if found[2] == "status":
+            self._statuses[found[1]] = payload
+            return
+        try:
+            state = json.loads(payload, parse_float=str, parse_int=str)
+        except ValueError:
+            return
+        if isinstance(state, dict):
+            self._states[found[1]] = state
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each, the bank last; [] while there is only one battery."""
+        keys = self._states.keys() | self._statuses.keys()
+        return [self._row(key) for key in sorted(keys, key=lambda key: (key == "bank", len(key), key))] if len(keys) > 1 else []
+
+    def _row(self, key: str) -> tuple[str, ...]:
+        state = self._states.get(key, {})
+        status = state.get("batteries_online") if key == "bank" else self._statuses.get(key)
+        cells = [_shown(state.get(end + "_cell_voltage")) for end in ("min", "max")]
+        alarms = state.get("missing") if key == "bank" else state.get("active_alarms")
+        numbers = [_shown(state.get(name)) for name in self.KEYS]
+        return (key, _shown(status), *numbers, " to ".join(cells) if cells != ["", ""] else "", _shown(alarms))
+
+
+def _shown(value) -> str:
+    """A value of the JSON in a table; "": not known."""
+    return "" if value is None else str(value)
+
+
 class Live:
-    """The screen as it looks, the latest message of each topic and the end of the log, redrawn in place."""
+    """The screen as it looks, the latest message of each topic and the end of the log, redrawn in place.
+
+    Of several batteries there is a table in addition.
+    """
 
     def __init__(self, screen, title, outlet=None):
         from rich.console import Console
@@ -226,6 +276,7 @@ class Live:
         self._screen = screen
         self._title = title
         self._topics = {}
+        self._batteries = Batteries()
         self._log = collections.deque(maxlen=200)
         self._drawn = (-1, None)
         self.outlet = outlet or Outlet()
@@ -258,6 +309,7 @@ class Live:
     def published(self, topic: str, payload: str) -> None:
         self._topics.pop(topic, None)  # the latest goes last
         self._topics[topic] = payload
+        self._batteries.take(topic, payload)
 
     def _render(self):
         from rich.console import Group
@@ -268,6 +320,10 @@ class Live:
         if self._screen is not None:
             parts.append(Panel.fit(self._picture(wide), title="screen", border_style="bright_black"))
         room = self._console.height - 6 - (0 if self._screen is None else self._screen.rows // (2 if wide else 4) + 2)
+        rows = self._batteries.rows()
+        if rows:
+            parts.append(Panel(self._table(rows), title="batteries", border_style="bright_black"))
+            room -= len(rows) + 3
         messages = max(2, room // 2)
         parts.append(Panel(self._messages(messages), title="last messages", border_style="bright_black"))
         parts.append(Panel(self._tail(max(2, room - messages)), title="log", border_style="bright_black"))
@@ -281,6 +337,16 @@ class Live:
             rows = (half_blocks if wide else braille)(self._screen.image())
             self._drawn = key, Text("\n".join(rows), style="#bee1ff on #050812", no_wrap=True)
         return self._drawn[1]
+
+    def _table(self, rows):
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for number, name in enumerate(Batteries.COLUMNS):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if 2 <= number < 6 else "left")
+        for row in rows:
+            table.add_row(*map(_plain, row))
+        return table
 
     def _messages(self, count: int):
         from rich.table import Table

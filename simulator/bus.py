@@ -3,8 +3,8 @@
 
 """Several simulated BMS on one RS485 line: `boards=3` are the numbers 1, 2 and 3, `soc@2=40` is an option of the second.
 
-Every board hears all requests. Two that send at once destroy each other's bytes, as two boards with one number do:
-`boards=2,board@2=1`; in D2, which has no numbers, any two.
+Several texts are several boards, too, each with its own options. Every board hears all requests. Two that send at once destroy
+each other's bytes, as two boards with one number do: `boards=2,board@2=1`; in D2, which has no numbers, any two.
 """
 
 from __future__ import annotations
@@ -13,21 +13,36 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.bms import BYTE_US, Bms
-from simulator.options import texts
+from simulator.options import texts, value_of
 
 
-def connect(text: str = "", now_us: float = 0, note: Callable | None = None) -> Bms | Bus:
-    """What an option text describes: one board, or several. Raises ValueError with a sentence for the user."""
-    count = int(texts(text).get("boards", "1"))
-    return Bms(text, now_us, note) if count == 1 else Bus(text, now_us, note, count)
+def connect(text: str | Sequence[str] = "", now_us: float = 0, note: Callable | None = None) -> Bms | Bus:
+    """What one option text or several describe: one board, or several. Raises ValueError with a sentence for the user."""
+    boards = _boards_of(text)
+    return Bus(text, now_us, note) if len(boards) > 1 else Bms(boards[0], now_us, note)
 
 
 OF_THE_LINE = ("echo", "noise", "second_master", "app")  # options of which the first board alone takes care
 OWN = ("board", "seed", *OF_THE_LINE)
 
 
+def _boards_of(text: str | Sequence[str]) -> list[dict[str, str]]:
+    """The options of each board, in the order of their places."""
+    given = [text] if isinstance(text, str) else text
+    boards = [
+        _options_of(one, place) for one in given for place in range(1, value_of("boards", texts(one).get("boards", "1")) + 1)
+    ]
+    for place, options in enumerate(boards[1:], 2):
+        for name in OF_THE_LINE:  # whichever of them has it
+            if options.get(name, "0") != "0":
+                boards[0][name] = options[name]
+            options[name] = "0"
+        options.setdefault("seed", str(place))  # or all batteries would have the same cells
+    return boards
+
+
 def _options_of(text: str, number: int) -> dict[str, str]:
-    """Those of the board in this place: each has its own number and seed."""
+    """Those of the board in this place of one text: each has its own number and seed."""
     options = texts(text, number)
     if number > 1:
         first = texts(text)
@@ -44,9 +59,9 @@ class Bus:
     `given`: the first ones, made already.
     """
 
-    def __init__(self, text: str, now_us: float, note: Callable | None, count: int, given: Sequence[Bms] = ()):
+    def __init__(self, text: str | Sequence[str], now_us: float, note: Callable | None, given: Sequence[Bms] = ()):
         self.boards = list(given)
-        self.boards += [Bms(_options_of(text, number), now_us, note) for number in range(len(self.boards) + 1, count + 1)]
+        self.boards += [Bms(options, now_us, note) for options in _boards_of(text)[len(self.boards) :]]
         for board in self.boards:
             board.share_line([other for other in self.boards if other is not board])
         self._sent: list[tuple[float, int, int]] = []  # (when its last bit arrives, byte, index of the board)

@@ -103,7 +103,7 @@ def run(line: Line):
 def main():
     description = f"{__doc__}\noptions of the BMS, joined by commas:\n{options_help()}"
     parser = argparse.ArgumentParser("simulator.line", None, description, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--bms", default="", metavar="OPTIONS", help="see above")
+    parser.add_argument("--bms", action="append", metavar="OPTIONS", help="see above; several times: several boards")
     parser.add_argument("--log", metavar="FILE", help="JSON lines of requests and responses; t is time.monotonic()")
     arguments = parser.parse_args()
     try:
@@ -112,7 +112,7 @@ def main():
         parser.error(f"--log {arguments.log} cannot be written ({error.strerror}); give it a file in a folder of yours")
     note = (lambda event: print(json.dumps(event), file=log)) if log else None
     try:
-        line = Line(connect(arguments.bms, now_us(), note))
+        line = Line(connect(arguments.bms or "", now_us(), note))
     except ValueError as error:
         parser.error(str(error))
     run(line)

@@ -30,7 +30,14 @@ children.end_with_us()
 
 
 # Files whose tests share processes that are expensive to start, or build upon one another.
-WHOLE = ("test_commands_end_to_end.py", "test_end_to_end.py", "test_faults.py", "test_tls.py")
+WHOLE = (
+    "test_commands_end_to_end.py",
+    "test_end_to_end.py",
+    "test_faults.py",
+    "test_four_batteries.py",
+    "test_homeassistant.py",
+    "test_tls.py",
+)
 
 
 class OneByOne(LoadScopeScheduling):

@@ -3,8 +3,10 @@
 
 """Orders to the BMS: written once, read back, refused in words; what the broker may ask for at all."""
 
+from types import SimpleNamespace
+
 import pytest
-from simulation import Wire
+from simulation import Wire, only
 
 from app.commands import make_commands
 from app.controls import tenths
@@ -222,10 +224,17 @@ class World:
         self.clocks_asked = 0
         settings = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{allow}"\n')
         settings.base_topic = "t"
-        self.commands = make_commands(settings, self, self, self.rig.control, self, self)
+        self.scans = 0
+        self.stores = [SimpleNamespace(change=lambda word: "counters_unknown")]
+        batteries = only(self.rig.wire.pack, self.rig.wire.poller)
+        self.commands = make_commands(settings, self, self, self, batteries, [self.rig.control], self, self)
 
-    def report(self, text):
+    def report(self, text, battery=None):
         self.reports.append(text)
+
+    def __call__(self, now, publish):
+        """The scan."""
+        self.scans += 1
 
     def now(self):
         """The clock."""
@@ -242,7 +251,7 @@ class World:
 
 def test_nothing_is_allowed_as_it_comes():
     world = World()
-    assert sorted(world.commands.topics()) == ["homeassistant/status", "t/diagnostics/set"]
+    assert sorted(world.commands.topics()) == ["homeassistant/status", "t/diagnostics/set", "t/scan/set"]
     for name in ("charge_mosfet", "discharge_mosfet"):
         world.take(f"t/bms1/{name}/set", b"OFF")
     assert world.rig.run(5).writes == [] and world.reports == []
@@ -250,7 +259,7 @@ def test_nothing_is_allowed_as_it_comes():
 
 @pytest.mark.parametrize("name", CONTROL)
 def test_only_what_is_allowed_is_listened_to(name):
-    assert len(World(name).commands.topics()) == 3
+    assert len(World(name).commands.topics()) == 4
 
 
 @pytest.mark.parametrize(

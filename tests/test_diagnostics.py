@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import host_without_screen
-from simulation import Wire
+from simulation import Wire, only
 
 from app.console import Console
 from app.diagnostics import PAUSE_MS, Diagnostics
@@ -33,7 +33,8 @@ FOREIGN = ["CIRCUITPY_WEB_API_PASSWORD", "CIRCUITPY_WEB_INSTANCE_NAME", "CIRCUIT
 def diagnostics(text="", options="", seconds=6):
     wire = Wire(options).run(seconds)
     state = (("uptime", 7), ("rssi", None), ("settings_problems", text))
-    return Diagnostics(Settings(text), wire.poller, lambda now: state, SimpleNamespace(failures=0, last_failure=None)), wire
+    loop = SimpleNamespace(failures=0, last_failure=None)
+    return Diagnostics(Settings(text), only(wire.pack, wire.poller), lambda now: state, loop), wire
 
 
 def report(*arguments, **options):
@@ -130,11 +131,13 @@ def test_whatever_is_in_the_settings_it_is_json_and_small(text):
 def test_it_is_made_once_in_a_while():
     made, _ = diagnostics(seconds=0)
     published = []
-    assert made.request(published.append, 0) is None
-    assert made.request(published.append, 10)
+    assert made.request(lambda topic, json: published.append(json), 0) is None
+    assert made.request(None, 10) == "requested_before"
     assert len(published) == 1
     made.tick(PAUSE_MS)
-    assert made.request(published.append, 2**28 + 10) is None  # days later, where ticks compare the other way round
+    assert (
+        made.request(lambda topic, json: published.append(json), 2**28 + 10) is None
+    )  # days later, where ticks compare the other way round
     assert len(published) == 2
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app import batteries
 from app.settings import SETTINGS
 from battery.readings import BITFIELD, READINGS
 from campaigns.chaos import FAULTS
@@ -72,7 +73,7 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/commands.py"))
+@pytest.mark.parametrize("source", ("mqtt/publisher.py", "app/commands.py", "app/diagnostics.py"))
 def test_every_topic_is_explained(source):
     texts = [node.value for node in ast.walk(ast.parse((ROOT / source).read_text())) if isinstance(node, ast.Constant)]
     below_base = {text for text in texts if isinstance(text, str) and re.fullmatch(r"/[\w/]+", text)}
@@ -94,6 +95,7 @@ def made(text, name):
 
 def test_settings_named_in_pages_exist():
     keys = {setting.key for setting in SETTINGS} | {"CIRCUITPY_WEB_API_PASSWORD"}  # CircuitPython's own
+    keys |= set(batteries.known_keys())
     families = tuple({key.split("_")[0] + "_" for key in keys})
     for page in PAGES:
         for word in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?: = [^`]*)?`", page.read_text()):

@@ -4,6 +4,7 @@
 """The energy counters across restarts: out of the chip's memory or the broker's retained state, whichever is further."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from adafruit_ticks import ticks_add
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Wire
 
-from app.energy_store import EnergyStore, find_decimal
+from app.energy_store import EnergyStores, find_decimal
 from app.nvm_store import NvmStore
 from battery.energy import COUNTERS
 from battery.json import Writer
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 from battery.readings import READING
 
 ENERGY, STATE = "t/bms1/energy", "t/bms1/state"
@@ -27,6 +28,12 @@ def said(totals):
     for position, (counter, total) in enumerate(zip(COUNTERS, totals)):
         writer.put("{" if not position else ",").put_string(counter).put(":").put_decimal(total, 3)
     return writer.put("}").bytes()
+
+
+def stores_of(memory, pack, base, identity="", report=None, poller=None):
+    """The EnergyStores of one battery; `report(text)`."""
+    battery = Battery(1, "bms1", "Daly BMS", "", pack, poller or SimpleNamespace(found=0))
+    return EnergyStores(memory, [battery], base, identity, report and (lambda text, of: report(text)))
 
 
 class Nvm(bytearray):
@@ -46,7 +53,7 @@ class Boot:
         self.pack = Pack()
         self.energy = self.pack.energy
         self.nvm_store = NvmStore(nvm, now)
-        self.energy_store = EnergyStore(self.nvm_store, self.pack, "t", identity, report=report)
+        self.energy_store = stores_of(self.nvm_store, self.pack, "t", identity, report)
 
     def connect(self, *retained):
         for topic, payload in retained:
@@ -262,7 +269,7 @@ def test_the_same_battery_under_another_name_goes_on():
 def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
     nvm = bytearray(8192)
     boot = kept(nvm, [10, 20, 30, 40])
-    assert boot.energy_store.change(word) is None and boot.totals() == totals
+    assert boot.energy_store.stores[0].change(word) is None and boot.totals() == totals
     assert Boot(nvm).connect((ENERGY, said(totals))) == totals
     assert Boot(nvm).connect() == totals
 
@@ -274,16 +281,16 @@ def test_counters_that_somebody_sets_are_so_after_every_restart(word, totals):
 )  # fmt: skip
 def test_what_is_not_understood_sets_nothing(word):
     boot = kept(bytearray(8192), [10, 20, 30, 40])
-    assert boot.energy_store.change(word) == "not_understood" and boot.totals() == [10, 20, 30, 40]
+    assert boot.energy_store.stores[0].change(word) == "not_understood" and boot.totals() == [10, 20, 30, 40]
 
 
 def test_counters_are_not_set_where_the_old_ones_would_come_back():
     nvm = bytearray(8192)
     boot = kept(nvm, [10, 20, 30, 40])
-    while boot.energy_store.change("reset") is None:
+    while boot.energy_store.stores[0].change("reset") is None:
         boot.charge(5)
-    assert boot.energy_store.change("reset") == "not_stored" and boot.totals()[0] == 5
-    assert Boot(bytearray(8192)).energy_store.change("reset") == "counters_unknown"  # the broker was not asked yet
+    assert boot.energy_store.stores[0].change("reset") == "not_stored" and boot.totals()[0] == 5
+    assert Boot(bytearray(8192)).energy_store.stores[0].change("reset") == "counters_unknown"  # the broker was not asked yet
 
 
 # the figures, by what they mean
@@ -371,7 +378,7 @@ def test_before_the_first_connection_nothing_is_written_until_it_is_due():
         boot.energy_store.tick(1000 * second)
     assert nvm.writes == 0
     boot.energy_store.tick(1000 * 1800)
-    assert nvm.writes == 1 and NvmStore(nvm, 0).totals[0] == 5
+    assert nvm.writes == 1 and NvmStore(nvm, 0).record(1).totals[0] == 5
 
 
 def test_after_each_connection_it_is_written_once():
@@ -380,7 +387,7 @@ def test_after_each_connection_it_is_written_once():
     boot.connect((ENERGY, said([100, 0, 0, 0])))
     for second in range(1, 100):
         boot.energy_store.tick(1000 * second)
-    assert nvm.writes == 1 and NvmStore(nvm, 0).totals[0] == 100
+    assert nvm.writes == 1 and NvmStore(nvm, 0).record(1).totals[0] == 100
     boot.charge(5)
     for second in range(100, 200):
         boot.energy_store.tick(1000 * second)
@@ -388,7 +395,7 @@ def test_after_each_connection_it_is_written_once():
     boot.energy_store.finish()
     for second in range(200, 300):
         boot.energy_store.tick(1000 * second)
-    assert nvm.writes == 2 and NvmStore(nvm, 0).totals[0] == 105
+    assert nvm.writes == 2 and NvmStore(nvm, 0).record(1).totals[0] == 105
 
 
 @pytest.mark.parametrize("wish", ["connection", "pending"])
@@ -428,14 +435,14 @@ def test_counters_that_are_not_known_are_not_taken_for_something_to_write():
 
     boot = Boot(Unread(8192))
     boot.energy_store.save()
-    assert not boot.nvm_store.is_pending and boot.nvm_store.totals is None
+    assert not boot.nvm_store.is_pending and boot.nvm_store.record(1).totals is None
 
 
 def test_the_owner_is_the_same_number_in_every_version():
     """A board that is updated must find its own record again."""
     nvm = bytearray(8192)
     kept(nvm, [1, 2, 3, 4], "c0ffee")
-    assert NvmStore(nvm, 0).owner == 3922096553
+    assert NvmStore(nvm, 0).record(1).owner == 3922096553
 
 
 # set by somebody, at the edges
@@ -447,7 +454,7 @@ def test_what_somebody_sets_is_published_at_once_and_written_once():
     for counter in COUNTERS:
         boot.pack.put(READING[counter], 0, 4, 1000)
     boot.connect((ENERGY, said([10, 20, 30, 40])))
-    assert boot.energy_store.change("energy_charged=1234.567") is None
+    assert boot.energy_store.stores[0].change("energy_charged=1234.567") is None
     assert boot.publishes() == [1234567, 20, 30, 40]
     writes = nvm.writes
     boot.energy_store.save()
@@ -457,12 +464,12 @@ def test_what_somebody_sets_is_published_at_once_and_written_once():
 def test_what_could_not_be_set_is_not_written_later_either():
     nvm = bytearray(8192)
     boot = kept(nvm, [10, 20, 30, 40])
-    while boot.energy_store.change("energy_charged=1") is None:
+    while boot.energy_store.stores[0].change("energy_charged=1") is None:
         pass
-    assert boot.energy_store.change("energy_charged=2") is not None
+    assert boot.energy_store.stores[0].change("energy_charged=2") is not None
     boot.nvm_store.is_due(SIX_HOURS)
     assert boot.nvm_store.save()
-    assert NvmStore(nvm, 0).totals == (1000, 20, 30, 40)
+    assert NvmStore(nvm, 0).record(1).totals == (1000, 20, 30, 40)
 
 
 @pytest.mark.parametrize(
@@ -485,7 +492,7 @@ def test_what_could_not_be_set_is_not_written_later_either():
 def test_how_large_and_how_long_a_number_may_be(word, total):
     boot = kept(bytearray(8192), [10, 20, 30, 40])
     before = boot.totals()
-    answer = boot.energy_store.change(word)
+    answer = boot.energy_store.stores[0].change(word)
     if total is None:
         assert answer == "not_understood" and boot.totals() == before
     else:
@@ -516,10 +523,10 @@ def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_st
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30")
     memory = NvmStore(nvm, 0)
-    energy_store = EnergyStore(memory, wire.pack, "x")
+    energy_store = stores_of(memory, wire.pack, "x")
     wire.run(15, lambda wire: energy_store.tick(wire.now))
-    assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 1
-    assert Wire("drift=0", polarity=NvmStore(nvm, 0).polarity).poller.pack.polarity.text == "normal"
+    assert NvmStore(nvm, 0).record(1).polarity == 1 and nvm.writes == 1
+    assert Wire("drift=0", polarity=NvmStore(nvm, 0).record(1).polarity).poller.pack.polarity.text == "normal"
 
 
 def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled():
@@ -527,17 +534,17 @@ def test_a_restart_soon_after_the_first_start_does_not_forget_what_was_settled()
     memory = NvmStore(nvm, 0)
     memory.count_boot("power_on")
     wire = Wire("drift=0,current=-30")
-    energy_store = EnergyStore(memory, wire.pack, "x")
+    energy_store = stores_of(memory, wire.pack, "x")
     energy_store.finish()  # the first connection takes the write that is left
     wire.run(30, lambda wire: energy_store.tick(wire.now))
-    assert NvmStore(nvm, 0).polarity == 1 and nvm.writes == 3
+    assert NvmStore(nvm, 0).record(1).polarity == 1 and nvm.writes == 3
 
 
 def test_a_memory_that_is_read_late_still_says_it():
     memory = NvmStore(None, 0)
     wire = Wire("drift=0,current=-1")
-    energy_store = EnergyStore(memory, wire.pack, "x")
-    memory.polarity = 2
+    energy_store = stores_of(memory, wire.pack, "x")
+    memory.record(1).polarity = 2
     wire.run(1, lambda wire: energy_store.tick(wire.now))
     assert wire.poller.pack.polarity.text == "inverted"
 
@@ -545,30 +552,31 @@ def test_a_memory_that_is_read_late_still_says_it():
 def test_what_the_owner_decided_is_not_kept():
     nvm = Nvm(8192)
     wire = Wire("drift=0,current=-30", current_sign="inverted")
-    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x")
+    energy_store = stores_of(NvmStore(nvm, 0), wire.pack, "x")
     wire.run(15, lambda wire: energy_store.tick(wire.now))
-    assert NvmStore(nvm, 0).polarity == 0 and nvm.writes == 0
+    assert NvmStore(nvm, 0).record(1).polarity == 0 and nvm.writes == 0
 
 
 def test_what_was_settled_of_another_board_is_not_restored_and_not_kept():
     """A P81 board was remembered; an A5 board is found in its place, whose sign is its own."""
     nvm = Nvm(8192)
     memory = NvmStore(nvm, 0)
-    memory.set(polarity=1, protocol=2)
+    memory.record(1).polarity = 1
+    memory.record(1).protocol = 2
     memory.save()
     memory = NvmStore(nvm, 0)
-    wire = Wire("drift=0,current=1", protocol="auto", remembered=memory.protocol, polarity=memory.polarity)
-    energy_store = EnergyStore(memory, wire.pack, "x", poller=wire.poller)
+    wire = Wire("drift=0,current=1", protocol="auto", remembered=memory.record(1).protocol, polarity=memory.record(1).polarity)
+    energy_store = stores_of(memory, wire.pack, "x", poller=wire.poller)
     wire.run(5, lambda wire: energy_store.tick(wire.now))
     assert wire.poller.protocol == "A5" and wire.pack.polarity.text == "not settled yet"
     memory = NvmStore(nvm, 0)
-    assert (memory.polarity, memory.protocol) == (0, 1)
+    assert (memory.record(1).polarity, memory.record(1).protocol) == (0, 1)
 
 
 def test_polarity_and_protocol_are_stored_with_one_write():
     nvm = Nvm(8192)
     wire = Wire("drift=0,protocol=d2", protocol="auto")
-    energy_store = EnergyStore(NvmStore(nvm, 0), wire.pack, "x", poller=wire.poller)
+    energy_store = stores_of(NvmStore(nvm, 0), wire.pack, "x", poller=wire.poller)
     wire.run(5, lambda wire: energy_store.tick(wire.now))
     memory = NvmStore(nvm, 0)
-    assert (memory.polarity, memory.protocol) == (1, 3) and nvm.writes == 1
+    assert (memory.record(1).polarity, memory.record(1).protocol) == (1, 3) and nvm.writes == 1

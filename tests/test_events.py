@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from simulation import Wire
+from simulation import Wire, only
 
 from app.events import Events
 from daly.diagnosis import Diagnosis
@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, capsys, options="", start=0):
         self.wire = Wire("drift=0," + options, start=start)
         self.wire.step_us = 5000  # a quarter of an hour in all
-        self.events = Events(self.wire.poller, self.wire.now)
+        self.events = Events(*only(self.wire.pack, self.wire.poller), self.wire.now)
         self._capsys = capsys
 
     def run(self, seconds):
@@ -108,7 +108,7 @@ def test_the_ticks_may_wrap(capsys):
 def test_looking_costs_no_line_while_nothing_is_known(capsys):
     pack = SimpleNamespace(raw=lambda *_: None)
     diagnosis = Diagnosis()
-    events = Events(SimpleNamespace(pack=pack, diagnosis=diagnosis), 0)
+    events = Events(*only(pack, SimpleNamespace(diagnosis=diagnosis)), 0)
     for now in range(0, 60000, 100):
         events.tick(now)
     assert capsys.readouterr().out == "BMS: Looking for the BMS\n"

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mqtt_packets import OwnPool, packet
-from simulation import Wire
+from simulation import Wire, only
 
 from app.commands import make_commands
 from app.settings import Settings
@@ -122,7 +122,11 @@ class Bridge:
         clock = SimpleNamespace(now=lambda: (2026, 11, 22, 10, 30, 5))
         parsed = Settings(f'MQTT_BROKER = "b"\nALLOW_CONTROL = "{" ".join(allowed)}"')
         parsed.base_topic = BASE
-        self.commands = make_commands(parsed, publisher, support, self.control, clock, SimpleNamespace(save=lambda: None))
+        batteries = only(self.wire.pack, self.wire.poller)
+        stores = SimpleNamespace(save=lambda: None, stores=[SimpleNamespace(change=lambda word: "counters_unknown")])
+        self.commands = make_commands(
+            parsed, publisher, support, lambda now, publish: None, batteries, [self.control], clock, stores
+        )
         self.run(4)
 
     def run(self, seconds):
@@ -132,7 +136,7 @@ class Bridge:
         if data[2] not in READS:
             self.written.append((data[2], bytes(data[4:12])))
 
-    def _report(self, text):
+    def _report(self, text, _battery=None):
         assert len(text) < 300 and text.isprintable()
         self.reports += 1
 

@@ -123,6 +123,13 @@ def is_alive(process_id: int) -> bool:
         (["--bms", "wheels=4"], "wheels", "option"),
         (["--bms", "cell=3"], "cell", "did you mean cells"),
         (["--bms", "cells=99"], "cells=99", "1..48"),
+        (["--bms", "cells=8", "--bms", "cells=99"], "cells=99", "1..48"),
+        (["--bms", "cells=8", "--bms", "uart=4"], "uart=4", "the UARTs 1 to 3"),
+        (["--chip", "s2", "--bms", "", "--bms", "uart=3"], "uart=3", "the UARTs 1 to 2"),
+        (["--bms", "uart=2"], "first UART", "leave out the uart="),
+        (["--bms", "protocol=d2", "--bms", ""], "D2", "write uart=2"),
+        (["--bms", "board=17", "--bms", ""], "17", "1 to 16"),
+        (["--replay", "/etc/passwd", "--bms", "", "--bms", ""], "--replay", "exclude each other"),
         (["--what"], "--what", ""),
     ],
 )
@@ -132,6 +139,76 @@ def test_bad_input_is_one_sentence_and_status_2(drive, arguments, names, remedy)
     assert done.returncode == 2
     assert names in done.stderr and remedy in done.stderr
     assert "Traceback" not in done.stdout + done.stderr and len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_one_line_twice_and_more_lines_than_uarts(drive, serial_port):
+    folder = drive(HELLO)
+    done = run("--plain", "--drive", folder, "--uart", serial_port, "--uart", serial_port)
+    assert done.returncode == 2 and f"--uart {serial_port} is there twice" in done.stderr
+    pairs = [pty.openpty() for _ in range(3)]
+    others = [part for _, slave in pairs for part in ("--uart", os.ttyname(slave))]
+    done = run("--plain", "--drive", folder, "--uart", serial_port, *others)
+    assert done.returncode == 2 and "--uart is there 4 times: this chip has 3 UARTs; leave out" in done.stderr
+    done = run("--plain", "--drive", folder, "--chip", "s2", "--uart", serial_port, *others[:4])
+    assert done.returncode == 2 and "this chip has 2 UARTs" in done.stderr
+    for pair in pairs:
+        for end in pair:
+            os.close(end)
+
+
+READING_THREE = """
+import board, busio
+uarts = [busio.UART(board.TX, board.RX, timeout=0.2), busio.UART(board.IO17, board.IO5, timeout=0.2)]
+def ask(uart, number):
+    request = bytes([0xA5, 0x3F + number, 0x90, 8] + 8 * [0])
+    uart.write(request + bytes([sum(request) & 0xFF]))
+    response = uart.read(13) or bytes(13)
+    return response[1], (response[10] << 8 | response[11]) / 10
+print("read", [ask(uarts[0], 1), ask(uarts[0], 2), ask(uarts[1], 1), ask(uarts[1], 2)])
+print([line.strip() for line in open("settings.toml")])
+"""
+
+
+def test_several_batteries_are_on_their_uarts_with_their_numbers(drive):
+    """One answers per number and UART, with its own state of charge; the settings name all of them, and the user's own pins."""
+    folder = drive(READING_THREE + HELLO)
+    (folder / "settings.toml").write_text('UART_2_TX = "IO17"\nUART_2_RX = "io5"\nBMS_BOARD_NUMBER = 7\n')
+    batteries = ("soc=51", "uart=2,soc=61", "soc=52")
+    given = ("--drive", folder, "--broker", "127.0.0.1:1", *(part for text in batteries for part in ("--bms", text)))
+    shown = run_until(("hello",), *given)
+    assert "read [(1, 51.0), (2, 52.0), (1, 61.0), (0, 0.0)]" in shown
+    assert "'BMS_BOARD_NUMBERS = \"1-2\"'" in shown and "'UART_2_BOARD_NUMBERS = \"1\"'" in shown
+    assert "BMS_BOARD_NUMBER = 7" not in shown and "'UART_2_RX = \"io5\"'" in shown
+    assert re.search(r"BMS on /dev/\S+ \(UART 1, simulated: boards 1-2\)", shown)
+    assert 'settings for all of them: BMS_BOARD_NUMBERS = "1-2", UART_2_BOARD_NUMBERS = "1"\n' in shown
+
+
+def test_several_lines_are_on_several_uarts(drive):
+    pairs = [pty.openpty() for _ in range(2)]
+    ends = [os.ttyname(slave) for _, slave in pairs]
+    code = 'import board, busio\nbusio.UART(board.IO17, board.IO18).write(b"2")\nbusio.UART(board.TX, board.RX).write(b"1")\n'
+    shown = run_until(
+        ("hello",), "--drive", drive(code + HELLO), "--uart", ends[0], "--uart", ends[1], "--broker", "127.0.0.1:1"
+    )
+    assert [os.read(master, 4) for master, _ in pairs] == [b"1", b"2"]
+    assert f"BMS on {ends[1]} (UART 2)" in shown and 'UART_2_TX = "IO17", UART_2_RX = "IO18"' in shown
+    for pair in pairs:
+        for end in pair:
+            os.close(end)
+
+
+def test_a_uart_that_nothing_is_connected_to_is_told(drive):
+    folder = drive(HELLO)
+    (folder / "settings.toml").write_text('UART_2_TX = "IO17"\nUART_2_RX = "IO18"\n')
+    shown = run_until(("hello",), "--drive", folder, "--broker", "127.0.0.1:1")
+    assert "nothing is connected to UART 2 of the settings; --bms uart=2 connects something" in shown
+    assert "settings for" not in shown
+
+
+def test_a_single_battery_gets_no_settings(drive):
+    code = 'print(open("settings.toml").read())\n' + HELLO
+    shown = run_until(("hello",), "--drive", drive(code), "--bms", "board=3", "--broker", "127.0.0.1:1")
+    assert "BOARD_NUMBER" not in shown and re.search(r"BMS on /dev/\S+ \(simulated\)\n", shown)
 
 
 def test_a_serial_port_in_use(drive, serial_port):

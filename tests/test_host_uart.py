@@ -208,3 +208,79 @@ def test_it_is_found_again(uart, line, tmp_path, monkeypatch, capsys):
     assert "is back" in capsys.readouterr().out
     os.close(master)
     os.close(slave)
+
+
+# Several UARTs: as many as the chip has, each on the line that its pins are wired to
+
+
+@pytest.fixture
+def second_line(monkeypatch):
+    """The far end of another serial line, wired to IO18."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    monkeypatch.setattr(chip, "wires", {"IO18": os.ttyname(slave), "IO16": ""})
+    yield master
+    os.close(master)
+    os.close(slave)
+
+
+def test_each_uart_hears_its_own_line(line, second_line):
+    with busio.UART(board.TX, board.RX, timeout=0) as one, busio.UART(board.IO17, board.IO18, timeout=0) as other:
+        os.write(line, b"first")
+        os.write(second_line, b"second")
+        time.sleep(0.02)
+        assert (one.read(8), other.read(8)) == (b"first", b"second")
+        other.write(b"to the second")
+        assert os.read(second_line, 20) == b"to the second"
+        assert one.in_waiting == 0
+
+
+def test_whichever_is_made_first(line, second_line):
+    with busio.UART(board.IO17, board.IO18, timeout=0) as other, busio.UART(board.TX, board.RX, timeout=0) as one:
+        os.write(second_line, b"second")
+        time.sleep(0.02)
+        assert (one.read(8), other.read(8)) == (None, b"second")
+
+
+def test_a_uart_that_nothing_is_wired_to_is_silent_without_a_word(line, second_line, capsys):
+    with busio.UART(board.IO15, board.IO16, timeout=0) as one:
+        assert one.read(4) is None and one.write(b"abc") == 3 and one.in_waiting == 0
+        one._retry_at = 0
+        assert one.read(1) is None
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_there_are_as_many_as_the_chip_has(line, monkeypatch, count):
+    """The order of the checks is that of CircuitPython: the pins first (shared-bindings), then a free UART."""
+    monkeypatch.setattr(chip, "uarts", count)
+    pins = [(board.TX, board.RX), (board.IO1, board.IO2), (board.IO3, board.IO4)]
+    monkeypatch.setattr(chip, "wires", {"IO2": "", "IO4": "", "IO6": ""})
+    open_ones = [busio.UART(*pair, timeout=0) for pair in pins[:count]]
+    with pytest.raises(ValueError, match="TX in use"):
+        busio.UART(board.TX, board.IO6)
+    with pytest.raises(ValueError, match="All UART peripherals are in use"):
+        busio.UART(board.IO5, board.IO6)
+    open_ones.pop().deinit()
+    busio.UART(board.IO5, board.IO6, timeout=0).deinit()  # the failure has claimed nothing
+    for one in open_ones:
+        one.deinit()
+
+
+def test_a_simulated_line_is_told_which_pin_it_is_for(monkeypatch):
+    asked = []
+
+    class Device:
+        def __init__(self, **options):
+            asked.append((options["rx"], options["baudrate"]))
+
+        def wait(self, _seconds):
+            return False
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(chip, "open_uart", Device)
+    busio.UART(board.TX, board.RX).deinit()
+    busio.UART(board.IO17, board.IO18, baudrate=19200).deinit()
+    assert asked == [("RX", 9600), ("IO18", 19200)]

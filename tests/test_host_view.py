@@ -5,7 +5,7 @@
 
 from PIL import Image
 
-from host.view import Lines, braille, half_blocks
+from host.view import Batteries, Lines, Live, braille, half_blocks
 
 
 def dots(*points) -> Image.Image:
@@ -31,3 +31,74 @@ def test_lines_are_handed_on_whole():
     assert heard == []
     print("c\r\nd", file=console)
     assert heard == ["a bc", "d"]
+
+
+STATE = (
+    '{"seq":3,"soc":57.30,"pack_voltage":52.7,"current":-12.4,"power":null,"min_cell_voltage":3.290,%s"active_alarms":"none"}'
+)
+
+
+def batteries(*messages) -> Batteries:
+    made = Batteries()
+    for topic, payload in messages:
+        made.take(topic, payload)
+    return made
+
+
+def test_of_several_batteries_there_is_a_table_with_the_digits_that_were_published():
+    made = batteries(
+        ("t/bank/state", '{"soc":57.5,"batteries_online":"1 of 2","missing":"BMS 201: No response."}'),
+        ("t/bms201/status", "offline"),
+        ("t/bms2/state", STATE % '"max_cell_voltage":3.300,'),
+        ("t/bms2/status", "online"),
+    )
+    assert made.rows() == [
+        ("bms2", "online", "57.30", "52.7", "-12.4", "", "3.290 to 3.300", "none"),
+        ("bms201", "offline", "", "", "", "", "", ""),
+        ("bank", "1 of 2", "57.5", "", "", "", "", "BMS 201: No response."),
+    ]
+
+
+def test_of_one_battery_there_is_no_table():
+    assert batteries(("t/bms1/state", STATE % ""), ("t/bms1/status", "online")).rows() == []
+
+
+def test_what_is_not_on_a_battery_is_no_row():
+    made = batteries(
+        ("t/bms1/state", "{"), ("t/state", STATE % ""), ("t/bms2/state", ""), ("t/bms3/soc", "5"), ("t/bms4/state", "7")
+    )
+    assert made.rows() == []
+
+
+class Paper:
+    """Takes what is written, at once."""
+
+    pieces = 0
+
+    def __init__(self):
+        self.text = ""
+
+    def put(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_the_live_view_shows_the_batteries_and_still_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+    live = Live(None, "title", Paper())
+    assert drawn(live).count("batteries") == 0
+    for number in (1, 2, 3, 4):
+        live.published(f"t/bms{number}/state", STATE % "")
+        live.published(f"t/bms{number}/status", "online")
+    shown = drawn(live)
+    assert "batteries" in shown and all(f"bms{number}  online  57.30" in shown for number in (1, 2, 3, 4))
+    assert len(shown.splitlines()) <= 30
+
+
+def drawn(live: Live) -> str:
+    with live._console.capture() as captured:
+        live._console.print(live._render())
+    return captured.get()

@@ -4,21 +4,23 @@
 """What survives: two slots against power cuts at every byte, whatever the memory holds, the wear budget, and the counters."""
 
 import binascii
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.energy_store import EnergyStore, find_decimal
+from app.energy_store import EnergyStores, find_decimal
 from app.nvm_store import NvmStore
 from battery.energy import COUNTERS, EnergyMeter
-from battery.pack import Pack
+from battery.pack import Battery, Pack
 
 HALF = 2**28  # ticks_diff knows no longer times
 DAY_MS = 86400000
 # docs/RELIABILITY.md: once in 30 minutes, 48 a day
 INTERVAL_MS = 1800000
 WRITES_PER_DAY = 48
+FIRST = 1152  # where the first record of a new memory is
 
 
 class Nvm:
@@ -46,16 +48,22 @@ class PowerCutError(BaseException):
     pass
 
 
+def stores_of(memory, pack, base, identity=""):
+    """The EnergyStores of one battery."""
+    battery = Battery(1, "bms1", "Daly BMS", "", pack, SimpleNamespace(found=0))
+    return EnergyStores(memory, [battery], base, identity)
+
+
 def kept(nvm):
     memory = NvmStore(nvm, 0)
-    return memory.boots, memory.failed_boots, memory.totals, memory.failure
+    return memory.boots, memory.failed_boots, memory.record(1).totals, memory.failure
 
 
 def save(nvm, totals, failure=""):
     memory = NvmStore(nvm, 0)
     memory.is_due(INTERVAL_MS)  # it has lived for half an hour, and earned a write
     memory.boots += 1
-    memory.totals = totals
+    memory.record(1).totals = totals
     memory.failure = failure
     memory.save()
     return kept(nvm)
@@ -92,7 +100,7 @@ def test_a_power_cut_at_any_byte_of_a_write_costs_that_write_and_no_more(writes_
         assert last[2] == (2000,) * 4 and last[0] > before[0]
 
 
-@given(st.integers(0, 390), st.integers(1, 255))
+@given(st.integers(640, 1330), st.integers(1, 255))
 @settings(max_examples=300)
 def test_no_byte_that_has_changed_is_believed(at, change):
     nvm = Nvm()
@@ -111,20 +119,20 @@ def test_whatever_was_there_before_is_nothing(content):
     assert save(nvm, (5, 6, 7, 8))[2] == (5, 6, 7, 8)
 
 
-@given(st.binary(min_size=700, max_size=700))
+@given(st.binary(min_size=1700, max_size=1700))
 def test_random_bytes_are_nothing(content):
-    assert kept(Nvm(content + bytes(8192 - 700))) == (0, 0, None, "")
+    assert kept(Nvm(content + bytes(8192 - 1700))) == (0, 0, None, "")
 
 
 def test_a_record_of_another_version_is_nothing():
     nvm = Nvm()
     save(nvm, (1, 2, 3, 4))
     for length in range(50, 200):
-        for version in (0, 4, 255):
-            record = bytearray(nvm.data[256 : 256 + length])
+        for version in (0, 3, 5, 255):
+            record = bytearray(nvm.data[FIRST : FIRST + length])
             record[2] = version
             other = Nvm()
-            other.data[256 : 256 + length + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+            other.data[FIRST : FIRST + length + 4] = record + binascii.crc32(record).to_bytes(4, "little")
             assert kept(other) == (0, 0, None, "")
 
 
@@ -143,12 +151,12 @@ def test_a_record_of_version_1_is_taken_over(slot, sequence):
     nvm.data[slot : slot + 130] = record + binascii.crc32(record).to_bytes(4, "little")
     assert kept(nvm) == (42, 3, (1500000, 1400000, 30000000, 28000000), "main: KeyError x")
     memory = NvmStore(nvm, 0)
-    assert memory.polarity == 0
-    memory.polarity = 2
+    assert memory.record(1).polarity == 0
+    memory.record(1).polarity = 2
     memory.count_boot("power_on")
     assert kept(nvm) == (43, 4, (1500000, 1400000, 30000000, 28000000), "main: KeyError x")
-    assert NvmStore(nvm, 0).polarity == 2
-    nvm.data[slot] ^= 1  # whichever is damaged now, the other one counts
+    assert NvmStore(nvm, 0).record(1).polarity == 2
+    nvm.data[slot] ^= 1  # the record of version 1 does not count any more
     assert kept(nvm)[2] == (1500000, 1400000, 30000000, 28000000)
 
 
@@ -159,12 +167,131 @@ def test_a_record_of_version_2_is_taken_over_and_the_protocol_is_not_known():
     nvm.data[256 : 256 + len(record) + 4] = record + binascii.crc32(record).to_bytes(4, "little")
     memory = NvmStore(nvm, 0)
     memory.count_boot("power_on")
-    assert (memory.polarity, memory.owner, memory.protocol) == (2, 0x12345678, 0)
-    memory.set(protocol=3)
+    assert (memory.record(1).polarity, memory.record(1).owner, memory.record(1).protocol) == (2, 0x12345678, 0)
+    memory.record(1).protocol = 3
     assert memory.save()
     again = NvmStore(nvm, 0)
     again.count_boot("power_on")
-    assert (again.polarity, again.owner, again.protocol, again.boots) == (2, 0x12345678, 3, 44)
+    assert (again.record(1).polarity, again.record(1).owner, again.record(1).protocol, again.boots) == (2, 0x12345678, 3, 44)
+
+
+# byte by byte as 0.3.0 wrote it: that of version 2, and protocol 3
+V3 = bytes([0x44, 0x42, 3]) + V1[3:45] + bytes.fromhex("02 78563412 3200 09 03") + V1[45:]
+
+
+def of_version_3():
+    """A memory with a record of version 3 in both of its slots, the second one newer."""
+    nvm = Nvm()
+    for slot, sequence, boots in ((0, 8, 42), (256, 9, 43)):
+        record = V3[:3] + bytes([sequence]) + V3[4:7] + bytes([boots]) + V3[8:]
+        nvm.data[slot : slot + len(record) + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+    return nvm
+
+
+def test_a_record_of_version_3_is_that_of_the_battery_bms1():
+    memory = NvmStore(of_version_3(), 0)
+    record = memory.record(1)
+    assert (record.polarity, record.owner, record.protocol) == (2, 0x12345678, 3)
+    assert record.totals == (1500000, 1400000, 30000000, 28000000) and memory.failure == "main: KeyError x"
+    assert memory.boots == 43 and memory.record(2).totals is None and memory.record(2).owner == 0
+
+
+def test_a_power_cut_in_the_first_write_of_this_version_leaves_the_record_of_the_one_before():
+    def write(nvm):
+        memory = NvmStore(nvm, 0)
+        memory.use(range(1, 9))
+        for number in range(1, 9):
+            memory.record(number).totals = (2000000 + number,) * 4
+        memory.boots = 100
+        memory.save()
+
+    power, counts = 0, None
+    while counts != (100, (2000001,) * 4):
+        nvm = of_version_3()
+        nvm.power = power
+        try:
+            write(nvm)
+        except PowerCutError:
+            pass
+        memory = NvmStore(nvm, 0)
+        counts = memory.boots, memory.record(1).totals
+        assert counts in ((43, (1500000, 1400000, 30000000, 28000000)), (100, (2000001,) * 4)), power
+        assert memory.record(8).totals == ((2000008,) * 4 if counts[0] == 100 else None)
+        power += 1
+    assert power > 400
+
+
+# several batteries
+
+
+def fill(memory, numbers):
+    """Store something else of every battery."""
+    memory.use(numbers)
+    for number in numbers:
+        record = memory.record(number)
+        record.totals, record.polarity, record.protocol, record.owner = (
+            (number, 2, 3, 2**40),
+            number % 3,
+            number % 4,
+            number + 7,
+        )
+    memory.is_due(INTERVAL_MS)
+    assert memory.save()
+
+
+def is_as_filled(memory, number):
+    record = memory.record(number)
+    told = record.totals, record.polarity, record.protocol, record.owner
+    return told == ((number, 2, 3, 2**40), number % 3, number % 4, number + 7)
+
+
+@pytest.mark.parametrize("numbers", [(3,), (1, 2), (1, 2, 3, 4, 201, 202, 301, 316), (16, 216, 1)])
+def test_every_battery_has_what_was_stored_of_it_and_of_no_other(numbers):
+    nvm = Nvm()
+    fill(NvmStore(nvm, 0), numbers)
+    memory = NvmStore(nvm, 0)
+    assert all(is_as_filled(memory, number) for number in numbers)
+    assert memory.record(5).totals is None and memory.record(5).owner == memory.record(5).polarity == 0
+
+
+def test_eight_records_touch_nothing_else_in_the_memory():
+    nvm = Nvm(bytes(600) + b"SM\2" + bytes(8192 - 603))
+    for _ in range(3):
+        fill(NvmStore(nvm, 0), range(1, 9))
+    assert nvm.data[:640] == bytes(600) + b"SM\2" + bytes(37) and not any(nvm.data[1664:])
+    assert NvmStore(nvm, 0).safe_modes == 2
+
+
+def test_what_is_stored_of_a_battery_that_is_taken_out_stays_as_long_as_there_is_room():
+    nvm = Nvm()
+    fill(NvmStore(nvm, 0), (1, 2, 3, 4))
+    fill(NvmStore(nvm, 0), (1, 4, 201))
+    memory = NvmStore(nvm, 0)
+    assert all(is_as_filled(memory, number) for number in (1, 2, 3, 4, 201))
+
+
+def test_a_ninth_battery_takes_the_place_of_one_that_is_not_read_any_more():
+    nvm = Nvm()
+    fill(NvmStore(nvm, 0), (2, 3, 4, 5, 6, 7, 8, 201))
+    memory = NvmStore(nvm, 0)
+    memory.use((1, 2, 3, 4, 5, 6, 7, 8))
+    assert memory.record(1).totals is None
+    assert all(is_as_filled(memory, number) for number in range(2, 9))
+    assert memory.record(8) is memory.record(8)
+
+
+def test_a_record_with_more_batteries_than_there_can_be_is_nothing():
+    nvm = Nvm()
+    fill(NvmStore(nvm, 0), range(1, 9))
+    for count in (9, 12, 13, 255):
+        record = bytearray(nvm.data[FIRST : FIRST + 98 + 8 * 40])
+        record[97] = count
+        length = min(98 + 40 * count, 1660 - FIRST)
+        record += bytes(max(0, length - len(record)))
+        other = Nvm()
+        other.data[FIRST : FIRST + length + 4] = record[:length] + binascii.crc32(record[:length]).to_bytes(4, "little")
+        memory = NvmStore(other, 0)
+        assert memory.boots == 0 and memory.record(1).totals is None
 
 
 @given(st.text(max_size=200))
@@ -185,7 +312,7 @@ def test_a_memory_that_fails_is_lived_without(capsys):
         memory = NvmStore(nvm, 0)
         memory.count_boot("power_on")
         memory.clear_failed_boots()
-        assert (memory.boots, memory.totals) == (1, None)
+        assert (memory.boots, memory.record(1).totals) == (1, None)
     assert "NVS Error" in capsys.readouterr().out
 
 
@@ -219,7 +346,7 @@ def written(boots=41, totals=(1100000, 950000, 3, 4)):
     nvm = Moody()
     memory = NvmStore(nvm, 0)
     memory.boots = boots
-    memory.totals = totals
+    memory.record(1).totals = totals
     memory.save()
     memory.save()
     nvm.writes = 0
@@ -234,7 +361,7 @@ def test_a_read_that_fails_at_the_start_costs_nothing(failures):
     memory.count_boot("power_on")
     pack = Pack()
     pack.energy = meter = Meter()
-    energy_store = EnergyStore(memory, pack, "t", "c0ffee")
+    energy_store = stores_of(memory, pack, "t", "c0ffee")
     meter.count(50)
     now = 0
     while now < 3 * INTERVAL_MS:
@@ -256,7 +383,7 @@ def test_a_memory_that_cannot_be_read_is_never_written_and_that_is_said_once(cap
     memory.count_boot("watchdog")
     pack = Pack()
     pack.energy = meter = Meter()
-    energy_store = EnergyStore(memory, pack, "t", "c0ffee")
+    energy_store = stores_of(memory, pack, "t", "c0ffee")
     energy_store.restore("t/bms1/energy", b'{"energy_discharged":950.100}')
     energy_store.finish()
     now = 0
@@ -308,7 +435,7 @@ def test_a_storm_of_starts_stops_writing():
     for _ in range(1000):
         memory = NvmStore(nvm, 0)
         memory.count_boot("power_on")
-        memory.totals = (1, 1, 1, 1)
+        memory.record(1).totals = (1, 1, 1, 1)
         memory.save()
     assert nvm.writes <= 13
     now = live(memory, INTERVAL_MS // 3, 1000, lambda memory: False)
@@ -329,7 +456,7 @@ def test_no_day_has_more_writes_than_there_are_for_it(life_s):
         memory.count_boot("power_on")
         pack = Pack()
         pack.energy = meter = Meter()
-        energy_store = EnergyStore(memory, pack, "t", "c0ffee")
+        energy_store = stores_of(memory, pack, "t", "c0ffee")
         energy_store.finish()
         for second in range(10, life_s + 10, 10):
             meter.count(1)
@@ -524,10 +651,10 @@ def test_a_record_of_somebody_else_is_nothing():
     nvm = Nvm()
     save(nvm, (1, 2, 3, 4))
     for length in range(50, 200):
-        record = bytearray(nvm.data[256 : 256 + length])
+        record = bytearray(nvm.data[FIRST : FIRST + length])
         record[:2] = b"XY"
         other = Nvm()
-        other.data[256 : 256 + length + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+        other.data[FIRST : FIRST + length + 4] = record + binascii.crc32(record).to_bytes(4, "little")
         assert kept(other) == (0, 0, None, "")
 
 
@@ -671,7 +798,7 @@ class Meter(EnergyMeter):
 def energy_store_of(nvm, totals_said=None, now=0):
     pack = Pack()
     pack.energy = meter = Meter()
-    energy_store = EnergyStore(NvmStore(nvm, now), pack, "t")
+    energy_store = stores_of(NvmStore(nvm, now), pack, "t")
     if totals_said is not None:
         retained = b'{"energy_charged":0.000,"energy_discharged":%d.%03d}' % divmod(totals_said, 1000)
         energy_store.restore("t/bms1/energy", retained)
@@ -692,7 +819,7 @@ def test_the_larger_of_both_memories_counts_and_what_was_counted_since(kept, sai
     assert not energy_store.loaded
     meter.count(before)  # the broker is not there yet
     energy_store.save()
-    assert NvmStore(nvm, 0).totals[1] == kept + before  # a power cut now loses nothing
+    assert NvmStore(nvm, 0).record(1).totals[1] == kept + before  # a power cut now loses nothing
     if said is not None:
         energy_store.restore("t/bms1/energy", b'{"energy_discharged":%d.%03d}' % divmod(said, 1000))
     energy_store.finish()
@@ -729,7 +856,7 @@ def test_whatever_happens_a_published_counter_never_falls(events, data):
             assert published <= discharged(meter) <= truth
             published = retained = discharged(meter)
         elif event == "broker forgets":
-            kept_now = NvmStore(nvm, 0).totals
+            kept_now = NvmStore(nvm, 0).record(1).totals
             if energy_store.loaded and kept_now is not None and kept_now[1] >= published:
                 retained = None
         else:
@@ -744,7 +871,7 @@ def test_without_a_broker_for_a_week_the_counters_are_kept_all_the_same():
         now += 60000
         meter.count(1)
         energy_store.tick(now % 2**29)
-    assert 8 * 24 * 60 - 31 <= NvmStore(nvm, 0).totals[1] <= 8 * 24 * 60
+    assert 8 * 24 * 60 - 31 <= NvmStore(nvm, 0).record(1).totals[1] <= 8 * 24 * 60
     assert nvm.writes <= 8 * WRITES_PER_DAY + 3
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from masters import ask_program
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import host_without_screen
-from simulation import Wire
+from simulation import Wire, only
 
 from app.diagnostics import Diagnostics
 from app.settings import Settings
@@ -32,7 +32,7 @@ def recorded(options, seconds=6, **poller_options):
     """(the diagnostics of a bridge with this BMS as text, its wire)."""
     wire = Wire(options, **poller_options).run(seconds)
     loop = SimpleNamespace(failures=0, last_failure=None)
-    diagnostics = Diagnostics(Settings(""), wire.poller, lambda now: (("uptime", 1),), loop)
+    diagnostics = Diagnostics(Settings(""), only(wire.pack, wire.poller), lambda now: (("uptime", 1),), loop)
     return diagnostics.json(wire.now).decode(), wire
 
 

@@ -79,13 +79,13 @@ def test_the_firmware_reads_the_number_and_sets_it_back(chip, monkeypatch):
 
 def test_it_leaves_the_counters_alone(chip, monkeypatch):
     memory = NvmStore(chip.nvm, 0)
-    memory.totals = (1, 2, 3, 4)
+    memory.record(1).totals = (1, 2, 3, 4)
     memory.save()
     memory.save()
     before = bytes(chip.nvm)
     run(SafeModeReason.BROWNOUT, monkeypatch)
     assert [at for at in range(8192) if chip.nvm[at] != before[at]] == [600, 601, 602]
-    assert NvmStore(chip.nvm, 0).totals == (1, 2, 3, 4)
+    assert NvmStore(chip.nvm, 0).record(1).totals == (1, 2, 3, 4)
 
 
 @pytest.mark.parametrize("content", [bytes(8192), b"\xff" * 8192, b"SM" * 4096])

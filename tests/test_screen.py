@@ -13,6 +13,7 @@ from simulation import Wire
 from app.advice import no_such_pin
 from app.hardware import make_screen
 from app.settings import Settings
+from battery.pack import Battery
 from battery.readings import READING
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
@@ -64,6 +65,10 @@ class FakePanel:
         self.closed = True
 
 
+def battery_of(wire, number=1, label=""):
+    return Battery(number, f"bms{number}", "Daly BMS", label, wire.pack, wire.poller)
+
+
 class Rig:
     """A Screen before a simulated BMS, a network that can be told to be in trouble, and panels to plug in."""
 
@@ -77,7 +82,7 @@ class Rig:
         self.now = start
         self.screen = Screen(self._open, self.settings, "1.2.3")
         self.first = self.panels[-1].page if self.panels else None
-        self.screen.watch(self.wire.poller, self.session, self.radio)
+        self.screen.watch([battery_of(self.wire)], None, self.session, self.radio)
 
     def _open(self):
         if not self.plugged:
@@ -334,7 +339,7 @@ def test_a_real_panel_is_pulled_off_and_put_back(monkeypatch, capsys):
     displays.install()
     rig = Rig()
     screen = make_screen(rig.settings, [], "1.2.3", rig.settings)
-    screen.watch(rig.wire.poller, rig.session, rig.radio)
+    screen.watch([battery_of(rig.wire)], None, rig.session, rig.radio)
 
     def run(seconds):
         for _ in range(seconds * 20):
@@ -358,7 +363,7 @@ def test_a_board_without_oled_says_so_once_and_goes_on(monkeypatch, capsys):
     settings = Settings(GOOD + WIFI)
     screen = make_screen(settings, [], "1.2.3", settings)
     rig = Rig()
-    screen.watch(rig.wire.poller, rig.session, rig.radio)
+    screen.watch([battery_of(rig.wire)], None, rig.session, rig.radio)
     for _ in range(2000):
         screen.tick(rig.now)
         rig.now = (rig.now + 100) % WRAP
@@ -386,7 +391,7 @@ def test_files_of_the_screen_that_cannot_be_loaded_cost_the_screen_only(missing,
     assert (screen is None) == (missing == "display.screen")
     if screen is not None:
         rig = Rig()
-        screen.watch(rig.wire.poller, rig.session, rig.radio)
+        screen.watch([battery_of(rig.wire)], None, rig.session, rig.radio)
         for _ in range(2000):
             screen.tick(rig.now)
             rig.now = (rig.now + 50) % WRAP

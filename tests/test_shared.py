@@ -7,8 +7,9 @@ import itertools
 import sys
 
 import pytest
-from shared_line import Boards, function_of
+from shared_line import Boards, Counted, function_of
 
+from battery.pack import Pack
 from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
@@ -274,3 +275,13 @@ def test_a_bug_in_judging_leaves_what_was_sent_open(monkeypatch):
     boards.run(2)
     assert sum(poller.unexpected for poller in boards.pollers) == unexpected
     assert function_of(boards.requests[-1][1]) and sum(poller.timeouts for poller in boards.pollers) <= 1
+
+
+def test_a_restart_with_all_protocols_known_while_the_ticks_are_about_to_wrap():
+    """The board's ticks begin 65 s before they wrap; no tick of before the first turn may count."""
+    boards = Boards("boards=3,drift=0,protocol@2=p81", (1, 2, 3), start=(1 << 29) - 65000)
+    remembered = [SharedPoller(Pack(), 0, number, remembered=code) for number, code in ((1, 1), (2, 2), (3, 1))]
+    boards.pollers[:] = remembered
+    boards.line = boards.poller = Counted(remembered)
+    boards.run(3)
+    assert [poller.online for poller in remembered] == [True, True, True]

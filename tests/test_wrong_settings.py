@@ -467,24 +467,24 @@ load(name)
 
 @pytest.mark.parametrize(("tx", "rx"), [("IO17", "IO18"), ("io17", "Gpio18"), ("GPIO17", "18"), ("board.IO17", "io18")])
 def test_a_pin_may_be_written_as_people_write_it(tx, rx):
-    from app.hardware import make_uart
+    from app.hardware import make_uarts
     from app.settings import Settings
 
     problems = []
-    uart = make_uart(Settings(GOOD + f'UART_TX = "{tx}"\nUART_RX = "{rx}"\n'), problems)
+    uart = make_uarts(Settings(GOOD + f'UART_TX = "{tx}"\nUART_RX = "{rx}"\n'), problems)[1]
     assert uart is not None and problems == []
     uart.deinit()
 
 
 def test_a_pin_in_use_and_one_that_there_is_not_are_told_in_our_words():
-    from app.hardware import make_uart, make_wake_pin
+    from app.hardware import make_uarts, make_wake_pin
     from app.settings import Settings
 
     problems = []
-    uart = make_uart(Settings(GOOD + 'UART_TX = "IO17"\nUART_RX = "IO18"\n'), problems)
+    uart = make_uarts(Settings(GOOD + 'UART_TX = "IO17"\nUART_RX = "IO18"\n'), problems)[1]
     assert make_wake_pin(Settings(GOOD + 'WAKE_PIN = "io17"\n'), problems) is None
-    assert make_uart(Settings(GOOD + 'UART_TX = "IO18"\nUART_RX = "IO5"\n'), problems) is None
-    assert make_uart(Settings(GOOD + 'UART_TX = "IO30"\nUART_RX = "IO5"\n'), problems) is None
+    assert make_uarts(Settings(GOOD + 'UART_TX = "IO18"\nUART_RX = "IO5"\n'), problems)[1] is None
+    assert make_uarts(Settings(GOOD + 'UART_TX = "IO30"\nUART_RX = "IO5"\n'), problems)[1] is None
     uart.deinit()
     assert "line 4: WAKE_PIN: io17 is in use; choose a free pin" in problems[0]
     assert "line 4: UART_TX IO18, UART_RX IO5: one of them is in use" in problems[1]

@@ -139,7 +139,7 @@ class Line(Wire):
         self.random = Random(f"{job.seed}/{job.cells}/{job.case}")
         text = f"seed={job.seed},cells={job.cells},board={number or 1},{job.options}"
         bms = RecordedBms(text, self.held, self.flow, job.pause_ms)
-        bus = Bus(text, 0, None, bms.options.boards, (bms,)) if bms.options.boards > 1 else None
+        bus = Bus(text, 0, None, (bms,)) if bms.options.boards > 1 else None
         self.pack = ObservedPack(self._accepted, job.current_sign)
         self.pack.energy.load((0, 0, 0, 0))  # nothing was counted before
         options = dict(job.poller)

@@ -4,7 +4,8 @@
 """Stand-in for CircuitPython's busio: UARTs on a serial device of the PC, I2C to models of devices.
 
 As on an ESP32: a UART's timeout starts again with every byte, nothing received is None, writing takes as long as the
-bits take, and what does not fit the receive buffer is lost without an error. A serial device that is removed is silence.
+bits take, and what does not fit the receive buffer is lost without an error. A serial device that is removed is silence, as is
+a pin that nothing is connected to. There are as many UARTs as the chip has; the console is USB and takes none of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from host import trouble as _trouble
 _LEAST_BUFFER = 136  # 128 bytes of FIFO and 8 more, whatever is requested
 _STUCK_S = 0.02  # how long the device may take for a byte; the far end of a pseudo-terminal may be stopped
 _RETRY_S = 1.0  # interval at which a lost serial device is opened again
+_in_use: set = set()  # the UARTs that are open
 _GONE = "Object has been deinitialized and can no longer be used. Create a new object."
 
 
@@ -54,6 +56,11 @@ class UART:
         self.timeout = timeout
         self._pins = (tx, rx, rts, cts, rs485_dir)
         _claim(*self._pins)
+        if len(_in_use) >= _chip.uarts:
+            _free(*self._pins)
+            raise ValueError("All UART peripherals are in use")
+        _in_use.add(self)
+        self._wire = (rx or tx)._name
         self._capacity = max(receiver_buffer_size, _LEAST_BUFFER)
         self._received = bytearray()
         self._device = None
@@ -64,6 +71,7 @@ class UART:
     def deinit(self) -> None:
         if self._pins is not None:
             _free(*self._pins)
+            _in_use.discard(self)
             self._close()
         self._pins = None
 
@@ -185,25 +193,36 @@ class UART:
 
     def _open(self) -> None:
         try:
-            self._device = (_chip.open_uart or _SerialDevice)(**self._format)
+            self._device = self._connected()
         except (OSError, _serial.SerialException) as error:
             self._lose(error)
+
+    def _connected(self):
+        """What the pins are connected to; None: nothing."""
+        if _chip.open_uart:
+            return _chip.open_uart(rx=self._wire, **self._format)
+        return _SerialDevice(self._path, **self._format) if self._path else None
+
+    @property
+    def _path(self) -> str:
+        return _chip.wires.get(self._wire, _chip.uart_path)
 
     def _reopen(self, wait_s: float) -> bool:
         now = _chip.clock.monotonic()
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_S
             try:
-                self._device = (_chip.open_uart or _SerialDevice)(**self._format)
-                _chip.report(f"the serial device {_chip.uart_path} is back")
-                return True
+                self._device = self._connected()
+                if self._device is not None:
+                    _chip.report(f"the serial device {self._path} is back")
+                    return True
             except (OSError, _serial.SerialException):
                 pass
         _chip.clock.sleep(wait_s)
         return False
 
     def _lose(self, error) -> None:
-        _chip.report(f"the serial device {_chip.uart_path} does not respond: silence until it is back ({error})")
+        _chip.report(f"the serial device {self._path} does not respond: silence until it is back ({error})")
         self._close()
         self._retry_at = _chip.clock.monotonic() + _RETRY_S
 
@@ -219,8 +238,8 @@ class UART:
 class _SerialDevice(_serial.Serial):
     """The serial device of the PC."""
 
-    def __init__(self, **format) -> None:
-        super().__init__(_chip.uart_path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **format)
+    def __init__(self, path: str, **format) -> None:
+        super().__init__(path, timeout=0, write_timeout=_STUCK_S, exclusive=True, **format)
 
     def wait(self, seconds: float) -> bool:
         """Whether there is something to read within so many seconds."""
