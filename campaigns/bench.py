@@ -539,8 +539,8 @@ readings. The last two columns are simulated, as above.
 ## Four boards on one line
 
 In simulated time, with response delays of 5 ms (A5) and {usual} ms (P81): how long it takes from one reading of the current
-of a board to the next, and of its cells. The limit has the bytes of all boards, their response delays and the time-outs of a silent
-one, which is asked every ten seconds.
+of a board to the next, and of its cells. The limit has the bytes of all boards, their response delays and the time-outs of a
+silent one, which is asked every ten seconds.
 
 <!-- made: boards -->
 {boards}<!-- end: boards -->

@@ -151,6 +151,8 @@ class Line(Wire):
             job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
         )
         self.settings.boards = max(1, job.group)
+        if job.group > 3 and "p81" in job.options:  # docs/MQTT.md: the cells wait, so that the current is read once a second
+            self.settings.periods_s["cells"] = 0.5 * job.group
         self.subscriber = Subscriber(BASE)
         self.judge = Judge(self.held, self.subscriber, self.settings, job.sound, job.unsettled, max(1, job.group))
         self.requests = 0
