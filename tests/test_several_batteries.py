@@ -19,6 +19,7 @@ from simulation import Wire, only
 import mqtt
 from battery.json import LARGEST, Writer
 from battery.pack import Battery, Pack
+from battery.polarity import Polarity
 from battery.readings import READING
 from mqtt.bank_discovery import DiscoveryWithBank
 from mqtt.homeassistant import Discovery
@@ -251,7 +252,7 @@ def test_after_a_reconnect_the_bank_is_whole_at_once_and_before_the_bridge_is_on
 
 
 def test_after_a_reconnect_the_bank_waits_for_a_battery_whose_current_and_mode_disagree_for_a_moment():
-    packs = [Pack(1), Pack(1)]
+    packs = [Pack(1, polarity=Polarity("auto", 1)) for _ in range(2)]
     poller = SimpleNamespace(
         diagnosis=SimpleNamespace(text="OK"), online=True, complete=True, static_done=True, last_response=0
     )
