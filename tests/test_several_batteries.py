@@ -10,6 +10,7 @@ import json
 import sys
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from home_assistant_rules import message_faults
@@ -17,7 +18,9 @@ from simulation import Wire, only
 
 import mqtt
 from battery.json import LARGEST, Writer
-from battery.pack import Battery
+from battery.pack import Battery, Pack
+from battery.polarity import Polarity
+from battery.readings import READING
 from mqtt.bank_discovery import DiscoveryWithBank
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import LoadedDiscovery, Publisher
@@ -29,7 +32,7 @@ KEYS_OF_FOUR = ("bms1", "bms2", "bms3", "bms201")
 class Bridge:
     """A Publisher and its batteries; `heard` is everything published as (ms, topic, text, retain, qos)."""
 
-    def __init__(self, *options, interval_ms=2000, discovery=DiscoveryWithBank, **more):
+    def __init__(self, *options, interval_ms=2000, slow_ms=None, discovery=DiscoveryWithBank, **more):
         self.wires = [Wire(text) for text in options]
         self.batteries = [
             Battery(
@@ -47,7 +50,7 @@ class Bridge:
         for wire in self.wires:
             wire.pack.energy.load((0, 0, 0, 0))
         self.publisher = Publisher(
-            "daly/x", made, self.batteries, lambda now: (("uptime", 7),), interval_ms, interval_ms, **more
+            "daly/x", made, self.batteries, lambda now: (("uptime", 7),), interval_ms, slow_ms or interval_ms, **more
         )
         self.heard = []
         self.us = 0
@@ -248,10 +251,38 @@ def test_after_a_reconnect_the_bank_is_whole_at_once_and_before_the_bridge_is_on
     assert not [text for key in KEYS_OF_FOUR for text in bridge.texts(f"daly/x/{key}/status", again) if text != "online"]
 
 
+def test_after_a_reconnect_the_bank_waits_for_a_battery_whose_current_and_mode_disagree_for_a_moment():
+    packs = [Pack(1, polarity=Polarity("auto", 1)) for _ in range(2)]
+    poller = SimpleNamespace(
+        diagnosis=SimpleNamespace(text="OK"), online=True, complete=True, static_done=True, last_response=0
+    )
+    batteries = [Battery(n, f"bms{n}", f"Daly {n}", f"BMS {n}", pack, poller) for n, pack in enumerate(packs, 1)]
+    made = DiscoveryWithBank("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1", has_bridge=True)
+    ours = Publisher("daly/x", made, batteries, lambda now: (("uptime", 7),), 2000)
+    for pack in packs:
+        for key, raw in {"pack_voltage": 520, "current": -200, "mode": 2, "soc": 500}.items():
+            pack.put(READING[key], 0, raw, 0)
+    for now in range(1000):
+        ours.poll(now)
+    packs[1].put(READING["mode"], 0, 1, 1000)  # the current is read a moment later
+    ours.begin(1000)
+    banks = []
+    for now in range(1000, 2500):
+        message = ours.poll(now)
+        if message is not None and message[0] == BANK:
+            banks.append(json.loads(message[1].bytes()))
+    assert banks and {bank["batteries_online"] for bank in banks} == {"2 of 2"}
+
+
 def test_counters_that_were_set_are_in_the_bank_together_with_the_state_of_their_battery():
-    bridge = Bridge(*FOUR[:2]).run(30)
+    bridge = Bridge(FOUR[0].replace("drift=0", "drift=9"), "drift=0,current=0").run(30)
     for counters in ((9, 8, 7, 6), (0, 0, 0, 0)):
-        bridge.wires[1].pack.energy.set(counters)
+        pack = bridge.wires[1].pack
+        pack.energy.set(counters)
+        for key, raw in zip(
+            ("energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"), counters, strict=True
+        ):
+            pack.put(READING[key], 0, raw, bridge.now)
         bridge.publisher.set_counters(bridge.now, bridge.batteries[1])
         set_at = bridge.ms
         bridge.run(5)
@@ -314,6 +345,17 @@ def test_no_battery_waits_for_another_one_also_if_each_message_takes_long():
         assert max(gaps) < 3000, key
     silent = [ms for ms, topic, _, _, _ in bridge.since(begin) if topic == "daly/x/bms201/state"]
     assert len(silent) >= 4  # each time it is due, too
+
+
+def test_what_is_always_due_is_sent_of_each_battery_in_turn():
+    """More than can be sent: each has its share, none only what another one leaves."""
+    bridge = Bridge(*(text.replace("drift=0", "drift=9") for text in FOUR), interval_ms=50)
+    bridge.message_us = 200000
+    bridge.run(20)
+    begin = bridge.ms
+    bridge.run(20)
+    counts = [len(bridge.states(key, begin)) for key in KEYS_OF_FOUR]
+    assert min(counts) > 10 and min(counts) > 0.6 * max(counts), counts
 
 
 def test_a_wrong_status_is_corrected_on_its_own_topic_however_much_another_one_is_insisted_on():
