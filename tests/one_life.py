@@ -24,7 +24,7 @@ from host.broker import Broker  # noqa: E402
 from host.clock import SimulatedClock  # noqa: E402
 from host.simulated_network import SimulatedNetwork  # noqa: E402
 from host.ssd1306 import SSD1306  # noqa: E402
-from simulator.bms import Bms  # noqa: E402
+from simulator.bus import connect  # noqa: E402
 from simulator.wire import SimulatedUart  # noqa: E402
 
 for name in [name for name in sys.modules if name.split(".")[0] in ("app", "battery", "daly", "display", "mqtt")]:
@@ -32,10 +32,14 @@ for name in [name for name in sys.modules if name.split(".")[0] in ("app", "batt
 sys.path.remove(str(ROOT))
 sys.path.insert(0, sys.argv[1])
 
+ONE = "cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0,alarms=soc_low_2"
+SEVERAL = ONE + ",boards=3,protocol@3=p81,soc@2=40,current@2=7"
 STEP_S = 0.02
 END_S = 150
 PRESSED = (
+    ("t/scan/set", b"PRESS"),
     ("t/bms1/charge_mosfet/set", b"OFF"),
+    ("t/bms2/discharge_mosfet/set", b"OFF"),
     ("t/bms1/soc/set", b"55.5"),
     ("t/bms1/soc/set", b"much"),
     ("t/bms1/restart/set", b"PRESS"),
@@ -51,11 +55,11 @@ class End(BaseException):
 
 
 class Life:
-    """What happens, and when: `plan` is (second, function)."""
+    """What happens, and when: `plan` is (second, function). `settings`: whether there are several batteries."""
 
-    def __init__(self):
+    def __init__(self, settings):
         self.clock = SimulatedClock(self._on_step)
-        self.bms = Bms("cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0,alarms=soc_low_2")
+        self.bms = connect(SEVERAL if "BMS_BOARD_NUMBERS" in settings else ONE)
         self.broker = Broker(lambda topic, payload: self._tell("message", topic, payload))
         self.network = SimulatedNetwork(self.broker, self.clock)
         self._picture = None
@@ -119,7 +123,8 @@ class Life:
 
 
 with tempfile.TemporaryDirectory() as home:
-    Path(home, "settings.toml").write_bytes(Path(sys.argv[2]).read_bytes())
+    text = Path(sys.argv[2]).read_text()
+    Path(home, "settings.toml").write_text(text)
     os.chdir(home)
-    Life().run(home)
+    Life(text).run(home)
     os.chdir(ROOT)

@@ -20,9 +20,12 @@ GOOD = """CIRCUITPY_WIFI_SSID = "shed"
 CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "192.168.1.10"
 MQTT_BASE_TOPIC = "t"
-ALLOW_CONTROL = "charge_mosfet, soc, restart_bms, energy"
+ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, energy"
 PUBLISH_EACH_VALUE = true
 WAKE_PIN = "IO4"
+"""
+SEVERAL = GOOD + """BMS_BOARD_NUMBERS = "1-3"
+BMS_2_NAME = "Garage"
 """
 WRONG = """CIRCUITPY_WIFI_SSID = shed
 CIRCUITPY_WIFI_PASSWORD = "short"
@@ -69,17 +72,19 @@ def life(folder, settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [GOOD, WRONG])
+@pytest.mark.parametrize("settings", [GOOD, SEVERAL, WRONG])
 def test_the_packed_firmware_says_the_same_to_the_byte(folders, settings, tmp_path):
-    """Discovery, states, commands, diagnostics, the screen; broker, Wi-Fi and BMS gone and back; wrong settings."""
+    """Discovery, states, commands, diagnostics, the screen; broker, Wi-Fi and BMS gone and back; several; wrong settings."""
     file = tmp_path / "settings.toml"
     file.write_text(settings)
     plain, packed = (life(folder, file) for folder in folders)
     assert packed == plain
-    assert len(plain) > (300 if settings == GOOD else 5) and plain[-1].endswith("the end")
-    words = (
-        ("/config", "t/bms1/command_result", "t/diagnostics", "No Wi-Fi", "BMS asleep") if settings == GOOD else ("Settings:",)
-    )
+    assert len(plain) > (5 if settings == WRONG else 300) and plain[-1].endswith("the end")
+    words = ("/config", "t/bms1/command_result", "t/diagnostics", "No Wi-Fi", "asleep")
+    if settings == SEVERAL:
+        words += ("t/bank/state", "t/bms3/state", "t/scan ", "t/bms2/command_result b'Discharge MOSFET off: done'")
+    if settings == WRONG:
+        words = ("Settings:",)
     for word in words:
         assert [line for line in plain if word in line], word
 
