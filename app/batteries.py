@@ -47,10 +47,10 @@ def number_of(key):
 
 
 def board_numbers(text):
-    """[1, 3, 4] of "1, 3-4"; None: it is not understood."""
+    """[1, 3, 4] of "1, 3 - 4"; None: it is not understood."""
     numbers: list = []
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
+    for part in text.split(","):
+        first, dash, last = [word.strip() for word in part.partition("-")]
         last = last if dash else first
         if not (_is_number(first) and _is_number(last)) or int(first) > int(last):
             return None

@@ -142,7 +142,8 @@ class Bank:
             values = self.values(index)
             if values is None:
                 is_found = battery.poller.online  # but some readings, or their state, are still to come
-                sentences.append(battery.label + ": " + ("being read." if is_found else battery.poller.diagnosis.text))
+                reason = "being read" if is_found else battery.poller.diagnosis.text.partition(":")[0]  # the remedy is its own
+                sentences.append(battery.label + ": " + reason.rstrip(".") + ".")
                 continue
             unknown = [key for key in _PARTS if values.raw(key) is None]
             if unknown:

@@ -59,7 +59,8 @@ class DiscoveryWithBank(Discovery):
         else:
             row = READING[key]
             seen = entity(row)
-            self._begin_reading(row, key, seen, seen.name)
+            # the sum of counters falls when one of them is reset or taken out: an increasing one would then count it all again
+            self._begin_reading(row, key, seen, seen.name, "total")
         if key not in _ALWAYS:
             is_text = key in _OWN or row.kind == BINARY
             self._write_availability_of(key, ("/status", "/bank/state"), "string" if is_text else "number")

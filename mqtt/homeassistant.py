@@ -251,14 +251,15 @@ class Discovery:
             self._write_expiry()
         self.writer.put("}")
 
-    def _begin_reading(self, row, key, seen, name):
+    def _begin_reading(self, row, key, seen, name, total="total_increasing"):
+        """`total`: the state class of what is counted."""
         device_class = seen.device_class or _CLASSES.get(seen.unit)
         icon = "mdi:" + seen.icon if seen.icon else None
         self._begin_entity(_platform(row), key, key, name, device_class or icon)
         self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
-        state_class = _state_class(seen)
+        state_class = total if seen.is_total else "measurement" if seen.unit else None  # how it is kept in the statistics
         self._write_unit(seen.unit, state_class)
         if row.kind == NUMBER and state_class:
             self.writer.put(',"sug_dsp_prc":').put(str(_precision(row, seen.unit)))
@@ -389,13 +390,6 @@ def _is_single(row):
 
 def _platform(row):
     return "binary_sensor" if row.kind == BINARY else "sensor"
-
-
-def _state_class(seen):
-    """What is kept in Home Assistant's statistics, and how."""
-    if seen.is_total:
-        return "total_increasing"
-    return "measurement" if seen.unit else None
 
 
 def _precision(row, unit):

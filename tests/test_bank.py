@@ -102,6 +102,9 @@ def test_any_alarm_is_the_banks_and_none_is_certain_only_when_all_are_known():
 def test_what_is_missing_fits_into_a_state_of_home_assistant():
     bank = Bank([battery(number, online=False, text="x" * 100) for number in range(1, 9)])
     text = bank.raw("missing")
+    silent = "No response from board number 3, while others on this line respond: check its power, its plug and its number"
+    two = Bank([battery(1), battery(2, online=False, text=silent), battery(3, online=False, text=silent)]).raw("missing")
+    assert two.count("No response from board number 3, while others on this line respond.") == 2 and "check" not in two
     assert len(text) <= 255 and text.startswith("BMS 1: xxx") and text.endswith(" +6")
 
 

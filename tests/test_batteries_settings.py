@@ -82,7 +82,9 @@ def test_what_is_kept_has_the_settings_of_several_batteries_only_where_there_are
     assert [getattr(settings, key) for key in KEPT + settings.more]
 
 
-@pytest.mark.parametrize("text", ["", "0", "17", "1-17", "4-1", "1,1", "1-3,2", "1,", "-", "1-2-3", "a", "1;2", "001", "१"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "17", "1-17", "4-1", "1,1", "1-3,2", "1,", "-", "1-2-3", "a", "1;2", "001", "१", "1 2", "1 6"]
+)
 def test_board_numbers_that_are_not_understood(text):
     assert board_numbers(text) is None
     if text:

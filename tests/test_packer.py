@@ -24,9 +24,12 @@ ALLOW_CONTROL = "charge_mosfet, discharge_mosfet, soc, restart_bms, energy"
 PUBLISH_EACH_VALUE = true
 WAKE_PIN = "IO4"
 """
-SEVERAL = GOOD + """BMS_BOARD_NUMBERS = "1-3"
+SEVERAL = (
+    GOOD
+    + """BMS_BOARD_NUMBERS = "1-3"
 BMS_2_NAME = "Garage"
 """
+)
 WRONG = """CIRCUITPY_WIFI_SSID = shed
 CIRCUITPY_WIFI_PASSWORD = "short"
 MQTT_BROKER = "http://192.168.1.10:1883/"

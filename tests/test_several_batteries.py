@@ -468,7 +468,7 @@ def test_every_value_of_the_bank_has_an_entity_that_is_unavailable_while_it_is_n
         kind = "string" if isinstance(state[key], str) else "number"
         assert place["t"] == BANK and place["val_tpl"] == f"{{{{iif((value_json|d).{key} is {kind},'online','offline')}}}}"
     assert entities["soc"]["dev_cla"] == "battery" and entities["power"]["unit_of_meas"] == "W"
-    assert entities["energy_charged"]["stat_cla"] == "total_increasing" and entities["problem"]["p"] == "binary_sensor"
+    assert entities["energy_charged"]["stat_cla"] == "total" and entities["problem"]["p"] == "binary_sensor"
 
 
 def test_a_battery_that_appears_later_is_discovered_then_and_the_others_are_not_again():
