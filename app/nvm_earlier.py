@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Takes over the record of an earlier version of app/nvm_store.py, with one battery. Loaded only for one that is newer than what was taken over."""
+"""Takes over the record of an earlier version of app/nvm_store.py, with one battery. Loaded only where one may be newer than
+what was taken over before.
+"""
 
 import struct
 
