@@ -164,7 +164,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
-    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, publisher.report)
+    publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
+    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish)
     battery_commands = None
     if len(settings.allowed):
         from daly.commands import BatteryCommands  # 2 KB, only with ALLOW_CONTROL

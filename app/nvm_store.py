@@ -175,6 +175,10 @@ class NvmStore:
         """The numbers of the batteries that are read: their records stay in any case."""
         self._in_use = numbers
 
+    def gone(self):
+        """The numbers of batteries that are stored and not read any more."""
+        return [record.number for record in self._records if record.number not in self._in_use]
+
     def record(self, number):
         """The BatteryRecord of a number; it is the one to be used from when the memory `is_settled` on.
 
@@ -184,8 +188,8 @@ class NvmStore:
             if record.number == number:
                 return record
         if len(self._records) >= BATTERIES:
-            unused = [record for record in self._records if record.number not in self._in_use]
-            self._records.remove(unused[0])
+            gone = self.gone()[0]
+            self._records = [record for record in self._records if record.number != gone]
         record = BatteryRecord((number, 0, 0, 0))
         self._records.append(record)
         return record
