@@ -25,6 +25,7 @@ def _uart(number):
 
 ROWS = (Setting("BMS_BOARD_NUMBERS", TEXT, "", 0, 40),) + _uart(2) + _uart(3)
 ROWS += (Setting("BANK_WIRING", CHOICE, "parallel", ("parallel", "series"), None),)
+_FOR_ALL = ("BMS_CELL_COUNT", "BMS_TEMPERATURE_COUNT", "CURRENT_SIGN")
 _EXAMPLES = ("BMS_1_NAME", "BMS_2_NAME")  # what a mistyped name may be meant for
 
 
@@ -86,6 +87,13 @@ def resolve(settings):
             f"{FILE}: {MOST} batteries at most can be read, these are {len(found)}, so not {left_out}; use a second bridge."
         )
         found = found[:MOST]
+    given = [key for key in _FOR_ALL if settings.has(key) and settings.value(key) not in (0, "auto")]
+    if len(found) > 1 and given:
+        verb = "counts" if len(given) == 1 else "count"
+        settings.hints.append(
+            f"{settings.where(given[0])}{''.join([' and ' + key for key in given[1:]])} {verb} for all batteries; "
+            "remove what does not hold for each of them."
+        )
     return _named(settings, found)
 
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from app.batteries import board_numbers
 from app.hardware import make_uarts
+from app.main import make_batteries
+from app.nvm_store import NvmStore
 from app.settings import KEPT, Settings
+from daly.poller import Poller
 from mqtt.homeassistant import slug
 
 GOOD = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"\nMQTT_BROKER = "192.168.1.10"\n'
@@ -135,6 +138,51 @@ def test_a_mistake_is_one_sentence_with_its_remedy(lines, expected, words):
 def test_the_address_of_one_board_is_not_that_of_several():
     assert len(read("BMS_HOST_ADDRESS = 0x80\n" + TO_4).problems) == 1
     assert read("BMS_HOST_ADDRESS = 0x80\n" + UART_2).problems == []  # a line each
+
+
+@pytest.mark.parametrize(
+    ("lines", "hints"),
+    [
+        (
+            "BMS_CELL_COUNT = 8\n",
+            ["line 5: BMS_CELL_COUNT counts for all batteries; remove what does not hold for each of them."],
+        ),
+        (
+            'BMS_TEMPERATURE_COUNT = 2\nCURRENT_SIGN = "inverted"\n',
+            [
+                "line 5: BMS_TEMPERATURE_COUNT and CURRENT_SIGN count for all batteries; "
+                "remove what does not hold for each of them."
+            ],
+        ),
+        ('BMS_CELL_COUNT = 0\nCURRENT_SIGN = "auto"\nBMS_REQUEST_FILLER = 0xAA\n', []),
+    ],
+)
+def test_what_counts_for_all_batteries_is_said_once(lines, hints):
+    settings = read(TO_4 + lines)
+    assert settings.problems == [] and settings.hints == ["settings.toml " + hint for hint in hints]
+    assert read('BANK_WIRING = "parallel"\n' + lines).hints == []  # one battery
+
+
+@pytest.mark.parametrize(
+    ("lines", "addresses"),
+    [("", [0x80]), (UART_2 + UART_3, [0x80, 0, 0]), (TO_4 + UART_2, None), (UART_2 + 'UART_2_BOARD_NUMBERS = "2-3"\n', None)],
+)
+def test_the_host_address_counts_for_the_first_uart_alone(monkeypatch, lines, addresses):
+    """The board of another one is found by itself, whatever that of the first one needs."""
+    made = []
+
+    class Told(Poller):
+        def __init__(self, pack, host_address, *more, **options):
+            made.append(host_address)
+            super().__init__(pack, host_address, *more, **options)
+
+    monkeypatch.setattr("daly.poller.Poller", Told)
+    settings = read("BMS_HOST_ADDRESS = 0x80\n" + lines)
+    batteries = make_batteries(settings, NvmStore(None, 0), dict.fromkeys((1, 2, 3)))
+    assert addresses is None or made == addresses
+    for one, each in zip(settings.boards, batteries, strict=True):
+        is_alone = [board.uart for board in settings.boards].count(one.uart) == 1
+        assert each.poller.host_address == (0x80 if one.uart == 1 and is_alone else 0x40 + one.board_number - 1)
 
 
 @pytest.mark.parametrize(
