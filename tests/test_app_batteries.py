@@ -3,6 +3,8 @@
 
 """Several batteries in the parts of the firmware: what is of one battery is said, stored and commanded of that one alone."""
 
+import builtins
+import contextlib
 import itertools
 import json
 import sys
@@ -217,10 +219,64 @@ def test_diagnostics_are_made_of_each_battery_one_after_the_other(capsys):
     settings = published[1][1]["settings"]
     assert settings["BMS_BOARD_NUMBERS"] == "1,2" and settings["BMS_2_NAME"] == "Van" and settings["UART_2_TX"] == "IO1"
     made.tick(ticks_add(now, 20000))
-    assert made.request(lambda topic, data: None, ticks_add(now, 20000)) is None
+    now = ticks_add(now, 20000)
+    assert made.request(lambda topic, data: None, now) is None
+    made.tick(now)
+    made.tick(now)
+    assert capsys.readouterr().out == ""
     made.show(now)
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]) == 1  # one in a pass
+    made.show(now)
+    assert made.request(None, ticks_add(now, 6000)) == "requested_before"
+    assert capsys.readouterr().out == "Diagnostics: refused, they are being made\n"
+    for _ in range(4):
+        made.tick(now)
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [told["battery"] for told in printed] == ["bms1", "bms2", "bms201"]
+    assert [told["battery"] for told in printed] == ["bms2", "bms201"]
+
+
+def counting_loads(monkeypatch):
+    """A list that grows by each load of the table of settings, which are 10 KB on a board."""
+    loads = []
+    load = builtins.__import__
+
+    def importing(name, *more, **options):
+        if name == "settings" and "app.settings" not in sys.modules:
+            loads.append(name)
+        return load(name, *more, **options)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    return loads
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_for_the_diagnostics_of_all_batteries_the_table_of_settings_is_loaded_once(monkeypatch, fails):
+    bench = Bench()
+    loop = SimpleNamespace(failures=0, last_failure=None)
+    text = 'MQTT_BROKER = "b"\nBMS_BOARD_NUMBERS = "1,2"\n'
+    calls = []
+
+    def state(now):
+        calls.append(now)
+        if fails:
+            raise MemoryError
+        return (("uptime", 7),)
+
+    made = Diagnostics(Settings(text), bench.batteries, state, loop)
+    unload("app.settings")
+    unload("app.report")
+    loads = counting_loads(monkeypatch)
+    now = bench.wires[0].now
+    for _ in range(3):
+        for step in (lambda now: made.request(lambda topic, data: None, now), made.tick, made.tick, made.tick):
+            with contextlib.suppress(MemoryError):
+                step(now)
+        assert len(calls) == 3 and "app.settings" not in sys.modules and "app.report" not in sys.modules
+        now = ticks_add(now, 10000)
+        made.tick(now)
+        assert len(loads) == 1
+        calls.clear()
+        loads.clear()
 
 
 def test_the_state_of_the_bridge_sums_what_can_be_summed():
