@@ -25,6 +25,7 @@ def _uart(number):
 
 ROWS = (Setting("BMS_BOARD_NUMBERS", TEXT, "", 0, 40),) + _uart(2) + _uart(3)
 ROWS += (Setting("BANK_WIRING", CHOICE, "parallel", ("parallel", "series"), None),)
+_FOR_ALL = ("BMS_CELL_COUNT", "BMS_TEMPERATURE_COUNT", "CURRENT_SIGN")
 _EXAMPLES = ("BMS_1_NAME", "BMS_2_NAME")  # what a mistyped name may be meant for
 
 
@@ -86,6 +87,13 @@ def resolve(settings):
             f"{FILE}: {MOST} batteries at most can be read, these are {len(found)}, so not {left_out}; use a second bridge."
         )
         found = found[:MOST]
+    given = [key for key in _FOR_ALL if settings.has(key) and settings.value(key) not in (0, "auto")]
+    if len(found) > 1 and given:
+        verb = "counts" if len(given) == 1 else "count"
+        settings.hints.append(
+            f"{settings.where(given[0])}{''.join([' and ' + key for key in given[1:]])} {verb} for all batteries; "
+            "remove what does not hold for each of them."
+        )
     return _named(settings, found)
 
 
@@ -140,35 +148,50 @@ def _named(settings, found):
             )
         elif number:
             names[number] = key
-    is_only = len(found) == 1
-    usual = {}
-    for number in numbers:
-        usual[number] = settings.DEVICE_NAME if number == 1 or is_only else f"{settings.DEVICE_NAME} {number}"
     taken = {}  # what makes the ids -> whose it is
     for other in ("bank", "bridge"):
-        taken[_plain(f"{settings.DEVICE_NAME} {other}")] = "the " + other
-    for number in numbers:
-        if number not in names:
-            taken[_plain(usual[number])] = f"BMS {number}"
+        taken[_slug(f"{settings.DEVICE_NAME} {other}")] = "the " + other
+    for number in numbers:  # also of those that have a name, which may have to be refused
+        taken[_slug(_usual_name(settings, number))] = f"the usual name of BMS {number}" if number in names else f"BMS {number}"
     boards = []
     for number, uart, board_number in found:
-        name = usual[number]
+        name = _usual_name(settings, number)
         label = f"BMS {number}"
-        if number in names:
-            given = settings.value(names[number])
-            other = taken.get(_plain(given))
-            if other is None:
-                name = label = given
-                taken[_plain(given)] = label
-            else:
-                settings.problems.append(
-                    f"{settings.where(names[number])} cannot be {given}: the letters a to z and digits of a name make the ids, "
-                    f"and {other} has the same; choose another name."
-                )
-        boards.append(Board(number, uart, board_number, name, "" if is_only else label))
+        given = settings.value(names[number]) if number in names else ""
+        if given and _may_have(settings, names[number], taken, number):
+            name = label = given
+            taken[_slug(given)] = label
+        boards.append(Board(number, uart, board_number, name, "" if len(found) == 1 else label))
     return boards
 
 
+def _usual_name(settings, number):
+    """The name of a battery that is given none; the first one has that of the only one, so that its entity ids stay."""
+    return settings.DEVICE_NAME if number == 1 else f"{settings.DEVICE_NAME} {number}"
+
+
+def _may_have(settings, key, taken, number):
+    """Whether a battery may have the name that is the value of `key`. If not, one more problem says why."""
+    name = settings.value(key)
+    whose = taken.get(_slug(name))
+    if not _plain(name):
+        why = "it has none"
+    elif whose and whose != f"the usual name of BMS {number}":
+        why = whose + " has the same"
+    else:
+        return True
+    settings.problems.append(
+        f"{settings.where(key)} cannot be {name}: the letters a to z and digits of a name make the ids, and {why}; "
+        "choose another name."
+    )
+    return False
+
+
+def _slug(name):
+    """What of a name makes the entity ids, as slug in mqtt/homeassistant.py."""
+    return _plain(name) or "daly_bms"
+
+
 def _plain(name):
-    """What of a name makes the entity ids, see slug in mqtt/homeassistant.py."""
-    return "".join([char for char in name.lower() if "a" <= char <= "z" or "0" <= char <= "9"])
+    text = "".join([char if "a" <= char <= "z" or "0" <= char <= "9" else " " for char in name.lower()])
+    return "_".join(text.split())

@@ -24,47 +24,67 @@ class Diagnostics:
         self._state = state
         self._loop = loop
         self._made_at = None
-        self._publish = None  # receives those of the batteries from this index on, which are made one by one
-        self._next = 1
+        self._send = None  # receives those that are still to be made: send(battery, json)
+        self._next = 0  # the index of the first one of them
 
     def request(self, publish, now):
         """Pass each JSON to `publish(topic, json)`, topics without the base: the first now, those of other batteries later.
 
         Returns None, or the code of the refusal when it is requested too often.
         """
-        if self._publish is not None or (self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS):
+        if self._send is not None or (self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS):
             return "requested_before"
-        publish("/diagnostics", self.json(now))
-        if len(self._batteries) > 1:
-            self._publish = publish
-            self._next = 1
+        first = self._batteries[0]
+
+        def send(battery, json):
+            publish("/diagnostics" if battery is first else f"/{battery.key}/diagnostics", json)
+
+        self._begin(send, now)
         return None
 
     def show(self, now):
-        """Print them on the console."""
-        for battery in self._batteries:
-            print(str(self.json(now, battery), "utf-8"))
+        """Print them on the console, one after the other, too."""
+        if self._send is None:
+            self._begin(_print, now)
+        else:
+            print("Diagnostics: refused, they are being made")
+
+    def _begin(self, send, now):
+        self._send = send
+        self._next = 0
+        self._make(now)
 
     def tick(self, now):
         """Make the next JSON of a request; forget when the last one was made before the ticks wrap. Returns the ms until the
         next call.
         """
-        if self._publish is not None:
-            battery = self._batteries[self._next]
-            self._publish(f"/{battery.key}/diagnostics", self.json(now, battery))
-            self._next += 1
-            if self._next == len(self._batteries):
-                self._publish = None
+        if self._send is not None:
+            self._make(now)
         elif self._made_at is not None and ticks_diff(now, self._made_at) >= PAUSE_MS:
             self._made_at = None
         return TICK_MS
 
+    def _make(self, now):
+        """The next one. What is needed for it stays until the last one is made."""
+        send = self._send
+        battery = self._batteries[self._next]
+        self._next += 1  # also if it fails
+        if self._next == len(self._batteries):
+            self._send = None
+        send(battery, self.json(now, battery))
+
     def json(self, now, battery=None):
         """The JSON as bytes; `battery` None: the first one."""
-        from .report import report  # 2 KB on a board, and 10 for the table of settings
-
         self._made_at = now
-        text = report(self._settings, battery or self._batteries[0], self._state(now), self._loop, now)
-        for name in ("app.report", "app.batteries", "app.settings", "battery.controls"):  # the settings need the last one
-            unload(name)
-        return text
+        try:
+            from .report import report  # 2 KB on a board, and 10 for the table of settings
+
+            return report(self._settings, battery or self._batteries[0], self._state(now), self._loop, now)
+        finally:
+            if self._send is None:
+                for name in ("app.report", "app.batteries", "app.settings", "battery.controls"):  # the settings need it
+                    unload(name)
+
+
+def _print(_battery, json):
+    print(str(json, "utf-8"))

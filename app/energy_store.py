@@ -12,6 +12,7 @@ import binascii
 
 from battery.energy import COUNTERS
 from battery.readings import READING
+from battery.unload import unload
 
 TICK_MS = 100  # between two calls
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
@@ -27,11 +28,13 @@ class EnergyStores:
     `topics`: where the broker may retain them, <base>/bms1/energy and <base>/bms1/state and so on. `identity`: the bridge's; a
     board that replaces another one continues the counters of that one, not those from its own earlier use. What the packs know
     of their polarity, and the protocols, are stored, too. `report(text, battery)`: publishes what is refused; None: it is only
-    printed.
+    printed. `publish(topic, text, retain)`: tells of batteries that are stored and not read any more, with this `retain`.
     """
 
-    def __init__(self, nvm_store, batteries, base, identity="", report=None):
+    def __init__(self, nvm_store, batteries, base, identity="", report=None, publish=None, retain=False):
         self._nvm_store = nvm_store
+        self._publish = publish
+        self._retain = retain
         owner = binascii.crc32(identity.encode()) | 1  # never 0
         self.stores = [EnergyStore(nvm_store, battery, base, owner, report) for battery in batteries]
         self.topics = tuple([topic for store in self.stores for topic in store.topics])
@@ -59,6 +62,12 @@ class EnergyStores:
         for store in self.stores:
             store.finish()
         self._wants_to_save = True
+        gone = self._nvm_store.gone()
+        if gone and self._publish is not None:
+            from .gone import report_gone
+
+            report_gone(gone, self._publish, self._retain)
+            unload("app.gone")
 
     def tick(self, now):
         """Store the counters when a write is due, and once after every connection if the budget allows.

@@ -117,16 +117,18 @@ def make_batteries(settings, nvm_store, uarts):
     periods = {key: getattr(settings, key) for key in poll_periods()}
     batteries = []
     for one in settings.boards:
-        kind = Poller
+        make_poller = Poller
         key = "BMS_PROTOCOL" if one.uart == 1 else f"UART_{one.uart}_PROTOCOL"
         if len([board for board in settings.boards if board.uart == one.uart]) > 1:
-            from daly.shared import SharedPoller as kind  # only where a line has several boards
+            from daly.shared import SharedPoller  # only where a line has several boards
+
+            make_poller = SharedPoller
         stored = nvm_store.record(one.number)
         polarity = Polarity(settings.CURRENT_SIGN, stored.polarity, one.label or "BMS")
         pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity)
-        poller = kind(
+        poller = make_poller(
             pack,
-            settings.BMS_HOST_ADDRESS,
+            settings.BMS_HOST_ADDRESS if one.uart == 1 else 0,
             one.board_number,
             settings.BMS_REQUEST_FILLER,
             settings.STALE_PERIODS,
@@ -164,7 +166,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
-    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, publisher.report)
+    publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
+    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish)
     battery_commands = None
     if len(settings.allowed):
         from daly.commands import BatteryCommands  # 2 KB, only with ALLOW_CONTROL

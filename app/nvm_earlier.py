@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Takes over the record of an earlier version of app/nvm_store.py, with one battery. Loaded while there is no newer one."""
+"""Takes over the record of an earlier version of app/nvm_store.py, with one battery. Loaded only where one may be newer than
+what was taken over before.
+"""
 
 import struct
 
@@ -27,6 +29,6 @@ def newest(block):
         fields = struct.unpack_from(_FORMATS[version], block, begin)
         if found is None or fields[2] >= found[2]:
             polarity, owner, earned, reserve = fields[9:13] if version > 1 else (0, 0, _EARNED_MIN, _RESERVE)
-            found = fields[:5] + (earned, reserve) + fields[-2:] + (0,)
+            found = fields[:5] + (earned, reserve) + fields[-2:] + (fields[2], 0)
             battery = ((1, polarity, fields[13] if version > 2 else 0, owner), fields[5:9])
     return found, battery

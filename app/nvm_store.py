@@ -6,7 +6,8 @@
 A record is valid when magic, version and CRC are right; of two valid records the newer one counts, so a power cut during a
 write costs one interval. The ESP32 rewrites its whole block of 8 KB at each write, and a power cut may lose all of it: then
 everything here starts from zero, and the counters are restored from the state that the broker retains. Earlier versions had
-other slots (nvm_earlier.py), so the first write of this one leaves their last record as it is.
+other slots (nvm_earlier.py), which this one leaves as they are. Which of their records it has taken over is part of its own: a
+newer one was written by a downgrade, and counts.
 
 Nothing is written before the memory has been read: one failed read (it needs 8 KB in one piece) must not end with both
 records overwritten. The read is retried for two minutes; if it still fails, nothing is written until the next start.
@@ -32,12 +33,13 @@ RETRY_MS = 5000
 RETRIES = 24  # two minutes
 BATTERIES = 8  # the most that are stored
 _MAGIC = b"DB"
-# Version 4: magic, version, sequence, boots, failed boots in a row, minutes earned, reserve, length of the text, text, number
-# of batteries; then of each battery number, polarity, protocol, owner, four energy counters.
+# Version 4: magic, version, sequence, boots, failed boots in a row, minutes earned, reserve, length of the text, text, sequence
+# of the earlier version's record, number of batteries; then of each battery number, polarity, protocol, owner, four counters.
 _VERSION = 4
-_HEADER = "<2sBIIHHBB80sB"
+_HEADER = "<2sBIIHHBB80sIB"
 _BATTERY = "<HBBI4Q"
 _SLOTS = (640, 1152)
+_EARLIER_SLOTS = (0, 256)
 _END = 1664
 _SAFE_MODE_AT = 600  # as in safemode.py
 # What accesses to the chip's memory have raised; each also takes 8 KB of heap in one piece.
@@ -77,6 +79,7 @@ class NvmStore:
         self._records: list = []
         self._in_use = (1,)
         self._sequence = 0
+        self._earlier = 0  # sequence of the record of an earlier version that was taken over; 0: none was
         self.boots = 0
         self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
         self.failure = ""  # the last exception, 80 characters
@@ -172,6 +175,10 @@ class NvmStore:
         """The numbers of the batteries that are read: their records stay in any case."""
         self._in_use = numbers
 
+    def gone(self):
+        """The numbers of batteries that are stored and not read any more."""
+        return [record.number for record in self._records if record.number not in self._in_use]
+
     def record(self, number):
         """The BatteryRecord of a number; it is the one to be used from when the memory `is_settled` on.
 
@@ -181,8 +188,8 @@ class NvmStore:
             if record.number == number:
                 return record
         if len(self._records) >= BATTERIES:
-            unused = [record for record in self._records if record.number not in self._in_use]
-            self._records.remove(unused[0])
+            gone = self.gone()[0]
+            self._records = [record for record in self._records if record.number != gone]
         record = BatteryRecord((number, 0, 0, 0))
         self._records.append(record)
         return record
@@ -208,7 +215,7 @@ class NvmStore:
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
         fields = (self._sequence, self.boots, self.failed_boots, self._earned_ms // 60000, self._reserve, len(text), text)
-        record = struct.pack(_HEADER, _MAGIC, _VERSION, *fields, len(self._records))
+        record = struct.pack(_HEADER, _MAGIC, _VERSION, *fields, self._earlier, len(self._records))
         for battery in self._records:
             known = (battery.number, battery.polarity, battery.protocol, battery.owner)
             record += struct.pack(_BATTERY, *known, *(battery.totals or (0, 0, 0, 0)))
@@ -258,25 +265,38 @@ class NvmStore:
                 fields = struct.unpack_from(_HEADER, block, begin)
                 if fields[2] >= self._sequence and crc_is_right(block, begin, end):
                     self._load_record(block, begin + header, fields)
-        if not self._sequence:
-            from .nvm_earlier import newest  # at the first start, and after an update
-
-            fields, battery = newest(block)
-            unload("app.nvm_earlier")
-            if fields is not None:
-                self._load_record(block, 0, fields)
-                self._records.append(BatteryRecord(*battery))
+        for begin in _EARLIER_SLOTS:
+            if block[begin : begin + 2] == _MAGIC and struct.unpack_from("<I", block, begin + 3)[0] > self._earlier:
+                self._load_earlier(block)
 
     def _load_record(self, block, at, fields):
         """`fields`: of the header; the batteries are `at` this place."""
-        self._sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, count = fields[2:]
-        self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
-        self.failure = str(text[:length], "ascii")
+        self._take(fields)
         self._records = []
-        for _ in range(count):
+        for _ in range(fields[-1]):
             battery = struct.unpack_from(_BATTERY, block, at)
             self._records.append(BatteryRecord(battery[:4], battery[4:]))
             at += struct.calcsize(_BATTERY)
+
+    def _load_earlier(self, block):
+        """Take over the record of an earlier version, if it is newer; what is known of other batteries than its one stays."""
+        from .nvm_earlier import newest  # at the first start, after an update, and after a downgrade and an update
+
+        fields, battery = newest(block)
+        unload("app.nvm_earlier")
+        if fields is None or fields[2] <= self._earlier:
+            return
+        sequence = self._sequence
+        self._take(fields)
+        self._sequence = max(sequence, self._sequence)
+        self._records = [record for record in self._records if record.number != 1][: BATTERIES - 1]
+        self._records.insert(0, BatteryRecord(*battery))
+
+    def _take(self, fields):
+        """The values of a header."""
+        self._sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, self._earlier = fields[2:10]
+        self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
+        self.failure = str(text[:length], "ascii")
 
 
 def crc_is_right(block, begin, end):

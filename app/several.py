@@ -25,7 +25,8 @@ class Pollers:
 
     def __init__(self, batteries):
         self._pollers = [battery.poller for battery in batteries]
-        self.pack = self.polarity = self.timing = self
+        self.pack = Packs(self._pollers)
+        self.timing = Timings(self._pollers)
 
     @property
     def online(self):
@@ -53,28 +54,9 @@ class Pollers:
         return sum([poller.echoes for poller in self._pollers])
 
     @property
-    def implausible(self):
-        """As of a Pack."""
-        return sum([poller.pack.implausible for poller in self._pollers])
-
-    @property
     def cycle_ms(self):
         """As of a Poller."""
         return max([poller.cycle_ms or 0 for poller in self._pollers]) or None
-
-    def oldest_ms(self, now):
-        """As of a Pack."""
-        return max([poller.pack.oldest_ms(now) for poller in self._pollers])
-
-    @property
-    def gap_ms(self):
-        """As of a Timing."""
-        return max([poller.timing.gap_ms for poller in self._pollers])
-
-    @property
-    def text(self):
-        """As of a Polarity."""
-        return joined([poller.pack.polarity.text for poller in self._pollers])
 
     @property
     def host_address(self):
@@ -85,6 +67,47 @@ class Pollers:
     def protocol(self):
         """As of a Poller."""
         return joined([poller.protocol for poller in self._pollers])
+
+
+class Packs:
+    """The same of the Packs of pollers, and of their Polarities."""
+
+    def __init__(self, pollers):
+        self._pollers = pollers
+        self.polarity = Polarities(pollers)
+
+    @property
+    def implausible(self):
+        """As of a Pack."""
+        return sum([poller.pack.implausible for poller in self._pollers])
+
+    def oldest_ms(self, now):
+        """As of a Pack."""
+        return max([poller.pack.oldest_ms(now) for poller in self._pollers])
+
+
+class Polarities:
+    """The same of the Polarities of pollers."""
+
+    def __init__(self, pollers):
+        self._pollers = pollers
+
+    @property
+    def text(self):
+        """As of a Polarity."""
+        return joined([poller.pack.polarity.text for poller in self._pollers])
+
+
+class Timings:
+    """The same of the Timings of pollers, which are others when the protocol changes."""
+
+    def __init__(self, pollers):
+        self._pollers = pollers
+
+    @property
+    def gap_ms(self):
+        """As of a Timing."""
+        return max([poller.timing.gap_ms for poller in self._pollers])
 
 
 def joined(values):

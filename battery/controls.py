@@ -35,7 +35,7 @@ WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those t
 DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 
-# the same: it asks every board number of the lines with several boards, in between, and publishes on <base>/scan which answer
+# the same: it asks for every board number on every line, between the ordinary requests; <base>/scan says which ones respond
 SCAN_BUTTON = Control("scan", "Scan", "button", "Scan board numbers", "/scan/set", ("PRESS",), None,
                       "mdi:magnify-scan", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 

@@ -26,7 +26,7 @@ from simulator.bms import CHARGE
 
 ALLOW_COMMANDS = 'ALLOW_CONTROL = "charge_mosfet"\n'
 # app/nvm_store.py: where its two records begin, and their length without the CRC, with one battery
-SLOTS, RECORD = (640, 1152), 138
+SLOTS, RECORD = (640, 1152), 142
 LOST_EVERY = 10  # every tenth cut loses the whole memory: the ESP32 rewrites all of it at each write
 WRITE_S = 0.3  # host/trouble.py, nvm=slow
 RETURN_LIMIT_S = 90  # for recovering

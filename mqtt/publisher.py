@@ -145,8 +145,10 @@ class Publisher:
             each.received(topic, payload, now)
 
     def publish(self, topic, payload, retain=False, qos=1):
-        """Publish a message once, as soon as possible; `topic` without the base."""
-        self._messages.append((self.base + topic, payload, retain, qos))
+        """Publish a message once, as soon as possible, and not twice if the same waits already; `topic` without the base."""
+        message = (self.base + topic, payload, retain, qos)
+        if message not in self._messages:
+            self._messages.append(message)
         self._is_due = True
 
     def set_counters(self, now, battery=None):

@@ -3,6 +3,8 @@
 
 """Several batteries in the parts of the firmware: what is of one battery is said, stored and commanded of that one alone."""
 
+import builtins
+import contextlib
 import itertools
 import json
 import sys
@@ -217,10 +219,64 @@ def test_diagnostics_are_made_of_each_battery_one_after_the_other(capsys):
     settings = published[1][1]["settings"]
     assert settings["BMS_BOARD_NUMBERS"] == "1,2" and settings["BMS_2_NAME"] == "Van" and settings["UART_2_TX"] == "IO1"
     made.tick(ticks_add(now, 20000))
-    assert made.request(lambda topic, data: None, ticks_add(now, 20000)) is None
+    now = ticks_add(now, 20000)
+    assert made.request(lambda topic, data: None, now) is None
+    made.tick(now)
+    made.tick(now)
+    assert capsys.readouterr().out == ""
     made.show(now)
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]) == 1  # one in a pass
+    made.show(now)
+    assert made.request(None, ticks_add(now, 6000)) == "requested_before"
+    assert capsys.readouterr().out == "Diagnostics: refused, they are being made\n"
+    for _ in range(4):
+        made.tick(now)
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [told["battery"] for told in printed] == ["bms1", "bms2", "bms201"]
+    assert [told["battery"] for told in printed] == ["bms2", "bms201"]
+
+
+def counting_loads(monkeypatch):
+    """A list that grows by each load of the table of settings, which are 10 KB on a board."""
+    loads = []
+    load = builtins.__import__
+
+    def importing(name, *more, **options):
+        if name == "settings" and "app.settings" not in sys.modules:
+            loads.append(name)
+        return load(name, *more, **options)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    return loads
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_for_the_diagnostics_of_all_batteries_the_table_of_settings_is_loaded_once(monkeypatch, fails):
+    bench = Bench()
+    loop = SimpleNamespace(failures=0, last_failure=None)
+    text = 'MQTT_BROKER = "b"\nBMS_BOARD_NUMBERS = "1,2"\n'
+    calls = []
+
+    def state(now):
+        calls.append(now)
+        if fails:
+            raise MemoryError
+        return (("uptime", 7),)
+
+    made = Diagnostics(Settings(text), bench.batteries, state, loop)
+    unload("app.settings")
+    unload("app.report")
+    loads = counting_loads(monkeypatch)
+    now = bench.wires[0].now
+    for _ in range(3):
+        for step in (lambda now: made.request(lambda topic, data: None, now), made.tick, made.tick, made.tick):
+            with contextlib.suppress(MemoryError):
+                step(now)
+        assert len(calls) == 3 and "app.settings" not in sys.modules and "app.report" not in sys.modules
+        now = ticks_add(now, 10000)
+        made.tick(now)
+        assert len(loads) == 1
+        calls.clear()
+        loads.clear()
 
 
 def test_the_state_of_the_bridge_sums_what_can_be_summed():
@@ -283,13 +339,15 @@ class Nvm(bytearray):
 class Boot:
     """A bridge with these batteries that starts with a memory."""
 
-    def __init__(self, nvm, numbers=(1, 2, 201)):
+    def __init__(self, nvm, numbers=(1, 2, 201), retain=False):
         self.batteries = [battery(number) for number in numbers]
+        self.published = []
         self.nvm_store = NvmStore(nvm, 0)
         self.nvm_store.use(numbers)
         self.reports = []
         report = lambda text, of: self.reports.append((of.number, text))  # noqa: E731
-        self.stores = EnergyStores(self.nvm_store, self.batteries, "t", "c0ffee", report)
+        publish = lambda *message: self.published.append(message)  # noqa: E731
+        self.stores = EnergyStores(self.nvm_store, self.batteries, "t", "c0ffee", report, publish, retain)
 
     def totals(self):
         return [[each.pack.energy.total(counter) for counter in COUNTERS] for each in self.batteries]
@@ -326,6 +384,38 @@ def test_each_battery_continues_its_own_counters():
     third = Boot(nvm)  # it comes back
     third.stores.finish()
     assert [totals[0] for totals in third.totals()] == [7, 2000, 3000]
+
+
+@pytest.mark.parametrize("retain", [False, True])
+def test_of_a_battery_that_is_not_read_any_more_is_said_so_once_in_each_connection(retain):
+    nvm = Nvm(8192)
+    boot = Boot(nvm, (1, 2, 201), retain)
+    boot.stores.finish()
+    boot.nvm_store.save()
+    assert boot.published == []
+    boot = Boot(nvm, (1,), retain)  # the settings of one battery
+    assert boot.published == [] and "app.gone" not in sys.modules
+    boot.stores.finish()
+    statuses = [("/bms2/status", "offline", retain), ("/bms201/status", "offline", retain)]
+    assert boot.published[::2] == statuses
+    [(topic, text, retained), (other_topic, other, _)] = boot.published[1::2]
+    assert topic == "/bms2/connection" and other_topic == "/bms201/connection" and retained == retain
+    assert "write it into BMS_BOARD_NUMBERS in settings.toml again, or delete the device in Home Assistant" in text
+    assert "UART_2_BOARD_NUMBERS" in other and "app.gone" not in sys.modules
+    boot.stores.finish()
+    assert len(boot.published) == 8
+    boot = Boot(nvm, (1, 2, 201), retain)
+    boot.stores.finish()
+    assert boot.published == []
+
+
+def test_with_one_battery_and_nothing_else_in_the_memory_nothing_is_loaded_for_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "app.gone", None)  # an import would raise
+    for nvm in (Nvm(8192), None):
+        boot = Boot(nvm, (1,))
+        boot.nvm_store.save()
+        boot.stores.finish()
+        assert boot.published == []
 
 
 def test_one_write_stores_all_and_the_budget_is_that_of_one_battery():
@@ -394,15 +484,19 @@ def test_what_is_found_of_the_batteries_is_stored_with_little_wear():
 class Line:
     def __init__(self):
         self.done = None
+        self.error = None
 
     def start_scan(self, done):
+        if self.error is not None:
+            raise self.error
         self.done = done
 
 
 def scan_of(*online, uarts=(1,)):
     """(what starts a scan, its lines by UART) of batteries (UART, board number, protocol, whether it is online)."""
     buses = {uart: Line() for uart in uarts}
-    boards = [Board(uart, uart, number, "", "") for uart, number, _, _ in online]
+    number_of = {1: lambda n: n, 2: lambda n: 200 + n, 3: lambda n: 300 + n}
+    boards = [Board(number_of[uart](number), uart, number, "", "") for uart, number, _, _ in online]
     batteries = [
         battery(n, None, SimpleNamespace(protocol=protocol, online=there))
         for n, (_, _, protocol, there) in enumerate(online, 1)
@@ -441,7 +535,7 @@ def test_of_several_lines_all_is_said_at_once():
     ("uart", "found", "sentence"),
     [
         (1, [], "No board number answers."),
-        (1, [(3, "A5")], "Board number 3 answers (with A5); write BMS_BOARD_NUMBER = 3."),
+        (1, [(3, "A5")], 'Board number 3 answers (with A5); write BMS_BOARD_NUMBERS = "3".'),
         (1, [(1, "D2")], "A board that speaks D2 answers; it has no number, and is alone on its line."),
         (2, [(1, "P81")], "UART 2: Board number 1 answers (with P81); write no UART_2_BOARD_NUMBERS, 1 is the default."),
         (3, [(5, "P81")], 'UART 3: Board number 5 answers (with P81); write UART_3_BOARD_NUMBERS = "5".'),
@@ -449,6 +543,64 @@ def test_of_several_lines_all_is_said_at_once():
 )
 def test_the_sentence_on_a_line(uart, found, sentence):
     assert on_uart(uart, found) == sentence
+
+
+@pytest.mark.parametrize(
+    ("lines", "advice"),
+    [
+        ('BMS_BOARD_NUMBERS = "1-4"', 'BMS_BOARD_NUMBERS = "3"'),  # else bms3 would be bms1, with the counters of board 1
+        ('BMS_BOARD_NUMBERS = "3"', 'BMS_BOARD_NUMBERS = "3"'),
+        ("", 'BMS_BOARD_NUMBERS = "3"'),
+        ("BMS_BOARD_NUMBER = 3", "BMS_BOARD_NUMBER = 3"),
+        ("BMS_BOARD_NUMBER = 5", "BMS_BOARD_NUMBER = 3"),
+        ('BMS_BOARD_NUMBER = 5\nUART_2_TX = "IO1"\nUART_2_RX = "IO2"', "BMS_BOARD_NUMBER = 3"),
+    ],
+)
+def test_the_board_that_alone_answers_keeps_what_is_known_of_it(lines, advice):
+    boards = Settings(lines).boards
+    pollers = [SimpleNamespace(protocol="A5", online=False) for _ in boards]
+    batteries = [battery(board.number, None, poller) for board, poller in zip(boards, pollers, strict=True)]
+    line, told = Line(), []
+    make_scan({1: line}, boards, batteries)(0, told.append)
+    line.done([(3, "A5")])
+    assert f"write {advice}." in told[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ImportError("no module named 'daly.scan'")])
+def test_without_memory_for_it_a_scan_can_be_requested_again(error):
+    scan, buses = scan_of((1, 1, "A5", True))
+    told = []
+    buses[1].error = error
+    assert scan(0, told.append) is None
+    assert told == ["UART 1 was not scanned: there is too little memory; restart the bridge and scan again."]
+    buses[1].error = None
+    assert scan(0, told.append) is None
+    buses[1].done([(2, "A5")])
+    assert told[1].startswith("Board numbers 1-2 answer")
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_the_line_that_can_be_scanned_is_waited_for(failing):
+    scan, buses = scan_of((1, 1, "A5", True), (2, 1, "P81", True), uarts=(1, 2))
+    told = []
+    buses[failing].error = MemoryError()
+    assert scan(0, told.append) is None and told == []
+    assert scan(0, told.append) == "requested_before"
+    buses[3 - failing].done([])
+    assert len(told) == 1 and f"UART {failing} was not scanned" in told[0] and f"UART {3 - failing}: Board" in told[0]
+    assert scan(0, told.append) is None
+
+
+def test_a_scan_whose_result_cannot_be_published_can_be_requested_again():
+    def fail(text):
+        raise MemoryError
+
+    scan, buses = scan_of((1, 1, "A5", True))
+    scan(0, fail)
+    with pytest.raises(MemoryError):
+        buses[1].done([])
+    assert scan(0, fail) is None
+    unload("app.scan")
 
 
 def test_without_a_uart_nothing_is_scanned(capsys):

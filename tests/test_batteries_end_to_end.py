@@ -173,3 +173,21 @@ def test_a_scan_finds_the_board_that_is_not_read(two_lines):
         "UART 2: A board that speaks D2 answers; it has no number, and is alone on its line."
     )
     assert "Scan: UART 1: Board numbers 1-3" in two_lines.bridge.log and two_lines.lines[0].writes() == []
+
+
+def test_a_battery_that_is_taken_out_of_the_settings_is_not_partly_available_with_old_values(tmp_path):
+    place = Place(tmp_path / "place", 'BMS_BOARD_NUMBERS = "1-2"\n', "boards=2,drift=0")
+    try:
+        place.wait(lambda: place.is_up("bms1", "bms2"))
+        place.bridge.kill()
+        place.subscriber.clear()
+        settings = tmp_path / "place" / "settings.toml"
+        settings.write_text(settings.read_text().replace('BMS_BOARD_NUMBERS = "1-2"\n', ""))
+        place.bridge.start()
+        place.wait(lambda: place.is_up("bms1"))
+        assert place.subscriber.texts("t/bms2/status") == ["offline"] and not place.subscriber.texts("t/bms2/state")
+        [text] = place.subscriber.texts("t/bms2/connection")
+        assert text.startswith("BMS 2 is not read any more; write it into BMS_BOARD_NUMBERS")
+        assert not place.subscriber.texts("t/bms3/status")
+    finally:
+        place.stop()

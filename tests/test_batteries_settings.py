@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from app.batteries import board_numbers
 from app.hardware import make_uarts
+from app.main import make_batteries
+from app.nvm_store import NvmStore
 from app.settings import KEPT, Settings
+from daly.poller import Poller
+from mqtt.homeassistant import slug
 
 GOOD = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"\nMQTT_BROKER = "192.168.1.10"\n'
 UART_2 = 'UART_2_TX = "IO1"\nUART_2_RX = "IO2"\n'
@@ -71,7 +75,15 @@ def test_names_and_labels():
     assert [board.label for board in settings.boards] == ["BMS 1", "Van", "BMS 3", "BMS 4", "BMS 201"]
     assert [board.name for board in read(TO_4 + 'BMS_1_NAME = "First"').boards][:2] == ["First", "Daly BMS 2"]
     assert [tuple(board)[3:] for board in read('BMS_1_NAME = "First"').boards] == [("First", "")]
-    assert read('BMS_BOARD_NUMBERS = "3"').boards[0].name == "Daly BMS"  # the only one
+
+
+def test_a_battery_keeps_its_name_when_another_one_comes():
+    """The name makes the entity ids."""
+    for lines, name in (("", "Daly BMS"), ('BMS_BOARD_NUMBERS = "3"\n', "Daly BMS 3"), ("BMS_BOARD_NUMBER = 3\n", "Daly BMS")):
+        [alone] = read(lines).boards
+        assert alone.name == name and alone.label == ""
+        more = lines.replace('"3"', '"3-4"') + UART_2
+        assert [board.name for board in read(more).boards if board.number == alone.number] == [name]
 
 
 def test_what_is_kept_has_the_settings_of_several_batteries_only_where_there_are_some():
@@ -131,6 +143,51 @@ def test_the_address_of_one_board_is_not_that_of_several():
 
 
 @pytest.mark.parametrize(
+    ("lines", "hints"),
+    [
+        (
+            "BMS_CELL_COUNT = 8\n",
+            ["line 5: BMS_CELL_COUNT counts for all batteries; remove what does not hold for each of them."],
+        ),
+        (
+            'BMS_TEMPERATURE_COUNT = 2\nCURRENT_SIGN = "inverted"\n',
+            [
+                "line 5: BMS_TEMPERATURE_COUNT and CURRENT_SIGN count for all batteries; "
+                "remove what does not hold for each of them."
+            ],
+        ),
+        ('BMS_CELL_COUNT = 0\nCURRENT_SIGN = "auto"\nBMS_REQUEST_FILLER = 0xAA\n', []),
+    ],
+)
+def test_what_counts_for_all_batteries_is_said_once(lines, hints):
+    settings = read(TO_4 + lines)
+    assert settings.problems == [] and settings.hints == ["settings.toml " + hint for hint in hints]
+    assert read('BANK_WIRING = "parallel"\n' + lines).hints == []  # one battery
+
+
+@pytest.mark.parametrize(
+    ("lines", "addresses"),
+    [("", [0x80]), (UART_2 + UART_3, [0x80, 0, 0]), (TO_4 + UART_2, None), (UART_2 + 'UART_2_BOARD_NUMBERS = "2-3"\n', None)],
+)
+def test_the_host_address_counts_for_the_first_uart_alone(monkeypatch, lines, addresses):
+    """The board of another one is found by itself, whatever that of the first one needs."""
+    made = []
+
+    class Told(Poller):
+        def __init__(self, pack, host_address, *more, **options):
+            made.append(host_address)
+            super().__init__(pack, host_address, *more, **options)
+
+    monkeypatch.setattr("daly.poller.Poller", Told)
+    settings = read("BMS_HOST_ADDRESS = 0x80\n" + lines)
+    batteries = make_batteries(settings, NvmStore(None, 0), dict.fromkeys((1, 2, 3)))
+    assert addresses is None or made == addresses
+    for one, each in zip(settings.boards, batteries, strict=True):
+        is_alone = [board.uart for board in settings.boards].count(one.uart) == 1
+        assert each.poller.host_address == (0x80 if one.uart == 1 and is_alone else 0x40 + one.board_number - 1)
+
+
+@pytest.mark.parametrize(
     ("lines", "words", "name"),
     [
         ('BMS_5_NAME = "Van"', "there is no battery 5, only 1, 2, 3, 4; correct or remove it", None),
@@ -139,6 +196,13 @@ def test_the_address_of_one_board_is_not_that_of_several():
         ('BMS_2_NAME = "Daly BMS 4"', "and BMS 4 has the same; choose another name", "Daly BMS 2"),
         ('BMS_2_NAME = "Daly BMS bank"', "and the bank has the same; choose another name", "Daly BMS 2"),
         ('BMS_2_NAME = "daly bms bridge"', "and the bridge has the same; choose another name", "Daly BMS 2"),
+        (
+            'BMS_2_NAME = "Дача"',
+            "BMS_2_NAME cannot be Дача: the letters a to z and digits of a name make the ids",
+            "Daly BMS 2",
+        ),
+        ('BMS_2_NAME = "Van"\nBMS_1_NAME = "Daly BMS 2"', "the usual name of BMS 2 has the same; choose", "Van"),
+        ('DEVICE_NAME = "Дача"\nBMS_2_NAME = "Daly BMS"', "and BMS 1 has the same; choose another name", "Дача 2"),
         (
             f'BMS_2_NAME = "{41 * "x"}"',
             'a text of 1 to 40 characters in double quotes, as BMS_2_NAME = "Daly BMS"',
@@ -153,7 +217,26 @@ def test_names_that_do_not_do(lines, words, name):
 
 
 def test_a_name_counts_in_letters_as_home_assistant_counts():
-    assert read(TO_4 + f'BMS_2_NAME = "{40 * "ü"}"').problems == []
+    assert read(TO_4 + f'BMS_2_NAME = "{39 * "ü"}1"').problems == []
+
+
+@pytest.mark.parametrize("names", [("Van 1", "Van1"), ("Дача 1", "Дача 2"), ("Daly BMS", "daly-bms 2")])
+def test_names_whose_ids_differ_are_allowed(names):
+    settings = read(TO_4 + f'BMS_1_NAME = "{names[0]}"\nBMS_2_NAME = "{names[1]}"\n')
+    assert settings.problems == [] and [board.name for board in settings.boards[:2]] == list(names)
+
+
+WORDS = st.sampled_from(
+    ["", "Daly BMS", "daly bms 2", "Daly BMS 3", "BMS-3", "Ü", "Дача", "Дача 2", "2", "bank", "Daly BMS bank"]
+)
+
+
+@given(st.sampled_from(["Daly BMS", "Дача", "2", "Ü bank"]), st.tuples(WORDS, WORDS, WORDS))
+def test_whatever_the_names_are_no_two_devices_have_the_same_ids(device, names):
+    lines = "".join(f'BMS_{number}_NAME = "{name}"\n' for number, name in enumerate(names, 1) if name)
+    boards = read(f'DEVICE_NAME = "{device}"\nBMS_BOARD_NUMBERS = "1-3"\n' + lines).boards
+    slugs = [slug(name) for name in [board.name for board in boards] + [device + " bank", device + " bridge"]]
+    assert len(set(slugs)) == len(slugs)
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     (told,) = map(json.loads, subscriber.texts("b/diagnostics"))
     assert told["readings"]["soc"] == 57.3 and told["settings"]["MQTT_PASSWORD"] == "set"
     assert [retained for topic, _, retained in subscriber.received if topic == "b/diagnostics"] == [False]
-    assert 'Commands: diagnostics; "help" is none.' in printed and 'PRESS is understood, not "Press"' in printed
+    assert 'Commands: diagnostics, scan; "help" is none.' in printed and 'PRESS is understood, not "Press"' in printed
     on_console = [line for line in printed.splitlines() if '{"diagnostics":1' in line and "->" not in line]
     assert json.loads(on_console[0][on_console[0].index("{") :])["settings"] == told["settings"]
     assert CANARY not in printed

@@ -221,6 +221,52 @@ def test_a_power_cut_in_the_first_write_of_this_version_leaves_the_record_of_the
     assert power > 400
 
 
+def write_as_version_3(nvm, sequence, boots, charged):
+    """What 0.3.0 does after a downgrade: it continues its own record."""
+    totals = b"".join(total.to_bytes(8, "little") for total in (charged, 1400000, 30000000, 28000000))
+    record = V3[:3] + sequence.to_bytes(4, "little") + boots.to_bytes(4, "little") + V3[11:13] + totals + V3[45:]
+    slot = 256 * (sequence % 2)
+    nvm.data[slot : slot + len(record) + 4] = record + binascii.crc32(record).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("downgraded", [1, 50])
+def test_after_a_downgrade_and_an_update_the_newer_record_counts(downgraded):
+    """However many writes each version has made: the stale record's sequence may be far higher."""
+    nvm = of_version_3()
+    for number in range(20):
+        memory = NvmStore(nvm, 0)
+        memory.use((1, 201))
+        memory.is_due(INTERVAL_MS)
+        memory.record(1).totals = (1600000 + number, 0, 0, 0)
+        memory.record(201).totals = (5, 6, 7, 8)
+        assert memory.save()
+    for sequence in range(10, 10 + downgraded):
+        write_as_version_3(nvm, sequence, 70, 1700000 + sequence)
+    for _ in range(3):
+        memory = NvmStore(nvm, 0)
+        assert memory.boots == 70 and memory.record(1).totals[0] == 1700009 + downgraded
+        assert memory.record(1).owner == 0x12345678 and memory.record(201).totals == (5, 6, 7, 8)
+    memory.is_due(INTERVAL_MS)
+    memory.record(1).totals = (1800000, 0, 0, 0)
+    memory.boots = 71
+    assert memory.save()
+    for damaged in (0, 1, 2):  # and from now on this version's again, whatever becomes of the earlier ones
+        memory = NvmStore(nvm, 0)
+        assert memory.boots == 71 and memory.record(1).totals[0] == 1800000 and memory.record(201).totals == (5, 6, 7, 8)
+        if damaged:
+            nvm.data[256 * (damaged - 1) + 6] = 0xFF  # a sequence that looks newer
+    write_as_version_3(nvm, 300, 80, 1900000)
+    assert NvmStore(nvm, 0).boots == 80
+
+
+def test_a_downgrade_when_there_are_eight_other_batteries_takes_the_place_of_the_last():
+    nvm = Nvm()
+    fill(NvmStore(nvm, 0), range(2, 10))
+    write_as_version_3(nvm, 1, 5, 1700000)
+    memory = NvmStore(nvm, 0)
+    assert memory.record(1).totals[0] == 1700000 and all(is_as_filled(memory, number) for number in range(2, 9))
+
+
 # several batteries
 
 
@@ -284,9 +330,9 @@ def test_a_record_with_more_batteries_than_there_can_be_is_nothing():
     nvm = Nvm()
     fill(NvmStore(nvm, 0), range(1, 9))
     for count in (9, 12, 13, 255):
-        record = bytearray(nvm.data[FIRST : FIRST + 98 + 8 * 40])
-        record[97] = count
-        length = min(98 + 40 * count, 1660 - FIRST)
+        record = bytearray(nvm.data[FIRST : FIRST + 102 + 8 * 40])
+        record[101] = count
+        length = min(102 + 40 * count, 1660 - FIRST)
         record += bytes(max(0, length - len(record)))
         other = Nvm()
         other.data[FIRST : FIRST + length + 4] = record[:length] + binascii.crc32(record[:length]).to_bytes(4, "little")

@@ -1123,3 +1123,16 @@ def test_the_result_of_a_command_is_not_lost_behind_the_next_ones():
         if message is not None and message[0].endswith("/command_result"):
             found.append(message[1])
     assert found == ["first: done", "second: refused", "third: refused"]
+
+
+def test_what_waits_to_be_published_does_not_wait_twice():
+    """A broker that closes every connection must not fill the memory with what is said once in each."""
+    broker = Broker()
+    for _ in range(5):
+        broker.publisher.begin(broker.wire.now)
+        broker.publisher.publish("/bms2/status", "offline")
+        broker.publisher.publish("/bms2/connection", "is not read")
+    broker.run(5)
+    assert broker.texts("daly/x/bms2/status") == ["offline"] and broker.texts("daly/x/bms2/connection") == ["is not read"]
+    broker.publisher.publish("/bms2/status", "offline")
+    assert len(broker.run(5).texts("daly/x/bms2/status")) == 2
