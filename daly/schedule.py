@@ -38,7 +38,7 @@ EMPTY_RESPONSES = 3
 # The very first cycle has no fast lane, except beside other boards where it is overdue by so much: it would expire before it is
 # published.
 OVERDUE_MS = 500
-CYCLE_OF_BOARD_MS = 2500  # with several boards on the line a cycle may be as long as so much for each
+CYCLE_OF_BOARD_MS = 3000  # with several boards on the line a cycle may be as long as so much for each
 # Beside other boards static data is read until the cycle has lasted so long, else one block in a cycle, and none in the first.
 STATIC_UNTIL_MS = 2000
 

@@ -81,7 +81,6 @@ SLOW = "think=60,think_jitter=60"
         (4, "protocol=p81"),
         (4, "cells=48," + MIXED),
         (4, "cells=48," + SLOW),
-        (4, "protocol=a5+p81"),
         (8, ""),
         (8, "protocol=p81"),
         (8, "protocol@8=p81"),
