@@ -329,7 +329,7 @@ class Poller:
             if ticks_diff(now, self._rest_since) < self._rest_ms:
                 return None
             self._rest_since = None
-        elif self._detector.should_compare and self.complete:
+        elif self._should_compare(now) and self.complete:
             self._begin_comparison(now)
             return None
         self._choose(now)
@@ -352,7 +352,7 @@ class Poller:
 
     def _choose_next(self, now):
         """Choose and build the request that follows the open one, unless it has to wait for more than its response."""
-        is_free = not self._write and not self._compares and not self._detector.should_compare
+        is_free = not self._write and not self._compares and not self._should_compare(now)
         if self.online and self.timing.gap_ms <= WAITED_GAP_MS and is_free:
             self._choose(ticks_add(self._requested_at, max(self._response_ms, ticks_diff(now, self._requested_at))))
 
@@ -522,7 +522,8 @@ class Poller:
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
         # on a noisy line they are accepted 50 ms later than on a clean one, not 300. So is what a newer protocol sends all at
         # once: the other cells are not to stand beside the old voltage of one.
-        if result == UNCONFIRMED and (block.is_immediate or protocol.has_crc):
+        is_immediate = block.is_immediate or protocol.has_crc or self._schedule.is_confirmed_at_once(index)
+        if result == UNCONFIRMED and is_immediate:
             self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():
@@ -627,6 +628,10 @@ class Poller:
             return
         for position in range(_REMEMBERED):
             self._timed_out[position] = -1
+
+    def _should_compare(self, _now):
+        """Whether the board that was found is to be asked with P81, too, as soon as the readings are complete."""
+        return self._detector.should_compare
 
     def _begin_comparison(self, now):
         """Ask a board that was found with another protocol once with P81, too: see Detector.should_compare."""
@@ -738,6 +743,8 @@ class Poller:
         """Forget the readings of one block, another each time, that have not been read again for too long."""
         self.diagnosis.tick(now)
         self._expired_at = now
+        if self._compares:  # these blocks and periods are those of the other protocol
+            return
         blocks = self._protocol.blocks
         self._expire_block = (self._expire_block + 1) % len(blocks)
         while self._schedule.is_static(self._expire_block):

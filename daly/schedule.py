@@ -35,6 +35,12 @@ SLOW_CYCLE_MS = 1000
 MANY_BOARDS = 3
 CELLS_EVERY_MS = 500
 EMPTY_RESPONSES = 3
+# The very first cycle has no fast lane, except beside other boards where it is overdue by so much: it would expire before it is
+# published.
+OVERDUE_MS = 500
+CYCLE_OF_BOARD_MS = 3000  # with several boards on the line a cycle may be as long as so much for each
+# Beside other boards static data is read until the cycle has lasted so long, else one block in a cycle, and none in the first.
+STATIC_UNTIL_MS = 2000
 
 
 class Schedule:
@@ -54,7 +60,7 @@ class Schedule:
             group = GROUPS[block.group]
             self._periods.append((periods or {}).get(group.setting, group.period_ms))
         self._fast_ms = self._periods[0]
-        self._is_second_static = False
+        self._has_read_static = False  # in this cycle
         self._boards = 1  # that are requested in turn on this line
         count = len(blocks)
         self._is_static = [GROUPS[block.group].period_ms is None for block in blocks]
@@ -65,6 +71,8 @@ class Schedule:
         self._next_cycle = -1  # and where, once the block chosen last is requested
         self._again = None  # index of a block that has its turn immediately, behind the fast lane
         self._cycle_at = None
+        self._taken_at = self._fast_at = 0  # ticks of the last request, and of the last one of the first block
+        self._fast_interval_ms = 0  # since the one before
         self._repeats = bytearray(count)  # how often each block was requested again at once, in this cycle
         self._lost = 0  # weight of the responses lost of late
         self._due = [0] * count
@@ -158,24 +166,49 @@ class Schedule:
             return self._soon
         # The first block is the fast lane: it cuts in when it is due, but never twice in a row, so that no other starves,
         # and not in the very first cycle: until then nothing is published.
-        if self._periods[0] and self.current != 0 and self._is_due(0, now) and (self.complete or not self._is_online()):
+        if self._periods[0] and self.current != 0 and self._is_due(0, now) and self._has_fast_lane(now):
             return 0
         if self._again is not None:
             return self._again
         count = len(self._blocks)
+        spare = 0  # step to a block that is read only where nothing else is due
         for step in range(1, count + 1):
             index = (self._cycle + step) % count
             if index != pending and self._is_due(index, now):
+                if self._may_wait(index, now):
+                    spare = spare or step
+                    continue
                 self._next_cycle = self._cycle + step
                 return index
+        if spare and pending < 0:
+            self._next_cycle = self._cycle + spare
+            return self._next_cycle % count
         if pending >= 0 and self._periods[pending] == 0:  # there is no other, as with D2
             self._next_cycle = self._cycle + count
             return pending
         return None
 
+    def _has_fast_lane(self, now):
+        if self.complete or not self._is_online():
+            return True
+        return self._boards > 1 and ticks_diff(now, self._due[0]) >= OVERDUE_MS
+
+    def _may_wait(self, index, now):
+        """Whether a block is not measured, and comes later: beside other boards a cycle is long, and what is measured must not
+        expire meanwhile.
+        """
+        if self._boards == 1 or not (self._is_static[index] or self._is_optional[index]):
+            return False
+        is_long = self._has_read_static and ticks_diff(now, self._cycle_at) >= STATIC_UNTIL_MS
+        return is_long or not self.complete
+
     def take(self, index, now):
         """The block chosen last is requested now."""
         self.current = index
+        self._taken_at = now
+        if not index:
+            self._fast_interval_ms = ticks_diff(now, self._fast_at)
+            self._fast_at = now
         if index == self._soon:
             self._soon = None
         if index == self._again:
@@ -184,18 +217,14 @@ class Schedule:
             if self._cycle < 0 or self._next_cycle >= len(self._blocks):
                 self._begin_cycle(now)
             self._cycle = self._next_cycle % len(self._blocks)
-        if self._is_static[index] and (self.cycle_ms or 0) > SLOW_CYCLE_MS:
+        if self._is_static[index] or self._is_optional[index]:
+            self._has_read_static = True
+        if self._boards == 1 and self._is_static[index] and (self.cycle_ms or 0) > SLOW_CYCLE_MS:
             self._delay_static(now)
 
     def _delay_static(self, now):
         """The other static data waits for a whole cycle: what is measured must not expire meanwhile."""
-        wait_ms = min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS)
-        if self._boards > 1:  # two in each cycle, which is long because of other boards
-            self._is_second_static = not self._is_second_static
-            if self._is_second_static:
-                return
-            wait_ms //= 2  # so that they are due in the next one
-        earliest = ticks_add(now, wait_ms)
+        earliest = ticks_add(now, min(self.cycle_ms or SLOW_CYCLE_MS, LONGEST_CYCLE_MS))
         for index in range(len(self._blocks)):
             if self._is_static[index] and not self._done[index] and ticks_diff(self._due[index], earliest) < 0:
                 self._due[index] = earliest
@@ -261,7 +290,7 @@ class Schedule:
         unsupported = self._is_online() and self._misses[index] >= limit
         if is_static:
             self._done[index] = unsupported
-            if self._boards == 1 or (self.cycle_ms or 0) <= SLOW_CYCLE_MS:  # else `take` has done it
+            if self._boards == 1:
                 self._delay_static(now)  # of A5 many boards have none: all these time-outs in a row would take 5 s
         may_differ = unsupported or self._unsupported[index]
         if may_differ:
@@ -278,9 +307,29 @@ class Schedule:
     def period_ms(self, index):
         """How often a block is requested: in each cycle, except the first block and those with longer periods. None: once."""
         period = self._periods[index]
-        if period is None or (period and not index):
-            return period
-        return max(period, min(self.cycle_ms or 0, LONGEST_CYCLE_MS))
+        if period is None:
+            return None
+        if period and not index:
+            # beside other boards it has to wait for its turn
+            return period if self._boards == 1 else max(period, min(self._fast_interval_ms, LONGEST_CYCLE_MS))
+        return max(period, min(self._present_cycle_ms(), LONGEST_CYCLE_MS))
+
+    def longest_ms(self, index):
+        """The same, also where a cycle is longer because there are many boards."""
+        if self._periods[index] is None or (self._periods[index] and not index):
+            return self.period_ms(index)
+        return max(self._periods[index], min(self._present_cycle_ms(), CYCLE_OF_BOARD_MS * self._boards))
+
+    def _present_cycle_ms(self):
+        cycle_ms = self.cycle_ms or 0
+        if self._boards == 1 or self._cycle_at is None:
+            return cycle_ms
+        # the present one may be longer, and the first one has no other
+        return max(cycle_ms, ticks_diff(self._taken_at, self._cycle_at))
+
+    def is_confirmed_at_once(self, index):
+        """Whether static data that must be read twice is requested again next: beside other boards its next turn is far away."""
+        return self._boards > 1 and self._is_static[index]
 
     def is_static(self, index):
         """Whether a block is read once per connection."""
@@ -289,6 +338,7 @@ class Schedule:
     def _begin_cycle(self, now):
         if self._cycle_at is not None:
             self.cycle_ms = ticks_diff(now, self._cycle_at)
+        self._has_read_static = False
         for index in range(len(self._repeats)):
             self._repeats[index] = 0
         self._cycle_at = now

@@ -16,7 +16,7 @@ from battery.readings import READING
 from .diagnosis import NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
-from .poller import QUIET_TIMEOUT_MS, WAITED_GAP_MS, Poller
+from .poller import QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
 
 # A board that is silent while others answer costs them at most one time-out in so long.
 SILENT_EVERY_MS = 10000
@@ -24,6 +24,7 @@ SILENT_EVERY_MS = 10000
 MISSED_EVERY_MS = 600
 # On a line with several protocols a turn of A5 has two short requests, for one long one of P81.
 SHORT_TURN_MS = 60
+COMPARE_EVERY_MS = 3000  # a comparison has the line for half a second: what is measured must not expire meanwhile
 EAGER = 4  # requests to a silent board as soon as the first one on its line answers
 LONGEST_WAIT_MS = QUIET_TIMEOUT_MS + 100  # for the line to be quiet, which a poller bounds
 MISSED = 2  # requests in a row without a response, until it is asked at that pace
@@ -154,7 +155,7 @@ class SharedPoller(Poller):
         NOT_YET: in a moment; None: the response is judged first.
         """
         gap_ms = self.timing.gap_ms
-        if self._next is None or self._write or gap_ms > WAITED_GAP_MS or self._detector.should_compare:
+        if self._next is None or self._write or gap_ms > WAITED_GAP_MS or self._should_compare(now):
             return None
         if gap_ms > 1 and ticks_diff(now, held_at) < gap_ms:
             return NOT_YET
@@ -194,6 +195,16 @@ class SharedPoller(Poller):
         return False
 
     # what differs from a line of its own
+
+    def _should_compare(self, now):
+        return super()._should_compare(now) and self._line.may_compare(now)
+
+    def _begin_comparison(self, now):
+        self._line.compared_at = now
+        super()._begin_comparison(now)
+
+    def _age_limit(self, index):
+        return max(super()._age_limit(index), self._schedule.longest_ms(index) + STALE_AFTER_MS)
 
     def _open(self, index, now):
         self._asked_at = now
@@ -323,6 +334,7 @@ class SharedLine:
         self._turn_since = None  # since when the active one may ask; None: it has asked
         self._turn_at = None  # when the turn of the active one began; None: it is the first
         self._tended = 0
+        self.compared_at = None  # tick of the last comparison of protocols; None: long ago
         self._online = 0
         self._others: dict = {}  # by name of a protocol: one of each other on this line
         for poller in self._pollers:
@@ -399,6 +411,12 @@ class SharedLine:
         """A poller speaks another protocol than before."""
         one = {poller.spoken.name: poller.spoken for poller in self._pollers}
         self._others = {name: tuple([one[other] for other in one if other != name]) for name in one}
+
+    def may_compare(self, now):
+        """Whether a board may be asked with another protocol, which keeps the line for a while."""
+        if self.compared_at is not None and not 0 <= ticks_diff(now, self.compared_at) < COMPARE_EVERY_MS:
+            self.compared_at = None
+        return self.compared_at is None
 
     def is_clean_beside(self, poller):
         """Whether the line is clean in the turns of a neighbour."""
