@@ -103,7 +103,7 @@ class SharedPoller(Poller):
         """Whether nobody else may send: it rests before or after a write, compares protocols, or awaits trailing frames."""
         if self._compares or (self._write and self.online) or self._protocol.awaits_trailing(now):
             return True
-        return self._last_byte is not None and ticks_diff(now, self._last_byte) < 0  # after a write
+        return self._rests_after_write(now)
 
     def is_listening(self, now):
         """Whether a second board with its number may still answer: only for that it is asked."""
@@ -127,12 +127,12 @@ class SharedPoller(Poller):
             self._eager = EAGER
 
     def prepare(self, at, boards):
-        """Choose and build what is requested at the tick `at`; whether there is anything. `boards`: that are online here."""
+        """Choose and build what is requested at the tick `at`; whether it wants the line. `boards`: that are online here."""
         self._schedule.share(boards)
         if self.diagnosis.is_doubled:
             self._schedule.request_soon(READING["pack_voltage"])  # two boards hardly ever say the same of it
         self._choose(at)
-        return self._next is not None
+        return self._next is not None or (self.online and len(self._write) > 0)
 
     def may_hand_over(self, now):
         """Whether another poller can ask although the response that is whole has not been judged yet."""
