@@ -6,6 +6,9 @@
 import microcontroller
 
 from battery.controls import CONTROL, CONTROLS, RESULTS, refusal_text
+from battery.energy import COUNTERS
+
+from .energy_store import LARGEST
 
 
 def add_controls(commands, settings, publisher, batteries, battery_commands, clock, energy_stores):
@@ -75,3 +78,25 @@ def tenths(word):
         return None
     raw = 10 * int(whole) + int(decimal or 0)
     return raw if raw <= 1000 else None
+
+
+def changed(totals, word):
+    """The totals after "reset" or "energy_charged=1234.567"; None: it is not understood."""
+    if word == "reset":
+        return (0, 0, 0, 0)
+    counter, _, text = word.partition("=")
+    whole, point, decimals = text.partition(".")
+    if counter not in COUNTERS or not _is_digits(whole) or len(whole) > 9 or (point and not _is_digits(decimals)):
+        return None
+    index = COUNTERS.index(counter)
+    number = 1000 * int(whole) + int((decimals + "000")[:3])
+    if len(decimals) > 3 or number > LARGEST[index]:
+        return None
+    return totals[:index] + (number,) + totals[index + 1 :]
+
+
+def _is_digits(text):
+    for character in text:
+        if not "0" <= character <= "9":
+            return False
+    return len(text) > 0

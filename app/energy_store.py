@@ -17,8 +17,6 @@ from battery.unload import unload
 TICK_MS = 100  # between two calls
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 LARGEST = (10**9, 10**9, 10**10, 10**10)
-# What can have been counted since the record, which is up to an hour old: two hours at 300 V and 1500 A
-STEP = (900000, 900000, 3000000, 3000000)
 
 
 class EnergyStores:
@@ -45,7 +43,7 @@ class EnergyStores:
     @property
     def all_restored(self):
         """Whether the retained state of every topic has arrived."""
-        return not [store for store in self.stores if store.missing]
+        return not [store for store in self.stores if not store.has_all]
 
     def restore(self, topic, state):
         """Restore from `state`, the payload retained on one of `topics`: JSON or its beginning. It may be forged."""
@@ -101,87 +99,51 @@ class EnergyStore:
     """The counters of one battery; `owner`: the bridge as a number."""
 
     def __init__(self, nvm_store, battery, base, owner, report):
+        from .energy_restore import Restorer  # 2 KB on a board, until the broker has been asked
+
         self._battery = battery
         self._nvm_store = nvm_store
-        self._record = None  # what is stored; None: the chip's memory has not been read
         self._energy = battery.pack.energy
-        self._owner = owner
-        self._stored = None
-        self._before = [0, 0, 0, 0]  # the totals at the start
-        self._retained = [0, 0, 0, 0]
-        self._refused = ""
-        self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
-        self.missing = list(self.topics)  # those whose retained state has not arrived
-        self._is_asked = False  # for what is retained
-        self._is_settled = False  # the counters have been restored
         self._is_polarity_known = False  # it has been settled, or restored
-        self._report = report
-        self._load()
+        self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
+        self._restorer = Restorer(nvm_store, battery, self.topics, owner, report)  # None: the counters have been restored
+        self._record = None  # what is stored; None: the chip's memory has not been read
+        self._stored = None  # the totals as noted last
+        self._take_record()
 
-    def _load(self):
-        """Restore from the chip's memory, as soon as it has been read."""
-        if self._record is None and self._nvm_store.is_settled:
-            self._record = self._nvm_store.record(self._battery.number)
-            self._stored = self._record.totals or (0, 0, 0, 0)
-            if self._record.owner in (0, self._owner):
-                self._before = list(self._stored)
-                self._continue(self._before)
+    def _take_record(self):
+        if self._record is None:
+            self._record = self._restorer.record
+            self._stored = self._restorer.stored
 
-    def _continue(self, before):
-        """Restore the totals `before` the start; what has been counted since is added."""
-        self._energy.load((0, 0, 0, 0))
-        self._energy.load([b + c for b, c in zip(before, self._totals())])
+    @property
+    def has_all(self):
+        """Whether the retained state of every topic has arrived."""
+        return self._restorer is None or not self._restorer.missing
 
     def restore(self, topic, state):
         """Restore from `state`, the payload retained on one of the topics."""
-        if topic in self.missing:
-            self.missing.remove(topic)
-        for index, counter in enumerate(COUNTERS):
-            total = find_decimal(state, counter)
-            if total is not None and total <= self._limit(index):
-                self._retained[index] = max(self._retained[index], total)
-            elif total is not None:
-                own = _thousandths(self._before[index])
-                self._refused = f"the broker has {counter} {_thousandths(total)}, this board {own}"
-
-    def _limit(self, index):
-        """The largest plausible total: what can have been counted since the record; without one, by a battery in its life."""
-        record = self._record
-        if record is not None and record.totals is not None and record.owner == self._owner:
-            return record.totals[index] + STEP[index]
-        return LARGEST[index]
+        if self._restorer is not None:
+            self._restorer.restore(topic, state)
 
     def finish(self):
         """Nothing more is retained."""
-        self._is_asked = True
-        self._settle()
+        if self._restorer is not None:
+            self._restorer.finish()
+            self._settle()
 
     def _settle(self):
-        self._load()
-        if self._is_settled or not self._is_asked or self._record is None:
-            return
-        self._is_settled = True
-        owner = self._record.owner
-        if owner not in (0, self._owner) and not any(self._retained):
-            self._before = list(self._stored)  # nothing else is known: it is the same battery under another identity
-            self._continue(self._before)
-        elif self._totals() is None:
-            self._continue(self._retained)
-        else:
-            counted = [total - before for total, before in zip(self._totals(), self._before)]
-            self._energy.load([max(r, b) + c for r, b, c in zip(self._retained, self._before, counted)])
-        if owner != self._owner:
-            self._nvm_store.set(self._record, owner=self._owner)
-        self._correct()
-        if self._refused:
-            words = f"Energy counters: implausible, {self._refused}; see energy in ALLOW_CONTROL"
-            print(f"{self._battery.label}: {words}" if self._battery.label else words)
-            if self._report is not None:
-                self._report(words, self._battery)
+        """Restore the counters, as soon as the chip's memory and the broker have been asked."""
+        is_settled = self._restorer.settle()
+        self._take_record()
+        if is_settled:
+            self._correct()
+            self._restorer = None
+            unload("app.energy_restore")
 
     def follow(self):
         """Note what has been found of the battery. Returns whether it should be stored immediately."""
-        if not self._is_settled:
+        if self._restorer is not None:
             self._settle()
         if self._record is None:
             return False
@@ -215,7 +177,7 @@ class EnergyStore:
 
     def note_totals(self):
         """Note the counters for the next write. Returns whether they have changed."""
-        totals = self._totals()
+        totals = self._energy.totals()
         if totals is None or totals == self._stored:
             return False
         self._note(totals)
@@ -227,10 +189,12 @@ class EnergyStore:
 
     def change(self, word):
         """Set the counters by the payload of a command. Returns None, or the code of the refusal."""
-        old = self._totals()
-        if not self._is_settled or old is None:
+        from .controls import changed  # which has called this
+
+        old = self._energy.totals()
+        if self._restorer is not None or old is None:
             return "counters_unknown"
-        totals = _changed(old, word)
+        totals = changed(old, word)
         if totals is None:
             return "not_understood"
         stored = self._stored
@@ -250,52 +214,3 @@ class EnergyStore:
         for counter in COUNTERS:
             if pack.raw(counter) is not None:
                 pack.put(READING[counter], 0, self._energy.total(counter), pack.read_at(counter))
-
-    def _totals(self):
-        totals = tuple([self._energy.total(counter) for counter in COUNTERS])
-        return None if None in totals else totals
-
-
-def _changed(totals, word):
-    """The totals after "reset" or "energy_charged=1234.567"; None: it is not understood."""
-    if word == "reset":
-        return (0, 0, 0, 0)
-    counter, _, text = word.partition("=")
-    whole, point, decimals = text.partition(".")
-    if counter not in COUNTERS or not _is_digits(whole) or len(whole) > 9 or (point and not _is_digits(decimals)):
-        return None
-    index = COUNTERS.index(counter)
-    number = 1000 * int(whole) + int((decimals + "000")[:3])
-    if len(decimals) > 3 or number > LARGEST[index]:
-        return None
-    return totals[:index] + (number,) + totals[index + 1 :]
-
-
-def _is_digits(text):
-    for character in text:
-        if not "0" <= character <= "9":
-            return False
-    return len(text) > 0
-
-
-def _thousandths(number):
-    return f"{number // 1000}.{number % 1000:03d}"
-
-
-def find_decimal(state, key):
-    """The number with three decimals after `"key":` in JSON as bytes, as an integer of thousandths; None: there is none."""
-    mark = b'"' + key.encode() + b'":'
-    at = state.find(mark)
-    if at < 0:
-        return None
-    number = 0
-    decimals = None
-    for byte in state[at + len(mark) :]:
-        if 48 <= byte <= 57 and decimals != 3:
-            number = 10 * number + byte - 48
-            decimals = None if decimals is None else decimals + 1
-        elif byte == 46 and decimals is None:  # "."
-            decimals = 0
-        else:
-            break
-    return number if decimals == 3 else None

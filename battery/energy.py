@@ -84,6 +84,10 @@ class EnergyMeter:
         index = COUNTERS.index(counter)
         return self._before[index] + self._counts[index]
 
+    def totals(self):
+        """All of them in the order of COUNTERS; None until loaded."""
+        return None if self._before is None else tuple([self.total(counter) for counter in COUNTERS])
+
     def _lean(self, current, step):
         """Move the mean towards a current of 0.1 A that flowed for `step` ms, without losing the rest of the division."""
         change = (1000 * current - self._mean) * step + self._mean_rest

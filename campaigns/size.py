@@ -26,7 +26,8 @@ VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
 UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
-UNLOADED += ("app.batteries", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan", "mqtt.bank_discovery")
+UNLOADED += ("app.batteries", "app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
+UNLOADED += ("mqtt.bank_discovery",)
 # loaded only with several batteries
 SEVERAL = ("app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays

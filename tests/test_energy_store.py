@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Wire
 
-from app.energy_store import EnergyStores, find_decimal
+from app.energy_restore import find_decimal
+from app.energy_store import EnergyStores
 from app.nvm_store import NvmStore
 from battery.energy import COUNTERS
 from battery.json import Writer

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.energy_store import EnergyStores, find_decimal
+from app.energy_restore import find_decimal
+from app.energy_store import EnergyStores
 from app.nvm_store import NvmStore
 from battery.energy import COUNTERS, EnergyMeter
 from battery.pack import Battery, Pack
