@@ -52,7 +52,7 @@ class SharedPoller(Poller):
     """A Poller that has the line only in its turn; `line`: the SharedLine, which is set by that."""
 
     def __init__(self, *arguments, **options):
-        super().__init__(*arguments, is_shared=True, **options)
+        super().__init__(*arguments, is_shared=True, **options)  # type: ignore[misc]
         self._line = None
         self._asked_at = None  # tick of the last request
         self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
