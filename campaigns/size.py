@@ -14,6 +14,7 @@ import argparse
 import ast
 import functools
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,10 +27,12 @@ VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
 UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
-UNLOADED += ("app.batteries", "app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
-UNLOADED += ("mqtt.bank_discovery",)
-# loaded only with several batteries
-SEVERAL = ("app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")
+UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
+# loaded only with several batteries; those of the first line are removed again
+SEVERAL = ("app.batteries", "mqtt.bank_discovery",
+           "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
+# loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
+ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
 STEP_KB = 2  # resolution of the smallest heap
 
@@ -88,14 +91,23 @@ def _imports(name: str, text: str) -> list[str]:
 
 
 def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str, int]] | None:
-    """[(module, bytes of heap it keeps)] when they are loaded one after the other; None: the heap is too small."""
+    """[(module, bytes of heap it keeps)] when they are loaded one after the other; None: the heap is too small.
+
+    Without the table of all names, which doubles, 7 KB, in whatever module its last place is taken; it is `names` at the end.
+    """
     command = [VM, "-X", f"heapsize={heap_kb}k", ROOT / "campaigns" / "vm.py", *names]
     environment = {**os.environ, "MICROPYPATH": f"{folder}:.frozen"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode and "MemoryError" not in done.stdout + done.stderr:
         raise RuntimeError(done.stdout + done.stderr)
-    weights = [line.split() for line in done.stdout.splitlines() if not line.startswith(" ")]
-    return None if done.returncode else [(name, int(weight)) for name, weight in weights]
+    if done.returncode:
+        return None
+    weights = []
+    in_all = 0
+    for name, weight, table in re.findall(r"^(\S+) (\d+)\nqstr pool: .*n_total_bytes=(\d+)$", done.stdout, re.MULTILINE):
+        weights.append((name, int(weight) - int(table) + in_all))
+        in_all = int(table)
+    return [*weights, ("names", in_all)]
 
 
 def functions() -> dict[str, int]:
@@ -137,12 +149,15 @@ def measured(mpy: bool) -> dict:
         if VM.exists():
             weights = load(folder, names)
             assert weights is not None
+            figures["names"] = weights.pop()[1]
             figures["weights"] = weights
             protocols = {name: weight for name, weight in weights if any(name in modules for modules in PROTOCOLS)}
             ours = {name: weight for name, weight in weights if is_ours(name) and name not in (*UNLOADED, *SEVERAL, *protocols)}
             figures["ours"] = sum(ours.values()) + max(sum(map(protocols.__getitem__, modules)) for modules in PROTOCOLS)
             figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
-            figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
+            of_one = [name for name in reversed(names) if name not in (*SEVERAL, *ALONE)]
+            figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *of_one])
+            figures["of_several"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
     return figures
 
 
@@ -168,10 +183,12 @@ def loaded() -> None:
     lines = [("drive: code and libraries, bytes", "code"), ("drive: settings and documentation, bytes", "other")]
     if VM.exists():
         lines += [
-            ("heap for our code with the largest protocol, bytes", "ours"),
+            ("heap for our code with the largest protocol, without names", "ours"),
             ("heap for the libraries, bytes", "libraries"),
+            ("heap for the names of all, bytes", "names"),
         ]
-        lines += [("smallest heap to load all, KB", "smallest")]
+        lines += [("smallest heap to load all of one battery, KB", "smallest")]
+        lines += [("smallest heap to load all of several, KB", "of_several")]
     for what, key in lines:
         print(f"{what:52}{plain[key]:>10,}{compiled[key]:>10,}")
     if not VM.exists():

@@ -3,13 +3,15 @@
 
 """Runs inside MicroPython, not here: the chip's modules as thin as can be, then modules are loaded and their memory measured.
 
-`micropython vm.py NAME ...` imports them one after the other and prints each with the bytes of heap that it keeps. The
-stand-ins are loaded before. `-X heapsize` limits the heap.
+`micropython vm.py NAME ...` imports them one after the other and prints each with the bytes of heap that it keeps, and what
+all names take by then. The stand-ins are loaded before. `-X heapsize` limits the heap.
 """
 
 import gc
 import sys
 import time
+
+import micropython
 
 # what CircuitPython has in its flash
 CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
@@ -53,3 +55,4 @@ def weigh(name):
 stand_in()
 for name in sys.argv[1:] if __name__ == "__main__" else ():
     print(name, weigh(name))
+    micropython.qstr_info()
