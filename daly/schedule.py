@@ -328,7 +328,7 @@ class Schedule:
         return max(cycle_ms, ticks_diff(self._taken_at, self._cycle_at))
 
     def is_confirmed_at_once(self, index):
-        """Whether static data that must be read twice is requested again next: beside other boards its turn is far away."""
+        """Whether static data that must be read twice is requested again next, as its next turn is far away."""
         return self._boards > 1 and self._is_static[index]
 
     def is_static(self, index):

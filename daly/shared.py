@@ -13,7 +13,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.readings import READING
 
-from .diagnosis import NOISE
+from .diagnosis import ECHO, NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
 from .poller import QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
@@ -93,6 +93,11 @@ class SharedPoller(Poller):
     def is_clean(self):
         """Whether nothing was damaged in its turns of late."""
         return self._clean >= (CLEAN if self.online else CLEAN_SILENT)
+
+    @property
+    def returns_requests(self):
+        """Whether only requests come back in its turns."""
+        return not self.online and self.diagnosis.outcome == ECHO
 
     @property
     def has_two_responses(self):
@@ -295,13 +300,15 @@ class SharedPoller(Poller):
 
     def _fail(self, outcome, now):
         super()._fail(outcome, now)
+        if self.diagnosis.is_doubled and self._line.is_echoed_beside(self):
+            self.diagnosis.note_doubled(False)
         if outcome != NOISE:
-            self._clean += 1
+            self._clean = 0 if outcome == ECHO else self._clean + 1
             return
         self._clean = self._cured = 0
         self._damage_score = min(self._damage_score + DAMAGE_WEIGHT, DAMAGE_LIMIT)
         is_damaged = self._damage_score >= DAMAGE_LIMIT or (not self.online and self.diagnosis.outcome == NOISE)
-        if is_damaged and self._line.is_clean_beside(self):
+        if is_damaged and self._line.is_clean_beside(self) and not self._line.is_echoed_beside(self):
             self._note_doubled(now)
 
     def _note_doubled(self, now):
@@ -422,6 +429,13 @@ class SharedLine:
         """Whether the line is clean in the turns of a neighbour."""
         for neighbour in self._pollers:
             if neighbour is not poller and neighbour.is_clean:
+                return True
+        return False
+
+    def is_echoed_beside(self, poller):
+        """Whether a neighbour sleeps and returns requests: those to others, too, which destroys their responses."""
+        for neighbour in self._pollers:
+            if neighbour is not poller and neighbour.returns_requests:
                 return True
         return False
 

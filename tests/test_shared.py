@@ -192,6 +192,44 @@ def test_two_boards_with_one_number_are_diagnosed_and_neither_is_taken(options):
     assert [poller.online for poller in boards.pollers] == [True] * 4
 
 
+@pytest.mark.parametrize("options", ["", "think@4=60", "protocol=p81"])
+def test_a_second_board_with_the_number_of_one_that_is_read(options):
+    """What was known may be shown for some seconds; what the second one measures never is."""
+    boards = Boards(FOUR + options).run(20)
+    boards.set("board@4", "3")
+    shown = set()
+
+    def watch(boards):
+        shown.update((boards.packs[2].raw("soc"), boards.packs[2].raw("pack_voltage")))
+
+    boards.run(5, watch)
+    assert boards.pollers[2].diagnosis.is_doubled or not boards.pollers[2].online
+    boards.run(40, watch)
+    assert boards.codes()[:3] == [OK, OK, DOUBLED] and shown - {None} <= {600, 601, 528, 529, 530}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_board_that_sleeps_and_returns_all_requests_leaves_its_neighbours_alone(later):
+    """They think for longer than an echo takes."""
+    boards = Boards(FOUR + "think=20,think_jitter=30" + ("" if later else ",asleep@3=1")).run(20)
+    boards.set("asleep@3", "1")
+    watched(boards, 12)
+    counts = [poller.responses for poller in boards.pollers]
+    watched(boards, 40)
+    assert [poller.online for poller in boards.pollers] == [True, True, False, True]
+    assert boards.codes() == [OK, OK, 11 if later else 1, OK]  # it sleeps, or has always slept
+    assert all(poller.responses - count > 100 for poller, count in zip(boards.pollers, counts, strict=True) if poller.online)
+
+
+@pytest.mark.parametrize("options", ["", "protocol@1=p81,"])
+@pytest.mark.parametrize("later", [False, True])
+def test_where_its_echoes_destroy_the_responses_of_the_others_no_number_is_blamed(later, options):
+    boards = Boards(FOUR + options + ("" if later else "asleep@3=1")).run(20)
+    boards.set("asleep@3", "1")
+    watched(boards, 40)
+    assert boards.codes()[2] == (11 if later else 1) and DOUBLED not in boards.codes()
+
+
 def test_where_all_boards_have_the_number_of_the_factory_it_is_said():
     boards = Boards(FOUR + "board@2=1,board@3=1,board@4=1").run(30)
     assert boards.codes()[0] == DOUBLED and not any(poller.online for poller in boards.pollers)

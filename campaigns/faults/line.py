@@ -341,7 +341,7 @@ class Group:
             if odd and number not in odd:
                 own = replace(own, outage="")
             self.lines.append(Line(own, number=number, start=start))
-        bus = Bus("", 0, None, job.group, [line.bms for line in self.lines])
+        bus = Bus("", 0, None, [line.bms for line in self.lines])
         self._wire = Wire(bus, SharedLine([line.poller for line in self.lines]), start)
         self._random = Random(job.seed)
         self._silent = [line for line in self.lines if not self._answers(line)]

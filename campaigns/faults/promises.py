@@ -21,6 +21,7 @@ LEAST_AGE_S = 3  # no reading expires sooner than so long after it was due ...
 LONGEST_CYCLE_S = 5  # ... and longer poll cycles than this allow no older one
 # After the age at which a reading expires: a response takes up to 0.25 s, and a pass of the loop.
 MARGIN_S = 0.5
+PACK_EVERY_S = 2.0  # A5, beside other boards: a turn of each, and a comparison or a time-out now and then
 
 # key, how soon, deadband, polled: setting POLL_..._MS and its default in seconds (0: as often as the line allows)
 TABLE = """
@@ -164,8 +165,8 @@ class Settings:
     def poll_s(self, promise: Promise) -> float:
         """Seconds between two polls of a reading: its own period or a poll cycle; the pack group interrupts cycles."""
         period = self.periods_s.get(promise.group, promise.poll_s)
-        if promise.group == "pack" and period and self.boards == 1:
-            return period
+        if promise.group == "pack" and period:
+            return period if self.boards == 1 else max(period, PACK_EVERY_S)
         return max(period, min(self.cycle_s, LONGEST_CYCLE_S))
 
     def age_s(self, promise: Promise) -> float:
