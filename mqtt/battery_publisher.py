@@ -252,8 +252,10 @@ class BatteryPublisher:
         return self._topic + "/command_result", self._result, True, 1
 
     def connection(self, now):
-        """Why there is data or not, whenever the text changes."""
+        """Why there is data or not, whenever the text changes; that there is not before the data."""
         if ticks_diff(now, self._connection_due) < 0:
+            return None
+        if self.poller.online and self.phase != ONLINE:
             return None
         self._connection_due = ticks_add(now, CONNECTION_CHECK_MS)
         text = self.poller.diagnosis.text

@@ -15,11 +15,13 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.json import pair_steps
 from battery.unload import unload
 
-from .battery_publisher import HEARTBEAT_MS, OFFLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
+from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
 CONNECTION_REPEAT_MS = 60000  # where nothing is retained: the longest that a later subscriber waits for the connection text
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
+# Between two states of several batteries: an ESP32-S2 needs 2 s for each, and without them would never announce anything.
+OTHERS = 3
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
 
 _BEGUN = ("",)  # in place of a message: one is being written
@@ -120,6 +122,7 @@ class Publisher:
         self._note_closing(now)
         self._part = 0  # of the bridge's discovery, which one is sent next
         self._is_online_published = False
+        self._others_first = 0  # how many other messages, if there are any, come before the next state of a battery
         self._statuses[0].begin(now)
         for each in self._batteries:
             each.begin(now)
@@ -190,7 +193,7 @@ class Publisher:
             for each in self._batteries:
                 self._is_due = self._is_due or (each.values is not None and each.values.is_behind())
         else:
-            message = self._of_next(BatteryPublisher.state, now)
+            message = self._battery_state(now)
             self._is_due = message is not None
         return None if message is _BEGUN else message
 
@@ -226,20 +229,33 @@ class Publisher:
             self._republish(now)
         elif not self.retain and ticks_diff(now, self._repeat_due) >= 0:
             self._repeat_status(now)
+        waits = self._others_first > 0
+        self._others_first = max(0, self._others_first - 1)
         return (
             self._correction(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._of_next(BatteryPublisher.take_set_counters, now)
             or self._of_next(BatteryPublisher.last_command, now)
-            or self._of_next(BatteryPublisher.state, now)
+            or (None if waits else self._battery_state(now))
             or (self._bank.state(now) if self._bank is not None else None)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
             or self._bridge_state(now)
             or self._next_discovery(now)  # last but one: one that cannot be sent must not delay the numbers
             or self._of_next(BatteryPublisher.single_value, now)
+            or (self._battery_state(now) if waits else None)
         )
+
+    def _battery_state(self, now):
+        """The next state or status of a battery.
+
+        With several batteries a slow chip has always a state to write: OTHERS other messages come first, if there are any.
+        """
+        message = self._of_next(BatteryPublisher.state, now)
+        if message is _BEGUN and self._bank is not None and self._batteries[-1].phase == ONLINE:
+            self._others_first = OTHERS
+        return message
 
     def _of_next(self, kind, now):
         """The next message of a kind, of the battery that was served longest ago."""

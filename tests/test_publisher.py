@@ -1001,6 +1001,14 @@ def test_a_state_is_of_one_moment_although_it_is_written_in_many_polls():
     assert "daly/x/bms1/energy" in [each[0] for each in told if each]  # the counters that were set
 
 
+def test_the_connection_is_not_ok_before_there_are_numbers():
+    broker = connected("drift=0,cells=48,think=200", 20)
+    numbers = states(broker)[0][0]
+    connections = [(ms, text) for ms, topic, text, _, _ in broker.heard if topic == "daly/x/bms1/connection"]
+    assert numbers > 1500 and connections[0][1] == "Looking for the BMS"
+    assert all(ms > numbers for ms, text in connections if text.startswith("OK")) and connections[-1][1].startswith("OK")
+
+
 def test_a_new_connection_gives_up_what_was_half_written():
     broker = connected("drift=0", 12)
     publisher, now = broker.publisher, broker.wire.now

@@ -348,14 +348,15 @@ def test_no_battery_waits_for_another_one_also_if_each_message_takes_long():
 
 
 def test_what_is_always_due_is_sent_of_each_battery_in_turn():
-    """More than can be sent: each has its share, none only what another one leaves."""
+    """More than can be sent: each has its share, none only what another one leaves, and all the rest is sent, too."""
     bridge = Bridge(*(text.replace("drift=0", "drift=9") for text in FOUR), interval_ms=50)
     bridge.message_us = 200000
-    bridge.run(20)
-    begin = bridge.ms
-    bridge.run(20)
-    counts = [len(bridge.states(key, begin)) for key in KEYS_OF_FOUR]
-    assert min(counts) > 10 and min(counts) > 0.6 * max(counts), counts
+    bridge.run(60)
+    counts = [len(bridge.states(key, 40000)) for key in KEYS_OF_FOUR]
+    assert min(counts) > 3 and min(counts) > 0.6 * max(counts), counts
+    announced = {topic for _, topic, _, _, _ in bridge.heard if topic.endswith("/config")}
+    assert len(announced) > 100
+    assert bridge.texts("daly/x/status") == ["online"] and bridge.bank(40000)
 
 
 def test_a_wrong_status_is_corrected_on_its_own_topic_however_much_another_one_is_insisted_on():
