@@ -43,7 +43,11 @@ EXPIRING_MS = 4  # what that may take: 48 cells on an ESP32-S2
 # Quiet before a write: an RS485 adapter needs a moment to turn round (20 ms, mr-manuel#15), and a lost write is not repeated.
 # Others wait 150 to 250 ms before every request.
 WRITE_REST_MS = 200
-AFTER_WRITE_MS = 150  # quiet after a write
+# Rest after a write, or as long as a response may take, and until the line has been quiet for a moment: its acknowledgement is
+# over. USB adapters deliver bytes in lumps of 16 ms.
+AFTER_WRITE_MS = 150
+AFTER_BYTE_MS = 20
+LONGEST_AFTER_WRITE_MS = 400
 _REMEMBERED = 4  # timed-out requests whose responses may still come
 # Quiet between two tries while the BMS is looked for: a frame of one protocol must not be the beginning of one of another.
 SEARCH_REST_MS = 120
@@ -120,6 +124,7 @@ class Poller:
         self._expire_ms = EXPIRE_ROUND_MS // self._schedule.polled
         # writes
         self._write: list = []  # (key of a control, raw, clock), at most one
+        self._wrote_at = None  # tick of the write after which the line rests; None: it does not
         self.written_at = None  # tick of the last write that was sent; None while one waits
 
     @property
@@ -190,6 +195,8 @@ class Poller:
 
     def is_free(self, now):
         """Whether the line can be used for something else: no response, rest or write is waited for."""
+        if self._rests_after_write(now):
+            return False
         if self._protocol.pending >= 0 or self._held or self._write or self._compares or self._protocol.awaits_trailing(now):
             return False
         return self._last_byte is None or ticks_diff(now, self._last_byte) >= max(1, self.timing.gap_ms)
@@ -268,7 +275,7 @@ class Poller:
 
     def ask(self, now):
         """The next request to be sent, as that of `poll`, when no response is waited for."""
-        if not self._is_quiet(now):
+        if self._rests_after_write(now) or not self._is_quiet(now):
             return None
         if self._write and self.online and not self._compares:  # with P81 nothing has been answered by then
             return self._send_write(now) if self._may_write(now) else None
@@ -294,6 +301,8 @@ class Poller:
         if self._held:
             return 0
         if self._protocol.pending < 0:
+            if self._wrote_at is not None:
+                return max(1, self._after_write_ms() - ticks_diff(now, self._wrote_at))
             if self._last_byte is None:
                 return _LONG_MS
             left = self.timing.gap_ms - ticks_diff(now, self._last_byte)
@@ -366,12 +375,28 @@ class Poller:
         key, raw, clock = self._write.pop()
         if key not in self._protocol.writes:
             return None  # accepted before another protocol was preferred
-        self.written_at = now
+        self.written_at = self._wrote_at = now
         self._begin(now, 0)
-        self._last_byte = ticks_add(now, AFTER_WRITE_MS)  # no request while it is carried out and answered
+        self._last_byte = now
         frame = self._protocol.write(key, raw, clock)
         self.trace.keep(SENT, frame, len(frame), now)
         return frame
+
+    def _after_write_ms(self):
+        return min(max(AFTER_WRITE_MS, self.timing.timeout_ms), QUIET_TIMEOUT_MS)
+
+    def _rests_after_write(self, now):
+        """Whether a write is still carried out or acknowledged: a request would be in the middle of it."""
+        if self._wrote_at is None:
+            return False
+        waited_ms = ticks_diff(now, self._wrote_at)
+        if waited_ms < self._after_write_ms():
+            return True
+        is_quiet = self._last_byte is None or ticks_diff(now, self._last_byte) >= AFTER_BYTE_MS
+        if not is_quiet and waited_ms < LONGEST_AFTER_WRITE_MS:
+            return True
+        self._wrote_at = None
+        return False
 
     def _open(self, index, now):
         """The request for a block has been sent at the tick `now`."""

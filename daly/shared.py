@@ -109,7 +109,7 @@ class SharedPoller(Poller):
         """Whether nobody else may send: it rests before or after a write, compares protocols, or awaits trailing frames."""
         if self._compares or (self._write and self.online) or self._protocol.awaits_trailing(now):
             return True
-        return self._last_byte is not None and ticks_diff(now, self._last_byte) < 0  # after a write
+        return self._rests_after_write(now)
 
     def is_listening(self, now):
         """Whether a second board with its number may still answer: only for that it is asked."""

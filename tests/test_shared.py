@@ -279,6 +279,25 @@ def test_a_write_goes_to_its_board_after_a_rest_and_nobody_sends_meanwhile():
     assert [pack.raw("charge_mosfet") for pack in boards.packs] == [1, 0, 1, 1]
 
 
+@pytest.mark.parametrize("numbers", [(1, 2, 3, 4), (1,)])
+@pytest.mark.parametrize("options", ["think=5", "think=60", "think=125", "think=140", "think=250", "think=40,protocol=p81"])
+def test_after_a_write_the_line_rests_until_it_is_acknowledged(options, numbers):
+    boards = Boards(FOUR + options, numbers).run(12)
+    discarded = [poller._protocol.reader.discarded for poller in boards.pollers]
+    boards.pollers[0].write("charge_mosfet", 0)
+    while not boards.bms.writes:
+        boards.step()
+    begun = boards.requests[-1][0]
+    boards.run(1.5)
+    length = len(next(request for ms, request in boards.requests if ms == begun))
+    acknowledged_ms = 2 * length * BYTE_US / 1000 + int(options.split(",")[0][6:])  # from the write's first byte
+    following = next(ms for ms, _ in boards.requests if ms > begun)
+    assert max(149, acknowledged_ms) <= following - begun <= max(305, acknowledged_ms + 30)
+    assert discarded == [poller._protocol.reader.discarded for poller in boards.pollers]
+    boards.run(4)
+    assert boards.packs[0].raw("charge_mosfet") != 1
+
+
 def test_a_change_that_must_be_confirmed_is_requested_again_next():
     boards = Boards(FOUR + "corrupt=0").run(12)
     for poller in boards.pollers:
