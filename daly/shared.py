@@ -133,12 +133,12 @@ class SharedPoller(Poller):
             self._eager = EAGER
 
     def prepare(self, at, boards):
-        """Choose and build what is requested at the tick `at`; whether there is anything. `boards`: that are online here."""
+        """Choose and build what is requested at the tick `at`; whether it wants the line. `boards`: that are online here."""
         self._schedule.share(boards)
         if self.diagnosis.is_doubled:
             self._schedule.request_soon(READING["pack_voltage"])  # two boards hardly ever say the same of it
         self._choose(at)
-        return self._next is not None
+        return self._next is not None or (self.online and len(self._write) > 0)
 
     def may_hand_over(self, now):
         """Whether another poller can ask although the response that is whole has not been judged yet."""

@@ -10,6 +10,7 @@ import pytest
 from shared_line import Boards, Counted, function_of
 
 from battery.pack import Pack
+from battery.readings import poll_periods
 from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
@@ -296,6 +297,16 @@ def test_after_a_write_the_line_rests_until_it_is_acknowledged(options, numbers)
     assert discarded == [poller._protocol.reader.discarded for poller in boards.pollers]
     boards.run(4)
     assert boards.packs[0].raw("charge_mosfet") != 1
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_write_is_sent_though_nothing_is_due(number):
+    boards = Boards(FOUR, periods=dict.fromkeys(poll_periods(), 60000)).run(30)
+    while boards.us / 1000 - boards.requests[-1][0] < 1000:
+        boards.step()
+    boards.pollers[number - 1].write("discharge_mosfet", 0)
+    boards.run(0.5)
+    assert bytes([0x3F + number, 0xD9]) in [request[1:3] for _, request in boards.requests[-3:]]
 
 
 def test_a_change_that_must_be_confirmed_is_requested_again_next():
