@@ -750,9 +750,13 @@ class Poller:
             self._try_next(now)  # what was tried stays open: it may be answered late
         else:
             self._protocol.close()
-        is_long = ticks_diff(now, self._last_response) >= OFFLINE_AFTER_MS
+        is_long = ticks_diff(now, self._last_response) >= self._offline_after_ms(outcome)
         if self.online and self._failures >= OFFLINE_AFTER_TIMEOUTS and is_long:
             self._lose(now)
+
+    def _offline_after_ms(self, _outcome):
+        """How long nothing of a BMS may be good, when the last request had this outcome, before it counts as gone."""
+        return OFFLINE_AFTER_MS
 
     def _lose(self, now):
         """The BMS counts as gone."""

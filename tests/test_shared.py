@@ -242,6 +242,24 @@ def test_a_noisy_line_is_no_doubled_number(percent):
     assert [poller.online for poller in boards.pollers] == [True] * 4
 
 
+@pytest.mark.parametrize("options", ["corrupt@3=45", "corrupt@3=45,protocol=p81", "duplicate@3=60", "duplicate@3=60," + MIXED])
+def test_one_board_with_a_bad_wire_is_no_doubled_number(options):
+    boards = Boards(FOUR + options)
+    codes, online = set(), []
+    for _ in range(100):
+        watched(boards, 1)
+        codes.add(boards.pollers[2].diagnosis.code)
+        online.append(boards.pollers[2].online)
+    assert DOUBLED not in codes and sum(online[10:]) >= 89
+
+
+def test_a_board_whose_every_response_is_damaged_beside_clean_ones_is_one_of_two():
+    boards = Boards(FOUR).run(15)
+    boards.set("corrupt@3", "100")
+    boards.run(60)
+    assert boards.codes() == [OK, OK, DOUBLED, OK]
+
+
 def test_a_line_that_doubles_all_frames_is_no_doubled_number():
     boards = Boards(FOUR + "duplicate=100").run(60)
     assert DOUBLED not in boards.codes() and any(poller.online for poller in boards.pollers)
