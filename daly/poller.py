@@ -547,8 +547,8 @@ class Poller:
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
         # on a noisy line they are accepted 50 ms later than on a clean one, not 300. So is what a newer protocol sends all at
         # once: the other cells are not to stand beside the old voltage of one.
-        is_immediate = block.is_immediate or protocol.has_crc or self._schedule.is_confirmed_at_once(index)
-        if result == UNCONFIRMED and is_immediate:
+        # On a shared line so is everything: its next turn is seconds away, and it would not be the same by then.
+        if result == UNCONFIRMED and (block.is_immediate or protocol.has_crc or self.pack.confirms_at_once):
             self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():

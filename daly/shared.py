@@ -30,8 +30,8 @@ LONGEST_WAIT_MS = QUIET_TIMEOUT_MS + 100  # for the line to be quiet, which a po
 MISSED = 2  # requests in a row without a response, until it is asked at that pace
 
 # Two boards with one number destroy each other's responses, or answer one after the other, while those of the others are whole.
-# Their voltage hardly ever arrives, since they never say the same of it. A bad wire damages many responses, not practically all:
-# a damaged response with the voltage weighs 1, a good one takes so much away, and at the limit nine of ten are damaged.
+# Their voltage hardly ever arrives, since they never say the same of it. A bad wire damages many responses, not nearly all: a
+# damaged response with the voltage weighs 1, a good one takes so much away, and at the limit nine of ten are damaged.
 GOOD_WEIGHT = 9
 DAMAGE_LIMIT = 40
 NEVER_GOOD_LIMIT = 10  # of a board that has never responded
@@ -41,6 +41,11 @@ TWICE_WEIGHT = 4  # of two good responses to one request that contradict each ot
 TWICE_LIMIT = 16
 TWICE_MS = 400  # the second response comes within this time after the first
 CURED = 3  # good responses in a row, each once, until the readings of such a board are taken again
+
+# A frame that has begun is read to its end by whoever has the line, unless nothing comes for so long: its head and its tail
+# would be noise for two boards. USB adapters deliver bytes in lumps of 16 ms.
+FRAME_QUIET_MS = 20
+LONGEST_FRAME_MS = 200  # after its time-out
 
 # So many frames that were not asked for in so long: a board that sends by itself, or that another master asks.
 UNASKED = 10
@@ -57,6 +62,7 @@ class SharedPoller(Poller):
     def __init__(self, *arguments, **options):
         options["is_shared"] = True
         super().__init__(*arguments, **options)
+        self.pack.confirms_at_once = True
         self._line = None
         self._asked_at = None  # tick of the last request
         self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
@@ -121,6 +127,13 @@ class SharedPoller(Poller):
         """Whether a second board with its number may still answer: only for that it is asked."""
         return self.diagnosis.is_doubled and 0 <= ticks_diff(now, self._requested_at) < TWICE_MS
 
+    def is_receiving(self, now):
+        """Whether a frame has begun that is not over."""
+        if not self._protocol.reader.partial() or self._last_byte is None:
+            return False
+        quiet_ms = ticks_diff(now, self._last_byte)
+        return 0 <= quiet_ms < FRAME_QUIET_MS and ticks_diff(now, self._deadline) < LONGEST_FRAME_MS
+
     def may_ask(self, now, others_answer):
         """Whether it may have the line at the tick `now`; `others_answer`: other boards are waiting for it."""
         if self._rest_since is not None and ticks_diff(now, self._rest_since) < self._rest_ms:
@@ -163,6 +176,9 @@ class SharedPoller(Poller):
         """It has the line from now on; `last_byte`: tick of the last one on it, None: long ago."""
         self._last_byte = last_byte
         self._waits_since = None
+        reader = self._protocol.reader
+        reader.reset()
+        self._damage = reader.discarded  # what came in the turns of others does not count
 
     def take_over(self, now, held_at):
         """The request prepared, to be sent at the tick `now`, before the response whole at `held_at` is judged.
@@ -398,7 +414,7 @@ class SharedLine:
                 return request or None
             active.judge(now)
         self._tend(now)
-        if active.is_waiting(now) or active.is_listening(now):
+        if active.is_receiving(now) or active.is_waiting(now) or active.is_listening(now):
             return None
         if not active.needs_line(now) and not self._change_turn(now):
             return None

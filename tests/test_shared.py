@@ -5,6 +5,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import pytest
 from shared_line import Boards, Counted, function_of
@@ -271,6 +272,75 @@ def test_late_frames_count_for_their_board_and_are_not_taken(options):
     assert [poller.online for poller in boards.pollers] == [True] * 4
     assert sum(poller.late for poller in boards.pollers) > 3  # most meet another response, and are destroyed
     assert sum(poller.unexpected for poller in boards.pollers) <= 0.2 * sum(poller.late for poller in boards.pollers)
+
+
+def unknown(boards, seconds):
+    """Keys of readings that become unknown meanwhile."""
+    found = set()
+    keys = ("soc", "current", "heartbeat", "mode", "remaining_capacity", "max_cell_voltage", "max_voltage_cell")
+
+    def watch(boards):
+        for poller, pack in zip(boards.pollers, boards.packs, strict=True):
+            found.update((poller.board_number, key) for key in keys if pack.raw(key) is None)
+            found.update((poller.board_number, "cell") for cell in range(16) if pack.raw("cell_{}_voltage", cell) is None)
+
+    boards.run(seconds, watch)
+    return found
+
+
+def with_changing_values(options=""):
+    """Cells, their highest one and the heartbeat are the same for a second only."""
+    boards = Boards(FOUR + options)
+    for board in boards.bms.boards:
+        readings = board._pack.readings
+
+        def changing(at, readings=readings):
+            now = readings(at)
+            second = int(at // 1000000)
+            cells = [mv + (second * (place + 3) * 7 + place * place) % 11 for place, mv in enumerate(now.cells)]
+            return replace(now, cells=cells, life=second % 256)
+
+        board._pack.readings = changing
+    return boards.run(20)
+
+
+def test_one_stray_byte_makes_nothing_unknown():
+    boards = with_changing_values()
+    assert not unknown(boards, 20)
+    for poller in boards.pollers:
+        while boards.line._active is not poller or poller.idle:
+            boards.step()
+        boards.line.receive(b"\x55", 1, boards.now)
+    assert not unknown(boards, 90)
+
+
+def ask_late(boards, late_ms):
+    """Board 3 takes so long for its next response."""
+    boards.set("think@3", late_ms)
+    asked = len(boards.times(3))
+    while len(boards.times(3)) == asked:
+        boards.step()
+    boards.step()
+
+
+@pytest.mark.parametrize("late_ms", (56, 60, 64, 130, 160, 190))
+def test_one_late_response_harms_no_neighbour(late_ms):
+    boards = with_changing_values()
+    ask_late(boards, late_ms)
+    boards.set("think@3", 5)
+    assert not unknown(boards, 30)
+
+
+@pytest.mark.parametrize("late_ms", range(48, 72, 2))
+def test_a_frame_that_is_on_the_line_at_the_time_out_is_read_to_its_end(late_ms):
+    boards = Boards(FOUR).run(20)
+    boards.step_us = 300
+    discarded = sum(poller._protocol.reader.discarded for poller in boards.pollers)
+    ask_late(boards, late_ms)
+    boards.set("think", 200)  # nobody disturbs it
+    boards.run(0.17)
+    assert sum(poller._protocol.reader.discarded for poller in boards.pollers) == discarded
+    assert not boards.pollers[2].timeouts and not boards.pollers[2].late
 
 
 def test_a_slow_board_is_waited_for_longer_and_only_that():
