@@ -233,6 +233,9 @@ class Diagnosis:
 
             self._text = words.sentence(code, detail)
             self._short = words.lines(code, detail)
+            if self._number:
+                self._text = self._text.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS")
+                self._short = tuple([line.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS") for line in self._short])
             unload("daly.words")
         self._told_code = code  # last: if there is no memory for the words, they are looked up again
         self._told_minutes = minutes

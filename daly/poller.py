@@ -201,6 +201,11 @@ class Poller:
             return False
         return self._last_byte is None or ticks_diff(now, self._last_byte) >= max(1, self.timing.gap_ms)
 
+    def note_traffic(self, last_byte):
+        """Something else has used the line; `last_byte`: tick of the last byte."""
+        self._last_byte = last_byte
+        self._waits_since = None
+
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
 

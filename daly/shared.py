@@ -16,7 +16,7 @@ from battery.readings import READING
 from .diagnosis import ECHO, NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
-from .poller import OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
+from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
 
 # A board that is silent while others answer costs them at most one time-out in so long.
 SILENT_EVERY_MS = 10000
@@ -213,12 +213,15 @@ class SharedPoller(Poller):
         elif ticks_diff(now, self._expired_at) >= self._expire_ms:
             self._expire(now)
 
-    def overhear(self, spoken, now):
-        """A good frame came in the turn of a neighbour, which speaks the protocol `spoken`. Whether our board has sent it."""
+    def overhear(self, spoken, now, is_answer):
+        """A good frame came in the turn of a neighbour, which speaks the protocol `spoken`. Whether our board has sent it.
+
+        `is_answer`: it may as well be the neighbour's answer, with a wrong number.
+        """
         for protocol in (self._protocol,) + self._detector.others:
             if protocol.name == spoken.name and protocol.is_sender(spoken.reader):
                 if protocol is self._protocol:
-                    self._take_overheard(protocol.block_of(spoken.reader), spoken.reader, now)
+                    self._take_overheard(protocol.block_of(spoken.reader), spoken.reader, is_answer, now)
                 elif not self.online:  # it was tried before what is tried now
                     self._detector.answered_late(protocol)
                     self._try_next(now)
@@ -274,17 +277,22 @@ class SharedPoller(Poller):
             super()._take_unexpected(now)
             if self.unexpected != unexpected and block >= 0:
                 self._note_unasked(block, protocol.reader, now)
-        elif not self._line.find_sender(self, protocol, now):
+            return
+        is_answer = protocol.is_for_pending(protocol.reader)  # our board may send another number than it is asked with
+        if is_answer:
+            self._seen |= 1 << UNEXPECTED_FRAMES
+        if not self._line.find_sender(self, protocol, now, is_answer):
             super()._take_unexpected(now)
 
     def _outcome(self):
         outcome = super()._outcome()
         return UNEXPECTED_FRAMES if outcome == NOISE and self._has_overheard else outcome
 
-    def _take_overheard(self, block, reader, now):
+    def _take_overheard(self, block, reader, is_answer, now):
         position = self._find_timed_out(block)
         if position is not None:
             self._note_late(block, position, now)
+        if position is not None or is_answer:
             return
         if block >= 0:
             self._protocol.note_overheard(block)
@@ -449,12 +457,20 @@ class SharedLine:
         """As that of Poller."""
         return self._former is None and self._active.is_free(now) and not self._active.is_listening(now)
 
+    def note_traffic(self, last_byte):
+        """As that of Poller."""
+        self._last_byte = last_byte
+        self._active.note_traffic(last_byte)
+
     # used by the pollers
 
-    def find_sender(self, poller, protocol, now):
-        """Whether a neighbour of this poller has sent the unexpected frame in the reader of a protocol."""
+    def find_sender(self, poller, protocol, now, is_answer=False):
+        """Whether a neighbour of this poller has sent the unexpected frame in the reader of a protocol.
+
+        `is_answer`: it may as well be this poller's answer, with a wrong number.
+        """
         for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.overhear(protocol, now):
+            if neighbour is not poller and neighbour.overhear(protocol, now, is_answer):
                 return True
         return False
 
@@ -561,7 +577,9 @@ class SharedLine:
                 poller.diagnosis.note_company(online > poller.online)
 
     def _tend(self, now):
-        """Forget what is too old, of one of those that wait for their turn."""
+        """Forget what is too old, of one of those that wait for their turn; not just before a byte that should not wait."""
+        if self._active.free_ms(now) < EXPIRING_MS:
+            return
         self._tended = (self._tended + 1) % len(self._pollers)
         poller = self._pollers[self._tended]
         if poller is not self._active:

@@ -16,11 +16,14 @@ from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
 from daly.shared import SharedPoller
+from simulator.a5 import frame as frame_of
 from simulator.bms import BYTE_US
+from simulator.modbus import framed
 
 FOUR = "boards=4,temperatures=2,drift=0,capacity=1000,soc@1=20,soc@2=40,soc@3=60,soc@4=80,"
 FOUR += "current@1=-10,current@2=5,current@3=20,current@4=-30,"
 ABSENT, DOUBLED, OK, RECOVERED, BABBLING = 24, 25, 30, 31, 34
+UNEXPECTED, ASLEEP = 3, 10
 
 
 def watched(boards, seconds):
@@ -166,6 +169,30 @@ def test_where_all_are_silent_they_are_looked_for_in_turn_at_full_speed():
     boards.set("silent", "0")
     boards.run(6)
     assert [poller.online for poller in boards.pollers] == [True] * 4
+
+
+def test_where_all_are_silent_the_setting_of_several_numbers_is_named():
+    text = Boards(FOUR + "silent=1").run(30).pollers[0].diagnosis.text
+    assert "BMS_BOARD_NUMBERS" in text
+
+
+@pytest.mark.parametrize("options", ["", "protocol=p81"])
+@pytest.mark.parametrize("begins", [0, 15])
+def test_a_board_that_answers_with_another_number_is_heard(options, begins):
+    boards = Boards(FOUR + options).run(begins)
+    third = boards.bms.boards[2]
+    make = third._frames
+
+    def with_wrong_number(request, at):
+        frames = make(request, at)
+        return [
+            frame_of(2, frame[2], frame[4:12]) if frame[0] == 0xA5 else framed(bytes([0x52]) + frame[1:-2]) for frame in frames
+        ]
+
+    third._frames = with_wrong_number
+    boards.run(60)
+    codes = boards.codes()
+    assert codes[2] == (UNEXPECTED if not begins else ASLEEP + UNEXPECTED) and [codes[0], codes[1], codes[3]] == [OK] * 3
 
 
 def test_a_board_that_babbles_is_told_from_its_neighbours():
