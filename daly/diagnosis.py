@@ -65,7 +65,7 @@ class Diagnosis:
         self._notes = 0  # grows with everything that is noted for a sentence
         self._told_code = self._told_minutes = self._told_notes = None  # what the words below are for
         self._text = ""
-        self._short = ()
+        self._short: tuple = ()
         self._outage_ms = None  # length of the outage that ended at _since_ms
 
     # written by the poller
