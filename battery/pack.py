@@ -158,6 +158,7 @@ class Pack(Values):
         self._counts_now = False  # voltage or current came with the present response
         self.polarity = polarity or Polarity()
         self.implausible = 0  # values that were impossible, or had to be confirmed
+        self.confirms_at_once = False  # what must be confirmed is requested again at once, so that any value can be
         self.glitches = 0  # jumps that the next reading did not confirm
 
     def select(self, rows, writes=None):
@@ -342,7 +343,8 @@ class Pack(Values):
         else:
             self.implausible += 1
             is_jump = not is_natural and last == known  # what would be confirmed is held already: the jump is still to be
-            accepted = (self._accept_last(row, index, raw) and not is_jump) or (row.kind == NUMBER and step is None)
+            is_changing = row.kind == NUMBER and step is None and not self.confirms_at_once
+            accepted = (self._accept_last(row, index, raw) and not is_jump) or is_changing
         self._before_last[slot] = last
         self._last[slot] = raw
         self._last_at[slot] = now

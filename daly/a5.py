@@ -497,6 +497,10 @@ class A5:
         """Whether our board has sent the last frame in a reader."""
         return reader.address == self._board_number
 
+    def is_for_pending(self, reader):
+        """Whether the last frame in a reader would answer the open request, if our board had sent it."""
+        return self.pending >= 0 and reader.function == BLOCKS[self.pending].function and reader.address < FIRST_HOST_ADDRESS
+
     @property
     def is_whole(self):
         """Whether all frames of the response are there."""

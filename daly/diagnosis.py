@@ -65,7 +65,7 @@ class Diagnosis:
         self._notes = 0  # grows with everything that is noted for a sentence
         self._told_code = self._told_minutes = self._told_notes = None  # what the words below are for
         self._text = ""
-        self._short = ()
+        self._short: tuple = ()
         self._outage_ms = None  # length of the outage that ended at _since_ms
 
     # written by the poller
@@ -233,6 +233,9 @@ class Diagnosis:
 
             self._text = words.sentence(code, detail)
             self._short = words.lines(code, detail)
+            if self._number:
+                self._text = self._text.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS")
+                self._short = tuple([line.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS") for line in self._short])
             unload("daly.words")
         self._told_code = code  # last: if there is no memory for the words, they are looked up again
         self._told_minutes = minutes

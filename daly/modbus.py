@@ -478,6 +478,10 @@ class Modbus:
         """Whether our board has sent the last frame in a reader."""
         return reader.frame[0] == self._response_address
 
+    def is_for_pending(self, reader):
+        """Whether the last frame in a reader would answer the open request, if our board had sent it."""
+        return self.pending >= 0 and reader.frame[1] == READ and reader.length == OVERHEAD + reader.expected
+
     def is_damaged(self, with_partial=True):
         """Whether bytes that belong to no frame came since the request."""
         return self.reader.discarded + (self.reader.partial() if with_partial else 0) != self._damage_before

@@ -201,6 +201,11 @@ class Poller:
             return False
         return self._last_byte is None or ticks_diff(now, self._last_byte) >= max(1, self.timing.gap_ms)
 
+    def note_traffic(self, last_byte):
+        """Something else has used the line; `last_byte`: tick of the last byte."""
+        self._last_byte = last_byte
+        self._waits_since = None
+
     def write(self, key, raw, clock=None):
         """Write a control, once, as soon as the line is free: see the protocol's `write`.
 
@@ -547,8 +552,8 @@ class Poller:
         # What must be confirmed has its next turn in the next cycle; mode, MOSFETs and alarms are requested again immediately:
         # on a noisy line they are accepted 50 ms later than on a clean one, not 300. So is what a newer protocol sends all at
         # once: the other cells are not to stand beside the old voltage of one.
-        is_immediate = block.is_immediate or protocol.has_crc or self._schedule.is_confirmed_at_once(index)
-        if result == UNCONFIRMED and is_immediate:
+        # On a shared line so is everything: its next turn is seconds away, and it would not be the same by then.
+        if result == UNCONFIRMED and (block.is_immediate or protocol.has_crc or self.pack.confirms_at_once):
             self._request_again()
         if MODE in block.rows:  # once a mode: between two of them the current is requested many times
             if self.pack.compare_polarity():
@@ -750,9 +755,13 @@ class Poller:
             self._try_next(now)  # what was tried stays open: it may be answered late
         else:
             self._protocol.close()
-        is_long = ticks_diff(now, self._last_response) >= OFFLINE_AFTER_MS
+        is_long = ticks_diff(now, self._last_response) >= self._offline_after_ms(outcome)
         if self.online and self._failures >= OFFLINE_AFTER_TIMEOUTS and is_long:
             self._lose(now)
+
+    def _offline_after_ms(self, _outcome):
+        """How long nothing of a BMS may be good, when the last request had this outcome, before it counts as gone."""
+        return OFFLINE_AFTER_MS
 
     def _lose(self, now):
         """The BMS counts as gone."""

@@ -77,10 +77,6 @@ class Scan:
         """As that of Poller."""
         return self._poller.free_ms(now) if self._protocol is None else WAIT_MS
 
-    def is_free(self, _now):
-        """Nobody else scans meanwhile."""
-        return False
-
     def finish(self):
         """Report what was found."""
         self._found.sort()
@@ -107,6 +103,7 @@ class Scan:
         return waited_ms < LONGEST_WAIT_MS and (ticks_diff(now, self._last_byte) < quiet_ms or waited_ms < QUIET_MS)
 
     def _end_try(self):
+        self._poller.note_traffic(self._asked_at if self._last_byte is None else self._last_byte)
         if self._is_answered:
             self._found.append((self._number, self._protocol.name))
             self._tries = [each for each in self._tries if each[1] != self._number]

@@ -327,10 +327,6 @@ class Schedule:
         # the present one may be longer, and the first one has no other
         return max(cycle_ms, ticks_diff(self._taken_at, self._cycle_at))
 
-    def is_confirmed_at_once(self, index):
-        """Whether static data that must be read twice is requested again next, as its next turn is far away."""
-        return self._boards > 1 and self._is_static[index]
-
     def is_static(self, index):
         """Whether a block is read once per connection."""
         return self._is_static[index]

@@ -16,7 +16,7 @@ from battery.readings import READING
 from .diagnosis import ECHO, NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
-from .poller import QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
+from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
 
 # A board that is silent while others answer costs them at most one time-out in so long.
 SILENT_EVERY_MS = 10000
@@ -30,20 +30,28 @@ LONGEST_WAIT_MS = QUIET_TIMEOUT_MS + 100  # for the line to be quiet, which a po
 MISSED = 2  # requests in a row without a response, until it is asked at that pace
 
 # Two boards with one number destroy each other's responses, or answer one after the other, while those of the others are whole.
-# A damaged response weighs so much, a good one takes 1 away; at the limit half of them have been damaged for some time.
-DAMAGE_WEIGHT = 2
-DAMAGE_LIMIT = 30
+# Their voltage hardly ever arrives, since they never say the same of it. A bad wire damages many responses, not nearly all: a
+# damaged response with the voltage weighs 1, a good one takes so much away, and at the limit nine of ten are damaged.
+GOOD_WEIGHT = 9
+DAMAGE_LIMIT = 40
+NEVER_GOOD_LIMIT = 10  # of a board that has never responded
 CLEAN = 20  # requests in a row of a neighbour without damage, so that it is not the line that is noisy
 CLEAN_SILENT = 3  # the same of a neighbour that is silent: nothing was received for a third of a second each time
-TWICE_WEIGHT = 4
+TWICE_WEIGHT = 4  # of two good responses to one request that contradict each other
 TWICE_LIMIT = 16
 TWICE_MS = 400  # the second response comes within this time after the first
 CURED = 3  # good responses in a row, each once, until the readings of such a board are taken again
+
+# A frame that has begun is read to its end by whoever has the line, unless nothing comes for so long: its head and its tail
+# would be noise for two boards. USB adapters deliver bytes in lumps of 16 ms.
+FRAME_QUIET_MS = 20
+LONGEST_FRAME_MS = 200  # after its time-out
 
 # So many frames that were not asked for in so long: a board that sends by itself, or that another master asks.
 UNASKED = 10
 UNASKED_WINDOW_MS = 60000
 
+VOLTAGE = READING["pack_voltage"]
 
 NOT_YET = b""  # there is a request, and its gap is waited for
 
@@ -53,15 +61,19 @@ class SharedPoller(Poller):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, is_shared=True, **options)  # type: ignore[misc]
+        self.pack.confirms_at_once = True
         self._line = None
         self._asked_at = None  # tick of the last request
         self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
         self._eager = 0  # requests that need not wait although nothing answers
+        self._was_noise = False  # the outcome of the last request
+        self._boards = 1  # that are online on this line
         self._damage_score = 0
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
         self._cured = 0
-        self._answered_block = -1  # index of the block answered last
+        self._answered_block = -1  # index of the block answered last, and the end of that frame
+        self._answered_end = 0
         self._answered_at = 0
         self._unasked = 0  # frames that were not asked for since `_unasked_at`; that is None: there were none
         self._unasked_at = None
@@ -114,6 +126,13 @@ class SharedPoller(Poller):
         """Whether a second board with its number may still answer: only for that it is asked."""
         return self.diagnosis.is_doubled and 0 <= ticks_diff(now, self._requested_at) < TWICE_MS
 
+    def is_receiving(self, now):
+        """Whether a frame has begun that is not over."""
+        if not self._protocol.reader.partial() or self._last_byte is None:
+            return False
+        quiet_ms = ticks_diff(now, self._last_byte)
+        return 0 <= quiet_ms < FRAME_QUIET_MS and ticks_diff(now, self._deadline) < LONGEST_FRAME_MS
+
     def may_ask(self, now, others_answer):
         """Whether it may have the line at the tick `now`; `others_answer`: other boards are waiting for it."""
         if self._rest_since is not None and ticks_diff(now, self._rest_since) < self._rest_ms:
@@ -121,7 +140,9 @@ class SharedPoller(Poller):
         if self._asked_at is None or self._eager or not others_answer:
             return True
         if self.online:
-            return self._failures < MISSED or ticks_diff(now, self._asked_at) >= MISSED_EVERY_MS
+            return self._failures < MISSED or self._was_noise or ticks_diff(now, self._asked_at) >= MISSED_EVERY_MS
+        if self._damage_score and not self.diagnosis.is_doubled:  # it is there
+            return ticks_diff(now, self._asked_at) >= MISSED_EVERY_MS
         if self._detector.exhausted or self.diagnosis.is_doubled:
             return ticks_diff(now, self._asked_at) >= SILENT_EVERY_MS
         return True
@@ -133,9 +154,10 @@ class SharedPoller(Poller):
 
     def prepare(self, at, boards):
         """Choose and build what is requested at the tick `at`; whether it wants the line. `boards`: that are online here."""
+        self._boards = boards
         self._schedule.share(boards)
-        if self.diagnosis.is_doubled:
-            self._schedule.request_soon(READING["pack_voltage"])  # two boards hardly ever say the same of it
+        if self.diagnosis.is_doubled or (self._damage_score and not self.online):
+            self._schedule.request_soon(VOLTAGE)
         self._choose(at)
         return self._next is not None or (self.online and len(self._write) > 0)
 
@@ -153,6 +175,9 @@ class SharedPoller(Poller):
         """It has the line from now on; `last_byte`: tick of the last one on it, None: long ago."""
         self._last_byte = last_byte
         self._waits_since = None
+        reader = self._protocol.reader
+        reader.reset()
+        self._damage = reader.discarded  # what came in the turns of others does not count
 
     def take_over(self, now, held_at):
         """The request prepared, to be sent at the tick `now`, before the response whole at `held_at` is judged.
@@ -187,12 +212,15 @@ class SharedPoller(Poller):
         elif ticks_diff(now, self._expired_at) >= self._expire_ms:
             self._expire(now)
 
-    def overhear(self, spoken, now):
-        """A good frame came in the turn of a neighbour, which speaks the protocol `spoken`. Whether our board has sent it."""
+    def overhear(self, spoken, now, is_answer):
+        """A good frame came in the turn of a neighbour, which speaks the protocol `spoken`. Whether our board has sent it.
+
+        `is_answer`: it may as well be the neighbour's answer, with a wrong number.
+        """
         for protocol in (self._protocol,) + self._detector.others:
             if protocol.name == spoken.name and protocol.is_sender(spoken.reader):
                 if protocol is self._protocol:
-                    self._take_overheard(protocol.block_of(spoken.reader), now)
+                    self._take_overheard(protocol.block_of(spoken.reader), spoken.reader, is_answer, now)
                 elif not self.online:  # it was tried before what is tried now
                     self._detector.answered_late(protocol)
                     self._try_next(now)
@@ -247,28 +275,35 @@ class SharedPoller(Poller):
             unexpected = self.unexpected
             super()._take_unexpected(now)
             if self.unexpected != unexpected and block >= 0:
-                self._note_unasked(block, now)
-        elif not self._line.find_sender(self, protocol, now):
+                self._note_unasked(block, protocol.reader, now)
+            return
+        is_answer = protocol.is_for_pending(protocol.reader)  # our board may send another number than it is asked with
+        if is_answer:
+            self._seen |= 1 << UNEXPECTED_FRAMES
+        if not self._line.find_sender(self, protocol, now, is_answer):
             super()._take_unexpected(now)
 
     def _outcome(self):
         outcome = super()._outcome()
         return UNEXPECTED_FRAMES if outcome == NOISE and self._has_overheard else outcome
 
-    def _take_overheard(self, block, now):
+    def _take_overheard(self, block, reader, is_answer, now):
         position = self._find_timed_out(block)
         if position is not None:
             self._note_late(block, position, now)
+        if position is not None or is_answer:
             return
         if block >= 0:
             self._protocol.note_overheard(block)
         self.unexpected += 1
-        self._note_unasked(block, now)
+        self._note_unasked(block, reader, now)
 
-    def _note_unasked(self, block, now):
-        """Our board has sent a frame that nobody has asked for."""
+    def _note_unasked(self, block, reader, now):
+        """Our board has sent a frame, the last one in the reader, that nobody has asked for."""
         is_single = block >= 0 and self._protocol.blocks[block].frames == 1
         if is_single and block == self._answered_block and 0 <= ticks_diff(now, self._answered_at) < TWICE_MS:
+            if _end_of(reader) == self._answered_end:
+                return  # the same once more, from the same board
             self._cured = 0
             self._twice_score = min(self._twice_score + TWICE_WEIGHT, TWICE_LIMIT)
             if self._twice_score >= TWICE_LIMIT and not self._line.is_twice_beside(self):
@@ -283,10 +318,12 @@ class SharedPoller(Poller):
 
     def _accept(self, whole, now):
         self._answered_block = self._protocol.pending
+        self._answered_end = _end_of(self._protocol.reader)
         self._answered_at = now
         if not self._protocol.is_damaged(False):
             self._clean += 1
-        self._damage_score = max(0, self._damage_score - 1)
+        if self._asked_for_voltage():
+            self._damage_score = max(0, self._damage_score - GOOD_WEIGHT)
         self._twice_score = max(0, self._twice_score - 1)
         if self.diagnosis.is_doubled and not self._compares:
             self._cured += 1
@@ -298,7 +335,12 @@ class SharedPoller(Poller):
             self._damage_score = self._twice_score = 0
         super()._accept(whole, now)
 
+    def _asked_for_voltage(self):
+        return VOLTAGE in self._protocol.blocks[self._schedule.current].rows
+
     def _fail(self, outcome, now):
+        is_of_voltage = self._asked_for_voltage()
+        self._was_noise = outcome == NOISE
         super()._fail(outcome, now)
         if self.diagnosis.is_doubled and self._line.is_echoed_beside(self):
             self.diagnosis.note_doubled(False)
@@ -306,10 +348,18 @@ class SharedPoller(Poller):
             self._clean = 0 if outcome == ECHO else self._clean + 1
             return
         self._clean = self._cured = 0
-        self._damage_score = min(self._damage_score + DAMAGE_WEIGHT, DAMAGE_LIMIT)
-        is_damaged = self._damage_score >= DAMAGE_LIMIT or (not self.online and self.diagnosis.outcome == NOISE)
-        if is_damaged and self._line.is_clean_beside(self) and not self._line.is_echoed_beside(self):
-            self._note_doubled(now)
+        if is_of_voltage:
+            self._damage_score = min(self._damage_score + 1, DAMAGE_LIMIT)
+            limit = DAMAGE_LIMIT if self.diagnosis.worked else NEVER_GOOD_LIMIT
+            if self._damage_score >= limit and self._may_be_doubled():
+                self._note_doubled(now)
+
+    def _may_be_doubled(self):
+        return self._line.is_clean_beside(self) and not self._line.is_echoed_beside(self)
+
+    def _offline_after_ms(self, outcome):
+        """What sends damaged responses is there, and asked in turn with the others."""
+        return OFFLINE_AFTER_MS * (max(1, self._boards) if outcome == NOISE else 1)
 
     def _note_doubled(self, now):
         if not self.diagnosis.is_doubled:
@@ -326,6 +376,11 @@ class SharedPoller(Poller):
                 self.diagnosis.note_babbling(False)
             self._unasked_at = None if is_over else now
             self._unasked = 0
+
+
+def _end_of(reader):
+    """The last two bytes of the last frame in a reader, with its checksum: what two different ones hardly ever share."""
+    return reader.frame[reader.length - 2] << 8 | reader.frame[reader.length - 1]
 
 
 class SharedLine:
@@ -366,7 +421,7 @@ class SharedLine:
                 return request or None
             active.judge(now)
         self._tend(now)
-        if active.is_waiting(now) or active.is_listening(now):
+        if active.is_receiving(now) or active.is_waiting(now) or active.is_listening(now):
             return None
         if not active.needs_line(now) and not self._change_turn(now):
             return None
@@ -401,12 +456,20 @@ class SharedLine:
         """As that of Poller."""
         return self._former is None and self._active.is_free(now) and not self._active.is_listening(now)
 
+    def note_traffic(self, last_byte):
+        """As that of Poller."""
+        self._last_byte = last_byte
+        self._active.note_traffic(last_byte)
+
     # used by the pollers
 
-    def find_sender(self, poller, protocol, now):
-        """Whether a neighbour of this poller has sent the unexpected frame in the reader of a protocol."""
+    def find_sender(self, poller, protocol, now, is_answer=False):
+        """Whether a neighbour of this poller has sent the unexpected frame in the reader of a protocol.
+
+        `is_answer`: it may as well be this poller's answer, with a wrong number.
+        """
         for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.overhear(protocol, now):
+            if neighbour is not poller and neighbour.overhear(protocol, now, is_answer):
                 return True
         return False
 
@@ -513,7 +576,9 @@ class SharedLine:
                 poller.diagnosis.note_company(online > poller.online)
 
     def _tend(self, now):
-        """Forget what is too old, of one of those that wait for their turn."""
+        """Forget what is too old, of one of those that wait for their turn; not just before a byte that should not wait."""
+        if self._active.free_ms(now) < EXPIRING_MS:
+            return
         self._tended = (self._tended + 1) % len(self._pollers)
         poller = self._pollers[self._tended]
         if poller is not self._active:

@@ -121,3 +121,14 @@ def test_it_is_not_in_a_hurry():
 def test_with_nothing_on_the_line_it_ends_too():
     bridge = shared("silent=1", (1, 2)).scan().run(90)
     assert bridge.found == [[]]
+
+
+def test_a_write_during_a_scan_waits_for_its_rest_after_the_response_to_that():
+    bridge = shared("boards=3,drift=0", (1, 2)).scan()
+    while not bridge.bus._poller._is_answered:
+        bridge.run(0.001)
+    bridge.pollers[0].write("discharge_mosfet", 0)
+    begun = bridge.wire.us / 1000
+    bridge.run(1)
+    written = next(ms for ms, frame in bridge.uart.written if frame[:3] == b"\xa5\x40\xd9")
+    assert 199 <= written - begun <= 260

@@ -5,6 +5,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import pytest
 from shared_line import Boards, Counted, function_of
@@ -15,11 +16,14 @@ from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
 from daly.shared import SharedPoller
+from simulator.a5 import frame as frame_of
 from simulator.bms import BYTE_US
+from simulator.modbus import framed
 
 FOUR = "boards=4,temperatures=2,drift=0,capacity=1000,soc@1=20,soc@2=40,soc@3=60,soc@4=80,"
 FOUR += "current@1=-10,current@2=5,current@3=20,current@4=-30,"
 ABSENT, DOUBLED, OK, RECOVERED, BABBLING = 24, 25, 30, 31, 34
+UNEXPECTED, ASLEEP = 3, 10
 
 
 def watched(boards, seconds):
@@ -167,6 +171,30 @@ def test_where_all_are_silent_they_are_looked_for_in_turn_at_full_speed():
     assert [poller.online for poller in boards.pollers] == [True] * 4
 
 
+def test_where_all_are_silent_the_setting_of_several_numbers_is_named():
+    text = Boards(FOUR + "silent=1").run(30).pollers[0].diagnosis.text
+    assert "BMS_BOARD_NUMBERS" in text
+
+
+@pytest.mark.parametrize("options", ["", "protocol=p81"])
+@pytest.mark.parametrize("begins", [0, 15])
+def test_a_board_that_answers_with_another_number_is_heard(options, begins):
+    boards = Boards(FOUR + options).run(begins)
+    third = boards.bms.boards[2]
+    make = third._frames
+
+    def with_wrong_number(request, at):
+        frames = make(request, at)
+        return [
+            frame_of(2, frame[2], frame[4:12]) if frame[0] == 0xA5 else framed(bytes([0x52]) + frame[1:-2]) for frame in frames
+        ]
+
+    third._frames = with_wrong_number
+    boards.run(60)
+    codes = boards.codes()
+    assert codes[2] == (UNEXPECTED if not begins else ASLEEP + UNEXPECTED) and [codes[0], codes[1], codes[3]] == [OK] * 3
+
+
 def test_a_board_that_babbles_is_told_from_its_neighbours():
     boards = watched(Boards(FOUR + "babble@3=2"), 40)
     assert boards.codes() == [OK, OK, BABBLING, OK]
@@ -242,6 +270,24 @@ def test_a_noisy_line_is_no_doubled_number(percent):
     assert [poller.online for poller in boards.pollers] == [True] * 4
 
 
+@pytest.mark.parametrize("options", ["corrupt@3=45", "corrupt@3=45,protocol=p81", "duplicate@3=60", "duplicate@3=60," + MIXED])
+def test_one_board_with_a_bad_wire_is_no_doubled_number(options):
+    boards = Boards(FOUR + options)
+    codes, online = set(), []
+    for _ in range(100):
+        watched(boards, 1)
+        codes.add(boards.pollers[2].diagnosis.code)
+        online.append(boards.pollers[2].online)
+    assert DOUBLED not in codes and sum(online[10:]) >= 89
+
+
+def test_a_board_whose_every_response_is_damaged_beside_clean_ones_is_one_of_two():
+    boards = Boards(FOUR).run(15)
+    boards.set("corrupt@3", "100")
+    boards.run(60)
+    assert boards.codes() == [OK, OK, DOUBLED, OK]
+
+
 def test_a_line_that_doubles_all_frames_is_no_doubled_number():
     boards = Boards(FOUR + "duplicate=100").run(60)
     assert DOUBLED not in boards.codes() and any(poller.online for poller in boards.pollers)
@@ -253,6 +299,75 @@ def test_late_frames_count_for_their_board_and_are_not_taken(options):
     assert [poller.online for poller in boards.pollers] == [True] * 4
     assert sum(poller.late for poller in boards.pollers) > 3  # most meet another response, and are destroyed
     assert sum(poller.unexpected for poller in boards.pollers) <= 0.2 * sum(poller.late for poller in boards.pollers)
+
+
+def unknown(boards, seconds):
+    """Keys of readings that become unknown meanwhile."""
+    found = set()
+    keys = ("soc", "current", "heartbeat", "mode", "remaining_capacity", "max_cell_voltage", "max_voltage_cell")
+
+    def watch(boards):
+        for poller, pack in zip(boards.pollers, boards.packs, strict=True):
+            found.update((poller.board_number, key) for key in keys if pack.raw(key) is None)
+            found.update((poller.board_number, "cell") for cell in range(16) if pack.raw("cell_{}_voltage", cell) is None)
+
+    boards.run(seconds, watch)
+    return found
+
+
+def with_changing_values(options=""):
+    """Cells, their highest one and the heartbeat are the same for a second only."""
+    boards = Boards(FOUR + options)
+    for board in boards.bms.boards:
+        readings = board._pack.readings
+
+        def changing(at, readings=readings):
+            now = readings(at)
+            second = int(at // 1000000)
+            cells = [mv + (second * (place + 3) * 7 + place * place) % 11 for place, mv in enumerate(now.cells)]
+            return replace(now, cells=cells, life=second % 256)
+
+        board._pack.readings = changing
+    return boards.run(20)
+
+
+def test_one_stray_byte_makes_nothing_unknown():
+    boards = with_changing_values()
+    assert not unknown(boards, 20)
+    for poller in boards.pollers:
+        while boards.line._active is not poller or poller.idle:
+            boards.step()
+        boards.line.receive(b"\x55", 1, boards.now)
+    assert not unknown(boards, 90)
+
+
+def ask_late(boards, late_ms):
+    """Board 3 takes so long for its next response."""
+    boards.set("think@3", late_ms)
+    asked = len(boards.times(3))
+    while len(boards.times(3)) == asked:
+        boards.step()
+    boards.step()
+
+
+@pytest.mark.parametrize("late_ms", (56, 60, 64, 130, 160, 190))
+def test_one_late_response_harms_no_neighbour(late_ms):
+    boards = with_changing_values()
+    ask_late(boards, late_ms)
+    boards.set("think@3", 5)
+    assert not unknown(boards, 30)
+
+
+@pytest.mark.parametrize("late_ms", range(48, 72, 2))
+def test_a_frame_that_is_on_the_line_at_the_time_out_is_read_to_its_end(late_ms):
+    boards = Boards(FOUR).run(20)
+    boards.step_us = 300
+    discarded = sum(poller._protocol.reader.discarded for poller in boards.pollers)
+    ask_late(boards, late_ms)
+    boards.set("think", 200)  # nobody disturbs it
+    boards.run(0.17)
+    assert sum(poller._protocol.reader.discarded for poller in boards.pollers) == discarded
+    assert not boards.pollers[2].timeouts and not boards.pollers[2].late
 
 
 def test_a_slow_board_is_waited_for_longer_and_only_that():
