@@ -11,6 +11,8 @@ import gc
 import sys
 import time
 
+import micropython
+
 CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
         "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi")  # fmt: skip
 LATER = ("binascii", "builtins", "collections", "errno", "json", "micropython", "os", "random", "struct")
@@ -107,3 +109,4 @@ except Stop:
 gc.collect()
 print("live", before, gc.mem_alloc(), free_at_start)
 print("modules", " ".join(sorted(sys.modules)))
+micropython.qstr_info()

@@ -272,9 +272,10 @@ def budgets_of(text):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 216_000
-SMALLEST_HEAP_KB = 364
-MOST_CODE_ON_THE_DRIVE = 167 * 1024
+MOST_HEAP_OF_OURS = 222_000
+SMALLEST_HEAP_KB = 384
+SMALLEST_HEAP_OF_SEVERAL_KB = 428
+MOST_CODE_ON_THE_DRIVE = 193 * 1024
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
@@ -294,6 +295,7 @@ def test_everything_with_every_library_is_loaded_in_a_heap_that_is_known():
     assert {parts: cost for parts, cost in costs.items() if cost > 1024 * budgets[parts]} == {}
     assert len(budgets) > 10 and sum(cost > 0 for cost in costs.values()) >= 8  # names that exist
     assert figures["smallest"] <= SMALLEST_HEAP_KB
+    assert figures["of_several"] <= SMALLEST_HEAP_OF_SEVERAL_KB
     assert figures["code"] <= MOST_CODE_ON_THE_DRIVE
 
 
