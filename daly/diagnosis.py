@@ -58,7 +58,9 @@ class Diagnosis:
         self.unsupported: list = []  # functions
         self._cells_unknown = False  # the BMS does not send how many cells there are
         self._polarity = 0  # why current or mode is unknown, see battery/polarity.py
-        self._outcomes: list = []
+        self._outcomes = bytearray(_REMEMBERED)  # of the last requests, since the last response
+        self._noted = 0  # how many of them
+        self._next = 0
         self._clock_ms = 0
         self._last = None
         self._since_ms = 0  # when the BMS was last lost or found
@@ -78,8 +80,7 @@ class Diagnosis:
 
     def answered(self, spoken=None):
         """A request was answered; `spoken`: with what protocol or at what address ("with protocol P81"); None: as before."""
-        if self._outcomes:
-            self._outcomes = []
+        self._noted = self._next = 0
         self._detected = True
         if spoken is not None and spoken != self._spoken:
             self._spoken = spoken
@@ -94,11 +95,11 @@ class Diagnosis:
 
     def failed(self, outcome, is_first=False):
         """A request had another outcome than its response; `is_first`: since the last one, so older ones do not count."""
-        if is_first and self._outcomes:
-            self._outcomes = []
-        if len(self._outcomes) >= _REMEMBERED:
-            self._outcomes.pop(0)
-        self._outcomes.append(outcome)
+        if is_first:
+            self._noted = self._next = 0
+        self._outcomes[self._next] = outcome
+        self._next = (self._next + 1) % _REMEMBERED
+        self._noted = min(self._noted + 1, _REMEMBERED)
 
     def lost(self):
         """The BMS counts as gone."""
@@ -158,18 +159,26 @@ class Diagnosis:
 
         What is received tells more than silence: a board of another number responds to one of the two addresses that are tried.
         """
-        if len(self._outcomes) < _ENOUGH:
+        if self._noted < _ENOUGH:
             return None
         best = SILENCE
         for outcome in range(1, LATE + 1):
-            count = self._outcomes.count(outcome)
-            if count >= _ENOUGH and count >= self._outcomes.count(best) * (best != SILENCE):
+            count = self._count(outcome)
+            if count >= _ENOUGH and count >= self._count(best) * (best != SILENCE):
                 best = outcome
         if best == ECHO and not self.worked:  # where all requests come back, it is what else comes that tells
             for outcome in (UNEXPECTED, EMPTY):
-                if self._outcomes.count(outcome) >= _ENOUGH:
+                if self._count(outcome) >= _ENOUGH:
                     best = outcome
         return None if best == SILENCE and not self._detected else best
+
+    def _count(self, outcome):
+        """How many of the last requests had this outcome."""
+        count = 0
+        for position in range(self._noted):
+            if self._outcomes[position] == outcome:
+                count += 1
+        return count
 
     @property
     def asleep(self):
