@@ -233,7 +233,7 @@ class SharedPoller(Poller):
         return super()._should_compare(now) and self._line.may_compare(now)
 
     def _begin_comparison(self, now):
-        self._line.compared_at = now
+        self._line.note_comparison(now)
         super()._begin_comparison(now)
 
     def _age_limit(self, index):
@@ -396,7 +396,7 @@ class SharedLine:
         self._turn_since = None  # since when the active one may ask; None: it has asked
         self._turn_at = None  # when the turn of the active one began; None: it is the first
         self._tended = 0
-        self.compared_at = None  # tick of the last comparison of protocols; None: long ago
+        self._compared_at = None  # tick of the last comparison of protocols; None: long ago
         self._online = 0
         self._others: dict = {}  # by name of a protocol: one of each other on this line
         for poller in self._pollers:
@@ -482,11 +482,15 @@ class SharedLine:
         one = {poller.spoken.name: poller.spoken for poller in self._pollers}
         self._others = {name: tuple([one[other] for other in one if other != name]) for name in one}
 
+    def note_comparison(self, now):
+        """A board is asked with another protocol from now on."""
+        self._compared_at = now
+
     def may_compare(self, now):
         """Whether a board may be asked with another protocol, which keeps the line for a while."""
-        if self.compared_at is not None and not 0 <= ticks_diff(now, self.compared_at) < COMPARE_EVERY_MS:
-            self.compared_at = None
-        return self.compared_at is None
+        if self._compared_at is not None and not 0 <= ticks_diff(now, self._compared_at) < COMPARE_EVERY_MS:
+            self._compared_at = None
+        return self._compared_at is None
 
     def is_clean_beside(self, poller):
         """Whether the line is clean in the turns of a neighbour."""

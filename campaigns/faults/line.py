@@ -223,7 +223,10 @@ class Line(Wire):
 
     def _late_s(self) -> float:
         """How late on average the counters may notice a step of the current: half a period, and until it is accepted."""
-        return self.settings.poll_s(PROMISES["current"]) / 2 + (0.5 if self.job.sound else 1.5)
+        period = self.settings.poll_s(PROMISES["current"])
+        if self.job.group:  # a change is doubted beside the mode, which is read once in a cycle
+            period = max(period, self.settings.poll_s(PROMISES["mode"]))
+        return period / 2 + (0.5 if self.job.sound else 1.5)
 
     # the broker
 
