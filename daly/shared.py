@@ -324,7 +324,7 @@ class SharedPoller(Poller):
             self._clean += 1
         if self._asked_for_voltage():
             self._damage_score = max(0, self._damage_score - GOOD_WEIGHT)
-        self._twice_score = max(0, self._twice_score - 1)
+            self._twice_score = max(0, self._twice_score - 1)  # other responses of two boards may well be the same
         if self.diagnosis.is_doubled and not self._compares:
             self._cured += 1
             if self._cured < CURED:

@@ -230,7 +230,7 @@ def test_a_second_board_with_the_number_of_one_that_is_read(options):
     def watch(boards):
         shown.update((boards.packs[2].raw("soc"), boards.packs[2].raw("pack_voltage")))
 
-    boards.run(5, watch)
+    boards.run(14, watch)  # a board with a bad wire is waited for as long
     assert boards.pollers[2].diagnosis.is_doubled or not boards.pollers[2].online
     boards.run(40, watch)
     assert boards.codes()[:3] == [OK, OK, DOUBLED] and shown - {None} <= {600, 601, 528, 529, 530}
