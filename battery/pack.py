@@ -161,6 +161,10 @@ class Pack(Values):
         self.confirms_at_once = False  # what must be confirmed is requested again at once, so that any value can be
         self.glitches = 0  # jumps that the next reading did not confirm
 
+    def confirm_at_once(self):
+        """What must be confirmed is requested again at once from now on."""
+        self.confirms_at_once = True
+
     def select(self, rows, writes=None):
         """A protocol has been found that can say `rows` and write the controls with the keys `writes`; None: all of them.
 

@@ -61,7 +61,7 @@ class SharedPoller(Poller):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, is_shared=True, **options)  # type: ignore[misc]
-        self.pack.confirms_at_once = True
+        self.pack.confirm_at_once()
         self._line = None
         self._asked_at = None  # tick of the last request
         self._has_overheard = False  # since then: a frame of a neighbour with another protocol, which is no noise
