@@ -272,10 +272,10 @@ def budgets_of(text):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 222_000
-SMALLEST_HEAP_KB = 384
-SMALLEST_HEAP_OF_SEVERAL_KB = 428
-MOST_CODE_ON_THE_DRIVE = 193 * 1024
+MOST_HEAP_OF_OURS = 225_000
+SMALLEST_HEAP_KB = 388
+SMALLEST_HEAP_OF_SEVERAL_KB = 438
+MOST_CODE_ON_THE_DRIVE = 198 * 1024
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
