@@ -6,7 +6,7 @@
 Number and key of a battery follow from its UART and its board number, so that taking one out or swapping two moves nothing.
 """
 
-from .settings import CHOICE, FILE, PIN, TEXT, Board, Setting
+from .settings import BAUD_RATES, CHOICE, FILE, PIN, PROTOCOLS, TEXT, Board, Setting
 
 MOST_BOARDS = 16  # on a line
 MOST = 8  # batteries; app/nvm_store.py stores so many
@@ -17,8 +17,8 @@ def _uart(number):
     return (
         Setting(f"UART_{number}_TX", PIN, "", 0, 20),
         Setting(f"UART_{number}_RX", PIN, "", 0, 20),
-        Setting(f"UART_{number}_BAUD_RATE", CHOICE, 9600, (9600, 19200, 38400, 57600, 115200), None),
-        Setting(f"UART_{number}_PROTOCOL", CHOICE, "auto", ("auto", "a5", "p81", "d2"), None),
+        Setting(f"UART_{number}_BAUD_RATE", CHOICE, 9600, BAUD_RATES, None),
+        Setting(f"UART_{number}_PROTOCOL", CHOICE, "auto", PROTOCOLS, None),
         Setting(f"UART_{number}_BOARD_NUMBERS", TEXT, "", 0, 40),
     )
 

@@ -29,6 +29,10 @@ Board = namedtuple("Board", ("number", "uart", "board_number", "name", "label"))
 # low and high limit a number, or the length of a text in bytes; low of a CHOICE are its words or numbers
 
 
+BAUD_RATES = (9600, 19200, 38400, 57600, 115200)
+PROTOCOLS = ("auto", "a5", "p81", "d2")
+
+
 def _text(key, default="", low=0, high=255):
     return Setting(key, TEXT, default, low, high)
 
@@ -65,8 +69,8 @@ SETTINGS: tuple = (
     _number("UTC_OFFSET_MIN", 0, -720, 840),
     Setting("UART_TX", PIN, "TX", 1, 20),
     Setting("UART_RX", PIN, "RX", 1, 20),
-    _choice("UART_BAUD_RATE", 9600, (9600, 19200, 38400, 57600, 115200)),
-    _choice("BMS_PROTOCOL", "auto", ("auto", "a5", "p81", "d2")),
+    _choice("UART_BAUD_RATE", 9600, BAUD_RATES),
+    _choice("BMS_PROTOCOL", "auto", PROTOCOLS),
     _number("BMS_HOST_ADDRESS", 0, 0, 0xFF),
     _number("BMS_BOARD_NUMBER", 1, 1, 16),
     _number("BMS_REQUEST_FILLER", 0, 0, 0xFF),

@@ -330,30 +330,19 @@ FOUR = {  # what is on the line: options of simulator/bus.py
 SETTLED_S = 40  # until all static data has been read
 
 
-class CountedLine(SharedLine):
-    """Counts the bytes received."""
-
-    received = 0
-
-    def receive(self, data, count, now):
-        self.received += count
-        super().receive(data, count, now)
-
-
 def boards_row(options, cells, seconds=60):
     """Four boards on one line in simulated time: (time / limit, mean and longest ms from one reading of the current of a board
     to the next, the same of its cells); the limit has the response delays and the time-outs, too.
     """
     pollers = [SharedPoller(Pack(), board_number=number) for number in (1, 2, 3, 4)]
-    line = CountedLine(pollers)
-    wire = Wire(connect(f"boards=4,cells={cells},temperatures=2,{options}"), line)
+    wire = Wire(connect(f"boards=4,cells={cells},temperatures=2,{options}"), SharedLine(pollers))
     times: dict = {}
     sent = delays_ms = begin = lost = 0
     while wire.us < 1e6 * (SETTLED_S + seconds):
         at = wire.us
         request = wire.exchange()
         if at < 1e6 * SETTLED_S:
-            begin, line.received, lost = at, 0, sum(poller.timeouts for poller in pollers)
+            begin, wire.received, lost = at, 0, sum(poller.timeouts for poller in pollers)
         elif request is not None:
             sent += len(request)
             is_a5 = request[0] == 0xA5
@@ -361,7 +350,7 @@ def boards_row(options, cells, seconds=60):
             what = request[2] if is_a5 else request[2] << 8 | request[3]
             times.setdefault((what in (0x90, 0x30), request[1] if is_a5 else request[0], what), []).append(at / 1000)
         wire.us += PASS_US
-    limit_us = (sent + line.received) * BYTE_US + 1000 * delays_ms
+    limit_us = (sent + wire.received) * BYTE_US + 1000 * delays_ms
     limit_us += 1000 * sum(poller.timing.timeout_ms for poller in pollers) / 4 * (sum(p.timeouts for p in pollers) - lost)
     fast = [later - one for (is_fast, *_), at in times.items() if is_fast for one, later in pairwise(at) if len(at) > 9]
     cells_ms = [later - one for key, at in times.items() if key[2] in (0x95, 0) for one, later in pairwise(at) if len(at) > 9]

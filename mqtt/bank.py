@@ -47,7 +47,7 @@ class BankPublisher(Bank):
     def republish(self, now):
         """Publish the state again, changed or not."""
         self._states = None  # how many states of batteries had been published when it was calculated
-        self._immediate = None  # how many batteries were online then, and whether there was an alarm
+        self._immediate = None  # `_urgency` of then
         self._due = self._heartbeat_due = now
 
     def next_discovery(self, now):
@@ -74,11 +74,15 @@ class BankPublisher(Bank):
         if not must:
             if states == self._states:
                 return None
-            if ticks_diff(now, self._due) < 0 and self._immediate == 4 * self.online + (self.raw("problem") or 0):
+            if ticks_diff(now, self._due) < 0 and self._immediate == self._urgency():
                 return None
         self._states = states
         self._due = ticks_add(now, self._fast_ms)
         return self._shared.write(self._steps(now, must), self._shared.base + "/bank/state", self._shared.retain)
+
+    def _urgency(self):
+        """How many batteries are online, and whether there is an alarm: told at once when it changes."""
+        return 2 * self.online + (self.raw("problem") or 0)
 
     def _steps(self, now, must):
         """Calculate all values, and if one has changed, or `must`, write them; nothing is published meanwhile."""
@@ -90,7 +94,7 @@ class BankPublisher(Bank):
             raw = self.raw(KEYS[position])
             is_other = is_other or raw != published[position]
             published[position] = raw
-        self._immediate = 4 * self.online + (self.raw("problem") or 0)
+        self._immediate = self._urgency()
         if not is_other:
             yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)

@@ -24,6 +24,7 @@ class Wire:
         self._bus = bus
         self.poller = poller
         self.us = 0.0
+        self.received = 0  # bytes that the poller was given
         self._start = start
 
     @property
@@ -35,6 +36,7 @@ class Wire:
         """Give the poller what has arrived and write its next request, which takes time on the line; None: there is none."""
         arrived = (self._bus or self.bms).transmit(self.us)
         if arrived:
+            self.received += len(arrived)
             self.poller.receive(arrived, len(arrived), self.now)
         request = self.poller.poll(self.now)
         if request is None:

@@ -3,25 +3,16 @@
 
 """Several simulated boards on one 9600 baud line in simulated time, with the firmware's pollers at the other end."""
 
+from simulation import Line
+
 from battery.pack import Pack
 from daly.shared import SharedLine, SharedPoller
 from simulator.bus import connect
-from simulator.wire import Wire
 
 CLOSE = {"current": 0.3, "pack_voltage": 0.3, "soc": 0.2, "remaining_capacity": 0.2, "cell_1_voltage": 0.004}
 
 
-class Counted(SharedLine):
-    """Counts the bytes received."""
-
-    received = 0
-
-    def receive(self, data, count, now):
-        self.received += count
-        super().receive(data, count, now)
-
-
-class Boards(Wire):
+class Boards(Line):
     """`options` of simulator/bus.py; `numbers`: those that are asked. `requests` are (ms, bytes)."""
 
     def __init__(self, options, numbers=(1, 2, 3, 4), start=0, **poller_options):
@@ -29,33 +20,10 @@ class Boards(Wire):
         self.pollers = [
             SharedPoller(pack, 0, number, **poller_options) for pack, number in zip(self.packs, numbers, strict=True)
         ]
-        self.line = Counted(self.pollers)
+        self.line = SharedLine(self.pollers)
         bus = connect(options)
         super().__init__(bus, self.line, start)
         self.requests = []
-        self.received = 0  # bytes
-        self.step_us = 1000
-
-    def step(self):
-        begun = self.us
-        count = self.line.received
-        request = self.exchange()
-        self.received += self.line.received - count
-        if request is not None:
-            self.requests.append((begun / 1000, request))
-        self.us += self.step_us
-
-    def run(self, seconds, watch=None):
-        end = self.us + seconds * 1e6
-        while self.us < end:
-            self.step()
-            if watch is not None:
-                watch(self)
-        return self
-
-    def set(self, name, value):
-        self.bms.set(name, value, self.us)
-        return self
 
     def number(self, request):
         """The board number that a request goes to."""

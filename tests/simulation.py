@@ -11,25 +11,21 @@ from simulator import wire
 from simulator.bms import Bms
 
 
-class Wire(wire.Wire):
-    """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock.
+class Line(wire.Wire):
+    """A line in simulated time, on which pollers ask: `requests` has what `note` makes of each request, with its ms."""
 
-    `protocol`: what the Poller may speak; "auto": it looks for the BMS.
-    """
+    step_us = 1000  # a pass of the loop
 
-    def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, protocol="a5", **poller_options):
-        poller_options["protocol"] = protocol
-        self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
-        super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
-        self.requests = []  # (ms, function)
-        self.step_us = 1000  # a pass of the loop
+    def note(self, request):
+        return request
 
     def set(self, name, value):
         """Change an option of the BMS."""
         self.bms.set(name, value, self.us)
+        return self
 
     def run(self, seconds, watch=None):
-        """Let time pass in steps of `step_us`; `watch(wire)` is called in each."""
+        """Let time pass in steps of `step_us`; `watch(line)` is called in each."""
         end = self.us + seconds * 1e6
         while self.us < end:
             self.step()
@@ -42,8 +38,25 @@ class Wire(wire.Wire):
         begun = self.us
         request = self.exchange()
         if request is not None:
-            self.requests.append((begun / 1000, request[2]))
+            self.requests.append((begun / 1000, self.note(request)))
         self.us += self.step_us
+
+
+class Wire(Line):
+    """The real Poller and Pack on one end, a simulated BMS on the other; `start` is the first tick of the clock.
+
+    `protocol`: what the Poller may speak; "auto": it looks for the BMS.
+    """
+
+    def __init__(self, options="", start=0, pack=None, current_sign="auto", polarity=0, protocol="a5", **poller_options):
+        poller_options["protocol"] = protocol
+        self.pack = pack or Pack(polarity=Polarity(current_sign, polarity))
+        super().__init__(Bms(options), Poller(self.pack, **poller_options), start)
+        self.requests = []  # (ms, function)
+
+    def note(self, request):
+        """The function."""
+        return request[2]
 
 
 class Deadband(deadband.Deadband):

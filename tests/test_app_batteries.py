@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from adafruit_ticks import ticks_add
+from counted_nvm import Nvm
 from simulation import Wire
 
 from app.bridge_state import BridgeState
@@ -326,14 +327,6 @@ def test_the_wifi_waits_for_all_batteries_but_not_longer_than_for_one():
 
 
 # the counters
-
-
-class Nvm(bytearray):
-    writes = 0
-
-    def __setitem__(self, where, data):
-        self.writes += 1
-        bytearray.__setitem__(self, where, data)
 
 
 class Boot:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from adafruit_ticks import ticks_add
+from counted_nvm import Nvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Wire
@@ -35,16 +36,6 @@ def stores_of(memory, pack, base, identity="", report=None, poller=None):
     """The EnergyStores of one battery; `report(text)`."""
     battery = Battery(1, "bms1", "Daly BMS", "", pack, poller or SimpleNamespace(found=0))
     return EnergyStores(memory, [battery], base, identity, report and (lambda text, of: report(text)))
-
-
-class Nvm(bytearray):
-    """The chip's memory, with its writes counted."""
-
-    writes = 0
-
-    def __setitem__(self, where, data):
-        self.writes += 1
-        bytearray.__setitem__(self, where, data)
 
 
 class Boot:

@@ -8,14 +8,14 @@ import sys
 from dataclasses import replace
 
 import pytest
-from shared_line import Boards, Counted, function_of
+from shared_line import Boards, function_of
 
 from battery.pack import Pack
 from battery.readings import poll_periods
 from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
-from daly.shared import SharedPoller
+from daly.shared import SharedLine, SharedPoller
 from simulator.a5 import frame as frame_of
 from simulator.bms import BYTE_US
 from simulator.modbus import framed
@@ -506,6 +506,6 @@ def test_a_restart_with_all_protocols_known_while_the_ticks_are_about_to_wrap():
     boards = Boards("boards=3,drift=0,protocol@2=p81", (1, 2, 3), start=(1 << 29) - 65000)
     remembered = [SharedPoller(Pack(), 0, number, remembered=code) for number, code in ((1, 1), (2, 2), (3, 1))]
     boards.pollers[:] = remembered
-    boards.line = boards.poller = Counted(remembered)
+    boards.line = boards.poller = SharedLine(remembered)
     boards.run(3)
     assert [poller.online for poller in remembered] == [True, True, True]
