@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from home_assistant import HomeAssistant
-from install import CannotInstall, install
-from mosquitto import PROGRAM, Mosquitto, Subscriber
+from house import House, living
+from mosquitto import Mosquitto, Subscriber
 from processes import Bridge, SimulatedBms
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,8 +45,8 @@ SILENT_BMS_S = 15 + 5
 QUIET_S = 8
 
 
-class House:
-    """All there is: four BMS on two lines, bridge, broker, one who listens, Home Assistant."""
+class FourBatteries(House):
+    """Four BMS on two lines, bridge, broker, one who listens, Home Assistant."""
 
     def __init__(self, folder, program):
         lines = [folder / "first", folder / "second"]
@@ -68,11 +68,6 @@ class House:
         self.first.stop()
         self.second.stop()
 
-    def shown(self):
-        """States of the enabled entities that MQTT has made, by their id."""
-        ours = {entry["entity_id"] for entry in self.ha.entities() if not entry["disabled_by"]}
-        return {name: state for name, state in self.ha.states().items() if name in ours}
-
     def of(self, start):
         """Those whose id begins so behind the domain, by the rest of it."""
         start += "_"
@@ -82,13 +77,8 @@ class House:
             if name.partition(".")[2].startswith(start)
         }
 
-    def wait(self, is_so, seconds):
-        """Seconds that it took; fails when it is not so in time."""
-        begun = time.monotonic()
-        while not is_so():
-            assert time.monotonic() - begun < seconds, self.unknown() or self.shown()
-            time.sleep(0.3)
-        return time.monotonic() - begun
+    def wrong(self):
+        return self.unknown() or self.shown()
 
     def unknown(self):
         """The entities whose state is not known."""
@@ -121,29 +111,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    if PROGRAM is None:
-        pytest.skip("mosquitto is not installed: apt install mosquitto")
-    try:
-        program = install()
-    except (CannotInstall, OSError) as reason:
-        pytest.skip(f"there is no Home Assistant: {reason}")
-    house = House(tmp_path_factory.mktemp("house"), program)
-    try:
-        house.ha.start()
-        house.ha.add_mqtt(house.broker.port)
-        yield house
-    finally:
-        house.stop()
-
-
-@pytest.fixture(autouse=True)
-def told(house, capsys):
-    """Says what was measured, for whoever runs this."""
-    measured = []
-    yield measured.append
-    with capsys.disabled():
-        for sentence in measured:
-            print(f"\n    {house.ha.version}: {sentence}", end="", flush=True)
+    yield from living(FourBatteries, tmp_path_factory.mktemp("house"))
 
 
 def test_every_entity_of_every_battery_is_there(house, told):

@@ -8,8 +8,8 @@ import time
 
 import pytest
 from home_assistant import DOCS, HomeAssistant
-from install import CannotInstall, install
-from mosquitto import PROGRAM, Mosquitto, Subscriber
+from house import House, living
+from mosquitto import Mosquitto, Subscriber
 from processes import Bridge, SimulatedBms
 
 pytestmark = pytest.mark.timeout(900)
@@ -59,8 +59,8 @@ NO_ORDERS = (
 )
 
 
-class House:
-    """All there is: BMS, bridge, broker, one who listens, Home Assistant."""
+class OneBattery(House):
+    """BMS, bridge, broker, one who listens, Home Assistant."""
 
     def __init__(self, folder, program):
         self.folder = folder
@@ -82,11 +82,6 @@ class House:
         self.broker.kill()
         self.bms.stop()
 
-    def shown(self):
-        """States of all entities that MQTT has made, by their id."""
-        ours = {entry["entity_id"] for entry in self.ha.entities() if not entry["disabled_by"]}
-        return {name: state for name, state in self.ha.states().items() if name in ours}
-
     def battery(self):
         """States of those that depend on the battery's being heard."""
         elsewhere = ("_bridge_", "daly_bms_connection", "_last_command")
@@ -99,14 +94,6 @@ class House:
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
         return {found["notification_id"]: found["message"] for found in self.ha.command("persistent_notification/get")}
-
-    def wait(self, is_so, seconds):
-        """Seconds that it took; fails when it is not so in time."""
-        begun = time.monotonic()
-        while not is_so():
-            assert time.monotonic() - begun < seconds, self.shown()
-            time.sleep(0.3)
-        return time.monotonic() - begun
 
     def wait_for(self, states, seconds):
         """The same for states that entities must have."""
@@ -122,29 +109,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    if PROGRAM is None:
-        pytest.skip("mosquitto is not installed: apt install mosquitto")
-    try:
-        program = install()
-    except (CannotInstall, OSError) as reason:
-        pytest.skip(f"there is no Home Assistant: {reason}")
-    house = House(tmp_path_factory.mktemp("house"), program)
-    try:
-        house.ha.start()
-        house.ha.add_mqtt(house.broker.port)
-        yield house
-    finally:
-        house.stop()
-
-
-@pytest.fixture(autouse=True)
-def told(house, capsys):
-    """Says what was measured, for whoever runs this."""
-    measured = []
-    yield measured.append
-    with capsys.disabled():
-        for sentence in measured:
-            print(f"\n    {house.ha.version}: {sentence}", end="", flush=True)
+    yield from living(OneBattery, tmp_path_factory.mktemp("house"))
 
 
 def test_every_entity_that_is_announced_is_there(house, told):
