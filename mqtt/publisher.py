@@ -105,7 +105,7 @@ class Publisher:
             parts = (discovery.bridge_parts + len(batteries) * discovery.battery_parts, discovery.parts())
             self._bank = BankPublisher(self, list(self._batteries), parts, fast_ms, is_series)
         self._messages: list = []  # to be published once
-        self._begun: tuple = ()  # (topic, retain, battery, discovery message or None, phase or None) of the one being written
+        self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
         self._failed_parts: list = []  # discovery messages that are skipped and tried again from time to time
         self._retry_at = None
