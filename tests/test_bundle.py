@@ -183,8 +183,10 @@ def test_the_compiled_bundle_has_every_module_and_says_what_it_is(files):
     libraries = {path.removesuffix(".py") for path in files if path.startswith("lib/") and path.endswith(".py")}
     packed = pack.packed_sources()
     assert made == libraries | {path.removesuffix(".py") for path in packed}
-    assert {where for path in packed for where, _ in pack_merge.origins(ours(files))[path]} >= {
-        path for path, text in ours(files).items() if not path.endswith("__init__.py")
+    sources = ours(files)
+    origins = pack_merge.origins(sources)
+    assert {where for path in packed for where, _ in origins[path]} >= {
+        path for path in sources if not path.endswith("__init__.py")
     }
     for path, data in compiled.items():
         assert not path.endswith(".mpy") or data[:4] == b"C\x06\x00\x1f"  # CircuitPython, format 6, bytecode, 31 bits
