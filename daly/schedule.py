@@ -154,6 +154,8 @@ class Schedule:
     def begin_cycle_again(self):
         """The BMS is found: what is measured comes first, and where the search stood does not count."""
         self._cycle = self._next_cycle = 0 if self.current == 0 else -1
+        if self.current == 0 and self._cycle_at is None:  # it was found by a request out of turn
+            self._cycle_at = self._taken_at
 
     def choose(self, now, pending=-1):
         """Index of the block to be requested at the tick `now`, or None; `take` when it is requested.

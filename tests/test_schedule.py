@@ -472,3 +472,14 @@ def test_static_data_that_is_ignored_does_not_keep_what_is_measured_waiting(dela
         else:
             now += 5
     assert max(later - at for at, later in pairwise(asked)) < 1500
+
+
+def test_a_board_found_by_a_request_out_of_turn_has_a_cycle_beside_others():
+    line = Line()
+    line.schedule.share(4)
+    line.schedule.request_soon("pack")
+    assert line.next() == FAST
+    line.answer()
+    line.schedule.begin_cycle_again()
+    requested = {index for _, index in line.run(60000)}
+    assert requested == set(range(len(BLOCKS)))
