@@ -481,5 +481,6 @@ def test_a_board_found_by_a_request_out_of_turn_has_a_cycle_beside_others():
     assert line.next() == FAST
     line.answer()
     line.schedule.begin_cycle_again()
+    line.wait(5000)  # all static data is due within the first cycle
     requested = {index for _, index in line.run(60000)}
     assert requested == set(range(len(BLOCKS)))
