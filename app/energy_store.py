@@ -27,16 +27,18 @@ class EnergyStores:
     board that replaces another one continues the counters of that one, not those from its own earlier use. What the packs know
     of their polarity, and the protocols, are stored, too. `report(text, battery)`: publishes what is refused; None: it is only
     printed. `publish(topic, text, retain)`: tells of batteries that are stored and not read any more, with this `retain`.
+    `counts`: False where the bridge sleeps. Awake it sees a hundredth of what flows, so the counters would be wrong by a factor
+    of hundred: they are unknown, and what was counted before stays stored as it is.
     """
 
-    def __init__(self, nvm_store, batteries, base, identity="", report=None, publish=None, retain=False):
+    def __init__(self, nvm_store, batteries, base, identity="", report=None, publish=None, retain=False, counts=True):
         self._nvm_store = nvm_store
         self._publish = publish
         self._retain = retain
         owner = binascii.crc32(identity.encode()) | 1  # never 0
-        self.stores = [EnergyStore(nvm_store, battery, base, owner, report) for battery in batteries]
+        self.stores = [EnergyStore(nvm_store, battery, base, owner, report, counts) for battery in batteries]
         self.topics = tuple([topic for store in self.stores for topic in store.topics])
-        self.loaded = False  # the retained state has been asked for
+        self.loaded = not counts  # the retained state has been asked for
         self._wants_to_save = False
         self._has_stored_polarity = False
 
@@ -96,25 +98,30 @@ class EnergyStores:
 
 
 class EnergyStore:
-    """The counters of one battery; `owner`: the bridge as a number."""
+    """The counters of one battery; `owner`: the bridge as a number; `counts`: see EnergyStores."""
 
-    def __init__(self, nvm_store, battery, base, owner, report):
-        from .energy_restore import Restorer  # 2 KB on a board, until the broker has been asked
-
+    def __init__(self, nvm_store, battery, base, owner, report, counts):
         self._battery = battery
         self._nvm_store = nvm_store
         self._energy = battery.pack.energy
         self._is_polarity_known = False  # it has been settled, or restored
-        self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
-        self._restorer = Restorer(nvm_store, battery, self.topics, owner, report)  # None: the counters have been restored
+        self.topics: tuple = ()
+        self._restorer = None  # None: the counters have been restored, or stay unknown
+        if counts:
+            from .energy_restore import Restorer  # 2 KB on a board, until the broker has been asked
+
+            self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
+            self._restorer = Restorer(nvm_store, battery, self.topics, owner, report)
         self._record = None  # what is stored; None: the chip's memory has not been read
         self._stored = None  # the totals as noted last
         self._take_record()
 
     def _take_record(self):
-        if self._record is None:
+        if self._record is None and self._restorer is not None:
             self._record = self._restorer.record
             self._stored = self._restorer.stored
+        elif self._record is None and self._nvm_store.is_settled:
+            self._record = self._nvm_store.record(self._battery.number)
 
     @property
     def has_all(self):
@@ -145,6 +152,8 @@ class EnergyStore:
         """Note what has been found of the battery. Returns whether it should be stored immediately."""
         if self._restorer is not None:
             self._settle()
+        else:
+            self._take_record()
         if self._record is None:
             return False
         self._note_protocol()  # first, so that it needs no write of its own

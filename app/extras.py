@@ -29,6 +29,38 @@ ROWS += (
 )
 
 
+def check(settings):
+    """Add to the problems and hints what is wrong with these settings together, and switch that off."""
+    if settings.LED_OFF_AT_NIGHT:
+        from .status_led import parse_night
+
+        if parse_night(settings.LED_OFF_AT_NIGHT) is None:
+            where = settings.where("LED_OFF_AT_NIGHT")
+            settings.problems.append(f'{where} is not understood; write a time of day to another, such as "22:00-07:00".')
+            settings.replace("LED_OFF_AT_NIGHT", "")
+    _check_sleep(settings)
+
+
+def _check_sleep(settings):
+    if not settings.SLEEP_MINUTES:
+        return
+    where = settings.where("SLEEP_MINUTES")
+    outputs = [key for key in [f"OUTPUT_{number}" for number in range(1, OUTPUTS + 1)] if settings.value(key)]
+    if outputs:
+        settings.problems.append(
+            f"{where}: the pins of outputs cannot be kept while the chip sleeps, so it stays awake; remove it, or {outputs[0]}."
+        )
+        settings.replace("SLEEP_MINUTES", 0)
+        return
+    if settings.WAKE_PIN:
+        settings.hints.append(
+            f"{where}: WAKE_PIN is not used, as a bridge that has slept cannot know whether the BMS fell asleep; remove it."
+        )
+        settings.replace("WAKE_PIN", "")
+    if settings.allowed:
+        settings.hints.append(f"{where}: commands of ALLOW_CONTROL have an effect only in the seconds in which it is awake.")
+
+
 def known_keys():
     """The keys of these rows."""
     return [row.key for row in ROWS]

@@ -81,20 +81,21 @@ class WakePin:
 
 
 class AfterFirstResponse:
-    """The MqttClient's tick, once every BMS has responded or JOIN_AFTER_MS have passed: joining the Wi-Fi blocks for seconds.
+    """The MqttClient's tick, once every BMS has responded or `limit_ms` have passed: joining the Wi-Fi blocks for seconds.
 
     A whole poll cycle is not waited for: the rest of it is read while the bridge connects, and the first state is not later.
     """
 
-    def __init__(self, poller, tick, now):
+    def __init__(self, poller, tick, now, limit_ms=JOIN_AFTER_MS):
         self._poller = poller
+        self._limit_ms = limit_ms
         self._tick = tick
         self._since = now  # None: it has begun
 
     def tick(self, now):
         """What the client's tick returns."""
         if self._since is not None:
-            if not self._poller.online and ticks_diff(now, self._since) < JOIN_AFTER_MS:
+            if not self._poller.online and ticks_diff(now, self._since) < self._limit_ms:
                 return None
             self._since = None
         return self._tick(now)

@@ -29,7 +29,7 @@ def main():
     free = memory.check()
     from .nvm_store import NvmStore  # before what is large: a look at the chip's memory takes 8 KB in one piece
 
-    reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
+    reason = reset_reason()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
     settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free)
@@ -39,6 +39,20 @@ def main():
     loop = make_network(settings, nvm_store, reason, screen, ssl_context, extras, *parts)
     unload("app.extras_hardware")
     return loop
+
+
+def reset_reason():
+    """Why the chip starts, in lower case. With a computer on USB CircuitPython only waits instead of sleeping: the same."""
+    try:
+        import alarm  # here, because a firmware built without it must start, too
+
+        if alarm.wake_alarm is not None:
+            from .nvm_store import WOKEN
+
+            return WOKEN
+    except ImportError:
+        pass
+    return str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
 
 
 def make_hardware(free):
@@ -166,17 +180,18 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
 
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = None
-    if "soc" in settings.allowed:
-        from .clock import Clock  # only to set the state of charge
+    if "soc" in settings.allowed or (extras is not None and extras.needs_time):
+        from .clock import Clock  # only to set the state of charge, and for times in the settings
 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
     poller = poller_of(batteries)
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     sources = () if extras is None else extras.sources
-    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock, sources)
+    sleep = None if extras is None else extras.sleep
+    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock, sources, sleep)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
-    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish)
+    energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish, counts=sleep is None)
     battery_commands = None
     if len(settings.allowed):
         from daly.commands import BatteryCommands  # 2 KB, only with ALLOW_CONTROL
@@ -199,7 +214,10 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     loop.add("diagnostics", diagnostics.tick)
     loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)
-    loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
+    if sleep is not None and sleep.is_woken:
+        loop.add("mqtt", sleep.gate(batteries, client.tick, ticks_ms()).tick)
+    else:
+        loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
     bank = make_bank(settings, batteries)
     if screen is not None:
         screen.watch(batteries, bank, client, wifi.radio)
@@ -208,6 +226,11 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         from .extras_hardware import connect
 
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
+    if sleep is not None:
+        dark = [part for part in (screen, extras.led) if part is not None]
+        sleep.watch(batteries, publisher, client, nvm_store, dark)
+        loop.note_failure(sleep.missed)
+        loop.add("sleep", sleep.tick)
     return loop
 
 
@@ -238,9 +261,9 @@ def tick_of(parts):
     return Each([part.tick for part in parts]).tick
 
 
-def make_publisher(settings, batteries, writer, take_state, clock, sources):
+def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
-    of day is not known; `sources`: of battery/sources.py.
+    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
@@ -256,6 +279,7 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources):
         settings.allowed,
         board.board_id,
         True,
+        0 if sleep is None else sleep.valid_s,
         sources=sources,
     )
     return Publisher(

@@ -32,6 +32,7 @@ RESERVE = 10  # writes for failed boots in a row
 RETRY_MS = 5000
 RETRIES = 24  # two minutes
 BATTERIES = 8  # the most that are stored
+WOKEN = "deep_sleep_alarm"  # the reset reason of a chip that has slept
 _MAGIC = b"DB"
 # Version 4: magic, version, sequence, boots, failed boots in a row, minutes earned, reserve, length of the text, text, sequence
 # of the earlier version's record, number of batteries; then of each battery number, polarity, protocol, owner, four counters.
@@ -78,7 +79,7 @@ class NvmStore:
         self._nvm = nvm
         self._records: list = []
         self._in_use = (1,)
-        self._sequence = 0
+        self.sequence = 0  # of the last write
         self._earlier = 0  # sequence of the record of an earlier version that was taken over; 0: none was
         self.boots = 0
         self.failed_boots = 0  # in a row, each less than ten minutes of uptime; the current one included
@@ -119,7 +120,12 @@ class NvmStore:
         return self.is_read or self._retries >= RETRIES
 
     def count_boot(self, reason):
-        """Count a boot; `reason`: the chip's reset reason in lower case, such as "watchdog"."""
+        """Count a boot; `reason`: the chip's reset reason in lower case, such as "watchdog".
+
+        Waking from deep sleep is no boot: a bridge that sleeps wakes a hundred times a day, and each would cost a write.
+        """
+        if reason == WOKEN:
+            return
         try:
             self._read()
         except _FAULTS:
@@ -166,6 +172,10 @@ class NvmStore:
         self._has_refilled = False
         return True
 
+    def credit(self, milliseconds):
+        """Time has passed since the last write in which nothing counted it: the chip slept."""
+        self._earned_ms = min(self._earned_ms + milliseconds, SPARE * INTERVAL_MS)
+
     @property
     def has_spare(self):
         """Whether an extra write fits the wear budget."""
@@ -211,16 +221,16 @@ class NvmStore:
         self.is_pending = True
         if not self.is_read or not self._spend():
             return False
-        self._sequence += 1
+        self.sequence += 1
         self._since_ms = 0
         text = bytes(ord(character) if " " <= character < "\x7f" else 63 for character in self.failure[:80])
-        fields = (self._sequence, self.boots, self.failed_boots, self._earned_ms // 60000, self._reserve, len(text), text)
+        fields = (self.sequence, self.boots, self.failed_boots, self._earned_ms // 60000, self._reserve, len(text), text)
         record = struct.pack(_HEADER, _MAGIC, _VERSION, *fields, self._earlier, len(self._records))
         for battery in self._records:
             known = (battery.number, battery.polarity, battery.protocol, battery.owner)
             record += struct.pack(_BATTERY, *known, *(battery.totals or (0, 0, 0, 0)))
         record += struct.pack("<I", binascii.crc32(record))
-        self.is_pending = not self._write(_SLOTS[self._sequence % 2], record)
+        self.is_pending = not self._write(_SLOTS[self.sequence % 2], record)
         return not self.is_pending
 
     def _spend(self):
@@ -263,7 +273,7 @@ class NvmStore:
             if block[begin : begin + 2] == _MAGIC and block[begin + 2] == _VERSION and count <= BATTERIES:
                 end = begin + header + count * struct.calcsize(_BATTERY)
                 fields = struct.unpack_from(_HEADER, block, begin)
-                if fields[2] >= self._sequence and crc_is_right(block, begin, end):
+                if fields[2] >= self.sequence and crc_is_right(block, begin, end):
                     self._load_record(block, begin + header, fields)
         for begin in _EARLIER_SLOTS:
             if block[begin : begin + 2] == _MAGIC and struct.unpack_from("<I", block, begin + 3)[0] > self._earlier:
@@ -286,15 +296,15 @@ class NvmStore:
         unload("app.nvm_earlier")
         if fields is None or fields[2] <= self._earlier:
             return
-        sequence = self._sequence
+        sequence = self.sequence
         self._take(fields)
-        self._sequence = max(sequence, self._sequence)
+        self.sequence = max(sequence, self.sequence)
         self._records = [record for record in self._records if record.number != 1][: BATTERIES - 1]
         self._records.insert(0, BatteryRecord(*battery))
 
     def _take(self, fields):
         """The values of a header."""
-        self._sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, self._earlier = fields[2:10]
+        self.sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, self._earlier = fields[2:10]
         self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
         self.failure = str(text[:length], "ascii")
 

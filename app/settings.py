@@ -196,11 +196,19 @@ class Settings:
             if not getattr(self, key) and key not in said:
                 self.problems.append(advice.on_missing(key, text))
         self._compare_pins(rows)
+        if self.has_extras:
+            from .extras import check
+
+            check(self)
         self.hints += advice.hints(self, text)
 
     def keep_boards(self, most):
         """Read only the first ones."""
         self.boards = self.boards[:most]
+
+    def replace(self, key, value):
+        """Take another value than that of the file, which cannot be used with the others."""
+        setattr(self, key, value)
 
     def value(self, key):
         """That of the setting of this name."""

@@ -101,6 +101,11 @@ class Screen:
 
         return shown_before
 
+    def sleep(self):
+        """Off: it would show for hours what was true for a moment."""
+        if self._panel is not None:
+            self._panel.set_brightness(0)
+
     # The panel
 
     def _redraw(self):

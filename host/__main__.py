@@ -42,6 +42,8 @@ LIBRARIES = (
     "adafruit_displayio_sh1106",
     "adafruit_display_text",
     "circuitpython_typing",
+    "neopixel",
+    "adafruit_pixelbuf",
 )
 # settings of a diagnostics file that shape the conversation with its BMS
 REPLAYED = (
@@ -130,6 +132,7 @@ def _options() -> argparse.Namespace:
     )
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
+    add("--sleep-seconds", type=_seconds, metavar="N", help="with SLEEP_MINUTES: deep sleep is shortened to N seconds")
     add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
     add("--plain", action="store_true", help="a log instead of the live view")
@@ -309,6 +312,7 @@ def _power_on(options: argparse.Namespace) -> None:
     if not resumed:
         _start_children(options)
     paths = _paths(options)
+    chip.longest_sleep_s = options.sleep_seconds or chip.longest_sleep_s
     chip.uart_path = paths[1]
     home = Path(chip.state["drive"])
     chip.nvm_path = str(options.nvm or home / "nvm")  # it survives resets of the chip

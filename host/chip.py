@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from host import lamp
 from host.clock import PcClock, SimulatedClock
 from host.network import PcNetwork
 
@@ -34,6 +35,9 @@ on_join: Callable[[], None] | None = None  # called when the chip joins the Wi-F
 power_on_s: float = clock.monotonic()  # when the chip was last reset: its clocks start here
 reset_reason: str = "POWER_ON"
 run_reason: str = "STARTUP"
+woken: bool = "DALY_HOST_WOKEN" in os.environ  # it starts after a deep sleep; tests begin so, without its two minutes awake
+longest_sleep_s: float = float("inf")  # a deep sleep is shortened to this, as nobody waits for a quarter of an hour
+lamps: dict[str, lamp.Lamp] = {}  # name of a pin -> the LED on it
 state: dict = {}  # for the next run: children, deadline, drive
 home: str = os.getcwd()  # where `python -m host` was started
 
@@ -72,14 +76,22 @@ def pulse() -> None:
             os.write(state["bms"]["pipe"], b"asleep=0\n")
 
 
+def light(pin: str, levels: tuple[int, ...]) -> None:
+    """An LED on this pin shines with so many percent, or percents of red, green and blue."""
+    lamps.setdefault(pin, lamp.Lamp())
+    if lamps[pin].set(levels, clock.monotonic()):
+        report(f"LED on {pin}: {lamps[pin].text}")
+
+
 def resume() -> bool:
     """Restore the state from before the reset; False if this is not a restart after one."""
-    global state, reset_reason, run_reason, power_on_s
+    global state, reset_reason, run_reason, power_on_s, woken
     left = json.loads(os.environ.pop(VARIABLE, "{}"))
     if not left:
         return False
     state, reset_reason, run_reason = left["state"], left["reset_reason"], left["run_reason"]
     power_on_s = left["power_on_s"] or power_on_s
+    woken = left.get("woken", False)
     return True
 
 
@@ -87,6 +99,16 @@ def reset(reason: str) -> None:
     """Restart the chip: RAM is lost, clocks start again."""
     report(f"the chip resets ({reason})")
     restart(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
+
+
+def deep_sleep(seconds: float) -> None:
+    """Sleep so long, or shorter (`longest_sleep_s`), and restart: RAM is lost, but for alarm.sleep_memory."""
+    clock.set_alarm(0, lambda: None)  # the watchdog sleeps, too
+    slept_s = min(seconds, longest_sleep_s)
+    report(f"the chip is asleep for {seconds:.0f} s" + (f", shortened to {slept_s:g} s" if slept_s < seconds else ""))
+    clock.sleep(slept_s)
+    report("the chip wakes")
+    restart(reset_reason="DEEP_SLEEP_ALARM", run_reason="STARTUP", power_on_s=None, woken=True)
 
 
 def reload() -> None:

@@ -24,6 +24,7 @@ PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for t
 # The first message of a poll group that has held more from the beginning: an entity must not move to another message.
 _FIRST_MESSAGE = {"counts": 13, "extremes": 9}
 EXPIRE_AFTER_S = 60
+_ASLEEP = ",\"val_tpl\":\"{{iif(value=='sleeping','online',value)}}\""  # available while it sleeps, until it expires
 # Device class of what has this unit; the few others have a column of their own.
 _CLASSES = {
     "V": "voltage",
@@ -47,11 +48,12 @@ class Discovery:
     """The messages for one bridge with its batteries. `identity` is the chip's id in hex, `allowed` keys of CONTROLS.
 
     `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
-    bridge's own values. `writer`: what messages are written into; None: its own.
+    bridge's own values. `asleep_s`: what a bridge that sleeps publishes is valid for so long, and then everything becomes
+    unavailable; 0: it never sleeps. `writer`: what messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,
-                 writer=None):  # fmt: skip
+                 asleep_s=0, writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -63,6 +65,7 @@ class Discovery:
         self._version = escaped(version)
         self._board = escaped(board)
         self._allowed = allowed
+        self._asleep_s = asleep_s
         self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
@@ -267,7 +270,8 @@ class Discovery:
             self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(OPTIONS[row.key])).put('"]')
 
     def _write_expiry(self):
-        self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
+        if not self._asleep_s:  # else everything has one: the broker publishes no last will of a bridge that died asleep
+            self.writer.put(',"exp_aft":').put(str(EXPIRE_AFTER_S))
 
     def _write_availability_of(self, key, topics, test="number"):
         """Unavailable rather than unknown while there is no such thing: an idle battery is never empty.
@@ -294,7 +298,10 @@ class Discovery:
         writer = self.writer.put('"avty":[')
         for position, topic in enumerate(topics):
             writer.put(',{"t":"' if position else '{"t":"').put(self._base).put(topic).put('","pl_avail":"online",')
-            writer.put('"pl_not_avail":"offline"').put(template_of_last if position == len(topics) - 1 else "").put("}")
+            writer.put('"pl_not_avail":"offline"').put(template_of_last if position == len(topics) - 1 else "")
+            if self._asleep_s and topic.endswith("/status"):
+                writer.put(_ASLEEP)
+            writer.put("}")
         writer.put("]")
 
     def _begin_entity(self, platform, key, entity_id, name, device_class=None):
@@ -309,6 +316,8 @@ class Discovery:
             self._field("obj_id", prefix + entity_id)  # for Home Assistant before 2025.10, which goes by the name
         if device_class:
             self._field("ic" if device_class.startswith("mdi:") else "dev_cla", device_class)
+        if self._asleep_s and platform in ("sensor", "binary_sensor"):
+            self.writer.put(',"exp_aft":').put(str(self._asleep_s))
 
     def _begin_component(self, key, platform):
         self.writer.put(b'"' if self._first else b',"').put(key).put('":{"p":"').put(platform).put('"')

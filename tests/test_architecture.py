@@ -30,12 +30,14 @@ HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio 
 MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/crash.py",  # restarts the chip, and keeps the reason
+    "app/extras_hardware.py",  # pins of outputs, sensors and LED
     "app/hardware.py",  # pins and the UART
     "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
     "app/main.py",  # wiring
     "app/controls.py",  # restarts the chip
     "app/report.py",  # the board's name
+    "app/sleep.py",  # deep sleep
     "app/watchdog.py",  # the watchdog
     "display/panel.py",
 }
@@ -43,10 +45,12 @@ MAY_ASK_THE_TIME = {
     "safemode.py",
     "app/clock.py",
     "app/crash.py",
+    "app/extras_hardware.py",
     "app/log.py",
     "app/loop.py",
     "app/main.py",
     "app/memory.py",
+    "app/sleep.py",
     "app/watchdog.py",
 }
 MAY_ASK_THE_TIME |= {"mqtt/client.py", "mqtt/transport.py"}
@@ -152,6 +156,7 @@ def test_the_heap_is_swept_at_one_known_point_only():
 # What may be set from outside, with the reason: parts of the chip and of libraries that are made to be set
 MAY_BE_SET = {
     ("app/kept.py", "output.value"),  # the level of a pin
+    ("app/status_led.py", "self._pwm.duty_cycle"),  # how bright an LED is
     ("app/log.py", "builtins.print"),
     ("app/watchdog.py", "watchdog.mode"),
     ("app/watchdog.py", "watchdog.timeout"),
@@ -321,7 +326,10 @@ def call_traps(call):
         yield from (f"{name}({keyword}=)" for keyword in keywords & (MISSING_KEYWORDS | {"defaults"}))
 
 
-HARMLESS = {("mqtt/client.py", "isinstance of int: True is none on a board")}  # of an error's number, which is no bool
+HARMLESS = {
+    ("mqtt/client.py", "isinstance of int: True is none on a board"),  # of an error's number, which is no bool
+    ("app/sleep.py", "time.monotonic"),  # an alarm is set by it, and some ms more or less are no matter
+}
 
 
 @pytest.mark.parametrize("file", BOARD_FILES)

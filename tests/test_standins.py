@@ -27,7 +27,14 @@ IMPLICIT = {"__repr__", "__len__", "__bool__"}  # what CircuitPython's C does an
 
 
 def names() -> list[str]:
-    return sorted(path.stem for path in STANDINS.glob("*.py"))
+    """Of a module in a package with a dot, alarm.time; of the package without __init__."""
+    places = [path.relative_to(STANDINS).with_suffix("").parts for path in STANDINS.rglob("*.py")]
+    return sorted(".".join(part for part in parts if part != "__init__") for parts in places)
+
+
+def place(name: str) -> Path:
+    path = STANDINS / name.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def parse(path: Path) -> ast.Module:
@@ -78,7 +85,8 @@ def parameters(function: ast.FunctionDef) -> list:
 
 
 def stub(name: str) -> dict:
-    return members(parse(PACKAGES / f"{name}-stubs" / "__init__.pyi").body)
+    first, *rest = name.split(".")
+    return members(parse(PACKAGES.joinpath(f"{first}-stubs", *rest, "__init__.pyi")).body)
 
 
 def board_pins() -> set:
@@ -94,7 +102,7 @@ def read(folder: Path) -> str:
 
 @pytest.mark.parametrize("name", [name for name in names() if name != "board"])
 def test_a_module_has_only_what_the_stub_has(name):
-    compare(name, None, members(parse(STANDINS / f"{name}.py").body), stub(name))
+    compare(name, None, members(parse(place(name)).body), stub(name))
 
 
 def test_the_board_has_only_pins_that_real_boards_have():
@@ -105,7 +113,7 @@ def test_the_board_has_only_pins_that_real_boards_have():
 
 @pytest.mark.parametrize("name", names())
 def test_a_module_shows_nothing_it_imports(name):
-    visible = {public for public in imported(parse(STANDINS / f"{name}.py")) if not public.startswith("_")}
+    visible = {public for public in imported(parse(place(name))) if not public.startswith("_")}
     assert not visible
 
 
