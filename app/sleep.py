@@ -20,6 +20,7 @@ from adafruit_ticks import ticks_diff
 TICK_MS = 50  # between two calls
 FIRST_AWAKE_MS = 120000  # after power-on
 AWAKE_LIMIT_MS = 60000  # of a wake
+ANNOUNCE_LIMIT_MS = 180000  # of one that sends discovery: with one battery that takes an ESP32-S2 20 s, with eight two minutes
 # How long a complete set is waited for before the network is joined without one: most need 5 s, a BMS that is looked for 15
 COMPLETE_LIMIT_MS = 20000
 SAYING_LIMIT_MS = 5000  # for the PUBACK of the last message
@@ -96,12 +97,13 @@ class Sleep:
 
     def watch(self, batteries, publisher, client, nvm_store, dark):
         """Look at these. `dark`: what has a `sleep()` to become dark."""
-        self._batteries = batteries
+        self._set = CompleteSet(batteries)
         self._publisher = publisher
         self._client = client
         self._nvm_store = nvm_store
         self._dark = dark
-        if self._announced_min < ANNOUNCE_MIN:
+        self._announces = self._announced_min >= ANNOUNCE_MIN
+        if not self._announces:
             publisher.omit_discovery()
         if nvm_store.sequence == self._sequence:
             nvm_store.credit(60000 * self._unwritten_min)
@@ -128,7 +130,9 @@ class Sleep:
             return
         client = self._client
         is_current = client.has_delivered and self._publisher.is_current()
-        if not is_current and self._elapsed_ms < self._least_ms + AWAKE_LIMIT_MS:
+        can_announce = self._announces and client.connected and self._set.online
+        limit_ms = ANNOUNCE_LIMIT_MS if can_announce else AWAKE_LIMIT_MS
+        if not is_current and self._elapsed_ms < self._least_ms + limit_ms:
             return
         self.missed = ""
         if client.connected:  # without a BMS: then this has been published

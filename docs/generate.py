@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 
 """Generates parts of the pages from the code: tables of docs/MQTT.md, the maps of docs/PROTOCOL.md, the access list of
-docs/SECURITY.md, the packages in CONTRIBUTING.md.
+docs/SECURITY.md, the packages in CONTRIBUTING.md, the blinks of the status LED in README.md.
 
     .venv/bin/python docs/generate.py            writes all of them
     .venv/bin/python docs/generate.py --check    lists pages that are out of date, and exits with status 1
@@ -22,6 +22,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
+from app import status_led  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
 from battery.controls import CONTROLS  # noqa: E402
 from battery.pack import Battery, Pack  # noqa: E402
@@ -48,7 +49,7 @@ from mqtt.entities import BRIDGE, entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from simulator.unmodelled import fields  # noqa: E402
 
-PAGES = (ROOT / "docs" / "MQTT.md", ROOT / "docs" / "PROTOCOL.md", ROOT / "docs" / "SECURITY.md", ROOT / "CONTRIBUTING.md")
+PAGES = tuple(ROOT / page for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md"))
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What the name of a reading does not tell.
@@ -93,6 +94,21 @@ NOTES = {
     "cell_{}_balancing": "`cell_count` of them",
     "temperature_{}": "`temperature_count` of them; `null`: no sensor there",
 }
+# What the patterns of the status LED mean, by their names in app/status_led.py.
+BLINKS = {
+    "LOOKING": "The BMS is being looked for",
+    "SILENT": "Nothing is received from the BMS: power, plug, TX and RX",
+    "BMS_ASLEEP": "The BMS has worked and is asleep, or cut off",
+    "BAD_LINE": "What is received is no response: noise, other boards, our own requests, only zeros, a number used twice",
+    "REMARK": "The BMS responds, but something is not as it should be: see *BMS connection*",
+    "CONNECTING": "Joining the Wi-Fi, or connecting to the broker",
+    "NO_WIFI": "No Wi-Fi",
+    "NO_BROKER": "The broker is not reached",
+    "REFUSED": "The broker refuses, or ends each connection",
+    "SETTINGS_OF_BMS": "settings.toml: the pins of the UART, or `BMS_PROTOCOL` or `BMS_HOST_ADDRESS` rule the BMS out",
+    "SETTINGS_OF_BROKER": "settings.toml: `MQTT_BROKER` is not set, or TLS is not possible",
+}
+COLOURS = ("orange", "blue", "magenta")  # of app/status_led.py's COLOURS
 # What the keys of <base>/state mean.
 BRIDGE_NOTES = {
     "version": "version of this firmware",
@@ -410,8 +426,29 @@ def _first_sentence(name: str) -> str:
 
 
 SOURCES = {"A5": _source, "D2": _registers(D2), "P81": _registers(P81)}
+
+
+def blinks() -> str:
+    """The table of the status LED."""
+    rows = ["| Blinks | NeoPixel | Meaning |", "|---|---|---|", "| steady, dim | green | All is well |"]
+    for name, meaning in BLINKS.items():
+        longs, shorts = getattr(status_led, name)
+        rows.append(f"| {' '.join(['▬'] * longs + ['•'] * shorts)} | {COLOURS[longs]} | {meaning} |")
+    rows.append("| flickering | red | A protection or a fault of the BMS is active |")
+    rows.append("| none | | No power, asleep (`SLEEP_MINUTES`), or night (`LED_OFF_AT_NIGHT`) |")
+    return "\n".join(rows)
+
+
 MAKERS = {"map-a5": map_a5, "map-d2": map_d2, "map-p81": map_p81}
-MAKERS |= {"battery": battery, "bridge": bridge, "alarms": alarms, "controls": controls, "acl": acl, "layout": layout}
+MAKERS |= {
+    "blinks": blinks,
+    "battery": battery,
+    "bridge": bridge,
+    "alarms": alarms,
+    "controls": controls,
+    "acl": acl,
+    "layout": layout,
+}
 
 
 if __name__ == "__main__":

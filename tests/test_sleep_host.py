@@ -149,13 +149,13 @@ def test_a_wake_is_short_and_says_what_happens(place):
     assert reasons == {"deep_sleep_alarm"}
 
 
-def test_the_led_is_dark_while_it_sleeps(place):
+def test_the_led_shows_that_all_is_well(place):
     sleeper, _, _ = place
     assert "LED on IO21: steady, green" in sleeper.log
 
 
-def test_without_a_broker_it_sleeps_after_a_minute_and_tells_at_the_next_wake(tmp_path):
-    """The only test here that waits for the limit; the broker comes when the bridge sleeps."""
+def test_without_a_broker_it_sleeps_after_a_minute_and_says_why(tmp_path):
+    """The only test here that waits for the limit."""
     broker = Mosquitto(tmp_path)
     port = broker.port
     broker.kill()

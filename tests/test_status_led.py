@@ -4,6 +4,8 @@
 """The status LED: which blinks for which trouble, in time and colour, off at night; the lights themselves."""
 
 import itertools
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import board
@@ -274,3 +276,22 @@ def test_every_pattern_can_be_told_from_every_other():
         value for name, value in vars(status_led).items() if name.isupper() and isinstance(value, tuple) and len(value) == 2
     ]
     assert len(patterns) == len(set(patterns)) == 11 and max(map(max, patterns)) <= 5
+
+
+def test_the_readme_has_every_pattern_with_its_colour():
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    rows = re.findall(r"^\| ([▬• ]+) \| (\w+) \|", text, re.M)
+    patterns = {
+        value for name, value in vars(status_led).items() if name.isupper() and isinstance(value, tuple) and len(value) == 2
+    }
+    assert {(blinks.count("▬"), blinks.count("•")) for blinks, _ in rows} == patterns
+    assert {(blinks.count("▬"), colour) for blinks, colour in rows} == {(0, "orange"), (1, "blue"), (2, "magenta")}
+
+
+def test_the_short_blinks_are_apart_from_the_long_ones_and_from_the_light_before():
+    bridge = Bridge(diagnosis.OK, percent=20).run(3)
+    bridge.batteries[0].poller.diagnosis.code = diagnosis.NO_UART
+    changes = bridge.run(10).light.changes[1:]
+    dark = [end - at for (at, percent, _), (end, _, _) in itertools.pairwise(changes) if not percent]
+    before, first, second = dark[:3]
+    assert before >= 1500 and 250 <= first <= 450 and second >= first + 250
