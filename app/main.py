@@ -27,9 +27,9 @@ def main():
     """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
     print("Daly MQTT bridge", VERSION)
     free = memory.check()
-    from .nvm_store import NvmStore  # before what is large: a look at the chip's memory takes 8 KB in one piece
+    from .nvm_store import WOKEN, NvmStore  # before what is large: a look at the chip's memory takes 8 KB in one piece
 
-    reason = reset_reason()
+    reason = WOKEN if has_slept() else str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
     settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free)
@@ -41,18 +41,14 @@ def main():
     return loop
 
 
-def reset_reason():
-    """Why the chip starts, in lower case. With a computer on USB CircuitPython only waits instead of sleeping: the same."""
+def has_slept():
+    """Whether the chip wakes from deep sleep. With a computer on USB CircuitPython only waits instead of sleeping: the same."""
     try:
         import alarm  # here, because a firmware built without it must start, too
 
-        if alarm.wake_alarm is not None:
-            from .nvm_store import WOKEN
-
-            return WOKEN
+        return alarm.wake_alarm is not None
     except ImportError:
-        pass
-    return str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
+        return False
 
 
 def make_hardware(free):

@@ -17,6 +17,9 @@ import time
 
 from adafruit_ticks import ticks_diff
 
+from .kept import AfterFirstResponse
+from .watchdog import stop
+
 TICK_MS = 50  # between two calls
 FIRST_AWAKE_MS = 120000  # after power-on
 AWAKE_LIMIT_MS = 60000  # of a wake
@@ -43,8 +46,6 @@ _CLOSING = 2
 def deep_sleep(seconds):
     """Sleep; code.py starts anew afterwards. With a computer on USB CircuitPython only waits for so long. Does not return."""
     import alarm  # here, because a firmware built without it must start, too
-
-    from .watchdog import stop
 
     stop()
     alarm.exit_and_deep_sleep_until_alarms(alarm.time.TimeAlarm(monotonic_time=time.monotonic() + seconds))
@@ -91,8 +92,6 @@ class Sleep:
 
     def gate(self, batteries, tick, now):
         """What calls the MqttClient's `tick` as soon as there is a complete set: half of one must not be published."""
-        from .kept import AfterFirstResponse
-
         return AfterFirstResponse(CompleteSet(batteries), tick, now, COMPLETE_LIMIT_MS)
 
     def watch(self, batteries, publisher, client, nvm_store, dark):
