@@ -89,7 +89,7 @@ def make_bms(settings, nvm_store, uarts, wake_pin):
         loop = Loop(ticks_ms, feed, "bms", line.free_ms)
         loop.add("bms", line.tick)
     if wake_pin is not None:
-        from daly.wake import Waker  # loaded only with WAKE_PIN
+        from outputs.wake import Waker  # loaded only with WAKE_PIN
 
         limits = (settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
         loop.add("wake", Waker(batteries[0].poller, wake_pin.drive, *limits).tick)
