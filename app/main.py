@@ -19,7 +19,8 @@ from battery.unload import unload
 from . import memory
 from .version import VERSION
 
-ONCE = ("app.settings", "app.advice", "app.batteries", "app.hardware", "app.memory")  # needed to start only
+# needed to start only
+ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
 
 
 def main():
@@ -31,17 +32,19 @@ def main():
     reason = str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
-    settings, screen, uarts, wake_pin, ssl_context = make_hardware(free)
+    settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free)
     for name in ONCE:
         unload(name)
     parts = make_bms(settings, nvm_store, uarts, wake_pin)
-    return make_network(settings, nvm_store, reason, screen, ssl_context, *parts)
+    loop = make_network(settings, nvm_store, reason, screen, ssl_context, extras, *parts)
+    unload("app.extras_hardware")
+    return loop
 
 
 def make_hardware(free):
-    """(settings, screen, UARTs, WakePin, ssl context); all but settings and UARTs may be None. First the screen, which says so.
+    """(settings, screen, UARTs, WakePin, ssl context, Extras); all but settings and UARTs may be None.
 
-    `free`: bytes of memory at the start; None: not known.
+    The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known.
     """
     from .kept import Values
     from .settings import KEPT, load
@@ -57,11 +60,16 @@ def make_hardware(free):
     uarts = make_uarts(settings, problems)
     wake_pin = make_wake_pin(settings, problems)
     ssl_context = make_ssl_context(settings, problems, memory.NEEDED)
+    extras = None
+    if settings.has_extras:
+        from .extras_hardware import make  # only with outputs, sensors, LED or sleep
+
+        extras = make(settings, problems)
     for problem in problems:
         print("Settings:", problem)
     for hint in settings.hints:
         print("Settings, hint:", hint)
-    return values, screen, uarts, wake_pin, ssl_context
+    return values, screen, uarts, wake_pin, ssl_context, extras
 
 
 def make_bms(settings, nvm_store, uarts, wake_pin):
@@ -141,7 +149,7 @@ def make_batteries(settings, nvm_store, uarts):
     return batteries
 
 
-def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, batteries, writer):
+def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop, buses, batteries, writer):
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
@@ -164,7 +172,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
     poller = poller_of(batteries)
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
-    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock)
+    sources = () if extras is None else extras.sources
+    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock, sources)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
     energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish)
@@ -191,9 +200,14 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, loop, buses, 
     loop.add("console", console.tick)
     loop.add("bridge state", bridge_state.tick)
     loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
+    bank = make_bank(settings, batteries)
     if screen is not None:
-        screen.watch(batteries, make_bank(settings, batteries), client, wifi.radio)
+        screen.watch(batteries, bank, client, wifi.radio)
         loop.add("screen", screen.tick)
+    if extras is not None:
+        from .extras_hardware import connect
+
+        connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
     return loop
 
 
@@ -224,9 +238,9 @@ def tick_of(parts):
     return Each([part.tick for part in parts]).tick
 
 
-def make_publisher(settings, batteries, writer, take_state, clock):
+def make_publisher(settings, batteries, writer, take_state, clock, sources):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
-    of day is not known.
+    of day is not known; `sources`: of battery/sources.py.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
@@ -242,6 +256,7 @@ def make_publisher(settings, batteries, writer, take_state, clock):
         settings.allowed,
         board.board_id,
         True,
+        sources=sources,
     )
     return Publisher(
         base,
@@ -255,4 +270,5 @@ def make_publisher(settings, batteries, writer, take_state, clock):
         settings.MQTT_RETAIN_STATE,
         None if clock is None else clock.utc,
         len(batteries) > 1 and settings.BANK_WIRING == "series",
+        sources,
     )

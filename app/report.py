@@ -48,9 +48,9 @@ def report(settings, battery, state, loop, now):
 def _rows(settings):
     if not settings.more:
         return SETTINGS
-    from .batteries import rows_for
+    from . import batteries, extras
 
-    return SETTINGS + rows_for(settings.more)
+    return SETTINGS + batteries.rows_for(settings.more) + extras.rows_for(settings.more)
 
 
 def _shown(setting, value):

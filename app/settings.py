@@ -100,7 +100,15 @@ SETTINGS += (
     _number("OLED_DIM_BRIGHTNESS_PERCENT", 5, 0, 100),
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
-KEPT = tuple([setting.key for setting in SETTINGS]) + ("problems", "allowed", "identity", "base_topic", "boards", "more")
+KEPT = tuple([setting.key for setting in SETTINGS]) + (
+    "problems",
+    "allowed",
+    "identity",
+    "base_topic",
+    "boards",
+    "has_extras",
+    "more",
+)
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -123,7 +131,8 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    or made of it; `boards`: the batteries; `more`: the keys of those settings of several batteries that are attributes, too.
+    or made of it; `boards`: the batteries; `more`: the keys of those
+    settings of several batteries, and of outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
     CIRCUITPY_WIFI_SSID: str
@@ -150,10 +159,11 @@ class Settings:
         rows: tuple = SETTINGS
         known = [setting.key for setting in SETTINGS]
         if [key for key in entries if key not in known and not key.startswith(FOREIGN_PREFIX)]:
-            from . import batteries  # 5 KB on a board: there are several batteries, or a name is mistyped
+            from . import batteries, extras  # 7 KB on a board: there are more parts than one battery, or a name is mistyped
 
-            rows += batteries.rows_for(self._lines)
-            known = batteries.known_keys() + [setting.key for setting in rows]  # UART2_TX is UART_2_TX, not UART_TX
+            rows += batteries.rows_for(self._lines) + extras.rows_for(self._lines)
+            more = batteries.known_keys() + extras.known_keys()
+            known = more + [setting.key for setting in rows]  # UART2_TX is UART_2_TX, not UART_TX
         self.more = tuple([setting.key for setting in rows[len(SETTINGS) :]])
         for key in entries:
             unknown = None if key in known else advice.on_key(key, known)
@@ -173,8 +183,9 @@ class Settings:
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
+        self.has_extras = "OUTPUT_1" in self.more
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
-        if self.more:
+        if "BANK_WIRING" in self.more:
             from .batteries import resolve
 
             self.boards = resolve(self)

@@ -15,8 +15,8 @@ import re
 import sys
 from pathlib import Path
 
+from app import batteries, extras
 from app.advice import no_such_pin, pin_name
-from app.batteries import ROWS
 from app.settings import FILE, PIN, SETTINGS, Settings, load
 
 _PIN = re.compile(r"^(\w+): microcontroller\.Pin(?:  # GPIO(\d+))?", re.MULTILINE)
@@ -93,7 +93,7 @@ def _line(sentence: str) -> int:
 def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[list[str], list[str]]:
     """(mistakes, hints) on the pins."""
     mistakes, hints, users = [], [], {}
-    for setting in SETTINGS + (ROWS if settings.more else ()):
+    for setting in SETTINGS + batteries.rows_for(settings.more) + extras.rows_for(settings.more):
         name = getattr(settings, setting.key) if setting.kind == PIN else ""
         if not name or (setting.key.startswith("OLED") and not settings.OLED):
             continue

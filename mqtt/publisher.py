@@ -30,10 +30,11 @@ _BEGUN = ("",)  # in place of a message: one is being written
 class LoadedDiscovery:
     """A Discovery that is in memory only while messages are written, 10 KB on a board. Its writer comes first."""
 
-    def __init__(self, writer, *arguments):
+    def __init__(self, writer, *arguments, sources=()):
         self.writer = writer
         self._arguments = arguments
-        self._loaded = None
+        self._sources = sources
+        self._loaded = self._of_sources = None
         discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
         self._count = discovery.parts()
         self.bridge_parts = discovery.bridge_parts
@@ -55,7 +56,15 @@ class LoadedDiscovery:
 
     def begin(self, part, is_settled=True):
         """(topic, steps) of one message, see Discovery.begin."""
-        return self._load().begin(part, is_settled)
+        if part < self._count:
+            return self._load().begin(part, is_settled)
+        if self._of_sources is None:
+            from .source_discovery import SourceDiscovery  # only with outputs or sensors
+
+            self._of_sources = SourceDiscovery(
+                *self._arguments, writer=self.writer, first_part=self._count, sources=self._sources
+            )
+        return self._of_sources.begin(part)
 
     @property
     def is_partial(self):
@@ -65,7 +74,8 @@ class LoadedDiscovery:
     def unload(self):
         """Free its memory; the next message loads it again."""
         if self._loaded is not None:
-            self._loaded = None
+            self._loaded = self._of_sources = None
+            unload("mqtt.source_discovery")
             unload("mqtt.bank_discovery")
             unload("mqtt.homeassistant")
             unload("mqtt.entities")
@@ -79,11 +89,12 @@ class Publisher:
     two states with changed pack and cell readings, `band_percent` scales the deadbands, `each_value` publishes every reading
     on a topic of its own as well. `retain`: messages on the battery are retained, too. `utc(tick)` returns the time of a tick
     as text, or None while it is not known; `utc` None: never known. `is_series`: how the batteries are wired, for their bank.
+    `sources`: see battery/sources.py.
     `discovery_errors` counts the discovery messages that could not be made or sent since the start.
     """
 
     def __init__(self, base, discovery, batteries, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
-                 retain=False, utc=None, is_series=False):  # fmt: skip
+                 retain=False, utc=None, is_series=False, sources=()):  # fmt: skip
         self.base = base
         self.discovery = discovery
         self._bridge = bridge
@@ -104,6 +115,11 @@ class Publisher:
 
             parts = (discovery.bridge_parts + len(batteries) * discovery.battery_parts, discovery.parts())
             self._bank = BankPublisher(self, list(self._batteries), parts, fast_ms, is_series)
+        self._others: list = [] if self._bank is None else [self._bank]  # what is published behind the batteries
+        if len(sources):
+            from .sources import SourcesPublisher  # only with outputs or sensors
+
+            self._others.append(SourcesPublisher(self, sources, discovery.parts(), fast_ms))
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
@@ -126,8 +142,8 @@ class Publisher:
         self._statuses[0].begin(now)
         for each in self._batteries:
             each.begin(now)
-        if self._bank is not None:
-            self._bank.begin(now)
+        for other in self._others:
+            other.begin(now)
         self._bridge_due = now
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
@@ -240,7 +256,7 @@ class Publisher:
             or self._of_next(BatteryPublisher.take_set_counters, now)
             or self._of_next(BatteryPublisher.last_command, now)
             or (None if waits else self._battery_state(now))
-            or (self._bank.state(now) if self._bank is not None else None)
+            or self._of_others(now)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
             or self._bridge_state(now)
@@ -258,6 +274,20 @@ class Publisher:
         if message is _BEGUN and self._bank is not None and self._batteries[-1].phase == ONLINE:
             self._others_first = OTHERS
         return message
+
+    def _of_others(self, now):
+        for other in self._others:
+            message = other.state(now)
+            if message is not None:
+                return message
+        return None
+
+    def _discover_others(self, now):
+        for other in self._others:
+            message = other.next_discovery(now)
+            if message is not None:
+                return message
+        return None
 
     def _of_next(self, kind, now):
         """The next message of a kind, of the battery that was served longest ago."""
@@ -277,8 +307,8 @@ class Publisher:
             self._part = 0
             for each in self._batteries:
                 each.begin_discovery(now)
-            if self._bank is not None:
-                self._bank.begin_discovery()
+            for other in self._others:
+                other.begin_discovery()
             self._republish_at = ticks_add(now, REPUBLISH_MS)
             self._is_birth = True
         elif self._republish_at is not None and ticks_diff(now, self._republish_at) >= 0:
@@ -288,8 +318,8 @@ class Publisher:
             self._bridge_due = now
             for each in self._batteries:
                 each.republish(now, self._is_birth)
-            if self._bank is not None:
-                self._bank.republish(now)
+            for other in self._others:
+                other.republish(now)
             self._is_birth = False
             self._connection_repeat_due = now
             self._repeat_status(now)
@@ -312,11 +342,7 @@ class Publisher:
         if self._part < self.discovery.bridge_parts:
             self._part += 1
             return self.discover(self._part - 1, now)
-        message = (
-            self._of_next(BatteryPublisher.next_discovery, now)
-            or (self._bank.next_discovery(now) if self._bank is not None else None)
-            or self._retry_failed(now)
-        )
+        message = self._of_next(BatteryPublisher.next_discovery, now) or self._discover_others(now) or self._retry_failed(now)
         if message is None and self._is_discovered():
             self.discovery.unload()
         return message
@@ -385,8 +411,9 @@ class Publisher:
         for each in self._batteries:
             if each.phase < OFFLINE:
                 return None
-        if self._bank is not None and not self._bank.is_published:
-            return None
+        for other in self._others:
+            if not other.is_published:
+                return None
         self._is_online_published = True
         return self._statuses[0].message("online")
 

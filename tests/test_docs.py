@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import batteries
+from app import batteries, extras
 from app.settings import SETTINGS
 from battery.readings import BITFIELD, READINGS
 from campaigns.chaos import FAULTS
@@ -95,7 +95,7 @@ def made(text, name):
 
 def test_settings_named_in_pages_exist():
     keys = {setting.key for setting in SETTINGS} | {"CIRCUITPY_WEB_API_PASSWORD"}  # CircuitPython's own
-    keys |= set(batteries.known_keys())
+    keys |= set(batteries.known_keys() + extras.known_keys())
     families = tuple({key.split("_")[0] + "_" for key in keys})
     for page in PAGES:
         for word in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?: = [^`]*)?`", page.read_text()):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from app import batteries, extras
 from app.advice import on_name, on_old_name
-from app.batteries import known_keys, number_of
 from app.settings import FOREIGN_PREFIX, SETTINGS, parse
 from tools import bundle
 
@@ -73,7 +73,7 @@ def _instead(key: str) -> str:
     renamed = on_old_name(key)
     if renamed:
         return renamed
-    advice = on_name(key, known_keys() + [setting.key for setting in SETTINGS])
+    advice = on_name(key, _known())
     if advice == "remove it":
         return f"{key} is not or no longer a setting; remove it"
     return f"{key} is not a setting; {advice}"
@@ -102,5 +102,10 @@ def blocks(template: str) -> dict[str, list[str]]:
 
 def obsolete(text: str) -> list[str]:
     """Keys in use that are no settings."""
-    known = {setting.key for setting in SETTINGS} | set(known_keys())
-    return [key for key in parse(text)[0] if key not in known and not number_of(key) and not key.startswith(FOREIGN_PREFIX)]
+    known = _known()
+    found = [key for key in parse(text)[0] if key not in known and not batteries.number_of(key)]
+    return [key for key in found if not key.startswith(FOREIGN_PREFIX)]
+
+
+def _known() -> list[str]:
+    return batteries.known_keys() + extras.known_keys() + [setting.key for setting in SETTINGS]

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""What the bridge knows besides its batteries: outputs and sensors, each a *source*. Loaded only where there is one.
+
+A source has these members; publisher, Home Assistant, rules and screen need nothing else of it:
+
+| Member | Meaning |
+|---|---|
+| `key` | part of its topic, <base>/<key>/state, and of its ids |
+| `title` | its device's name behind the bridge's, such as "temperatures"; None: it belongs to the bridge's own device |
+| `model` | its device's model |
+| `rows` | a list of Row, which only grows at its end: an entity must not move to another discovery message |
+| `changes` | counts up, perhaps wrapping, whenever a value or the rows may have changed |
+| `raw(key)` | int of a NUMBER, 0 or 1 of a BINARY, str of a TEXT or ENUM; None: it is not known now |
+"""
+
+from collections import namedtuple
+
+from .readings import BINARY, ENUM, MAIN, NUMBER, TEXT
+
+# One value. decimals: value = raw / 10**decimals; deadband: a smaller change of raw is published with the next one only;
+# icon, device_class: Home Assistant's, or None; category: of battery/readings.py; is_total: it only grows, or starts again from
+# 0; options: words of an ENUM; command: below the base topic, of an ENUM that can be chosen; None: it can not
+Row = namedtuple(
+    "Row",
+    (
+        "key",
+        "name",
+        "kind",
+        "unit",
+        "decimals",
+        "deadband",
+        "device_class",
+        "icon",
+        "category",
+        "is_total",
+        "options",
+        "command",
+    ),
+)
+
+
+def number(key, name, unit, decimals, deadband=1, device_class=None, icon=None, category=MAIN, is_total=False):
+    """The row of a number; `unit`: "" for none."""
+    return Row(key, name, NUMBER, unit, decimals, deadband, device_class, icon, category, is_total, (), None)
+
+
+def binary(key, name, device_class=None, icon=None, category=MAIN):
+    """The row of a value that is 0 or 1."""
+    return Row(key, name, BINARY, "", 0, 1, device_class, icon, category, False, (), None)
+
+
+def text(key, name, icon=None, category=MAIN):
+    """The row of words that are not known beforehand."""
+    return Row(key, name, TEXT, "", 0, 1, None, icon, category, False, (), None)
+
+
+def enum(key, name, options, icon=None, category=MAIN, command=None):
+    """The row of one of these words."""
+    return Row(key, name, ENUM, "", 0, 1, None, icon, category, False, options, command)

@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""What is published on sources, judged by the messages: states, what is unknown, and discovery of rows that come."""
+
+import itertools
+import json
+
+import pytest
+from home_assistant_rules import message_faults
+from simulation import Wire, only
+
+from battery.json import LARGEST, Writer
+from battery.readings import DIAGNOSTIC
+from battery.sources import binary, enum, number, text
+from mqtt.publisher import LoadedDiscovery, Publisher
+
+STATE = "daly/x/shed/state"
+
+
+class Shed:
+    """A source with two numbers, a switch, words and a choice; all values can be set."""
+
+    key = "shed"
+    title = "shed"
+    model = "Thermometer"
+
+    def __init__(self):
+        self.rows = [
+            number("inside", "Inside", "°C", 1, deadband=3, device_class="temperature"),
+            number("energy", "Energy", "kWh", 2, device_class="energy", is_total=True),
+            binary("door", "Door", icon="door"),
+            text("reason", "Reason", icon="text", category=DIAGNOSTIC),
+            enum("mode", "Mode", ("auto", "on", "off"), icon="cog", command="/shed/1/set"),
+        ]
+        self.changes = 0
+        self.values = {"inside": 215, "energy": 1234, "door": 0, "reason": "off: soc 42.0 % is below 60", "mode": "auto"}
+
+    def raw(self, key):
+        return self.values[key]
+
+    def put(self, **values):
+        self.values.update(values)
+        self.changes = (self.changes + 1) % 4
+
+
+class Bridge:
+    """A battery, the sources and their publisher; `heard`: (ms, topic, payload, retain) of everything."""
+
+    def __init__(self, *sources, interval_ms=5000, retain=False):
+        self.wire = Wire("drift=0,current=0")
+        batteries = only(self.wire.pack, self.wire.poller)
+        names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", (), "", True)
+        discovery = LoadedDiscovery(Writer(LARGEST), *names, sources=sources)
+        self.publisher = Publisher(
+            "daly/x", discovery, batteries, lambda now: (("uptime", 7),), interval_ms, retain=retain, sources=sources
+        )
+        self.heard = []
+        self.publisher.begin(0)
+
+    def run(self, seconds):
+        self.wire.run(seconds, self._listen)
+        return self
+
+    def _listen(self, wire):
+        message = self.publisher.poll(wire.now)
+        if message is not None:
+            topic, payload, retain, _ = message
+            payload = payload if isinstance(payload, str) else bytes(payload if isinstance(payload, bytes) else payload.bytes())
+            self.heard.append((wire.us / 1000, topic, payload if isinstance(payload, str) else payload.decode(), retain))
+
+    def texts(self, topic, since=0):
+        return [payload for ms, where, payload, _ in self.heard if where == topic and ms >= since]
+
+    def announced(self, part="daly_c0ffee_shed"):
+        found = {}
+        for _, topic, payload, retain in self.heard:
+            if f"/device/{part}" in topic:
+                assert retain and message_faults(topic, payload) == []
+                found[topic] = json.loads(payload)
+        return found
+
+
+def test_a_state_has_every_row_with_its_decimals_and_what_is_not_known_is_null():
+    shed = Shed()
+    shed.values["energy"] = None
+    bridge = Bridge(shed).run(5)
+    assert bridge.texts(STATE)[0] == (
+        '{"inside":21.5,"energy":null,"door":"OFF","reason":"off: soc 42.0 % is below 60","mode":"auto"}'
+    )
+
+
+def test_it_is_published_before_the_bridge_is_online_and_again_every_ten_seconds():
+    bridge = Bridge(Shed()).run(35)
+    topics = [topic for _, topic, _, _ in bridge.heard]
+    assert topics.index(STATE) < topics.index("daly/x/status")
+    at = [ms for ms, topic, _, _ in bridge.heard if topic == STATE]
+    assert max(later - earlier for earlier, later in itertools.pairwise(at)) < 10500
+
+
+@pytest.mark.parametrize(("change", "within_ms"), [({"door": 1}, 600), ({"mode": "on"}, 600), ({"inside": None}, 600)])
+def test_what_switches_and_what_is_lost_is_told_at_once(change, within_ms):
+    shed = Shed()
+    bridge = Bridge(shed).run(20)
+    now = bridge.wire.us / 1000
+    shed.put(**change)
+    bridge.run(2)
+    told = [ms for ms, topic, _, _ in bridge.heard if topic == STATE and ms >= now]
+    assert told and told[0] - now < within_ms
+
+
+def test_numbers_wait_for_their_interval():
+    shed = Shed()
+    bridge = Bridge(shed).run(21)
+    begun = bridge.wire.us / 1000
+    for inside in range(220, 300, 4):
+        shed.put(inside=inside)
+        bridge.run(1)
+    assert 3 <= len(bridge.texts(STATE, begun)) <= 6
+    assert json.loads(bridge.run(6).texts(STATE)[-1])["inside"] == 29.6
+
+
+def test_within_its_deadband_a_number_is_only_in_the_regular_states():
+    shed = Shed()
+    bridge = Bridge(shed).run(21)
+    begun = bridge.wire.us / 1000
+    for second in range(40):
+        shed.put(inside=215 + second % 3)
+        bridge.run(1)
+    assert 3 <= len(bridge.texts(STATE, begun)) <= 5
+
+
+def test_each_row_is_an_entity_on_a_device_of_its_own():
+    message = Bridge(Shed()).run(10).announced()["homeassistant/device/daly_c0ffee_shed/config"]
+    assert message["dev"]["ids"] == ["daly_c0ffee_shed"] and message["dev"]["via_device"] == "daly_c0ffee"
+    assert (message["dev"]["name"], message["dev"]["mdl"]) == ("Daly BMS shed", "Thermometer")
+    entities = message["cmps"]
+    assert [entities[key]["p"] for key in ("inside", "energy", "door", "reason", "mode")] == [
+        "sensor", "sensor", "binary_sensor", "sensor", "select",
+    ]  # fmt: skip
+    assert entities["energy"]["stat_cla"] == "total_increasing" and entities["inside"]["unit_of_meas"] == "°C"
+    assert entities["mode"]["cmd_t"] == "daly/x/shed/1/set" and entities["mode"]["ops"] == ["auto", "on", "off"]
+    for key, entity in entities.items():
+        last = entity["avty"][-1]
+        assert last["t"] == STATE and f".{key} is " in last["val_tpl"]
+        assert ("exp_aft" in entity) == (key != "mode")
+
+
+def test_a_source_of_the_bridge_itself_adds_to_its_device():
+    supply = Shed()
+    supply.title = None
+    message = Bridge(supply).run(10).announced("daly_c0ffee_shed")["homeassistant/device/daly_c0ffee_shed/config"]
+    assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode"}
+    assert message["stat_t"] == STATE
+
+
+def test_rows_that_come_later_are_announced_and_the_others_do_not_move():
+    shed = Shed()
+    shed.rows, later = shed.rows[:1], shed.rows[1:]
+    bridge = Bridge(shed).run(20)
+    shed.rows += later
+    shed.rows.append(number("outside", "Outside", "°C", 1, device_class="temperature"))
+    shed.put(outside=-5)
+    bridge.run(20)
+    found = bridge.announced()
+    assert list(found["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]) == [
+        "inside", "energy", "door", "reason", "mode",
+    ]  # fmt: skip
+    assert list(found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"]) == ["outside"]
+    assert json.loads(bridge.texts(STATE)[-1])["outside"] == -0.5
+
+
+def test_the_same_message_is_not_sent_twice_within_six_seconds():
+    shed = Shed()
+    shed.rows, later = shed.rows[:1], shed.rows[1:]
+    bridge = Bridge(shed).run(20)
+    for row in later:
+        shed.rows.append(row)
+        bridge.run(2)
+    bridge.run(10)
+    at = [ms for ms, topic, _, _ in bridge.heard if topic == "homeassistant/device/daly_c0ffee_shed/config"]
+    assert min(second - first for first, second in itertools.pairwise(at)) >= 5900
+
+
+def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it():
+    bridge = Bridge(Shed()).run(20)
+    bridge.publisher.rediscover(bridge.wire.now, 1000)
+    now = bridge.wire.us / 1000
+    bridge.run(8)
+    config = [ms for ms, topic, _, _ in bridge.heard if "daly_c0ffee_shed" in topic and ms > now]
+    assert config and [ms for ms, topic, _, _ in bridge.heard if topic == STATE and ms > config[0]]
