@@ -6,6 +6,12 @@
 Loaded at the start only, and only if a setting names one of them. A part whose setting is not there is not loaded.
 """
 
+from battery.controls import OUTPUT_CONTROL
+from battery.unload import unload
+
+from .extras import OUTPUTS
+from .hardware import find_pin, make_output_pin
+
 
 class Extras:
     """What `make` has made and `connect` needs. `sources`: what is published (battery/sources.py)."""
@@ -20,7 +26,9 @@ class Extras:
 
 def make(settings, problems):
     """The Extras, with their pins. What is not possible is one more problem; everything else is made all the same."""
-    return Extras(None, [], None, None)
+    sensors: list = []
+    outputs = make_outputs(settings, sensors, problems)  # after the sensors, which their rules may name
+    return Extras(outputs, sensors, None, None)
 
 
 def connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores):
@@ -28,3 +36,101 @@ def connect(extras, settings, loop, batteries, bank, publisher, commands, client
 
     `bank`: None with one battery; `screen`: None without; `clock`: app/clock.py, None where nothing else needs the time.
     """
+    if extras.outputs is not None:
+        minutes = None
+        if extras.outputs.needs_time():
+            minutes = make_time_of_day(settings, loop, client, clock).minutes
+        connect_outputs(extras.outputs, settings, loop, batteries, bank, commands, screen, minutes)
+
+
+# Outputs
+
+
+def make_outputs(settings, sensors, problems):
+    """The Outputs; None: there is none. One with a mistake stays off: its pin, if it is known, is held inactive."""
+    keys = [f"OUTPUT_{number}" for number in range(1, OUTPUTS + 1)]
+    if not [key for key in keys if settings.value(key)]:
+        return None
+    from mqtt.entities import entity
+    from outputs.output import Output, Outputs
+    from outputs.pin import hold
+    from outputs.rules import Names, parse, pin_of
+
+    def unit_of(row):
+        return entity(row).unit
+
+    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar)
+    outputs = {}
+    taken: dict = {}  # pin -> the setting that has it
+    for number in range(1, OUTPUTS + 1):
+        key = keys[number - 1]
+        text = settings.value(key)
+        if not text:
+            continue
+        rule, mistake = parse(text, names)
+        pin = _make_output_pin(settings, key, pin_of(text), taken, problems)
+        if mistake is not None:
+            problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
+            hold(pin)
+        elif pin is not None:
+            outputs[number] = Output(rule, pin.drive, settings.value("OUTPUT_OVERRIDE_MIN"))
+    for module in ("outputs.rules", "mqtt.entities", "app.advice"):
+        unload(module)
+    if not outputs:
+        return None
+    made = Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
+    if made.needs_time() and not settings.NTP_SERVER:
+        problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
+    return made
+
+
+def similar(name, names):
+    """The one of these names that may be meant with a mistyped one; None: none is like it."""
+    from . import advice  # only for a mistake
+
+    return advice.similar(name, names)
+
+
+def _make_output_pin(settings, key, named, taken, problems):
+    """The Pin that a rule names, `named` (name, whether it is active low); None with a problem where there is none."""
+    name, is_low = named
+    pin = find_pin(settings, key, problems, name) if name else None
+    if pin is None:
+        return None
+    said = " ".join(problems)  # the settings have been compared by the names of their pins already
+    if pin in taken:
+        if f"{key} cannot be" not in said:
+            problems.append(f"{settings.where(key)} cannot be {name}: {taken[pin]} is; choose a free pin.")
+        return None
+    taken[pin] = key
+    return make_output_pin(settings, key, name, pin, not is_low, [] if f"{key} cannot be" in said else problems)
+
+
+def connect_outputs(outputs, settings, loop, batteries, bank, commands, screen, minutes):
+    """`minutes()`: the time of day; None: no rule names it."""
+    outputs.bind(batteries, bank, minutes)
+    if OUTPUT_CONTROL.key in settings.allowed:
+        from .outputs_commands import add_commands  # stays: a function of it is called
+
+        add_commands(commands, settings.base_topic, outputs)
+    if screen is not None:
+        from display.outputs import OutputPages
+
+        screen.add_pages(OutputPages(outputs))
+    loop.add("outputs", outputs.tick)
+
+
+def make_time_of_day(settings, loop, client, clock):
+    """The TimeOfDay, whose job runs from now on; `clock` None: one is made."""
+    from .time_of_day import TimeOfDay
+
+    if clock is None:
+        import socketpool
+        import wifi
+
+        from .clock import Clock
+
+        clock = Clock(socketpool.SocketPool(wifi.radio), settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+    time_of_day = TimeOfDay(clock, client)
+    loop.add("time of day", time_of_day.tick)
+    return time_of_day

@@ -42,7 +42,7 @@ def main():
 
 
 def make_hardware(free):
-    """(settings, screen, UARTs, WakePin, ssl context, Extras); all but settings and UARTs may be None.
+    """(settings, screen, UARTs, Pin of the wake line, ssl context, Extras); all but settings and UARTs may be None.
 
     The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known.
     """

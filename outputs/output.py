@@ -19,6 +19,8 @@ from battery.json import bounded
 from battery.readings import DIAGNOSTIC, MAIN, READING
 from battery.sources import binary, enum, text
 
+from .values import TIME
+
 ROUND_MS = 200  # between two looks at all outputs
 SECOND_MS = 1000
 REFRESH_S = 30  # how long a number in a reason may be another one than that of now
@@ -112,6 +114,14 @@ class Output:
         for condition in (self._rule.on, self._rule.off):
             for test in condition.tests if condition else ():
                 test.value.bind(batteries, bank, minutes)
+
+    def names(self, kind):
+        """Whether a value of this kind is in the rule."""
+        for condition in (self._rule.on, self._rule.off):
+            for test in condition.tests if condition else ():
+                if test.value.kind == kind:
+                    return True
+        return False
 
     def set_mode(self, mode, seconds):
         """A person has decided: ON, OFF or AUTO."""
@@ -298,6 +308,13 @@ class Outputs:
         for output in self._outputs:
             output.bind(batteries, bank, minutes)
 
+    def needs_time(self):
+        """Whether a rule names the time of day."""
+        for output in self._outputs:
+            if output.names(TIME):
+                return True
+        return False
+
     def numbers(self):
         """Those of the outputs, in their order."""
         return self._numbers
@@ -371,13 +388,17 @@ class Outputs:
             raw = battery.pack.at(_ALARM_BITS, level - 1) or 0
             is_active = is_active or raw != 0
             is_other = is_other or raw != bits[level]
-            bits[level] = raw
         if is_active and is_other:
-            bits[0] = index
-            found = active(battery.pack)
-            name, level = found[0] if found else ("", PROTECTION)
-            self._alarm = f"alarm {name} ({LEVEL_NAMES[level]})" + (f" of {battery.label}" if battery.label else "")
+            self._name_alarm(index, battery)
         return is_active
+
+    def _name_alarm(self, index, battery):
+        self._alarm_bits[0] = index
+        for level in range(PROTECTION, BITFIELDS + 1):
+            self._alarm_bits[level] = battery.pack.at(_ALARM_BITS, level - 1) or 0
+        found = active(battery.pack)  # None: the warnings are not known
+        words = f"{found[0][0]} ({LEVEL_NAMES[found[0][1]]})" if found else "of level 2 or higher"
+        self._alarm = f"alarm {words}" + (f" of {battery.label}" if battery.label else "")
 
 
 def _coarse(seconds, step=15):

@@ -30,6 +30,7 @@ HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio 
 MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/crash.py",  # restarts the chip, and keeps the reason
+    "app/extras_hardware.py",  # the network that the time comes by
     "app/hardware.py",  # pins and the UART
     "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
@@ -158,7 +159,7 @@ def test_the_heap_is_swept_at_one_known_point_only():
 
 # What may be set from outside, with the reason: parts of the chip and of libraries that are made to be set
 MAY_BE_SET = {
-    ("app/kept.py", "output.value"),  # the level of a pin
+    ("outputs/pin.py", "output.value"),  # the level of a pin
     ("app/log.py", "builtins.print"),
     ("app/watchdog.py", "watchdog.mode"),
     ("app/watchdog.py", "watchdog.timeout"),

@@ -272,7 +272,17 @@ def test_an_alarm_of_any_battery_counts():
     assert life.alarm(battery=2).run(1).reason == "off: alarm Cell undervoltage (protection) of BMS2"
     life.alarm(bits=CELL_OVERVOLTAGE, battery=1).run(1)
     assert life.reason == "off: alarm Cell overvoltage (protection)" + " of BMS1"
-    life.alarm(bits=0, battery=1).alarm(bits=0, battery=2).run(20)
+    before = life.outputs.changes
+    life.set(soc=910).run(3)
+    assert life.outputs.changes == before, "the same alarm is no other reason"
+    life.alarm(FAULT, 4).run(1)
+    assert life.reason == "off: alarm Charge MOSFET shorted (fault) of BMS1"
+    life.alarm(FAULT, 0).alarm(bits=0, battery=1).run(1)
+    assert life.reason == "off: alarm Cell undervoltage (protection) of BMS2"
+    before = life.outputs.changes
+    life.set(soc=900).run(3)
+    assert life.outputs.changes == before
+    life.alarm(bits=0, battery=2).run(20)
     assert life.is_on
 
 
