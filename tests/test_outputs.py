@@ -5,6 +5,7 @@
 
 import itertools
 import random
+import re
 
 import pytest
 from test_rules import Sensor, names
@@ -74,8 +75,9 @@ class Life:
         """Readings as they are from now on; None: not known."""
         pack = self.packs[battery - 1]
         for key, value in raw.items():
-            before, _, digits = key.rpartition("_")
-            row, index = (READING[key], 0) if key in READING else (READING[before + "_{}"], int(digits) - 1)
+            number = re.search(r"_(\d+)", key)
+            row = READING[key if number is None else key.replace(number.group(), "_{}")]
+            index = 0 if number is None else int(number.group(1)) - 1
             pack.put(row, index, value, 0)
         return self
 
