@@ -71,7 +71,8 @@ def make_outputs(settings, sensors, problems):
         pin = _make_output_pin(settings, key, pin_of(text), taken, problems)
         if mistake is not None:
             problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
-            hold(pin)
+            if pin is not None:
+                hold(pin)
         elif pin is not None:
             outputs[number] = Output(rule, pin.drive, settings.value("OUTPUT_OVERRIDE_MIN"))
     for module in ("outputs.rules", "mqtt.entities", "app.advice"):
@@ -94,16 +95,16 @@ def similar(name, names):
 def _make_output_pin(settings, key, named, taken, problems):
     """The Pin that a rule names, `named` (name, whether it is active low); None with a problem where there is none."""
     name, is_low = named
-    pin = find_pin(settings, key, problems, name) if name else None
+    if not name or f"{key} cannot be " in " ".join(problems):  # another setting names the same pin
+        return None
+    pin = find_pin(settings, key, problems, name)
     if pin is None:
         return None
-    said = " ".join(problems)  # the settings have been compared by the names of their pins already
-    if pin in taken:
-        if f"{key} cannot be" not in said:
-            problems.append(f"{settings.where(key)} cannot be {name}: {taken[pin]} is; choose a free pin.")
+    if pin in taken:  # by another name
+        problems.append(f"{settings.where(key)} cannot be {name}: {taken[pin]} is; choose a free pin.")
         return None
     taken[pin] = key
-    return make_output_pin(settings, key, name, pin, not is_low, [] if f"{key} cannot be" in said else problems)
+    return make_output_pin(settings, key, name, pin, not is_low, problems)
 
 
 def connect_outputs(outputs, settings, loop, batteries, bank, commands, screen, minutes):
