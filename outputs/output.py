@@ -227,7 +227,7 @@ class Output:
     def _explain(self, reason, time, seconds):
         """Whether something else has to be said from now on. A number that is another one is not said anew all the time."""
         about = decider = result = number = None
-        if reason in (RULE, UNKNOWN, ALARM):
+        if reason == RULE or reason == UNKNOWN or reason == ALARM:
             about = self._cause
         if isinstance(about, Condition):
             decider = about.decider

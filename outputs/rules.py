@@ -48,15 +48,6 @@ SOURCES = {
 }
 
 
-class Mistake(Exception):
-    """In a rule: `column` from 1 on, and a sentence without its full stop."""
-
-    def __init__(self, column, sentence):
-        super().__init__(sentence)
-        self.column = column
-        self.sentence = sentence
-
-
 class Names:
     """Finds what a rule names.
 
@@ -69,9 +60,15 @@ class Names:
         self._sources = sources
         self._unit_of = unit_of
         self._nearest = nearest
+        self._found: dict = {}  # the same value in several rules is one object: it looks at the cells once
 
     def find(self, name):
         """The Value. Raises ValueError with the end of a sentence where there is none."""
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name):
         first, dot, key = name.partition(".")
         if name == "time":
             return TimeOfDay()
@@ -157,8 +154,9 @@ def parse(text, names):
     """(Rule, None), or (None, a sentence on the first mistake, as "column 14: there is no reading sco; did you mean soc")."""
     try:
         return _Parser(text, names).rule(), None
-    except Mistake as mistake:
-        return None, f"column {mistake.column}: {mistake.sentence}"
+    except ValueError as mistake:
+        column, sentence = mistake.args
+        return None, f"column {column}: {sentence}"
 
 
 def _start_of_pin(text):
@@ -208,7 +206,7 @@ class _Parser:
         self._names = names
 
     def rule(self):
-        """The Rule. Raises Mistake."""
+        """The Rule. Raises ValueError(column from 1 on, a sentence without its full stop)."""
         if self._has_colon and not self._name:
             self._fail("before the colon there is no name; write one, or remove the colon")
         pin = self._words[0]
@@ -241,7 +239,7 @@ class _Parser:
         return self._words[min(self._at + ahead, len(self._words) - 1)].lower()
 
     def _fail(self, sentence, at=None):
-        raise Mistake(self._columns[self._at if at is None else at], sentence)
+        raise ValueError(self._columns[self._at if at is None else at], sentence)
 
     def _found(self):
         return f'not "{self._words[self._at]}"' if self._low() else "and here it ends"

@@ -94,9 +94,13 @@ class Reading(Value):
         self._row = row
         self._index = index
         self._poller = self._pack = None
+        # What is calculated is so only after a change: 48 cells, or all alarms, are not looked at for nothing
+        self._is_calculated = row.derive is not None
+        self._changes = self._value = None
 
     def bind(self, batteries, bank, minutes):
         """See Value."""
+        self._changes = None
         for battery in batteries:
             if battery.key == self._key:
                 self._poller = battery.poller
@@ -104,7 +108,15 @@ class Reading(Value):
 
     def raw(self):
         """See Value."""
-        return self._pack.at(self._row, self._index) if self._pack is not None and self._poller.online else None
+        pack = self._pack
+        if pack is None or not self._poller.online:
+            return None
+        if not self._is_calculated:
+            return pack.at(self._row, self._index)
+        if pack.changes != self._changes:
+            self._changes = pack.changes
+            self._value = self._calculated()
+        return self._value
 
     def exists(self):
         """See Value."""
@@ -118,6 +130,9 @@ class Reading(Value):
         """See Value."""
         return OPTIONS[self._row.key] if self.kind == ENUM else ("off", "on")
 
+    def _calculated(self):
+        return self._pack.at(self._row)
+
 
 class Extreme(Reading):
     """The highest or lowest cell or sensor, or the difference: of them all while each is known, else as the BMS reports it."""
@@ -125,28 +140,13 @@ class Extreme(Reading):
     def __init__(self, name, battery, row, unit):
         Reading.__init__(self, name, battery, row, 0, unit)
         self._many, self._sign = EXTREMES[row.key]
-        self._changes = None
-        self._value = None
-
-    def bind(self, batteries, bank, minutes):
-        """See Value."""
-        Reading.bind(self, batteries, bank, minutes)
-        self._changes = None
-
-    def raw(self):
-        """See Value."""
-        if self._pack is None or not self._poller.online:
-            return None
-        if self._pack.changes != self._changes:  # 48 cells are not looked at for nothing
-            self._changes = self._pack.changes
-            self._value = self._look()
-        return self._value
+        self._is_calculated = True
 
     def exists(self):
         """See Value."""
         return Reading.exists(self) or self._pack.has(self._many)
 
-    def _look(self):
+    def _calculated(self):
         pack = self._pack
         many = self._many
         high = low = None
