@@ -7,7 +7,7 @@ Every sentence names the remedy. No secret is repeated, and nothing that could b
 understood, not the value of a setting that there is not.
 """
 
-from battery.controls import CONTROL
+from battery.controls import ALLOWABLE
 
 from .settings import (
     BLANKS,
@@ -184,6 +184,12 @@ def on_control(name, controls):
     return f"{cut(name)} cannot be controlled; " + (f"did you mean {best}" if near else f"remove it; there are {every}")
 
 
+def similar(name, names):
+    """The one of these names that may be meant with a mistyped one; None: none is like it."""
+    best = _nearest(name, names)
+    return best if _distance(name.upper(), best.upper()) <= min(3, max(2, len(name) // 3)) else None
+
+
 def _nearest(name, names):
     return min(names, key=lambda other: _distance(name.upper(), other.upper()))
 
@@ -316,7 +322,7 @@ def _mistake(setting, entry, shown):
     if is_text and not isinstance(value, str):
         if key == "ALLOW_CONTROL":
             names = written.replace(",", " ").split()
-            known = names and not [name for name in names if name not in CONTROL]
+            known = names and not [name for name in names if name not in ALLOWABLE]
             return f'; write the names, one by one, in double quotes, as {key} = "{written if known else "soc, restart_bms"}"'
         example = _in_quotes(setting, written) if shown != "this value" and not _odd(written) else "text"
         what = "a pin is named as on the board," if setting.kind == PIN else "a text stands"

@@ -38,19 +38,6 @@ class Clock:
 
     def utc(self, tick):
         """The UTC time of a tick of the last day, as "2026-11-27T05:44:15Z"; None: there was no answer in that time."""
-        seconds = self._seconds(tick)
-        if seconds is None:
-            return None
-        year, month, day, hour, minute, second = civil(seconds)
-        return f"{year}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
-
-    def minute_of_day(self, tick):
-        """The local minute of the day of a tick, from 0; None: there was no answer in the last day."""
-        seconds = self._seconds(tick)
-        return None if seconds is None else (seconds + self._offset_s) // 60 % 1440
-
-    def _seconds(self, tick):
-        """Seconds since 1970 of a tick of the last day; None: there was no answer in that time."""
         if self._answer is None:
             return None
         seconds, at = self._answer
@@ -58,7 +45,8 @@ class Clock:
         if passed > VALID_MS:
             self._answer = None
             return None
-        return seconds + passed // 1000
+        year, month, day, hour, minute, second = civil(seconds + passed // 1000)
+        return f"{year}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
 
 
 def _reason(error):

@@ -8,7 +8,11 @@ Loaded at the start only, and only if a setting names one of them. A part whose 
 
 from adafruit_ticks import ticks_ms
 
-from .hardware import find_pin
+from battery.controls import OUTPUT_CONTROL
+from battery.unload import unload
+
+from .extras import OUTPUTS
+from .hardware import find_pin, make_output_pin
 from .kept import UNUSABLE
 
 LED_FREQUENCY = 1000  # Hz: above what eyes and cameras see flicker
@@ -17,16 +21,15 @@ LED_FREQUENCY = 1000  # Hz: above what eyes and cameras see flicker
 class Extras:
     """What `make` has made and `connect` needs. `sources`: what is published (battery/sources.py).
 
-    `led`: its light, and from `take_led` on the StatusLed. `needs_time`: one of them needs the time of day.
+    `led`: its light, and from `take_led` on the StatusLed.
     """
 
-    def __init__(self, outputs, sensors, led, sleep, needs_time):
+    def __init__(self, outputs, sensors, led, sleep):
         self.outputs = outputs
         self.sensors = sensors
         self.led = led
         self.sleep = sleep
         self.sources = ([] if outputs is None else [outputs]) + list(sensors)
-        self.needs_time = needs_time
 
     def take_led(self, led):
         """The light is one of this StatusLed now."""
@@ -35,9 +38,132 @@ class Extras:
 
 def make(settings, problems):
     """The Extras, with their pins. What is not possible is one more problem; everything else is made all the same."""
-    led = make_light(settings, problems)
-    needs_time = led is not None and settings.LED_OFF_AT_NIGHT != ""
-    return Extras(None, [], led, make_sleep(settings, problems), needs_time)
+    sensors: list = []
+    outputs = make_outputs(settings, sensors, problems)  # after the sensors, which their rules may name
+    return Extras(outputs, sensors, make_light(settings, problems), make_sleep(settings, problems))
+
+
+def connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores):
+    """Give the parts what they look at, and add their jobs to the loop.
+
+    `bank`: None with one battery; `screen`: None without; `clock`: app/clock.py, None where nothing else needs the time.
+    """
+    night = night_of(settings) if extras.led is not None else None
+    minutes = None
+    if night is not None or (extras.outputs is not None and extras.outputs.needs_time()):
+        minutes = make_time_of_day(settings, loop, client, clock).minutes
+    if extras.outputs is not None:
+        connect_outputs(extras.outputs, settings, loop, batteries, bank, commands, screen, minutes)
+    if extras.led is not None:
+        from .status_led import StatusLed
+
+        led = StatusLed(extras.led, settings.LED_BRIGHTNESS_PERCENT, batteries, client, night, minutes)
+        extras.take_led(led)
+        loop.add("status LED", led.tick)
+
+
+# Outputs
+
+
+def make_outputs(settings, sensors, problems):
+    """The Outputs; None: there is none. One with a mistake stays off: its pin, if it is known, is held inactive."""
+    keys = [f"OUTPUT_{number}" for number in range(1, OUTPUTS + 1)]
+    if not [key for key in keys if settings.value(key)]:
+        return None
+    from mqtt.entities import entity
+    from outputs.output import Output, Outputs
+    from outputs.pin import hold
+    from outputs.rules import Names, parse, pin_of
+
+    def unit_of(row):
+        return entity(row).unit
+
+    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar)
+    outputs = {}
+    taken: dict = {}  # pin -> the setting that has it
+    for number in range(1, OUTPUTS + 1):
+        key = keys[number - 1]
+        text = settings.value(key)
+        if not text:
+            continue
+        rule, mistake = parse(text, names)
+        pin = _make_output_pin(settings, key, pin_of(text), taken, problems)
+        if mistake is not None:
+            problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
+            if pin is not None:
+                hold(pin)
+        elif pin is not None:
+            outputs[number] = Output(rule, pin.drive, settings.value("OUTPUT_OVERRIDE_MIN"))
+    for module in ("outputs.rules", "mqtt.entities", "app.advice"):
+        unload(module)
+    if not outputs:
+        return None
+    made = Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
+    if made.needs_time() and not settings.NTP_SERVER:
+        problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
+    return made
+
+
+def similar(name, names):
+    """The one of these names that may be meant with a mistyped one; None: none is like it."""
+    from . import advice  # only for a mistake
+
+    return advice.similar(name, names)
+
+
+def _make_output_pin(settings, key, named, taken, problems):
+    """The Pin that a rule names, `named` (name, whether it is active low); None with a problem where there is none."""
+    name, is_low = named
+    if not name or f"{key} cannot be " in " ".join(problems):  # another setting names the same pin
+        return None
+    pin = find_pin(settings, key, problems, name)
+    if pin is None:
+        return None
+    if pin in taken:  # by another name
+        problems.append(f"{settings.where(key)} cannot be {name}: {taken[pin]} is; choose a free pin.")
+        return None
+    taken[pin] = key
+    return make_output_pin(settings, key, name, pin, not is_low, problems)
+
+
+def connect_outputs(outputs, settings, loop, batteries, bank, commands, screen, minutes):
+    """`minutes()`: the time of day; None: no rule names it."""
+    outputs.bind(batteries, bank, minutes)
+    if OUTPUT_CONTROL.key in settings.allowed:
+        from .outputs_commands import add_commands  # stays: a function of it is called
+
+        add_commands(commands, settings.base_topic, outputs)
+    if screen is not None:
+        from display.outputs import OutputPages
+
+        screen.add_pages(OutputPages(outputs))
+    loop.add("outputs", outputs.tick)
+
+
+def make_time_of_day(settings, loop, client, clock):
+    """The TimeOfDay, whose job runs from now on; `clock` None: one is made."""
+    from .time_of_day import TimeOfDay
+
+    if clock is None:
+        import socketpool
+        import wifi
+
+        from .clock import Clock
+
+        clock = Clock(socketpool.SocketPool(wifi.radio), settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
+    time_of_day = TimeOfDay(clock, client)
+    loop.add("time of day", time_of_day.tick)
+    return time_of_day
+
+
+# Status LED and sleep
+
+
+def night_of(settings):
+    """(begin, end) of LED_OFF_AT_NIGHT in minutes of the day; None: it is never off."""
+    from .status_led import parse_night
+
+    return parse_night(settings.LED_OFF_AT_NIGHT) if settings.LED_OFF_AT_NIGHT else None
 
 
 def make_light(settings, problems):
@@ -79,24 +205,3 @@ def make_sleep(settings, problems):
     from .sleep import Sleep
 
     return Sleep(settings.SLEEP_MINUTES, alarm.sleep_memory, alarm.wake_alarm is not None, ticks_ms())
-
-
-def connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores):
-    """Give the parts what they look at, and add their jobs to the loop.
-
-    `bank`: None with one battery; `screen`: None without; `clock`: app/clock.py, None where nothing else needs the time.
-    """
-    minute_of_day = None
-    if extras.needs_time:
-        from .daytime import DayTime
-
-        day_time = DayTime(clock, client)
-        minute_of_day = day_time.minute
-        loop.add("time of day", day_time.tick)
-    if extras.led is not None:
-        from .status_led import StatusLed, parse_night
-
-        night = parse_night(settings.LED_OFF_AT_NIGHT) if settings.LED_OFF_AT_NIGHT else None
-        led = StatusLed(extras.led, settings.LED_BRIGHTNESS_PERCENT, batteries, client, night, minute_of_day)
-        extras.take_led(led)
-        loop.add("status LED", led.tick)

@@ -15,7 +15,7 @@ import microcontroller
 
 from daly.bus import RECEIVE_BUFFER_SIZE
 
-from .kept import UNUSABLE, PanelOpener, WakePin, print_unusable
+from .kept import UNUSABLE, PanelOpener, print_unusable
 
 TLS_MEMORY = 100000  # mbedtls needs up to 16 KB in, 2 KB out and 30 KB for the handshake, in one piece each
 
@@ -84,18 +84,24 @@ def certificates(text):
 
 
 def make_wake_pin(settings, problems):
-    """The WakePin; None without WAKE_PIN, or, with one more problem, where the pin is not usable."""
+    """The Pin; None without WAKE_PIN, or, with one more problem, where the pin is not usable."""
     if not settings.WAKE_PIN:
         return None
     pin = find_pin(settings, "WAKE_PIN", problems)
     if pin is None:
         return None
+    return make_output_pin(settings, "WAKE_PIN", settings.WAKE_PIN, pin, settings.WAKE_ACTIVE_HIGH, problems)
+
+
+def make_output_pin(settings, key, name, pin, active_high, problems):
+    """The Pin, inactive; None with one more problem where it is in use. `name`: of the pin in the setting `key`."""
+    from outputs.pin import Pin  # only with outputs or the wake line
+
     try:
-        output = digitalio.DigitalInOut(pin)
+        return Pin(digitalio.DigitalInOut(pin), active_high)
     except ValueError:
-        problems.append(f"{settings.where('WAKE_PIN')}: {settings.WAKE_PIN} is in use; choose a free pin.")
+        problems.append(f"{settings.where(key)}: {name} is in use; choose a free pin.")
         return None
-    return WakePin(output, settings.WAKE_ACTIVE_HIGH)
 
 
 def make_screen(settings, problems, version, values):
@@ -118,9 +124,12 @@ def make_screen(settings, problems, version, values):
         return None
 
 
-def find_pin(settings, key, problems):
-    """The board's pin that a setting names; None with one more problem, which lists the names there are."""
-    name = getattr(settings, key)
+def find_pin(settings, key, problems, name=None):
+    """The board's pin that a setting names; None with one more problem, which lists the names there are.
+
+    `name`: of the pin, where it is only part of the setting.
+    """
+    name = name or getattr(settings, key)
     pin = getattr(board, name, None)
     if isinstance(pin, microcontroller.Pin):
         return pin

@@ -66,20 +66,6 @@ def print_unusable(error):
     print(f"No OLED: its files cannot be loaded ({reason}). Continuing without it; copy all files of the bundle again.")
 
 
-class WakePin:
-    """The output that wakes the BMS. `output` is a digitalio.DigitalInOut, `active_high` its active level."""
-
-    def __init__(self, output, active_high):
-        self._output = output
-        self._active_high = active_high
-        output.switch_to_output(not active_high)
-
-    def drive(self, active):
-        """Set the pin active or not."""
-        output = self._output
-        output.value = active == self._active_high
-
-
 class AfterFirstResponse:
     """The MqttClient's tick, once every BMS has responded or `limit_ms` have passed: joining the Wi-Fi blocks for seconds.
 

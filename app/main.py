@@ -52,7 +52,7 @@ def has_slept():
 
 
 def make_hardware(free):
-    """(settings, screen, UARTs, WakePin, ssl context, Extras); all but settings and UARTs may be None.
+    """(settings, screen, UARTs, Pin of the wake line, ssl context, Extras); all but settings and UARTs may be None.
 
     The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known.
     """
@@ -107,7 +107,7 @@ def make_bms(settings, nvm_store, uarts, wake_pin):
         loop = Loop(ticks_ms, feed, "bms", line.free_ms)
         loop.add("bms", line.tick)
     if wake_pin is not None:
-        from daly.wake import Waker  # loaded only with WAKE_PIN
+        from outputs.wake import Waker  # loaded only with WAKE_PIN
 
         limits = (settings.WAKE_INTERVAL_MIN, settings.WAKE_MIN_SOC_PERCENT, settings.WAKE_MIN_CELL_MV)
         loop.add("wake", Waker(batteries[0].poller, wake_pin.drive, *limits).tick)
@@ -176,8 +176,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
 
     socket_pool = socketpool.SocketPool(wifi.radio)
     clock = None
-    if "soc" in settings.allowed or (extras is not None and extras.needs_time):
-        from .clock import Clock  # only to set the state of charge, and for times in the settings
+    if "soc" in settings.allowed:
+        from .clock import Clock  # only to set the state of charge
 
         clock = Clock(socket_pool, settings.NTP_SERVER, settings.UTC_OFFSET_MIN)
     poller = poller_of(batteries)

@@ -11,7 +11,7 @@ for what is wrong are in advice.py. A board has both in its memory only while it
 import os
 from collections import namedtuple
 
-from battery.controls import CONTROL, CONTROLS
+from battery.controls import ALLOWABLE
 from battery.readings import poll_periods
 
 FILE = "settings.toml"
@@ -243,17 +243,24 @@ class Settings:
         for separator in ",;|/":
             names = names.replace(separator, " ")
         for name in names.split():
-            if name not in CONTROL:
-                self.problems.append(
-                    f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, [row.key for row in CONTROLS])}."
-                )
+            if name not in ALLOWABLE:
+                self.problems.append(f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, ALLOWABLE)}.")
             elif name not in self.allowed:
                 self.allowed.append(name)
+
+    def _pin(self, setting):
+        """The pin that it names; "" for none."""
+        value = getattr(self, setting.key)
+        if setting.kind == PIN or not value or not setting.key.startswith("OUTPUT_") or setting.kind != TEXT:
+            return value if setting.kind == PIN else ""
+        from outputs.rules import pin_of  # only with outputs
+
+        return pin_of(value)[0]
 
     def _compare_pins(self, rows):
         users: dict = {}
         for setting in rows:
-            pin = getattr(self, setting.key) if setting.kind == PIN else ""
+            pin = self._pin(setting)
             if pin and (self.OLED or not setting.key.startswith("OLED")):
                 if pin in users:
                     self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {users[pin]} is; choose a free pin.")

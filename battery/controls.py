@@ -29,6 +29,10 @@ CONTROLS = (
             ',"ent_cat":"config"'),
 )  # fmt: skip
 CONTROL = {row.key: row for row in CONTROLS}
+# a pin of this board, whatever its rule says; {} is its number, and the entity is the mode of the output (outputs/output.py)
+OUTPUT_CONTROL = Control("outputs", "Output {}", "select", "Mode of each output", "/outputs/{}/set", ("auto", "on", "off"),
+                         None, "", "")  # fmt: skip
+ALLOWABLE = tuple([row.key for row in CONTROLS]) + (OUTPUT_CONTROL.key,)  # what ALLOW_CONTROL may name
 WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those that the BMS is written with, by its protocol
 
 # always available, since it changes nothing

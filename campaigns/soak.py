@@ -59,7 +59,16 @@ OLED = false
 STALE_PERIODS = 10
 """  # with passes of a second a poll cycle takes longer than the three periods of its readings
 # loaded anew at each power-on, as everything in the memory of a chip
-BOARD_PACKAGES = ("app", "battery", "daly", "mqtt", "adafruit_ticks", "adafruit_minimqtt", "adafruit_connection_manager")
+BOARD_PACKAGES = (
+    "app",
+    "battery",
+    "daly",
+    "mqtt",
+    "outputs",
+    "adafruit_ticks",
+    "adafruit_minimqtt",
+    "adafruit_connection_manager",
+)
 
 
 class Interruption(BaseException):

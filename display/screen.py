@@ -39,6 +39,7 @@ class Screen:
         self._panel = None
         self._batteries: list = []
         self._several = self._client = self._radio = None
+        self._more = None  # further pages, with `count`, `changes` and `page(index, rows)`
         self._next = None  # tick at which the page is made again
         self._drawing = False
         self._steps = None  # of several batteries: the page that is being made
@@ -64,6 +65,10 @@ class Screen:
         self._client = client
         self._radio = radio
         self._draw_at_once(self._page())
+
+    def add_pages(self, more):
+        """Show these after the readings: `count` pages, made by `page(index, rows)`; `changes` counts up with each change."""
+        self._more = more
 
     def tick(self, now):
         """Draw one line that has changed; once a second, make the page again. Returns the ms until the next call is due."""
@@ -140,6 +145,8 @@ class Screen:
             changes += battery.pack.changes
             codes = codes * 256 + diagnosis.code
             online = online or battery.poller.online
+        if self._more is not None:
+            changes += self._more.changes
         is_same = self._changes == changes and self._codes == codes and self._trouble is self._client.trouble
         is_same = is_same and self._connected == self._radio.connected
         if is_same and online and self._redraws - self._page_turned_at < self._page_redraws:
@@ -194,10 +201,21 @@ class Screen:
         if link:
             reasons.insert(0, pages.no_bms(link, self._version, trouble, self._rows))
         readings = 0 if link else READINGS if self._settings.OLED_PAGE_S else 1
-        which = self.current_page(len(reasons) + readings)
+        which = self.current_page(len(reasons) + readings + self.count_more())
         if which < len(reasons):
             return reasons[which]
-        return self._reading(which - len(reasons), pages.warning(found) or pages.first_words(trouble))
+        which -= len(reasons)
+        if which >= readings:
+            return self.more(which - readings)
+        return self._reading(which, pages.warning(found) or pages.first_words(trouble))
+
+    def count_more(self):
+        """How many further pages there are; none where pages are not turned."""
+        return self._more.count if self._more is not None and self._settings.OLED_PAGE_S else 0
+
+    def more(self, index):
+        """One of them."""
+        return self._more.page(index, self._rows)
 
     def _network_words(self):
         """Trouble with the network, or what is waited for; "" while connected."""

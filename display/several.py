@@ -75,12 +75,14 @@ class Several:
         yield None
         problems = len(silent) + len(reasons)
         readings = self._count_readings(len(online))
-        which = screen.current_page(problems + readings)
+        which = screen.current_page(problems + readings + screen.count_more())
         if which < len(silent):
             battery, link = silent[which]
             yield no_bms(link, trouble, self._rows, battery.label)
         elif which < problems:
             yield reasons[which - len(silent)]
+        elif which >= problems + readings:
+            yield screen.more(which - problems - readings)
         else:
             which -= problems
             keys = self._bank_keys(which, readings)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("battery", "daly", "mqtt", "display", "app")
+PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "app")
 BOARD_FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "code.py", ROOT / "safemode.py", *(f for package in PACKAGES for f in (ROOT / package).glob("*.py"))]
@@ -30,7 +30,7 @@ HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio 
 MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/crash.py",  # restarts the chip, and keeps the reason
-    "app/extras_hardware.py",  # pins of outputs, sensors and LED
+    "app/extras_hardware.py",  # pins of the LED, and the network that the time comes by
     "app/hardware.py",  # pins and the UART
     "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
@@ -54,7 +54,7 @@ MAY_ASK_THE_TIME = {
     "app/watchdog.py",
 }
 MAY_ASK_THE_TIME |= {"mqtt/client.py", "mqtt/transport.py"}
-PURE = [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")] + [
+PURE = [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly", "outputs")] + [
     "mqtt/publisher.py",
     "mqtt/battery_publisher.py",
     "display/pages.py",
@@ -92,8 +92,15 @@ def test_only_the_wiring_and_the_network_ask_the_time_and_the_others_are_told(fi
 @pytest.mark.parametrize("file", BOARD_FILES)
 def test_dependencies_point_one_way(file):
     package = file.split("/")[0] if "/" in file else None
-    below = {"battery": set(), "daly": {"battery"}, "mqtt": {"battery"}, "display": {"battery"}, None: {"app"}}
-    knows = below.get(package, {"battery", "daly", "mqtt", "display"})
+    below = {
+        "battery": set(),
+        "daly": {"battery"},
+        "mqtt": {"battery"},
+        "display": {"battery"},
+        "outputs": {"battery"},
+        None: {"app"},
+    }
+    knows = below.get(package, {"battery", "daly", "mqtt", "display", "outputs"})
     assert packages(TREES[file]) & {*PACKAGES, "host", "simulator", "campaigns", "tests"} <= knows
 
 
@@ -131,8 +138,8 @@ def test_a_replay_takes_the_map_of_a5_and_nothing_else_of_the_firmware():
     assert of_the_board == {"battery.json", "battery.readings", "daly.a5"}
 
 
-@pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly")])
-def test_the_battery_and_its_wire_need_nothing_but_ticks_named_tuples_and_json(file):
+@pytest.mark.parametrize("file", [f for f in BOARD_FILES if f.split("/")[0] in ("battery", "daly", "outputs")])
+def test_the_battery_its_wire_and_outputs_need_nothing_but_ticks_named_tuples_and_json(file):
     assert packages(TREES[file]) <= {"battery", "adafruit_ticks", "collections", "io", "json", "struct"} | (
         {"sys"} if file == "battery/unload.py" else set()
     )
@@ -155,8 +162,8 @@ def test_the_heap_is_swept_at_one_known_point_only():
 
 # What may be set from outside, with the reason: parts of the chip and of libraries that are made to be set
 MAY_BE_SET = {
-    ("app/kept.py", "output.value"),  # the level of a pin
     ("app/status_led.py", "self._pwm.duty_cycle"),  # how bright an LED is
+    ("outputs/pin.py", "output.value"),  # the level of a pin
     ("app/log.py", "builtins.print"),
     ("app/watchdog.py", "watchdog.mode"),
     ("app/watchdog.py", "watchdog.timeout"),

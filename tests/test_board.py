@@ -28,7 +28,9 @@ from tools import pack
 
 ROOT = Path(__file__).parent.parent
 BOARD_FILES = [ROOT / "code.py", ROOT / "safemode.py"]
-BOARD_FILES += sorted(f for package in ("app", "battery", "daly", "display", "mqtt") for f in (ROOT / package).glob("*.py"))
+BOARD_FILES += sorted(
+    f for package in ("app", "battery", "daly", "display", "mqtt", "outputs") for f in (ROOT / package).glob("*.py")
+)
 MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 
 # Both interpreters run this: a conversation with a BMS whose answers are in the file argv[1], all its consequences printed.
@@ -176,7 +178,7 @@ def test_mpy_cross_accepts_every_file_of_the_board():
 @pytest.fixture
 def folder(tmp_path):
     """A CIRCUITPY drive's Python part with what MicroPython lacks; a next() with a default fails there as on the board."""
-    for package in ("app", "battery", "daly", "display", "mqtt"):
+    for package in ("app", "battery", "daly", "display", "mqtt", "outputs"):
         (tmp_path / package).symlink_to(ROOT / package)
     shutil.copy(adafruit_ticks.__file__, tmp_path)
     shutil.copy(ROOT / "host" / "standins" / "micropython.py", tmp_path)  # for this Python; MicroPython prefers its own
@@ -255,6 +257,75 @@ def test_micropython_comes_to_the_same_consequences_as_this_python(folder, optio
 def test_asking_waiting_and_an_answer_that_says_nothing_new_cost_no_heap(folder, options):
     record(folder / "answers.txt", options)
     _, heap = consequences(folder, MICROPYTHON)
+    assert heap == [0]
+
+
+OUTPUTS = """
+import gc, sys
+from battery.pack import Battery, Pack
+from battery.readings import READING
+from mqtt.entities import entity
+from outputs.output import Output, Outputs
+from outputs.rules import Names, parse
+
+class Poller:
+    online = True
+
+pack = Pack(cell_count=16, temperature_count=2)
+battery = Battery(1, "bms1", "Daly BMS", "", pack, Poller())
+names = Names(["bms1"], [], lambda row: entity(row).unit, lambda name, names: None)
+made = {}
+for line in open(sys.argv[1]):
+    rule, mistake = parse(line.strip(), names)
+    assert mistake is None, mistake
+    made[len(made) + 1] = Output(rule, lambda active: None, 60)
+outputs = Outputs(made, [], True)
+outputs.bind([battery], None, None)
+for key, raw in (("soc", 850), ("pack_voltage", 530), ("current", 100)):
+    pack.put(READING[key], 0, raw, 0)
+for index in range(5):
+    pack.put(READING["alarm_bits_{}"], index, 0, 0)
+for index in range(16):
+    pack.put(READING["cell_{}_voltage"], index, 3300 + index, 0)
+for index in range(2):
+    pack.put(READING["temperature_{}"], index, 20 + index, 0)
+now = 0
+used = [0, 0]
+
+def run(seconds):
+    global now
+    end = now + 1000 * seconds
+    while now < end:
+        outputs.tick(now)
+        now += 50
+
+run(1000)
+for number in outputs.numbers():
+    print(outputs.raw("output_%d" % number), outputs.raw("output_%d_reason" % number))
+gc.collect()
+gc.disable()
+used[0] = gc.mem_alloc()
+run(100)
+used[1] = gc.mem_alloc()
+print("heap", used[1] - used[0])
+"""
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_outputs_decide_in_micropython_as_here_and_cost_no_heap_while_nothing_changes(folder):
+    page = (ROOT / "docs" / "OUTPUTS.md").read_text().split("## Recipes")[1]
+    (folder / "answers.txt").write_text("\n".join(re.findall(r'^OUTPUT_1 = "(.*)"$', page, re.MULTILINE)) + "\n")
+    shims = (folder / "script.py").read_text().removesuffix(SCRIPT)
+    (folder / "script.py").write_text(shims + OUTPUTS)
+    there, heap = consequences(folder, MICROPYTHON)
+    assert there == [
+        "0 off: soc 85.0 % is below 90 %",
+        "1 on: soc 85.0 % is above 40 % and min_cell_voltage 3.300 V is above 3.20 V",
+        "0 off: max_cell_voltage 3.315 V is below 3.35 V",
+        "0 off: min_temperature 20 °C is above 8 °C",
+        "0 off: max_temperature 21 °C is below 34 °C",
+        "0 off: problem is off",
+    ]
     assert heap == [0]
 
 

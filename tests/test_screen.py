@@ -15,6 +15,7 @@ from app.hardware import make_screen
 from app.settings import Settings
 from battery.pack import Battery
 from battery.readings import READING
+from display.pages import text_page
 from display.screen import MESSAGE_REDRAWS, MOST_PAGES, MOST_PROBLEMS, REDRAW_MS, Screen
 from host import chip, displays
 from host.ssd1306 import SSD1306
@@ -132,8 +133,32 @@ def test_pages_take_turns():
     assert [line.split()[0] for line in seen] == starts
 
 
+class MorePages:
+    """Two pages with a number that counts their changes."""
+
+    count = 2
+    changes = 0
+
+    def page(self, index, rows):
+        return text_page([f"output{index} {self.changes}"], rows)
+
+
+def test_further_pages_follow_the_readings_and_are_renewed_when_they_change():
+    rig = Rig("OLED_PAGE_S = 3")
+    more = MorePages()
+    rig.screen.add_pages(more)
+    starts = ["57%", "max", "in", "192.168.1.77", "output0", "output1", "57%"]
+    assert [text(page).split()[0] for page in rig.run(19)] == starts
+    rig.run(12)
+    more.changes = 1
+    assert text(rig.run(2)[-1]) in ("output0 1", "output1 1")
+    rig.wire.set("silent", 1).run(30)
+    assert "output1 1" in [text(page) for page in rig.run(20)], "also without a BMS"
+
+
 def test_pages_need_not_be_turned():
     rig = Rig("OLED_PAGE_S = 0")
+    rig.screen.add_pages(MorePages())
     assert len(rig.run(60)) == 1 and rig.panel.page.big == "57%"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import Wire
 from test_pages import HEIGHTS, is_drawable, words
-from test_screen import GOOD, WIFI, WRAP, Rig, battery_of, text
+from test_screen import GOOD, WIFI, WRAP, MorePages, Rig, battery_of, text
 
 from app.settings import Settings
 from battery.alarms import active
@@ -72,6 +72,14 @@ class RigOfSeveral(Rig):
 
 
 # the pages
+
+
+def test_further_pages_follow_those_of_the_batteries():
+    rig = RigOfSeveral("soc=50", "soc=60")
+    rig.screen.add_pages(MorePages())
+    seen = rig.seen(60)
+    assert seen[-3:][:2] == ["output0 0", "output1 0"] or seen[-2:] == ["output0 0", "output1 0"]
+    assert seen[0].startswith("57%")
 
 
 def test_the_bank_says_charge_voltage_current_power_and_how_many_are_online():

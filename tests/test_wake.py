@@ -7,7 +7,7 @@ import pytest
 from adafruit_ticks import ticks_add
 from simulation import Wire
 
-from daly.wake import Waker
+from outputs.wake import Waker
 
 PULSE_MS, MINUTE_MS = 250, 60000
 EVERY_MIN = 60

@@ -31,6 +31,7 @@ GROUPS: Groups = {
                   "daly.alarm_bytes", "daly.bus", "daly.detector", "daly.diagnosis", "daly.outcomes",
                   "daly.poller", "daly.schedule", "daly.timing", "daly.trace"),
     "display.core": ("display.pages", "display.screen"),
+    "outputs.core": ("outputs.output", "outputs.values"),
     "mqtt.core": ("mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher",
                   "mqtt.transport"),
 }  # fmt: skip
