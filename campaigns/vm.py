@@ -15,7 +15,8 @@ import micropython
 
 # what CircuitPython has in its flash
 CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
-        "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi")  # fmt: skip
+        "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi",
+        "adafruit_pixelbuf", "alarm", "neopixel_write", "pwmio")  # fmt: skip
 BUILT_IN = ("binascii", "builtins", "collections", "errno", "json", "micropython", "os", "random", "struct")
 # what the libraries import when they are not on a board
 TYPES = ("typing", "types", "circuitpython_typing", "circuitpython_typing.socket")
