@@ -203,7 +203,11 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys)
-    client = MqttClient(settings, wifi.radio, socket_pool, *parts)
+    make_client = MqttClient
+    if sleep is not None:
+        from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
+
+    client = make_client(settings, wifi.radio, socket_pool, *parts)
     bridge_state.watch(publisher, client)
     loop.add("events", tick_of(events))
     loop.add("energy store", energy_stores.tick)
@@ -278,7 +282,11 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         0 if sleep is None else sleep.valid_s,
         sources=sources,
     )
-    return Publisher(
+    make = Publisher
+    if sleep is not None:
+        from mqtt.sleeping import SleepingPublisher as make
+
+    return make(
         base,
         discovery,
         batteries,

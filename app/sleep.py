@@ -16,9 +16,9 @@ import struct
 import time
 
 from adafruit_ticks import ticks_diff
+from microcontroller import watchdog
 
 from .kept import AfterFirstResponse
-from .watchdog import stop
 
 TICK_MS = 50  # between two calls
 FIRST_AWAKE_MS = 120000  # after power-on
@@ -47,7 +47,7 @@ def deep_sleep(seconds):
     """Sleep; code.py starts anew afterwards. With a computer on USB CircuitPython only waits for so long. Does not return."""
     import alarm  # here, because a firmware built without it must start, too
 
-    stop()
+    watchdog.mode = None
     alarm.exit_and_deep_sleep_until_alarms(alarm.time.TimeAlarm(monotonic_time=time.monotonic() + seconds))
 
 

@@ -29,11 +29,6 @@ def feed_if_running():
         watchdog.feed()
 
 
-def stop():
-    """Stop the watchdog, before the chip sleeps: `feed` starts it again."""
-    watchdog.mode = None
-
-
 def bounded(connect):
     """The radio's `connect` that raises OSError after JOIN_LIMIT_S.
 

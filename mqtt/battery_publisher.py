@@ -150,12 +150,6 @@ class BatteryPublisher:
             self._connection_is_repeated = True
             self._connection_due = now
 
-    @property
-    def is_current(self):
-        """Whether subscribers have the state, or that there is none, and why."""
-        is_said = self.phase == ONLINE if self.poller.online else self.phase == OFFLINE
-        return is_said and self._connection_text == self.poller.diagnosis.text
-
     # discovery
 
     def begin_discovery(self, now):

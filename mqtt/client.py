@@ -186,28 +186,6 @@ class MqttClient:
             return None
         return self._pause(now)
 
-    @property
-    def has_delivered(self):
-        """Whether all that the publisher has given has been sent, and acknowledged where that is to be."""
-        return self.connected and not (self._is_sending or self._awaited_id or self._to_clear or self._inbox)
-
-    def leave(self):
-        """End the connection without a last will, and make no other one until the next start. `has_left`: when it is done."""
-        self._is_possible = self.connected = False
-        if self._pool.last is not None:
-            self._pool.last.start_tick()
-            try:
-                self._pool.last.say_goodbye()
-            except FAILURES:  # it is lost: there is nobody to tell
-                self._pool.close()
-
-    def has_left(self):
-        """Whether the broker has received that, as it has closed the connection; or there is none."""
-        if self._pool.last is None or self._pool.last.has_ended():
-            self._pool.close()
-            return True
-        return False
-
     def _pause(self, now):
         """What `tick` returns."""
         if not self.connected or self._is_sending or self._has_published or self._inbox:

@@ -22,7 +22,6 @@ RETRY_MS = 600000  # between two attempts at a discovery message that failed: no
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 # Between two states of several batteries: an ESP32-S2 needs 2 s for each, and without them would never announce anything.
 OTHERS = 3
-SLEEPING = "sleeping"  # the status of a bridge, and of its batteries, between two wakes
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
 
 _BEGUN = ("",)  # in place of a message: one is being written
@@ -91,8 +90,7 @@ class Publisher:
     on a topic of its own as well. `retain`: messages on the battery are retained, too. `utc(tick)` returns the time of a tick
     as text, or None while it is not known; `utc` None: never known. `is_series`: how the batteries are wired, for their bank.
     `sources`: see battery/sources.py.
-    `discovery_errors` counts the discovery messages that could not be made or sent since the start. `is_announced`: all of them
-    have been sent in this connection.
+    `discovery_errors` counts the discovery messages that could not be made or sent since the start.
     """
 
     def __init__(self, base, discovery, batteries, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
@@ -122,8 +120,6 @@ class Publisher:
             from .sources import SourcesPublisher  # only with outputs or sensors
 
             self._others.append(SourcesPublisher(self, sources, discovery.parts(), fast_ms))
-        self._announces = True
-        self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
@@ -149,8 +145,6 @@ class Publisher:
         for other in self._others:
             other.begin(now)
         self._bridge_due = now
-        self._is_bridge_published = self.is_announced = False
-        self._last_messages = None
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
         self._rediscover_at = self._republish_at = None
@@ -192,35 +186,6 @@ class Publisher:
                 return each
         return self._first
 
-    def omit_discovery(self):
-        """Publish no discovery: what the broker retains is still right."""
-        self._announces = False
-
-    def is_current(self):
-        """Whether all that is known has been published in this connection, with its discovery where that is to be."""
-        if not (self._is_online_published and self._is_bridge_published) or self._messages or self.is_writing:
-            return False
-        for each in self._batteries:
-            if not each.is_current:
-                return False
-        is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
-        return is_announced or not self._announces
-
-    def say_asleep(self):
-        """Publish that the bridge sleeps, and its batteries that are online, and nothing else any more.
-
-        Both with QoS 1: the PUBACK of the last message says that all before it have been received.
-        """
-        self._steps = None
-        self._last_messages = [each.own_status.message(SLEEPING) for each in self._batteries if each.phase == ONLINE]
-        self._last_messages.append(self._statuses[0].message(SLEEPING))
-        self._is_due = True
-
-    @property
-    def is_asleep_said(self):
-        """Whether the last of these messages has been given away."""
-        return self._last_messages is not None and not self._last_messages
-
     @property
     def is_writing(self):
         """Whether a message has been begun: the next polls write it."""
@@ -236,9 +201,6 @@ class Publisher:
 
     def poll(self, now):
         """The next message; None: there is none, or it is being written. Of a message before nothing is used any more."""
-        if self._last_messages is not None:
-            self._is_due = len(self._last_messages) > 1
-            return self._last_messages.pop(0) if self._last_messages else None
         if self._steps is not None:
             return self._write_on(now)
         self._last_part = None  # the message before has been sent, else poll would not be called
@@ -377,14 +339,11 @@ class Publisher:
             self._republish_at = ticks_add(now, REPUBLISH_MS)
 
     def _next_discovery(self, now):
-        if not self._announces:
-            return None
         if self._part < self.discovery.bridge_parts:
             self._part += 1
             return self.discover(self._part - 1, now)
         message = self._of_next(BatteryPublisher.next_discovery, now) or self._discover_others(now) or self._retry_failed(now)
-        self.is_announced = message is None and self._is_discovered()
-        if self.is_announced:
+        if message is None and self._is_discovered():
             self.discovery.unload()
         return message
 
@@ -469,6 +428,5 @@ class Publisher:
         if ticks_diff(now, self._bridge_due) < 0:
             return None
         self._bridge_due = ticks_add(now, HEARTBEAT_MS)
-        self._is_bridge_published = True
         # retained, like <base>/status, which the broker itself sets to offline
         return self.write(pair_steps(self.writer.clear(), self._bridge(now)), self.base + "/state", True)

@@ -30,7 +30,6 @@ _PUBLISH = 0x30
 _PUBACK = 0x40
 _PINGRESP = 0xD0
 _PINGREQ = b"\xc0\x00"
-_DISCONNECT = b"\xe0\x00"
 # First bytes of what a broker sends to a client that subscribes with QoS 0: CONNACK, PUBLISH, the same retained, PUBACK,
 # SUBACK, UNSUBACK, PINGRESP. Anything else is not MQTT.
 _KNOWN = b"\x20\x30\x31\x40\x90\xb0\xd0"
@@ -285,17 +284,6 @@ class PacketSocket:
     def ping(self):
         """Send a PINGREQ; the response changes `received_at` and `ping_responses`. Raises OSError."""
         self.send(_PINGREQ)
-
-    def say_goodbye(self):
-        """Send a DISCONNECT: the broker publishes no last will, and closes the connection. Raises OSError."""
-        self.send(_DISCONNECT)
-
-    def has_ended(self):
-        """Whether the broker has closed the connection, or it is lost; what it still sends is dropped."""
-        self._length = self._packet_length = self._handed_over = 0
-        if self._end is None:
-            self._read()
-        return self._end is not None
 
     def _is_over(self):
         return ticks_diff(ticks_ms(), self._deadline) > 0

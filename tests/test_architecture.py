@@ -162,6 +162,7 @@ def test_the_heap_is_swept_at_one_known_point_only():
 
 # What may be set from outside, with the reason: parts of the chip and of libraries that are made to be set
 MAY_BE_SET = {
+    ("app/sleep.py", "watchdog.mode"),
     ("app/status_led.py", "self._pwm.duty_cycle"),  # how bright an LED is
     ("outputs/pin.py", "output.value"),  # the level of a pin
     ("app/log.py", "builtins.print"),

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""Publisher and client of a bridge that sleeps (app/sleep.py). Loaded only with SLEEP_MINUTES."""
+
+from battery.json import bounded
+
+from .battery_publisher import OFFLINE, ONLINE
+from .client import FAILURES, MqttClient
+from .publisher import Publisher
+
+SLEEPING = "sleeping"  # the status of a bridge, and of its batteries that are online, between two wakes
+_DISCONNECT = b"\xe0\x00"
+
+
+class SleepingPublisher(Publisher):
+    """A Publisher that knows when all has been published, and can end with that. The arguments are those of a Publisher.
+
+    `is_announced`: all discovery messages have been sent in this connection.
+    """
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._announces = True
+
+    def begin(self, now):
+        """A new connection: publish everything again."""
+        super().begin(now)
+        self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
+        self._is_bridge_published = self.is_announced = False
+
+    def omit_discovery(self):
+        """Publish no discovery: what the broker retains is still right."""
+        self._announces = False
+
+    def is_current(self):
+        """Whether all that is known has been published in this connection, with its discovery where that is to be."""
+        if not (self._is_online_published and self._is_bridge_published) or self._messages or self.is_writing:
+            return False
+        for each in self._batteries:
+            if each.phase != (ONLINE if each.poller.online else OFFLINE):
+                return False
+        is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
+        return is_announced or not self._announces
+
+    def say_asleep(self):
+        """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.
+
+        All with QoS 1: the PUBACK of the last message says that all before it have been received.
+        """
+        self._steps = None
+        messages = []
+        for each in self._batteries:
+            topic = self.base + "/" + each.battery.key + "/connection"
+            messages.append((topic, bounded(each.poller.diagnosis.text), self.retain, 1))
+        messages += [each.own_status.message(SLEEPING) for each in self._batteries if each.phase == ONLINE]
+        messages.append(self._statuses[0].message(SLEEPING))
+        self._last_messages = messages
+        self._is_due = True
+
+    @property
+    def is_asleep_said(self):
+        """Whether the last of these messages has been given away."""
+        return self._last_messages is not None and not self._last_messages
+
+    def poll(self, now):
+        """The next message, see Publisher.poll."""
+        messages = self._last_messages
+        if messages is None:
+            return super().poll(now)
+        self._is_due = len(messages) > 1
+        return messages.pop(0) if messages else None
+
+    def _next_discovery(self, now):
+        if not self._announces:
+            return None
+        message = super()._next_discovery(now)
+        self.is_announced = message is None and self._is_discovered()
+        return message
+
+    def _bridge_state(self, now):
+        message = super()._bridge_state(now)
+        if message is not None:
+            self._is_bridge_published = True
+        return message
+
+
+class SleepingClient(MqttClient):
+    """An MqttClient that can say goodbye. The arguments are those of an MqttClient."""
+
+    @property
+    def has_delivered(self):
+        """Whether all that the publisher has given has been sent, and acknowledged where that is to be."""
+        return self.connected and not (self._is_sending or self._awaited_id or self._to_clear or self._inbox)
+
+    def leave(self):
+        """End the connection without a last will, and make no other one until the next start. `has_left`: when it is done."""
+        self._is_possible = self.connected = False
+        if self._pool.last is not None:
+            self._pool.last.start_tick()
+            try:
+                self._pool.last.send(_DISCONNECT)
+            except FAILURES:  # it is lost: there is nobody to tell
+                self._pool.close()
+
+    def has_left(self):
+        """Whether the broker has received that, as it has closed the connection; or there is none."""
+        socket = self._pool.last
+        if socket is None:
+            return True
+        socket.start_tick()
+        try:
+            if socket.has_message():  # a command that comes now is too late
+                self._client.loop(0)
+        except FAILURES:
+            self._pool.close()
+            return True
+        return False
