@@ -37,6 +37,7 @@ reset_reason: str = "POWER_ON"
 run_reason: str = "STARTUP"
 woken: bool = "DALY_HOST_WOKEN" in os.environ  # it starts after a deep sleep; tests begin so, without its two minutes awake
 longest_sleep_s: float = float("inf")  # a deep sleep is shortened to this, as nobody waits for a quarter of an hour
+is_asleep: bool = False
 lamps: dict[str, lamp.Lamp] = {}  # name of a pin -> the LED on it
 state: dict = {}  # for the next run: children, deadline, drive
 home: str = os.getcwd()  # where `python -m host` was started
@@ -103,10 +104,13 @@ def reset(reason: str) -> None:
 
 def deep_sleep(seconds: float) -> None:
     """Sleep so long, or shorter (`longest_sleep_s`), and restart: RAM is lost, but for alarm.sleep_memory."""
+    global is_asleep
+    is_asleep = True
     clock.set_alarm(0, lambda: None)  # the watchdog sleeps, too
     slept_s = min(seconds, longest_sleep_s)
     report(f"the chip is asleep for {seconds:.0f} s" + (f", shortened to {slept_s:g} s" if slept_s < seconds else ""))
     clock.sleep(slept_s)
+    is_asleep = False
     report("the chip wakes")
     restart(reset_reason="DEEP_SLEEP_ALARM", run_reason="STARTUP", power_on_s=None, woken=True)
 

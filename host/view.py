@@ -317,9 +317,17 @@ class Live:
 
         wide = self._console.width >= _HALF_WIDTH
         parts = [self._title]
+        chip_rows = _chip_rows()
+        if chip_rows is not None:
+            parts.append(chip_rows)
         if self._screen is not None:
             parts.append(Panel.fit(self._picture(wide), title="screen", border_style="bright_black"))
-        room = self._console.height - 6 - (0 if self._screen is None else self._screen.rows // (2 if wide else 4) + 2)
+        room = (
+            self._console.height
+            - 6
+            - (chip_rows is not None)
+            - (0 if self._screen is None else self._screen.rows // (2 if wide else 4) + 2)
+        )
         rows = self._batteries.rows()
         if rows:
             parts.append(Panel(self._table(rows), title="batteries", border_style="bright_black"))
@@ -364,6 +372,22 @@ class Live:
 
         lines = list(self._log)[-count:]
         return Text("\n".join(lines + [""] * (count - len(lines))), no_wrap=True, overflow="ellipsis")
+
+
+def _chip_rows():
+    """The LEDs of the chip as they shine, and whether it is asleep, in one row; None: nothing of that."""
+    from rich.text import Text
+
+    from host import chip
+
+    row = Text(no_wrap=True, overflow="ellipsis")
+    for pin, lamp in sorted(chip.lamps.items()):
+        levels = lamp.levels * 3 if len(lamp.levels) == 1 else lamp.levels
+        shade = "#" + "".join(f"{40 + 215 * min(100, 3 * level) // 100:02x}" for level in levels)  # dim ones are to be seen
+        row.append("● ", shade).append(f"LED on {pin}: {lamp.text}  ")
+    if chip.is_asleep:
+        row.append("asleep", "bold")
+    return row if row.plain else None
 
 
 def half_blocks(image) -> list:

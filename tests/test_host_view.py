@@ -3,8 +3,13 @@
 
 """Pictures as text, and whole lines from pieces."""
 
+import re
+
+import pytest
 from PIL import Image
 
+from host import chip
+from host.lamp import Lamp
 from host.view import Batteries, Lines, Live, braille, half_blocks
 
 
@@ -96,6 +101,39 @@ def test_the_live_view_shows_the_batteries_and_still_fits_the_terminal(monkeypat
     shown = drawn(live)
     assert "batteries" in shown and all(f"bms{number}  online  57.30" in shown for number in (1, 2, 3, 4))
     assert len(shown.splitlines()) <= 30
+
+
+def test_the_live_view_shows_leds_and_sleep_and_still_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+    monkeypatch.setattr(chip, "lamps", {"IO21": Lamp()})
+    monkeypatch.setattr(chip, "is_asleep", True)
+    chip.lamps["IO21"].set((0, 20, 0), 1.0)
+    chip.lamps["IO21"].set((0, 20, 0), 3.0)
+    shown = drawn(Live(None, "title", Paper()))
+    assert "● LED on IO21: steady, green  asleep" in re.sub(r"\x1b\[[0-9;]*m", "", shown) and len(shown.splitlines()) <= 30
+    monkeypatch.setattr(chip, "lamps", {})
+    monkeypatch.setattr(chip, "is_asleep", False)
+    assert "LED" not in drawn(Live(None, "title", Paper()))
+
+
+BLINKS = [(0.0, 0), (3.0, 20), (3.9, 0), (4.6, 20), (4.8, 0), (5.1, 20), (5.3, 0), (7.3, 20)]
+
+
+@pytest.mark.parametrize(
+    ("levels", "text"),
+    [
+        (BLINKS, "1 long, 2 short"),
+        ([(0.0, 20), (1.5, 20)], "steady"),
+        ([(0.0, 20), (1.5, 20), (2.0, 0), (6.0, 0)], "off"),
+        ([(0.1 * n, 20 * (n % 2)) for n in range(30)], "flickers"),
+    ],
+)
+def test_what_a_person_makes_of_blinks(levels, text):
+    lamp = Lamp()
+    for at, level in levels:
+        lamp.set((level,), at)
+    assert lamp.text == text
 
 
 def drawn(live: Live) -> str:
