@@ -11,6 +11,8 @@ is waited for, and sent before that is judged. Loaded only where a line has seve
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from battery.pack import CURRENT, MODE
+from battery.plausibility import CLEAR_CURRENT, fits_mode
 from battery.readings import READING
 
 from .diagnosis import ECHO, NOISE
@@ -51,6 +53,8 @@ LONGEST_FRAME_MS = 200  # after its time-out
 UNASKED = 10
 UNASKED_WINDOW_MS = 60000
 
+MODE_TRIES = 3  # so often the one of current and mode is asked for that does not fit the other: some boards are always idle
+
 VOLTAGE = READING["pack_voltage"]
 
 NOT_YET = b""  # there is a request, and its gap is waited for
@@ -72,6 +76,8 @@ class SharedPoller(Poller):
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
         self._cured = 0
+        self._mode_tries = 0  # since current and mode fitted last
+        self._has_gone_on = True  # something else than the two has been asked for since the last of them
         self._answered_block = -1  # index of the block answered last, and the end of that frame
         self._answered_end = 0
         self._answered_at = 0
@@ -244,6 +250,9 @@ class SharedPoller(Poller):
         self._has_overheard = False
         if self._eager:
             self._eager -= 1
+        rows = self._protocol.blocks[index].rows
+        if CURRENT not in rows and MODE not in rows:
+            self._has_gone_on = True
         super()._open(index, now)
 
     def _choose_next(self, now):
@@ -318,6 +327,7 @@ class SharedPoller(Poller):
 
     def _accept(self, whole, now):
         self._answered_block = self._protocol.pending
+        rows = self._protocol.blocks[self._answered_block].rows
         self._answered_end = _end_of(self._protocol.reader)
         self._answered_at = now
         if not self._protocol.is_damaged(False):
@@ -334,6 +344,27 @@ class SharedPoller(Poller):
             self.diagnosis.note_doubled(False)
             self._damage_score = self._twice_score = 0
         super()._accept(whole, now)
+        if not whole and self.online and self._retry is None:
+            self._request_again()  # the next turn of the rest is seconds away: it would not be of one moment by then
+        if (CURRENT in rows) != (MODE in rows):
+            self._compare_mode(MODE if CURRENT in rows else CURRENT)
+
+    def _compare_mode(self, other):
+        """Current or mode has been read. Where they do not fit, the other one of them is asked for next: a cycle is long here.
+
+        Not where it has just been, so that no other block starves beside a load that comes and goes.
+        """
+        current = self.pack.at(CURRENT)
+        mode = self.pack.at(MODE)
+        if current is None or mode is None or 0 < abs(current) < CLEAR_CURRENT:
+            return
+        if fits_mode(current, mode):
+            self._mode_tries = 0
+        elif self._retry is None and self._has_gone_on and self._mode_tries < MODE_TRIES:
+            self._mode_tries += 1
+            self._has_gone_on = False
+            self._retry = self._retried = self._schedule.block_of(other)
+            self._retries = 0
 
     def _asked_for_voltage(self):
         return VOLTAGE in self._protocol.blocks[self._schedule.current].rows

@@ -11,7 +11,8 @@ import pytest
 from shared_line import Boards, function_of
 
 from battery.pack import Pack
-from battery.readings import poll_periods
+from battery.polarity import NORMAL
+from battery.readings import READING, poll_periods
 from battery.unload import unload
 from daly.bus import Bus
 from daly.buses import Buses
@@ -433,6 +434,64 @@ def test_a_change_that_must_be_confirmed_is_requested_again_next():
     while boards.packs[1].raw("charge_mosfet"):
         boards.step()
     assert boards.us - begun < 2.5e6
+
+
+SLOW_MIXED = MIXED + ",think=40,think_jitter=30"
+MODE_OF = {0: 0, 1: 1, -1: 2}  # by the direction of the current
+
+
+@pytest.mark.parametrize(("options", "longest_ms"), [("", 300), (SLOW_MIXED, 500)])
+@pytest.mark.parametrize(("before", "after"), [(20, -10), (0, -10), (20, 0)])
+def test_current_and_mode_fit_each_other_soon_after_a_change(options, longest_ms, before, after):
+    """They are of two requests, and a cycle through all of them takes seconds here."""
+    for delay in range(3):
+        boards = Boards(f"{FOUR}{options},current@1={before}")
+        boards.packs[0].restore_polarity(NORMAL)
+        boards.run(17 + 0.9 * delay)
+        boards.set("current@1", after)
+        spans = [0]
+
+        def watch(boards, spans=spans):
+            current, mode = boards.packs[0].raw("current"), boards.packs[0].raw("mode")
+            fits = MODE_OF[(current > 0) - (current < 0)] == mode
+            spans.append(0 if fits else spans[-1] + 1)
+
+        boards.run(7, watch)
+        assert boards.packs[0].raw("current") == 10 * after and spans[-1] == 0 and max(spans) < longest_ms, delay
+
+
+def test_a_board_that_is_always_idle_is_asked_no_more_often_for_it():
+    idle, other = [Boards(f"{FOUR}current@1=5,deadzone@1={amperes}") for amperes in (8, 0)]
+    for boards in (idle, other):
+        boards.packs[0].restore_polarity(NORMAL)
+        boards.run(50)
+    assert (idle.packs[0].raw("mode"), idle.packs[0].raw("current")) == (0, 50)
+    assert abs(len(idle.times(1, 0x93, 20000)) - len(other.times(1, 0x93, 20000))) <= 2
+
+
+def test_a_load_that_comes_and_goes_starves_no_other_block():
+    boards = Boards(FOUR)
+    boards.packs[0].restore_polarity(NORMAL)
+    boards.run(20)
+    for turn in range(60):
+        boards.set("current@1", (20, -20)[turn % 2])
+        boards.run(0.3)
+        assert boards.packs[0].oldest_ms(boards.now) < 8500
+    assert all(poller.complete for poller in boards.pollers)
+
+
+def test_what_is_missing_of_a_response_is_requested_again_next():
+    """Else a cell that has changed stands beside the others of before for longer than the publisher waits (4 s)."""
+    boards = Boards(FOUR + MIXED + ",cells=16,drop_frame=5").run(20)
+    cells = READING["cell_{}_voltage"]
+    spans = [[0], [0]]
+
+    def watch(boards):
+        for pack, ages in zip(boards.packs, spans, strict=False):
+            ages.append(0 if pack.is_of_one_moment(cells) else ages[-1] + 1)
+
+    boards.run(120, watch)
+    assert sum(max(ages) > 0 for ages in spans) == 2 and max(map(max, spans)) < 4000, [max(ages) for ages in spans]
 
 
 def test_one_board_of_several_settings_alone_is_as_fast_as_ever():
