@@ -53,7 +53,9 @@ LONGEST_FRAME_MS = 200  # after its time-out
 UNASKED = 10
 UNASKED_WINDOW_MS = 60000
 
-MODE_TRIES = 3  # so often the one of current and mode is asked for that does not fit the other: some boards are always idle
+# So often the one of current and mode is asked for that does not fit the other: ten comparisons settle the sign of the current,
+# and some boards are always idle.
+MODE_TRIES = 12
 
 VOLTAGE = READING["pack_voltage"]
 
@@ -352,13 +354,14 @@ class SharedPoller(Poller):
     def _compare_mode(self, other):
         """Current or mode has been read. Where they do not fit, the other one of them is asked for next: a cycle is long here.
 
-        Not where it has just been, so that no other block starves beside a load that comes and goes.
+        So it is while the current is unknown because its sign is not settled: that takes several comparisons. Not where the
+        other one has just been asked for, so that no block starves beside a load that comes and goes.
         """
-        current = self.pack.at(CURRENT)
+        current = self.pack.held(CURRENT.slot)
         mode = self.pack.at(MODE)
         if current is None or mode is None or 0 < abs(current) < CLEAR_CURRENT:
             return
-        if fits_mode(current, mode):
+        if fits_mode(current, mode) and self.pack.at(CURRENT) is not None:
             self._mode_tries = 0
         elif self._retry is None and self._has_gone_on and self._mode_tries < MODE_TRIES:
             self._mode_tries += 1

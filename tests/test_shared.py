@@ -460,6 +460,19 @@ def test_current_and_mode_fit_each_other_soon_after_a_change(options, longest_ms
         assert boards.packs[0].raw("current") == 10 * after and spans[-1] == 0 and max(spans) < longest_ms, delay
 
 
+def test_a_current_that_turns_before_its_sign_is_settled_is_soon_known_again():
+    boards = Boards(f"{FOUR}{SLOW_MIXED},current@1=20").run(12)
+    boards.set("current@1", -10)
+    unknown_ms = 0
+
+    def watch(boards):
+        nonlocal unknown_ms
+        unknown_ms += boards.packs[0].raw("current") is None
+
+    boards.run(20, watch)
+    assert boards.packs[0].raw("current") == -100 and unknown_ms < 1000
+
+
 def test_a_board_that_is_always_idle_is_asked_no_more_often_for_it():
     idle, other = [Boards(f"{FOUR}current@1=5,deadzone@1={amperes}") for amperes in (8, 0)]
     for boards in (idle, other):
