@@ -109,17 +109,14 @@ class SharedPoller(Poller):
         """Whether it wants the line next: to confirm a response, or for a write."""
         return self.online and (self._retry is not None or len(self._write) > 0)
 
-    @property
     def is_clean(self):
         """Whether nothing was damaged in its turns of late."""
         return self._clean >= (CLEAN if self.online else CLEAN_SILENT)
 
-    @property
     def returns_requests(self):
-        """Whether only requests come back in its turns."""
+        """Whether only requests come back in its turns: those to others, too, which destroys their responses."""
         return not self.online and self.diagnosis.outcome == ECHO
 
-    @property
     def has_two_responses(self):
         """Whether its responses come twice of late."""
         return self._twice_score >= TWICE_WEIGHT
@@ -317,7 +314,8 @@ class SharedPoller(Poller):
                 return  # the same once more, from the same board
             self._cured = 0
             self._twice_score = min(self._twice_score + TWICE_WEIGHT, TWICE_LIMIT)
-            if self._twice_score >= TWICE_LIMIT and not self._line.is_twice_beside(self):
+            # where those of a neighbour come twice, too, it is the line
+            if self._twice_score >= TWICE_LIMIT and not self._line.is_beside(self, SharedPoller.has_two_responses):
                 self._note_doubled(now)
             return
         if self._unasked_at is None or ticks_diff(now, self._unasked_at) >= UNASKED_WINDOW_MS:
@@ -376,7 +374,7 @@ class SharedPoller(Poller):
         is_of_voltage = self._asked_for_voltage()
         self._was_noise = outcome == NOISE
         super()._fail(outcome, now)
-        if self.diagnosis.is_doubled and self._line.is_echoed_beside(self):
+        if self.diagnosis.is_doubled and self._line.is_beside(self, SharedPoller.returns_requests):
             self.diagnosis.note_doubled(False)
         if outcome != NOISE:
             self._clean = 0 if outcome == ECHO else self._clean + 1
@@ -389,7 +387,8 @@ class SharedPoller(Poller):
                 self._note_doubled(now)
 
     def _may_be_doubled(self):
-        return self._line.is_clean_beside(self) and not self._line.is_echoed_beside(self)
+        line = self._line
+        return line.is_beside(self, SharedPoller.is_clean) and not line.is_beside(self, SharedPoller.returns_requests)
 
     def _offline_after_ms(self, outcome):
         """What sends damaged responses is there, and asked in turn with the others."""
@@ -526,24 +525,10 @@ class SharedLine:
             self._compared_at = None
         return self._compared_at is None
 
-    def is_clean_beside(self, poller):
-        """Whether the line is clean in the turns of a neighbour."""
+    def is_beside(self, poller, is_so):
+        """Whether `is_so(neighbour)` of one of the others on this line."""
         for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.is_clean:
-                return True
-        return False
-
-    def is_echoed_beside(self, poller):
-        """Whether a neighbour sleeps and returns requests: those to others, too, which destroys their responses."""
-        for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.returns_requests:
-                return True
-        return False
-
-    def is_twice_beside(self, poller):
-        """Whether the responses of a neighbour come twice, too: then it is the line."""
-        for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.has_two_responses:
+            if neighbour is not poller and is_so(neighbour):
                 return True
         return False
 
