@@ -18,7 +18,7 @@ from battery.readings import READING
 from .diagnosis import ECHO, NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
-from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
+from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, RETRIES, STALE_AFTER_MS, WAITED_GAP_MS, Poller
 
 # A board that is silent while others answer costs them at most one time-out in so long.
 SILENT_EVERY_MS = 10000
@@ -343,6 +343,8 @@ class SharedPoller(Poller):
                 return
             self.diagnosis.note_doubled(False)
             self._damage_score = self._twice_score = 0
+        if self._failures >= RETRIES == self._retries:
+            self._retries -= 1  # damaged responses have used them up, and what has come at last may have to be confirmed
         super()._accept(whole, now)
         if not whole and self.online and self._retry is None:
             self._request_again()  # the next turn of the rest is seconds away: it would not be of one moment by then

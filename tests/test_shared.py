@@ -502,6 +502,18 @@ def test_a_load_that_comes_and_goes_starves_no_other_block():
     assert all(poller.complete for poller in boards.pollers)
 
 
+def test_what_must_be_confirmed_is_so_although_two_responses_were_damaged_before():
+    boards = Boards(FOUR).run(20)
+    boards.set("soc@1", 35)
+    boards.set("corrupt@1", 100)
+    before, timeouts = len(boards.times(1)), boards.pollers[0].timeouts
+    while boards.pollers[0].timeouts < timeouts + 2:
+        boards.step()
+    boards.set("corrupt@1", 0)
+    boards.run(0.15)
+    assert boards.packs[0].raw("soc") == 350
+
+
 def test_what_is_missing_of_a_response_is_requested_again_next():
     """Else a cell that has changed stands beside the others of before for longer than the publisher waits (4 s)."""
     boards = Boards(FOUR + MIXED + ",cells=16,drop_frame=5").run(20)
