@@ -506,7 +506,7 @@ def test_what_must_be_confirmed_is_so_although_two_responses_were_damaged_before
     boards = Boards(FOUR).run(20)
     boards.set("soc@1", 35)
     boards.set("corrupt@1", 100)
-    before, timeouts = len(boards.times(1)), boards.pollers[0].timeouts
+    timeouts = boards.pollers[0].timeouts
     while boards.pollers[0].timeouts < timeouts + 2:
         boards.step()
     boards.set("corrupt@1", 0)
