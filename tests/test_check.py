@@ -77,7 +77,8 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
     "rules of outputs": (
         GOOD
         + 'WAKE_PIN = "IO5"\nOUTPUT_1 = "IO6 on when sco > 80"\nOUTPUT_2 = "Fan: IO5 on when soc > 80"\n'
-        + 'OUTPUT_3 = "IO99 on when soc > 8"\nDS18B20_PIN = "IO7"\nOUTPUT_4 = "IO4 on when ds18b20.boiler < 60"\nOLED = false\n',
+        + 'OUTPUT_3 = "IO99 on when soc > 8"\nDS18B20_PIN = "IO7"\nOUTPUT_4 = "IO4 on when ds18b20.boiler < 60"\n'
+        + "OLED = false\n",
         "espressif_esp32s3_devkitc_1_n8",
         [
             ("line 5: OUTPUT_1, column 13", "did you mean soc"),
