@@ -67,35 +67,22 @@ def connect(extras, settings, loop, batteries, bank, publisher, commands, client
 
 def make_outputs(settings, sensors, problems):
     """The Outputs; None: there is none. One with a mistake stays off: its pin, if it is known, is held inactive."""
-    keys = [f"OUTPUT_{number}" for number in range(1, OUTPUTS + 1)]
-    if not [key for key in keys if settings.value(key)]:
+    if not [number for number in range(1, OUTPUTS + 1) if settings.value(f"OUTPUT_{number}")]:
         return None
-    from mqtt.entities import entity
     from outputs.output import Output, Outputs
     from outputs.pin import hold
-    from outputs.rules import Names, parse, pin_of
 
-    def unit_of(row):
-        return entity(row).unit
+    from .output_rules import read_rules
 
-    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar)
     outputs = {}
     taken: dict = {}  # pin -> the setting that has it
-    for number in range(1, OUTPUTS + 1):
-        key = keys[number - 1]
-        text = settings.value(key)
-        if not text:
-            continue
-        rule, mistake = parse(text, names)
-        pin = _make_output_pin(settings, key, pin_of(text), taken, problems)
-        if mistake is not None:
-            problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
-            if pin is not None:
-                hold(pin)
-        elif pin is not None:
+    for number, rule, name, is_low in read_rules(settings, sensors, problems):
+        pin = _make_output_pin(settings, f"OUTPUT_{number}", name, is_low, taken, problems)
+        if pin is not None and rule is not None:
             outputs[number] = Output(rule, pin.drive, settings.value("OUTPUT_OVERRIDE_MIN"))
-    for module in ("outputs.rules", "mqtt.entities", "app.advice"):
-        unload(module)
+        elif pin is not None:
+            hold(pin)
+    unload("app.output_rules")
     if not outputs:
         return None
     made = Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
@@ -104,16 +91,8 @@ def make_outputs(settings, sensors, problems):
     return made
 
 
-def similar(name, names):
-    """The one of these names that may be meant with a mistyped one; None: none is like it."""
-    from . import advice  # only for a mistake
-
-    return advice.similar(name, names)
-
-
-def _make_output_pin(settings, key, named, taken, problems):
-    """The Pin that a rule names, `named` (name, whether it is active low); None with a problem where there is none."""
-    name, is_low = named
+def _make_output_pin(settings, key, name, is_low, taken, problems):
+    """The Pin of this name; None with a problem where there is none."""
     if not name or f"{key} cannot be " in " ".join(problems):  # another setting names the same pin
         return None
     pin = find_pin(settings, key, problems, name)

@@ -248,8 +248,8 @@ class Settings:
             elif name not in self.allowed:
                 self.allowed.append(name)
 
-    def _pin(self, setting):
-        """The pin that it names; "" for none."""
+    def pin_of(self, setting):
+        """The pin that a setting names; "" for none."""
         value = getattr(self, setting.key)
         if setting.kind == PIN or not value or not setting.key.startswith("OUTPUT_") or setting.kind != TEXT:
             return value if setting.kind == PIN else ""
@@ -260,7 +260,7 @@ class Settings:
     def _compare_pins(self, rows):
         users: dict = {}
         for setting in rows:
-            pin = self._pin(setting)
+            pin = self.pin_of(setting)
             if pin and (self.OLED or not setting.key.startswith("OLED")):
                 if pin in users:
                     self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {users[pin]} is; choose a free pin.")

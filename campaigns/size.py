@@ -31,6 +31,10 @@ UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "d
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",
            "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
+# loaded only with outputs, sensors, LED or sleep, besides the packages of their own
+EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_commands", "app.time_of_day",
+          "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources")  # fmt: skip
+EXTRA_PACKAGES = ("outputs", "sensors")
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
 ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
@@ -138,6 +142,11 @@ def is_ours(name: str) -> bool:
     return name.split(".")[0] in bundle.PACKAGES
 
 
+def is_extra(name: str) -> bool:
+    """Whether a module is loaded only with outputs, sensors, LED or sleep."""
+    return name in EXTRAS or name.split(".")[0] in EXTRA_PACKAGES
+
+
 @functools.cache
 def measured(mpy: bool) -> dict:
     """All figures of the drive with .py or .mpy files; those of the heap are missing without MicroPython."""
@@ -152,12 +161,15 @@ def measured(mpy: bool) -> dict:
             figures["names"] = weights.pop()[1]
             figures["weights"] = weights
             protocols = {name: weight for name, weight in weights if any(name in modules for modules in PROTOCOLS)}
-            ours = {name: weight for name, weight in weights if is_ours(name) and name not in (*UNLOADED, *SEVERAL, *protocols)}
+            left_out = (*UNLOADED, *SEVERAL, *protocols)
+            ours = {n: weight for n, weight in weights if is_ours(n) and n not in left_out and not is_extra(n)}
+            figures["extras"] = sum(weight for name, weight in weights if is_extra(name))
             figures["ours"] = sum(ours.values()) + max(sum(map(protocols.__getitem__, modules)) for modules in PROTOCOLS)
             figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
-            of_one = [name for name in reversed(names) if name not in (*SEVERAL, *ALONE)]
+            without = [name for name in reversed(names) if not is_extra(name)]
+            of_one = [name for name in without if name not in (*SEVERAL, *ALONE)]
             figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *of_one])
-            figures["of_several"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
+            figures["of_several"] = smallest_heap(folder, [*LOADED_FIRST, *without])
     return figures
 
 

@@ -24,7 +24,7 @@ for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.p
 
 from app import status_led  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
-from battery.controls import CONTROLS  # noqa: E402
+from battery.controls import CONTROLS, OUTPUT_CONTROL  # noqa: E402
 from battery.pack import Battery, Pack  # noqa: E402
 from battery.readings import (  # noqa: E402
     BINARY,
@@ -377,11 +377,11 @@ def map_p81() -> str:
 def controls() -> str:
     """One row for each thing that may be asked for."""
     rows = []
-    for row in CONTROLS:
+    for row in (*CONTROLS, OUTPUT_CONTROL):
         understood = (
             row.payloads.rstrip(",") if isinstance(row.payloads, str) else ", ".join(f"`{word}`" for word in row.payloads)
         )
-        topic = row.topic.replace("{}", "bms1")
+        topic = row.topic.replace("{}", "1" if row is OUTPUT_CONTROL else "bms1")
         rows.append(_row(f"`{row.key}`", f"`<base>{topic}`", understood, f"{row.platform} *{row.name}*"))
     return "\n".join([_row("In `ALLOW_CONTROL`", "Topic", "Understands", "In Home Assistant"), "|---" * 4 + "|", *rows])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from app import batteries, extras
 from app.advice import no_such_pin, pin_name
+from app.output_rules import read_rules, source_keys
 from app.settings import FILE, PIN, SETTINGS, Settings, load
 
 _PIN = re.compile(r"^(\w+): microcontroller\.Pin(?:  # GPIO(\d+))?", re.MULTILINE)
@@ -52,10 +53,22 @@ def check(path: Path, board: str | None = None) -> tuple[list[str], list[str]]:
     mistakes, hints = list(settings.problems), [*settings.hints, *_hints(settings, path)]
     if path.name != FILE and path.name.lower().replace(" ", "").startswith("settings.toml"):
         mistakes.append(f"This file is called {path.name}, and the board reads {FILE} only: rename it.")
+    if settings.has_extras:
+        read_rules(settings, [_Sensor(key) for key in source_keys(settings)], mistakes)
     if board:
         for found, on_pins in zip((mistakes, hints), _on_pins(settings, pins(board), board), strict=True):
             found += on_pins
     return sorted(mistakes, key=_line), sorted(hints, key=_line)
+
+
+class _Sensor:
+    """A source that may have any value, for the rules of outputs."""
+
+    changes = 0
+
+    def __init__(self, key: str):
+        self.key = key
+        self.rows: list = []
 
 
 def board_of(drive: Path) -> str | None:
@@ -94,7 +107,7 @@ def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[lis
     """(mistakes, hints) on the pins."""
     mistakes, hints, users = [], [], {}
     for setting in SETTINGS + batteries.rows_for(settings.more) + extras.rows_for(settings.more):
-        name = getattr(settings, setting.key) if setting.kind == PIN else ""
+        name = settings.pin_of(setting)
         if not name or (setting.key.startswith("OLED") and not settings.OLED):
             continue
         where = settings.where(setting.key)
@@ -105,9 +118,8 @@ def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[lis
             mistakes.append(sentence[:-1] + f'. Usual on this board is {setting.key} = "{usual}".' if usual else sentence)
             continue
         if found != name:
-            hints.append(
-                f'{where}: {name} is taken for the pin that this board calls {found}; write {setting.key} = "{found}".'
-            )
+            written = f'{setting.key} = "{found}"' if setting.kind == PIN else found
+            hints.append(f"{where}: {name} is taken for the pin that this board calls {found}; write {written}.")
         if names[found] in users and users[names[found]][1] != name:
             other, its = users[names[found]]
             mistakes.append(f"{where} cannot be {name}: it is {its}, as {other} is; choose a free pin.")

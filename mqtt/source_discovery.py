@@ -3,6 +3,7 @@
 
 """Home Assistant's discovery of the sources (battery/sources.py). Loaded with mqtt/homeassistant.py where there is one."""
 
+from battery.json import escaped
 from battery.readings import BINARY, ENUM, NUMBER
 
 from .homeassistant import Discovery
@@ -47,7 +48,7 @@ class SourceDiscovery(Discovery):
     def _write_source_row(self, source, row):
         platform = "select" if row.command else "binary_sensor" if row.kind == BINARY else "sensor"
         key = row.key if source.title is not None else source.key + "_" + row.key
-        self._begin_entity(platform, key, key, row.name, row.device_class or (row.icon and "mdi:" + row.icon))
+        self._begin_entity(platform, key, key, escaped(row.name), row.device_class or (row.icon and "mdi:" + row.icon))
         self._write_template(row.key)
         self._write_category(row.category)
         if row.kind == NUMBER:

@@ -350,14 +350,11 @@ class Outputs:
             self._evaluated = counters
             self._look_for_alarms()
         output = self._outputs[self._index]
+        self._index = (self._index + 1) % len(self._outputs)  # first: one that fails must not stop the others
         before = output.changes
         output.evaluate(self._seconds, self._alarm)
         self.changes += output.changes - before
-        self._index += 1
-        if self._index < len(self._outputs):
-            return None
-        self._index = 0
-        return ROUND_MS
+        return None if self._index else ROUND_MS
 
     def _count_seconds(self, now):
         if self._second_at is None:

@@ -29,6 +29,7 @@ from .values import (
     shift,
 )
 
+MOST_NAME = 40
 MOST_TESTS = 4  # in one condition
 LONGEST_S = 7 * 86400
 LEAST_S = 10  # on and off for at least
@@ -209,6 +210,8 @@ class _Parser:
         """The Rule. Raises ValueError(column from 1 on, a sentence without its full stop)."""
         if self._has_colon and not self._name:
             self._fail("before the colon there is no name; write one, or remove the colon")
+        if len(self._name) > MOST_NAME:
+            raise ValueError(1, f"a name has {MOST_NAME} letters at most; shorten it")
         pin = self._words[0]
         if self._low() in ("", ",", "on", "off"):
             self._fail(f"the name of a pin is missing; write, for example, {EXAMPLE}")

@@ -55,6 +55,8 @@ chip.watchdog = Anything()
 board = sys.modules["board"]
 board.board_id = "none"
 board.TX = board.RX = board.SDA = board.SCL = Anything()
+board.IO1 = Anything()
+board.IO2 = Anything()
 chip.Pin = Anything
 sys.modules["wifi"].radio = Anything()
 sys.modules["terminalio"].FONT = Anything()

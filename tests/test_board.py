@@ -690,3 +690,18 @@ def test_a_heap_that_is_too_small_shows():
     with board_size.board_drive() as folder:
         assert not board_size.run(machine, folder, 31, "limited", heap_kb=200).is_well
         assert board_size.run(machine, folder, 31, "limited", heap_kb=800).is_well
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.slow
+def test_the_compiled_firmware_switches_an_output_and_says_why():
+    machine = next(machine for machine in board_size.machines(install=False) if machine.bits == 64)
+    with board_size.board_drive(cells=4) as folder:
+        with (folder / "settings.toml").open("a") as file:
+            file.write('\nOUTPUT_1 = "IO5 on when soc > 5 and max_cell_voltage > 3 off when soc < 3, off for at least 2 s"\n')
+            file.write('ALLOW_CONTROL = "outputs"\nOUTPUT_2 = "IO6 on when sco > 5"\n')
+        done = board_size.run(machine, folder, 30, "show")
+    assert done.is_well, done.output[-2000:]
+    states = [line for line in done.output.splitlines() if line.startswith("message daly/000000/outputs/state")]
+    assert '"output_1":"ON","output_1_mode":"auto","output_1_reason":"on: soc 57.3 % is above 5 % and max_cell' in states[-1]
+    assert "OUTPUT_2, column 13: there is no reading sco; did you mean soc; until then it stays off." in done.output

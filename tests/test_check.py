@@ -74,6 +74,18 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
         "adafruit_feather_esp32s3_nopsram",
         [("line 5", "WAKE_PIN", "TX", "D39", "free pin")],
     ),
+    "rules of outputs": (
+        GOOD
+        + 'WAKE_PIN = "IO5"\nOUTPUT_1 = "IO6 on when sco > 80"\nOUTPUT_2 = "Fan: IO5 on when soc > 80"\n'
+        + 'OUTPUT_3 = "IO99 on when soc > 8"\nDS18B20_PIN = "IO7"\nOUTPUT_4 = "IO4 on when ds18b20.boiler < 60"\n'
+        + "OLED = false\n",
+        "espressif_esp32s3_devkitc_1_n8",
+        [
+            ("line 5: OUTPUT_1, column 13", "did you mean soc"),
+            ("line 6", "OUTPUT_2 cannot be IO5", "WAKE_PIN"),
+            ("line 7", "OUTPUT_3", "no pin IO99"),
+        ],
+    ),
     "twice, and saved with a byte order mark": (
         "\ufeff" + GOOD + 'MQTT_BROKER = "10.0.0.1"\n',
         None,

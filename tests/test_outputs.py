@@ -3,6 +3,7 @@
 
 """Outputs: when a pin is switched, by whom, how often at most, and which reason is given."""
 
+import contextlib
 import itertools
 import random
 import re
@@ -468,6 +469,19 @@ def test_nothing_is_evaluated_while_nothing_changes():
         sensor.changes += 1
         life.run(0.25)
     assert len(asked) >= 10
+
+
+def test_an_output_that_fails_does_not_stop_the_others():
+    life = Life(HYSTERESIS, "IO6 on when soc > 80", "IO7 on when soc > 80").set(soc=900)
+
+    def fail(active):
+        raise RuntimeError("a bug")
+
+    life.outputs.output(2)._drive = fail
+    for _ in range(400):
+        with contextlib.suppress(RuntimeError):
+            life.run(0.05)
+    assert [line.is_on for line in life.lines] == [True, False, True]
 
 
 # whole lives

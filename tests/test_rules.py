@@ -204,6 +204,7 @@ def test_words_and_units_of_a_sensor():
         ("", 1, "name of a pin is missing"),
         ("on when soc > 80", 1, "name of a pin is missing"),
         (": IO5 on when soc > 80", 3, "before the colon there is no name"),
+        (41 * "x" + ": IO5 on when soc > 80", 1, "a name has 40 letters at most"),
         ("Heater:", 8, "name of a pin is missing"),
         ("IO5 when soc > 80", 5, 'after the pin IO5 comes "on when", not "when"'),
         ("IO5", 4, 'comes "on when", and here it ends'),

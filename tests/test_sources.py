@@ -189,3 +189,10 @@ def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it
     bridge.run(8)
     config = [ms for ms, topic, _, _ in bridge.heard if "daly_c0ffee_shed" in topic and ms > now]
     assert config and [ms for ms, topic, _, _ in bridge.heard if topic == STATE and ms > config[0]]
+
+
+def test_a_name_from_the_settings_may_have_any_letters():
+    shed = Shed()
+    shed.rows[0] = number("inside", 'The "hot" side \\ of it, Wärme', "°C", 1, device_class="temperature")
+    cmps = [entity for message in Bridge(shed).run(30).announced().values() for entity in message["cmps"].values()]
+    assert 'The "hot" side \\ of it, Wärme' in [entity["name"] for entity in cmps]

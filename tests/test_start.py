@@ -22,6 +22,7 @@ MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 SETTINGS = 'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "192.0.2.1"\n'
 ONCE = {"app.main", "app.settings", "app.advice", "app.hardware", "app.memory", "app.clock"}
 STAYS_KB = 262  # 64-bit words, with the screen and all readings, without the table of names
+OUTPUTS_KB = 30  # two outputs with what publishes and shows them
 WRAP = 1 << 29
 
 pytestmark = pytest.mark.skipif(
@@ -55,6 +56,21 @@ def test_what_only_the_start_needs_does_not_stay(drive):
     assert printed[0].startswith("Daly MQTT bridge") and not [line for line in printed if "Error" in line or "OLED" in line]
     assert not modules & ONCE and {"app.loop", "mqtt.client", "daly.poller", "display.panel"} <= modules
     assert live <= STAYS_KB * 1000
+
+
+@pytest.mark.slow
+def test_outputs_cost_memory_only_where_there_are_some(drive):
+    _, without, modules = start(drive)
+    assert not [name for name in modules if name.startswith(("outputs", "app.extras", "mqtt.sources", "battery.sources"))]
+    rules = 'OUTPUT_1 = "IO1 on when soc > 80 off when soc < 60"\nOUTPUT_2 = "IO2 on when max_temperature > 38, active low"\n'
+    (drive / "settings.toml").write_text(SETTINGS + rules)
+    printed, with_two, modules = start(drive)
+    (drive / "settings.toml").write_text(SETTINGS)
+    assert not [line for line in printed if "Error" in line or "OUTPUT" in line]
+    assert {"outputs.output", "outputs.values", "outputs.pin", "mqtt.sources", "display.outputs"} <= modules
+    assert not {"outputs.rules", "outputs.wake", "app.extras", "app.extras_hardware", "app.time_of_day"} & modules
+    assert not ONCE & modules
+    assert with_two - without <= OUTPUTS_KB * 1000
 
 
 @pytest.mark.slow

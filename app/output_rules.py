@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""Reads the rules of the settings: on the board at its start, and on a PC to check a file. Forgotten afterwards."""
+
+from battery.unload import unload
+from mqtt.entities import entity
+from outputs.rules import SOURCES, Names, parse, pin_of
+
+from .extras import OUTPUTS
+
+
+def read_rules(settings, sensors, problems):
+    """(number, Rule, name of its pin, whether it is active low) of each output; Rule None, with one more problem: a mistake.
+
+    `sensors`: sources that there will be.
+    """
+    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar)
+    found = []
+    for number in range(1, OUTPUTS + 1):
+        key = f"OUTPUT_{number}"
+        text = settings.value(key)
+        if text:
+            rule, mistake = parse(text, names)
+            if mistake is not None:
+                problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
+            name, is_low = pin_of(text)
+            found.append((number, rule, name, is_low))
+    for module in ("outputs.rules", "mqtt.entities", "app.advice"):
+        unload(module)
+    return found
+
+
+def source_keys(settings):
+    """The keys of the sources that these settings name."""
+    return [key for key, pin in SOURCES.values() if settings.value(pin)]
+
+
+def unit_of(row):
+    """The unit of a reading; None: it has none."""
+    return entity(row).unit
+
+
+def similar(name, names):
+    """The one of these names that may be meant with a mistyped one; None: none is like it."""
+    from . import advice  # only for a mistake
+
+    return advice.similar(name, names)
