@@ -122,11 +122,6 @@ class Loop:
         if took_ms > self.longest_ms:
             self.longest_ms = took_ms
 
-    def note_failure(self, text):
-        """Something has failed before this start; "": nothing has."""
-        if text:
-            self.last_failure = text[:80]
-
     def reset_longest(self):
         """Start measuring the longest pass again."""
         self.longest_ms = 0

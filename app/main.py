@@ -185,7 +185,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     bridge_state = BridgeState(wifi.radio, poller, nvm_store, loop, settings.problems, reason, ticks_ms())
     sources = () if extras is None else extras.sources
     sleep = None if extras is None else extras.sleep
-    publisher = make_publisher(settings, batteries, writer, bridge_state.take_pairs, clock, sources, sleep)
+    take_pairs = bridge_state.take_pairs if sleep is None else sleep.with_missed(bridge_state.take_pairs)
+    publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
     energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish, counts=sleep is None)
@@ -230,7 +231,6 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
         sleep.watch(batteries, publisher, client, nvm_store, dark)
-        loop.note_failure(sleep.missed)
         loop.add("sleep", sleep.tick)
     return loop
 

@@ -90,6 +90,17 @@ class Sleep:
         else:
             print(f"Sleep: awake for 2 minutes, so that the settings can be changed; then asleep for {minutes} min at a time.")
 
+    def with_missed(self, take_pairs):
+        """The BridgeState's `take_pairs`, with why the wake before could not publish as the last failure, if there is none."""
+        missed = self.missed
+        if not missed:
+            return take_pairs
+
+        def pairs(now):
+            return [(key, missed if (key, value) == ("last_failure", "none") else value) for key, value in take_pairs(now)]
+
+        return pairs
+
     def gate(self, batteries, tick, now):
         """What calls the MqttClient's `tick` as soon as there is a complete set: half of one must not be published."""
         return AfterFirstResponse(CompleteSet(batteries), tick, now, COMPLETE_LIMIT_MS)

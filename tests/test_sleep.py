@@ -150,7 +150,10 @@ def test_without_a_broker_a_wake_ends_and_the_next_one_tells(capsys):
     life = chip.wake(connected=False, current=False)
     assert 60 <= life.run() < 61.2
     assert life.said == ["disconnect", "dark"] and "No broker 10.0.0.9:1883: no answer" in capsys.readouterr().out
-    assert chip.wake().sleep.missed == "last wake: No broker 10.0.0.9:1883: no answer"
+    sleep = chip.wake().sleep
+    for before, after in (("none", "last wake: No broker 10.0.0.9:1883: no answer"), ("main: ValueError", "main: ValueError")):
+        pairs = [("uptime", 3), ("last_failure", before)]
+        assert sleep.with_missed(lambda now, pairs=pairs: pairs)(0) == [("uptime", 3), ("last_failure", after)]
     chip.wake().run()
     assert chip.wake().sleep.missed == ""
 
