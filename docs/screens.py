@@ -29,6 +29,7 @@ from battery.bank import Bank  # noqa: E402
 from battery.pack import Battery  # noqa: E402
 from battery.readings import READING  # noqa: E402
 from display import pages, several  # noqa: E402
+from display.outputs import output_page  # noqa: E402
 from display.panel import Panel  # noqa: E402
 from host import chip, displays  # noqa: E402
 from host.sh1106 import SH1106  # noqa: E402
@@ -99,6 +100,7 @@ def all_pages(rows: int) -> dict:
         "network": pages.network("192.168.1.77", -58, "192.168.1.10:1883", VERSION, rows),
         "warning": pages.overview(low, rows, pages.warning(active(low))),
         "alarm": pages.alarm(over, active(over)[0], "", rows),
+        "output": output_page("Water heater", True, "on: soc 57.3 % is not below 50 %", rows),
         "no-bms": pages.no_bms(silent.poller.diagnosis.short, VERSION, "", rows),
         "asleep": pages.no_bms(asleep.poller.diagnosis.short, VERSION, "", rows),
         "no-wifi": pages.message(wifi, rows)[0],

@@ -176,16 +176,15 @@ class _Words:
     def __init__(self, text, start):
         self.words: list = []
         self.columns: list = []
-        at = start
-        while at < len(text):
-            begin = at
-            while at < len(text) and _class(text[at]) == _class(text[begin]):
-                at += 1
-                if text[begin] == ",":
-                    break
-            if _class(text[begin]):
-                self.words.append(text[begin:at])
-                self.columns.append(begin + 1)
+        begin = kind = 0
+        for at in range(start, len(text) + 1):
+            here = _class(text[at]) if at < len(text) else 0
+            if here != kind or here == 2:  # each comma is a word
+                if kind:
+                    self.words.append(text[begin:at])
+                    self.columns.append(begin + 1)
+                begin = at
+                kind = here
 
 
 def _class(char):

@@ -76,7 +76,7 @@ def test_what_runs_is_the_drives_own_in_every_file(tmp_path):
             file.write_text(file.read_text() + f'\nprint("drive:", "{package}/{file.name}")\n')
     shutil.copy(root / "code.py", tmp_path)
     (tmp_path / "settings.toml").write_text(
-        'MQTT_BROKER = "b"\nWAKE_PIN = "IO5"\nALLOW_CONTROL = "soc"\n'
+        'MQTT_BROKER = "b"\nWAKE_PIN = "IO5"\nALLOW_CONTROL = "soc, outputs"\nOUTPUT_1 = "IO6 on when time > 08:00"\n'
     )  # what is not wanted is not loaded
     # loaded for a fault to be put into words, to set the SoC, for another BMS, when diagnostics are requested
     lazy = {"mqtt/trouble.py", "daly/words.py", "app/clock.py", "daly/d2.py", "app/report.py"}

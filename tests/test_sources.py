@@ -195,4 +195,4 @@ def test_a_name_from_the_settings_may_have_any_letters():
     shed = Shed()
     shed.rows[0] = number("inside", 'The "hot" side \\ of it, Wärme', "°C", 1, device_class="temperature")
     cmps = [entity for message in Bridge(shed).run(30).announced().values() for entity in message["cmps"].values()]
-    assert 'The "hot" side \\ of it, Wärme' in [entity["name"] for entity in cmps]
+    assert 'The "hot" side \\ of it, Wärme' in [entity.get("name") for entity in cmps]
