@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("app", "battery", "daly", "mqtt", "display", "host", "simulator", "campaigns", "tools", "tests", "docs")
+FOLDERS = ("app", "battery", "daly", "mqtt", "sensors", "display", "host", "simulator", "campaigns", "tools", "tests", "docs")
 SOURCES = [
     ROOT / "code.py",
     ROOT / "safemode.py",
