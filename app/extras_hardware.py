@@ -22,7 +22,7 @@ class Extras:
         self.sensors = sensors
         self.led = led
         self.sleep = sleep
-        self.sources = [source for source in [outputs, *sensors] if source is not None]
+        self.sources = ([] if outputs is None else [outputs]) + list(sensors)
 
 
 def make(settings, problems):
