@@ -53,9 +53,11 @@ def make_temperatures(settings, problems):
         return None
     where = f"{settings.where('DS18B20_PIN')}: {settings.DS18B20_PIN}"
     try:
-        from sensors.ds18b20 import Bus, Temperatures  # 9 KB with its libraries, only with DS18B20_PIN
+        from adafruit_onewire.bus import OneWireBus
 
-        temperatures = Temperatures(Bus(pin), names_of(settings, problems))
+        from sensors.ds18b20 import Temperatures  # only with DS18B20_PIN
+
+        temperatures = Temperatures(OneWireBus(pin), names_of(settings, problems))
     except ValueError:
         problems.append(f"{where} is in use; choose a free pin.")
         return None

@@ -9,7 +9,7 @@ on top (docs/SENSORS.md). Figures of the sensor are from Maxim's DS18B20 datashe
 """
 
 from adafruit_ds18x20 import DS18X20
-from adafruit_onewire.bus import OneWireAddress, OneWireBus, OneWireError
+from adafruit_onewire.bus import OneWireAddress, OneWireError
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.readings import DIAGNOSTIC
@@ -32,23 +32,14 @@ _SKIP_ROM_AND_CONVERT = b"\xcc\x44"  # all sensors measure at once: they must ha
 _NO_SENSOR = "no sensor answers: check the three wires and the resistor of 4.7 kOhm"
 
 
-class Bus(OneWireBus):
-    """A 1-Wire bus that is searched one sensor at a time."""
-
-    def search(self, last, last_fork):
-        """The sensor after `last`: (its address of 8 bytes, fork of the next call); (None, 0): there is none.
-
-        The first one is after (None, 65); the last one is that with fork 0.
-        """
-        return self._search_rom(last, last_fork)
-
-
-class Sensor(DS18X20):
-    """One sensor. `id`: family and serial number in hex, in their order on the bus."""
+class Sensor:
+    """One sensor. `id`: family and serial number in hex, in their order on the bus; `rom`: its address of 8 bytes."""
 
     def __init__(self, bus, id, rom):
-        super().__init__(bus, OneWireAddress(rom))
         self.id = id
+        self._bus = bus
+        self._device = DS18X20(bus, OneWireAddress(rom))
+        self._byte = bytearray(1)
         self.raw = None  # 0.1 °C
         self._jumped_to = None  # 0.1 °C, not confirmed yet
         self._misses = 0
@@ -56,10 +47,10 @@ class Sensor(DS18X20):
     def read(self):
         """Read its last measurement; returns whether the next one should follow soon, to confirm a jump."""
         try:
-            raw = int(160 * self.read_temperature() + 8) // 16  # the library's float is exact: sixteenths
+            raw = int(160 * self._device.read_temperature() + 8) // 16  # the library's float is exact: sixteenths
         except (RuntimeError, OneWireError):  # a wrong CRC: disturbed, or nobody there
             raw = None
-        if raw is None or not LOWEST <= raw <= HIGHEST or not any(self._buf):  # all 0 has a right CRC: a short circuit
+        if raw is None or not LOWEST <= raw <= HIGHEST or (raw == 0 and self._is_shorted()):
             return self._miss()
         known = self.raw
         if raw == POWER_ON and (known is None or abs(known - raw) > JUMP):
@@ -78,6 +69,12 @@ class Sensor(DS18X20):
         """What was read is of another time."""
         self.raw = self._jumped_to = None
 
+    def _is_shorted(self):
+        """Whether the line is low though nobody was asked. Then all bytes are 0, and that is a right CRC."""
+        self._bus.reset()
+        self._bus.readinto(self._byte)
+        return self._byte[0] != 255
+
     def _miss(self):
         self._misses += 1
         if self._misses >= MISSES:
@@ -86,7 +83,7 @@ class Sensor(DS18X20):
 
 
 class Temperatures:
-    """The source of all sensors on `bus`, a Bus. `names`: pairs of an id, or how it begins, and a name.
+    """The source of all sensors on `bus`, a OneWireBus. `names`: pairs of an id, or how it begins, and a name.
 
     Rows are in the order of the ids at the start; what is found later comes behind them. A sensor is found when two searches in
     a row have seen it; one with a name and a whole id has its row all the time.
@@ -204,7 +201,8 @@ class Temperatures:
 
     def _search(self):
         """One step of a search, and behind its last one what it has found."""
-        rom, self._fork = self._bus.search(self._last, self._fork)
+        # The library's own step, (address, fork of the next step): its `scan` would take 15 ms for each sensor at once
+        rom, self._fork = self._bus._search_rom(self._last, self._fork)
         self._last = rom
         if rom is not None and rom[0] in FAMILIES and not self._bus.crc8(rom):
             self._found.append((hex_of(rom[:7]), rom))

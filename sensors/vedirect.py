@@ -19,7 +19,7 @@ BAUD_RATE = 19200
 RECEIVE_BUFFER_SIZE = 1024
 STALLED_MS = 2000  # not read for longer: what has waited is of another time, and some of it may be lost
 LONGEST = 512  # bytes of a block; the largest known has 270
-EXPIRE_MS = 5000  # a value that has not come for so long is not known any more
+EXPIRE_MS = 4500  # a value that has not come for so long, and SWEEP_MS, is not known any more: after 5 s
 SILENT_MS = 10000
 # One byte of sum lets 1 of 16 blocks with two wrong bits pass. So long after a damaged one, a number is the median of three
 # blocks, and anything else must have come twice; while most blocks are damaged, nothing is believed.
@@ -28,12 +28,12 @@ HOPELESS = 4  # more damaged blocks than whole ones
 GAP_MS = 500  # a block is sent without a pause: what comes after one is not its end
 SETTLE_MS = 10000  # the rows are known at the latest so long after the device
 LINES_AT_ONCE = 6  # judged in one tick: 2 ms on an ESP32-S2
-SWEEP_MS = 250
+SWEEP_MS = 1000
+IDLE_MS = 50  # in which 96 bytes come
 
 _TEXT = 0  # states of the Reader: collecting, in a HEX frame, the next byte is the sum
 _HEX = 1
 _SUM = 2
-_COLON = 58
 _TAB = 9
 _RETURN = 13
 _NEWLINE = 10
@@ -64,7 +64,6 @@ class Reader:
         self.damaged = 0  # blocks that were refused
         self._filling = bytearray(LONGEST)
         self._filled = 0
-        self._sum = 0
         self._state = _TEXT
         self._is_synchronous = False  # what is being collected began with a block
 
@@ -75,41 +74,64 @@ class Reader:
 
     def lose(self):
         """Bytes are missing here: what has come of a block is dropped, and so is its end."""
-        self._filled = self._sum = 0
+        self._filled = 0
         self._state = _TEXT
         self._is_synchronous = False
 
-    def feed(self, buffer, count):
-        """Take the first `count` bytes of `buffer`."""
-        state = self._state
-        for index in range(count):
-            byte = buffer[index]
-            if state == _HEX:
-                if byte == _NEWLINE:
-                    state = _TEXT
-            elif state == _SUM:
-                self._put(byte)
+    def feed(self, data):
+        """Take bytes. What is not looked at byte by byte here is copied in pieces: that costs a tenth on a board."""
+        count = len(data)
+        at = 0  # what comes before it has been taken
+        look = 0  # from here on for a tab
+        while at < count:
+            if self._state == _HEX:
+                end = data.find(b"\n", at)
+                if end < 0:
+                    return
+                self._state = _TEXT
+                at = look = end + 1
+            elif self._state == _SUM:
+                self._state = _TEXT
+                self._put(data, at, at + 1)
                 self._end()
-                state = _TEXT
-            elif byte == _COLON:
-                state = _HEX
+                at = look = at + 1
             else:
-                self._put(byte)
-                if byte != _TAB:
-                    continue
-                if self._ends_with(_LAST_LINE):
-                    state = _SUM
-                elif not self._is_synchronous and self._ends_with(_FIRST_LINE):
-                    self._begin()
-        self._state = state
+                tab = data.find(b"\t", look)
+                end = count if tab < 0 else tab + 1
+                colon = data.find(b":", look, end)
+                if colon >= 0:
+                    self._put(data, at, colon)
+                    self._state = _HEX
+                    at = colon + 1
+                elif tab < 0 or self._may_matter(data, at, tab):
+                    self._put(data, at, end)
+                    at = look = end
+                    self._note_tab()
+                else:
+                    look = end
 
-    def _put(self, byte):
-        if self._filled == LONGEST:
+    def _may_matter(self, data, at, tab):
+        """Whether the label before a tab may be that of the first or the last line, by its last letter."""
+        last = data[tab - 1] if tab > at else self._filling[self._filled - 1]
+        return last == _LAST_LINE[-2] or last == _FIRST_LINE[-2]
+
+    def _note_tab(self):
+        if self._ends_with(_LAST_LINE):
+            self._state = _SUM
+        elif not self._is_synchronous and self._ends_with(_FIRST_LINE):
+            # All known devices begin a block with it, so whatever was lost before it
+            self.lose()
+            self._is_synchronous = True
+            self._put(_FIRST_LINE, 0, len(_FIRST_LINE))
+
+    def _put(self, data, start, end):
+        filled = self._filled
+        if filled + end - start > LONGEST:
             self.damaged += self._is_synchronous
             self.lose()
-        self._filling[self._filled] = byte
-        self._filled += 1
-        self._sum += byte
+            filled = 0
+        self._filled = filled + end - start
+        self._filling[filled : self._filled] = data[start:end]
 
     def _ends_with(self, line):
         """Whether these bytes have just come."""
@@ -117,16 +139,9 @@ class Reader:
         start = end - len(line)
         return start >= 0 and self._filling[end - 2] == line[-2] and self._filling[start:end] == line
 
-    def _begin(self):
-        """The first line that all known devices send: here begins a block, whatever was lost before it."""
-        self.lose()
-        self._is_synchronous = True
-        for byte in _FIRST_LINE:
-            self._put(byte)
-
     def _end(self):
         """A block is complete, with its sum."""
-        if self._is_synchronous and self._sum & 255 == 0:
+        if self._is_synchronous and sum(memoryview(self._filling)[: self._filled]) & 255 == 0:
             self.block, self._filling = self._filling, self.block
             self.length = self._filled
         elif self._is_synchronous:
@@ -151,11 +166,12 @@ class VeDirect:
         self.changes = 0
         self._has_name = bool(name)
         self._uart = uart
-        self._buffer = bytearray(32)
+        self._buffer = bytearray(128)
         self._reader = Reader()
         self._damaged = 0
         self._noise = 0  # damaged blocks less whole ones
         self._at = 0  # the next line of the block to be judged
+        self._is_right = False  # all of them have been
         self._pid = None
         self._doubtful_pid = None
         self._is_other = False  # what comes now is of another device
@@ -172,6 +188,7 @@ class VeDirect:
         self._staged: list = []  # of the block that is being judged
         self._is_staged = bytearray(0)
         self._is_shown = bytearray(0)  # it is in `rows`
+        self._has_new = False  # something has come that is not
         self._called_at = self._byte_at = self._block_at = self._doubt_from = self._known_at = self._sweep_at = None
 
     def raw(self, key):
@@ -199,23 +216,25 @@ class VeDirect:
             return None
         count = self._uart.readinto(self._buffer)
         if not count:
-            return 10
+            return IDLE_MS
         self._byte_at = now
-        self._reader.feed(self._buffer, count)
+        self._reader.feed(bytes(memoryview(self._buffer)[:count]))
         if self._reader.damaged != self._damaged:
             self._damaged = self._reader.damaged
             self._note_damaged(now)
-        return None if count == len(self._buffer) or self._reader.length else 10
+        return None if count == len(self._buffer) or self._reader.length else IDLE_MS
 
     # The time
 
     def _sweep(self, now):
         """What has not come for long is not known any more."""
         for place in range(len(self._known)):
+            if self._values[place] is not None:
+                if ticks_diff(now, self._accepted_at[place]) <= EXPIRE_MS:
+                    continue
+                self._set(place, None)
             if self._heard_at[place] is not None and ticks_diff(now, self._heard_at[place]) > EXPIRE_MS:
                 self._heard_at[place] = self._former[place] = self._older[place] = None
-            if self._values[place] is not None and ticks_diff(now, self._accepted_at[place]) > EXPIRE_MS:
-                self._set(place, None)
         if self._doubt_from is not None and ticks_diff(now, self._doubt_from) > DOUBT_MS:
             self._doubt_from = None
         if self._block_at is not None and ticks_diff(now, self._block_at) > SILENT_MS:
@@ -241,21 +260,30 @@ class VeDirect:
 
     def _judge(self, now):
         """Judge some lines; behind the last one, and only if all are right, take their values."""
+        if self._is_right:
+            self._take(now)
+            self._drop()
+            return
         for _ in range(LINES_AT_ONCE):
             outcome = self._line()
             if outcome is None:
                 continue
             self._at = 0
-            if outcome and self._pid is None and self._identify(now):
-                return  # once more from the start, now with a table
-            if outcome and self._pid is not None:
-                self._take(now)
-            elif not outcome:
+            if not outcome:
                 self._note_damaged(now)
-            self._reader.length = 0
-            for place in range(len(self._is_staged)):
-                self._is_staged[place] = 0
-            return
+                self._drop()
+            elif self._pid is not None:
+                self._is_right = True  # its values are taken in the next tick
+            elif not self._identify(now):
+                self._drop()
+            return  # if it is known only now: once more from the start, with a table
+
+    def _drop(self):
+        """Done with this block."""
+        self._reader.length = 0
+        self._is_right = False
+        for place in range(len(self._is_staged)):
+            self._is_staged[place] = 0
 
     def _note_damaged(self, now):
         self._doubt_from = now
@@ -277,68 +305,82 @@ class VeDirect:
         at += 1
         if at == self._reader.length - 1:
             return True
-        start = at
+        if block[at] == _RETURN:
+            return False
+        place = self._index.get(code)
+        if self._pid is None or (place is None and code != _PID):
+            end = self._end_of(at)
+            self._at = end
+            return None if block[end] == _RETURN else False
+        if code == _PID:
+            self._is_other = self._number(at, True) != self._pid
+            if place is None:
+                self._at = self._end_of(at)
+                return None
+        return self._stage(place, at)
+
+    def _end_of(self, at):
+        """Where a value ends: at the first byte that can be in none."""
+        block = self._reader.block
         while 32 <= block[at] < 127:
             at += 1
-        if block[at] != _RETURN or at == start:
-            return False
-        self._at = at
-        if self._pid is None:
-            return None
-        if code == _PID and self._number(start, at, True) != self._pid:
-            self._is_other = True
-        elif code == _PID:
-            self._is_other = False
-        place = self._index.get(code)
-        return None if place is None else self._stage(place, start, at)
+        return at
 
-    def _stage(self, place, start, end):
+    def _stage(self, place, start):
         """Keep a value until the whole block is known to be right; returns False for one that cannot be, else None."""
         if self._is_staged[place]:
             return False
         block = self._reader.block
-        kind = self._known[place][1].kind
+        row = self._known[place][1]
         staged = None
-        if end - start == 3 and block[start] == block[start + 1] == block[start + 2] == 45:  # "---": the device does not know
-            pass
-        elif kind == BINARY:
+        if block[start] == 45 and block[start + 1] == 45:  # "---": the device does not know
+            self._at = start + 3
+            if block[start + 2] != 45:
+                return False
+        elif row.kind == BINARY:
+            self._at = end = self._end_of(start)
             if block[start] != 79 or block[end - 1] not in (70, 78):  # "ON", "OFF"
                 return False
             staged = 1 if block[end - 1] == 78 else 0
-        elif kind == TEXT and self._known[place][2] is None:
-            staged = start << 9 | end
+        elif row.kind == TEXT and self._known[place][2] is None:
+            self._at = self._end_of(start)
+            staged = start << 9 | self._at
         else:
-            staged = self._number(start, end, self._known[place][2] == "off")
+            staged = self._number(start, self._known[place][2] == "off")
             if staged is None:
                 return False
         self._staged[place] = staged
         self._is_staged[place] = 1
-        return None
+        return None if block[self._at] == _RETURN else False
 
-    def _number(self, start, end, is_hex=False):
-        """The integer between these places of the block; None: it is none. `is_hex`: it is one with "0x" before it."""
+    def _number(self, start, is_hex=False):
+        """The integer that begins there; None: it is none. `is_hex`: it is one with "0x" before it. Its end is in `_at`."""
         block = self._reader.block
         sign = 1
         base = 10
-        if block[start] == 45:
+        at = start
+        if block[at] == 45:
             sign = -1
-            start += 1
-        elif is_hex and block[start] == 48 and block[start + 1] == 120:
+            at += 1
+        elif is_hex and block[at] == 48 and block[at + 1] == 120:
             base = 16
-            start += 2
-        if not 0 < end - start <= 10:
-            return None
+            at += 2
+        start = at
         number = 0
-        for at in range(start, end):
-            digit = block[at] - 48
+        byte = block[at]
+        while byte >= 32:
+            digit = byte - 48
             if digit > 9 and base == 16:
-                digit = (block[at] | 32) - 87
+                digit = (byte | 32) - 87
                 if digit < 10:
                     return None
-            if not 0 <= digit < base:
+            if digit < 0 or digit >= base:
                 return None
             number = number * base + digit
-        return sign * number
+            at += 1
+            byte = block[at]
+        self._at = at
+        return sign * number if 0 < at - start <= 10 else None
 
     def _text(self, staged):
         return str(memoryview(self._reader.block)[staged >> 9 : staged & 511], "ascii")
@@ -353,7 +395,9 @@ class VeDirect:
                 break
             code, start = self._label(before)
             if code == _PID:
-                pid = self._number(start, self._at, True)
+                end = self._at
+                pid = self._number(start, True)
+                self._at = end
             elif code == _MODEL:
                 model = self._text(start << 9 | self._at)
             is_monitor = is_monitor or code in _OF_MONITOR
@@ -402,7 +446,8 @@ class VeDirect:
             if self._is_staged[place]:
                 self._take_value(place, now)
         if self.rows:
-            self._append_rows()
+            if self._has_new:
+                self._append_rows()
         elif self._is_whole():
             self._show_rows()
         self._tell()
@@ -413,6 +458,8 @@ class VeDirect:
         self._older[place] = former
         self._former[place] = staged
         self._heard_at[place] = now
+        if not self._is_shown[place]:
+            self._has_new = True
         _, row, words = self._known[place]
         is_plain_text = row.kind == TEXT and words is None
         if self._doubt_from is not None:
@@ -468,6 +515,7 @@ class VeDirect:
 
     def _append_rows(self):
         """The rows of what has come, in the order of the table: the same one after each start."""
+        self._has_new = False
         for place in range(len(self._known)):
             # a monitor without a thermometer says "---" for ever
             is_there = self._values[place] is not None or (

@@ -66,8 +66,8 @@ def test_nothing_is_there_that_the_board_has_itself(files):
     libraries = {re.split(r"[/.]", path)[1] for path in files if path.startswith("lib/")}
     assert libraries and not libraries & BUILT_IN
     assert libraries == {
-        "adafruit_connection_manager", "adafruit_displayio_sh1106", "adafruit_displayio_ssd1306", "adafruit_minimqtt",
-        "adafruit_ntp", "adafruit_ticks",
+        "adafruit_connection_manager", "adafruit_displayio_sh1106", "adafruit_displayio_ssd1306", "adafruit_ds18x20",
+        "adafruit_minimqtt", "adafruit_ntp", "adafruit_onewire", "adafruit_ticks",
     }  # fmt: skip
 
 

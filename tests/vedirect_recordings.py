@@ -74,7 +74,7 @@ class Listener:
             self.run(10)
         while self.port.data:
             self.run(10)
-        return self.run(80)
+        return self.run(150)
 
     def values(self):
         """Key -> raw of what is known."""
