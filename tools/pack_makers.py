@@ -20,9 +20,11 @@ ALWAYS = "<always>"  # in a method or a lambda, which may run at any time
 def without_makers(files: Files) -> Files:
     """The same program, with the deletion of those behind their last use."""
     trees = {path: ast.parse(text) for path, text in files.items()}
+    asked_for = {path: set(_asked_for(tree)) for path, tree in trees.items()}  # once: half of the packer's time otherwise
+    texts = set().union(*(_texts(tree) for tree in trees.values()))
     made = {}
     for path, text in files.items():
-        others = {name for other, tree in trees.items() for name in _asked_for(tree, other == path)}
+        others = texts.union(*(names for other, names in asked_for.items() if other != path))
         names = makers(trees[path], others)
         made[path] = _with_deletion(text, trees[path], names) if names else text
     return made
@@ -80,15 +82,20 @@ def _inside(node: ast.AST, where: str | None, is_top: bool = False) -> Iterator[
             yield from _inside(part, where)
 
 
-def _asked_for(tree: ast.Module, is_own: bool) -> Iterator[str]:
-    """Names that a module imports, takes of another object or has as a text; of its own only the texts.
+def _asked_for(tree: ast.Module) -> Iterator[str]:
+    """Names that a module imports or takes of another object.
 
     A name with an underscore is only used in its own module (tests/test_architecture.py).
     """
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and not is_own:
+        if isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.Attribute) and not is_own and not node.attr.startswith("_"):
+        elif isinstance(node, ast.Attribute) and not node.attr.startswith("_"):
             yield node.attr  # of a module, perhaps
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("_"):
-            yield node.value  # for getattr(), perhaps
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    """Names that a module has as a text, for getattr() perhaps."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("_"):
+            yield node.value
