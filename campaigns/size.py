@@ -31,6 +31,9 @@ UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "d
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",
            "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
+# loaded only with a setting of outputs, sensors, LED or sleep: modules, and packages with all that is in them
+EXTRAS = ("app.extras", "app.extras_hardware", "battery.sources", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",
+          "outputs", "sensors", "adafruit_ds18x20", "adafruit_onewire")  # fmt: skip
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
 ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
@@ -138,6 +141,11 @@ def is_ours(name: str) -> bool:
     return name.split(".")[0] in bundle.PACKAGES
 
 
+def is_extra(name: str) -> bool:
+    """Whether a module is one of EXTRAS."""
+    return name in EXTRAS or name.split(".")[0] in EXTRAS
+
+
 @functools.cache
 def measured(mpy: bool) -> dict:
     """All figures of the drive with .py or .mpy files; those of the heap are missing without MicroPython."""
@@ -152,12 +160,14 @@ def measured(mpy: bool) -> dict:
             figures["names"] = weights.pop()[1]
             figures["weights"] = weights
             protocols = {name: weight for name, weight in weights if any(name in modules for modules in PROTOCOLS)}
-            ours = {name: weight for name, weight in weights if is_ours(name) and name not in (*UNLOADED, *SEVERAL, *protocols)}
+            seldom = (*UNLOADED, *SEVERAL, *protocols)
+            ours = {name: weight for name, weight in weights if is_ours(name) and name not in seldom and not is_extra(name)}
             figures["ours"] = sum(ours.values()) + max(sum(map(protocols.__getitem__, modules)) for modules in PROTOCOLS)
             figures["libraries"] = sum(weight for name, weight in weights if not is_ours(name))
-            of_one = [name for name in reversed(names) if name not in (*SEVERAL, *ALONE)]
+            of_several = [name for name in reversed(names) if not is_extra(name)]
+            of_one = [name for name in of_several if name not in (*SEVERAL, *ALONE)]
             figures["smallest"] = smallest_heap(folder, [*LOADED_FIRST, *of_one])
-            figures["of_several"] = smallest_heap(folder, [*LOADED_FIRST, *reversed(names)])
+            figures["of_several"] = smallest_heap(folder, [*LOADED_FIRST, *of_several])
     return figures
 
 
