@@ -213,6 +213,7 @@ class VeDirect:
             self._sweep(now)
         if self._reader.length:
             self._judge(now)
+            self._byte_at = now  # what has come meanwhile waits, and is no pause
             return None
         count = self._uart.readinto(self._buffer)
         if not count:

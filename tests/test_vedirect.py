@@ -441,6 +441,19 @@ def test_the_simulated_device_keeps_its_speed_and_its_second():
     assert 90 <= len(half) <= 97  # 19200 baud, 10 bits
 
 
+@pytest.mark.parametrize("pass_ms", [1, 20, 100, 200, 400])
+def test_a_slow_loop_misses_no_block(pass_ms):
+    """Two blocks come without a pause, and the first one is judged while the second one waits."""
+    device = Device("shunt")
+    listener = listen()
+    known = []
+    for ms in range(0, 12000, pass_ms):
+        listener.port.data += device.transmit(ms * 1000)
+        listener.source.tick(ms)
+        known.append((ms, listener.source.raw("voltage"), listener.source.raw("charge_cycles")))
+    assert {known[1:] for known in known if known[0] > 6000} == {(26542, 17)}
+
+
 @pytest.mark.parametrize(("options", "said"), [("", "no VE.Direct"), ("wind", "no VE.Direct"), ("shunt,V=1:2", "no line")])
 def test_the_simulated_device_refuses_what_it_cannot_do(options, said):
     with pytest.raises(ValueError, match=said):
