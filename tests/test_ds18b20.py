@@ -124,9 +124,27 @@ def test_what_is_no_thermometer_or_not_whole_is_left_out(room):
     assert found.ids() == [FIRST]
 
 
+def test_an_address_with_a_wrong_crc_is_none(room):
+    noisy = room({FIRST: 20.0})
+    wrong = Thermometer(bytes.fromhex(THIRD), 5.0, noisy.clock.monotonic)
+    wrong.rom = wrong.rom[:7] + bytes([wrong.rom[7] ^ 1])
+    noisy.bus.thermometers.append(wrong)
+    assert noisy.run(200).ids() == [FIRST]
+
+
+def test_what_a_single_search_has_found_is_not_believed(room):
+    """Noise may make an address with a right CRC, once in 256."""
+    noisy = room({FIRST: 20.0})
+    clock = noisy.clock.monotonic
+    ghost = Thermometer(bytes.fromhex(THIRD), 5.0, clock, lambda: 50 < clock() < 80)
+    noisy.bus.thermometers.append(ghost)
+    assert noisy.run(260).ids() == [FIRST]
+
+
 @pytest.mark.parametrize("shorted", [False, True])
 def test_without_an_answer_it_says_what_to_check(room, shorted):
     empty = room({FIRST: 20.0} if shorted else {}, shorted=shorted)
+    assert empty.bus.resets <= 40  # two searches, each with an end
     assert "4.7 kOhm" in empty.problem and empty.run(30).ids() == []
     assert "4.7 kOhm" in empty.source.raw("problem")
 
@@ -176,6 +194,11 @@ def test_absent_is_unavailable_after_three_misses_and_back_after_one_reading(roo
     lost = room({FIRST: 21.5}, start=start)
     seen = follow(lost, FIRST, [21.5, None, None, None, None, 22.0])
     assert seen == [215, 215, 215, None, None, 220]
+
+
+def test_two_misses_now_and_then_are_none(room):
+    loose = room({FIRST: 21.5})
+    assert follow(loose, FIRST, [21.5, None, None, 21.5, None, None, 21.5]) == [215] * 7
 
 
 def test_a_wrong_crc_is_a_miss_and_no_value(room):

@@ -284,6 +284,27 @@ def test_what_waited_while_the_loop_stood_still_is_not_of_now():
     assert listener.source.raw("voltage") == 26542 and listener.port.flushed == 2  # once at the start
 
 
+def test_the_end_of_a_block_counts_not_even_with_a_right_sum():
+    end = b"\r\nV\t11111\r\nI\t-7\r\nChecksum\t"
+    listener = listen().hear(SHUNT + HISTORY)
+    listener.ms += 3000  # what has come meanwhile is dropped
+    listener.run(10).hear(end + bytes([-sum(end) % 256]))
+    assert listener.source.raw("voltage") in (26542, None)
+
+
+def test_while_most_blocks_are_damaged_nothing_is_believed():
+    listener = listen()
+    damaged = bytearray(SHUNT)
+    damaged[40] ^= 1
+    for _ in range(9):
+        listener.hear(damaged).run(500)
+    for _ in range(4):
+        assert listener.hear(SHUNT).run(500).source.raw("voltage") is None
+    for _ in range(4):
+        listener.hear(SHUNT).run(500)
+    assert listener.source.raw("voltage") == 26542
+
+
 @pytest.mark.parametrize("start", [0, WRAP - 3000, WRAP - 12000])
 def test_a_value_is_forgotten_after_five_seconds(start):
     listener = listen(start=start).hear(SHUNT + HISTORY)
