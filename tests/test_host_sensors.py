@@ -132,3 +132,26 @@ def test_settings_of_the_file_are_kept_and_only_what_it_lacks_is_added():
     text = b'UART_TX = "IO4"\nDS18B20_PIN = "IO1"\n# LED_PIN = "IO5"\nSUPPLY_PIN = "IO2"\nSUPPLY_RATIO_PERMILLE = 5000\n'
     assert sensors.settings(wanted, 1, text, {"UART_2_TX": '"IO5"'}) == {"VEDIRECT_1_RX": '"IO6"'}
     assert sensors.settings(sensors.of_texts([]), 0, b"", {}) == {}
+
+
+def test_what_the_settings_cannot_have_is_a_sentence_and_the_rest_works(tmp_path):
+    """No sensor on the wire, a name without an id, a pin without a converter, and a UART too many."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        SETTINGS
+        + 'CIRCUITPY_WIFI_SSID = "cellar"\nDS18B20_PIN = "IO4"\nDS18B20_NAMES = "boiler, 28ff641e8216c3=tank"\n'
+        + 'SUPPLY_PIN = "IO35"\nSUPPLY_ENABLE_PIN = "IO36"\n'
+        + 'UART_2_TX = "IO17"\nUART_2_RX = "IO18"\nVEDIRECT_1_RX = "IO5"\nVEDIRECT_2_RX = "IO6"\n'
+    )
+    done = run("--plain", "--no-oled", "--seconds", "8", "--settings", settings)
+    said = [line.split("Settings: ", 1)[1] for line in done.stdout.splitlines() if "Settings: " in line]
+    expected = (
+        "no sensor answers: check the three wires and the resistor of 4.7 kOhm",
+        '"boiler" is left out; write an id and a name',
+        "SUPPLY_PIN: IO35 is in use or cannot measure; choose one of IO1 to IO10",
+        "VEDIRECT_2_RX: IO6 is in use, or this chip has no further UART",
+    )
+    for text in expected:
+        assert any(text in line for line in said), (text, said)
+    assert len(said) == len(expected)
+    assert '"28ff641e8216c3":null' in done.stdout
