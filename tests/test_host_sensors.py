@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from home_assistant_rules import message_faults
 from test_host_cli import ROOT, run, start
 from test_host_several import told_until
 
@@ -87,6 +88,8 @@ def test_home_assistant_is_told_of_all_of_them():
         for line in process.stdout:
             match = re.search(r"-> homeassistant/device/daly_c0ffee_(temperatures|vedirect1|supply)(_\d)?/config (.*)", line)
             if match:
+                topic = re.search(r"homeassistant/\S+", line)[0]
+                assert message_faults(topic, match[3]) == []
                 found.setdefault(match[1], {}).update(json.loads(match[3]))
             if len(found) == 3:
                 break

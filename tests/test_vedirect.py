@@ -4,13 +4,20 @@
 """VE.Direct: recordings of real devices give every field as it was sent, and nothing that was damaged, cut or is old."""
 
 import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import adafruit_ticks
 import pytest
 from vedirect_recordings import NAMES, WRAP, Listener, blocks, recording
 
 from sensors.vedirect import VeDirect
 from simulator.vedirect import KINDS, Device, block
 
+ROOT = Path(__file__).parent.parent
+MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 # Label -> key, of what is published unchanged as an integer
 NUMBERS = {
     "V": "voltage",
@@ -490,3 +497,54 @@ def test_a_noisy_simulated_device_is_read_and_never_wrong():
         known += listener.source.raw("voltage") is not None
         assert listener.source.raw("voltage") in (26542, None)
     assert known > 90
+
+
+# the board's language
+
+SCRIPT = """
+import sys
+
+sys.modules["supervisor"] = type("supervisor", (), {"ticks_ms": staticmethod(lambda: 0)})
+from sensors.vedirect import VeDirect
+
+
+class Port:
+    data = b""
+
+    def readinto(self, buffer):
+        count = min(len(buffer), len(self.data))
+        buffer[:count] = self.data[:count]
+        self.data = self.data[count:]
+        return count or None
+
+    def reset_input_buffer(self):
+        self.data = b""
+
+
+port = Port()
+source = VeDirect(port, 1)
+source.tick(0)
+with open(sys.argv[1], "rb") as file:
+    port.data = file.read()
+for now in range(10, 4000, 10):
+    source.tick(now)
+print(sorted([(row.key, source.raw(row.key)) for row in source.rows]))
+"""
+
+
+@pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+@pytest.mark.parametrize("name", NAMES)
+def test_micropython_reads_the_same(name, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "recording").write_bytes(recording(name))
+    path = f"{ROOT}:{Path(adafruit_ticks.__file__).parent}"
+    results = []
+    for command, environment in (
+        ((MICROPYTHON, "-X", "heapsize=512k"), {"MICROPYPATH": f"{path}:.frozen"}),
+        ((sys.executable,), {"PYTHONPATH": f"{ROOT / 'host' / 'standins'}:{path}"}),
+    ):
+        done = subprocess.run(
+            [*command, "script.py", "recording"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        results.append(done.stdout.splitlines()[-1])
+    assert results[0] == results[1] and "('problem', 'none')" in results[0]
