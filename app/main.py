@@ -145,6 +145,7 @@ def make_batteries(settings, nvm_store, uarts):
             getattr(settings, key),
             stored.protocol,
         )
+        poller.diagnosis.note_uart(one.uart)
         batteries.append(Battery(one.number, f"bms{one.number}", one.name, one.label, pack, poller))
     return batteries
 

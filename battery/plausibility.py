@@ -43,3 +43,8 @@ def contradicts_mode(pack, raw):
 def against_mode(current, mode):
     """Whether a current, however small, flows against a mode; not while the mode is None or idle."""
     return (mode == 1 and current < 0) or (mode == 2 and current > 0)
+
+
+def fits_mode(current, mode):
+    """Whether the sign of a current agrees with a mode; 0 A with idle."""
+    return (current > 0) - (current < 0) == (0, 1, -1)[mode]

@@ -45,6 +45,7 @@ class Diagnosis:
     def __init__(self, has_uart=True):
         self.online = False  # the BMS responds
         self.worked = False  # it has responded since power-on
+        self._uart = 1  # its number: the settings of that are named
         self._has_uart = has_uart
         self._detected = False  # every protocol and address has been tried
         self._spoken = ""  # protocol and address that are answered, where they are not the usual ones
@@ -120,6 +121,10 @@ class Diagnosis:
         """Beside the board that is read another one answers on this line, with another protocol."""
         self.is_mixed = True
         self._notes += 1
+
+    def note_uart(self, number):
+        """The board is on the UART with this number: the settings of that are named."""
+        self._uart = number
 
     def note_number(self, number):
         """There are several boards on this line; this one has the number."""
@@ -240,11 +245,9 @@ class Diagnosis:
         else:
             from . import words  # 4 KB, needed seldom
 
-            self._text = words.sentence(code, detail)
-            self._short = words.lines(code, detail)
-            if self._number:
-                self._text = self._text.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS")
-                self._short = tuple([line.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS") for line in self._short])
+            is_shared = self._number > 0
+            self._text = words.sentence(code, detail, self._uart, is_shared)
+            self._short = words.lines(code, detail, self._uart, is_shared)
             unload("daly.words")
         self._told_code = code  # last: if there is no memory for the words, they are looked up again
         self._told_minutes = minutes

@@ -131,9 +131,14 @@ class Schedule:
 
     def request_soon(self, row):
         """The block of this reading is requested next."""
+        self._soon = self.block_of(row)
+
+    def block_of(self, row):
+        """Index of the block of this reading; None: no block has it."""
         for index in range(len(self._blocks)):
             if row in self._blocks[index].rows:
-                self._soon = index
+                return index
+        return None
 
     def request_in_next_cycle(self, now):
         """The block requested last does not wait for its period."""

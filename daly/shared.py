@@ -11,12 +11,14 @@ is waited for, and sent before that is judged. Loaded only where a line has seve
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from battery.pack import CURRENT, MODE
+from battery.plausibility import CLEAR_CURRENT, fits_mode
 from battery.readings import READING
 
 from .diagnosis import ECHO, NOISE
 from .diagnosis import UNEXPECTED as UNEXPECTED_FRAMES
 from .outcomes import FRAME, RESPONSE, UNEXPECTED
-from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, STALE_AFTER_MS, WAITED_GAP_MS, Poller
+from .poller import EXPIRING_MS, OFFLINE_AFTER_MS, QUIET_TIMEOUT_MS, RETRIES, STALE_AFTER_MS, WAITED_GAP_MS, Poller
 
 # A board that is silent while others answer costs them at most one time-out in so long.
 SILENT_EVERY_MS = 10000
@@ -51,6 +53,10 @@ LONGEST_FRAME_MS = 200  # after its time-out
 UNASKED = 10
 UNASKED_WINDOW_MS = 60000
 
+# So often the one of current and mode is asked for that does not fit the other: ten comparisons settle the sign of the current,
+# and some boards are always idle.
+MODE_TRIES = 12
+
 VOLTAGE = READING["pack_voltage"]
 
 NOT_YET = b""  # there is a request, and its gap is waited for
@@ -72,6 +78,8 @@ class SharedPoller(Poller):
         self._twice_score = 0
         self._clean = 0  # requests in a row without damage
         self._cured = 0
+        self._mode_tries = 0  # since current and mode fitted last
+        self._has_gone_on = True  # something else than the two has been asked for since the last of them
         self._answered_block = -1  # index of the block answered last, and the end of that frame
         self._answered_end = 0
         self._answered_at = 0
@@ -101,17 +109,14 @@ class SharedPoller(Poller):
         """Whether it wants the line next: to confirm a response, or for a write."""
         return self.online and (self._retry is not None or len(self._write) > 0)
 
-    @property
     def is_clean(self):
         """Whether nothing was damaged in its turns of late."""
         return self._clean >= (CLEAN if self.online else CLEAN_SILENT)
 
-    @property
     def returns_requests(self):
-        """Whether only requests come back in its turns."""
+        """Whether only requests come back in its turns: those to others, too, which destroys their responses."""
         return not self.online and self.diagnosis.outcome == ECHO
 
-    @property
     def has_two_responses(self):
         """Whether its responses come twice of late."""
         return self._twice_score >= TWICE_WEIGHT
@@ -244,6 +249,9 @@ class SharedPoller(Poller):
         self._has_overheard = False
         if self._eager:
             self._eager -= 1
+        rows = self._protocol.blocks[index].rows
+        if CURRENT not in rows and MODE not in rows:
+            self._has_gone_on = True
         super()._open(index, now)
 
     def _choose_next(self, now):
@@ -306,7 +314,8 @@ class SharedPoller(Poller):
                 return  # the same once more, from the same board
             self._cured = 0
             self._twice_score = min(self._twice_score + TWICE_WEIGHT, TWICE_LIMIT)
-            if self._twice_score >= TWICE_LIMIT and not self._line.is_twice_beside(self):
+            # where those of a neighbour come twice, too, it is the line
+            if self._twice_score >= TWICE_LIMIT and not self._line.is_beside(self, SharedPoller.has_two_responses):
                 self._note_doubled(now)
             return
         if self._unasked_at is None or ticks_diff(now, self._unasked_at) >= UNASKED_WINDOW_MS:
@@ -318,6 +327,7 @@ class SharedPoller(Poller):
 
     def _accept(self, whole, now):
         self._answered_block = self._protocol.pending
+        rows = self._protocol.blocks[self._answered_block].rows
         self._answered_end = _end_of(self._protocol.reader)
         self._answered_at = now
         if not self._protocol.is_damaged(False):
@@ -333,7 +343,31 @@ class SharedPoller(Poller):
                 return
             self.diagnosis.note_doubled(False)
             self._damage_score = self._twice_score = 0
+        if self._failures >= RETRIES == self._retries:
+            self._retries -= 1  # damaged responses have used them up, and what has come at last may have to be confirmed
         super()._accept(whole, now)
+        if not whole and self.online and self._retry is None:
+            self._request_again()  # the next turn of the rest is seconds away: it would not be of one moment by then
+        if (CURRENT in rows) != (MODE in rows):
+            self._compare_mode(MODE if CURRENT in rows else CURRENT)
+
+    def _compare_mode(self, other):
+        """Current or mode has been read. Where they do not fit, the other one of them is asked for next: a cycle is long here.
+
+        So it is while the current is unknown because its sign is not settled: that takes several comparisons. Not where the
+        other one has just been asked for, so that no block starves beside a load that comes and goes.
+        """
+        current = self.pack.held(CURRENT.slot)
+        mode = self.pack.at(MODE)
+        if current is None or mode is None or 0 < abs(current) < CLEAR_CURRENT:
+            return
+        if fits_mode(current, mode) and self.pack.at(CURRENT) is not None:
+            self._mode_tries = 0
+        elif self._retry is None and self._has_gone_on and self._mode_tries < MODE_TRIES:
+            self._mode_tries += 1
+            self._has_gone_on = False
+            self._retry = self._retried = self._schedule.block_of(other)
+            self._retries = 0
 
     def _asked_for_voltage(self):
         return VOLTAGE in self._protocol.blocks[self._schedule.current].rows
@@ -342,7 +376,7 @@ class SharedPoller(Poller):
         is_of_voltage = self._asked_for_voltage()
         self._was_noise = outcome == NOISE
         super()._fail(outcome, now)
-        if self.diagnosis.is_doubled and self._line.is_echoed_beside(self):
+        if self.diagnosis.is_doubled and self._line.is_beside(self, SharedPoller.returns_requests):
             self.diagnosis.note_doubled(False)
         if outcome != NOISE:
             self._clean = 0 if outcome == ECHO else self._clean + 1
@@ -355,7 +389,8 @@ class SharedPoller(Poller):
                 self._note_doubled(now)
 
     def _may_be_doubled(self):
-        return self._line.is_clean_beside(self) and not self._line.is_echoed_beside(self)
+        line = self._line
+        return line.is_beside(self, SharedPoller.is_clean) and not line.is_beside(self, SharedPoller.returns_requests)
 
     def _offline_after_ms(self, outcome):
         """What sends damaged responses is there, and asked in turn with the others."""
@@ -492,24 +527,10 @@ class SharedLine:
             self._compared_at = None
         return self._compared_at is None
 
-    def is_clean_beside(self, poller):
-        """Whether the line is clean in the turns of a neighbour."""
+    def is_beside(self, poller, is_so):
+        """Whether `is_so(neighbour)` of one of the others on this line."""
         for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.is_clean:
-                return True
-        return False
-
-    def is_echoed_beside(self, poller):
-        """Whether a neighbour sleeps and returns requests: those to others, too, which destroys their responses."""
-        for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.returns_requests:
-                return True
-        return False
-
-    def is_twice_beside(self, poller):
-        """Whether the responses of a neighbour come twice, too: then it is the line."""
-        for neighbour in self._pollers:
-            if neighbour is not poller and neighbour.has_two_responses:
+            if neighbour is not poller and is_so(neighbour):
                 return True
         return False
 

@@ -118,11 +118,20 @@ _WORDS = {
 }  # fmt: skip
 
 
-def sentence(code, detail):
-    """Why there is data or not."""
-    return _WORDS[code][0].replace("{}", detail)
+def sentence(code, detail, uart=1, is_shared=False):
+    """Why there is data or not. `uart`: number of the UART; `is_shared`: several boards are on its line."""
+    return _of_uart(_WORDS[code][0].replace("{}", detail), uart, is_shared)
 
 
-def lines(code, detail):
+def lines(code, detail, uart=1, is_shared=False):
     """The same for the screen: two lines of at most 21 characters."""
-    return tuple([line.replace("{}", detail) for line in _WORDS[code][1:]])
+    return tuple([_of_uart(line.replace("{}", detail), uart, is_shared) for line in _WORDS[code][1:]])
+
+
+def _of_uart(text, uart, is_shared):
+    """A text with the settings of this UART, where it names those of a single board on the first one."""
+    if uart == 1:
+        return text.replace("BMS_BOARD_NUMBER", "BMS_BOARD_NUMBERS") if is_shared else text
+    own = f"UART_{uart}_"
+    text = text.replace("UART_", own).replace("BMS_PROTOCOL", own + "PROTOCOL")
+    return text.replace("BMS_BOARD_NUMBER", own + "BOARD_NUMBERS")

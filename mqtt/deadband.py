@@ -16,6 +16,7 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.energy import COUNTERS
 from battery.json import key_of
 from battery.pack import Values
+from battery.plausibility import fits_mode
 from battery.readings import BINARY, BITFIELD, DEADBAND_SHARES, MAIN, NUMBER, READING, READINGS, is_immediate
 
 EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
@@ -197,7 +198,7 @@ class Deadband:
             self._checked_changes = pack.changes
             current = pack.at(_CURRENT)
             mode = pack.at(_MODE)
-            if current is None or mode is None or _fits(current, mode):
+            if current is None or mode is None or fits_mode(current, mode):
                 self._disagreeing_since = None
             elif self._disagreeing_since is None:
                 self._disagreeing_since = now
@@ -260,13 +261,17 @@ class Deadband:
         return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
 
     def _take_topology(self, now):
-        """The number of cells or sensors has changed: those that are gone have no value while their keys remain."""
+        """The number of cells or sensors may have changed: those that are gone have no value while their keys remain."""
+        is_other = False
         for row in READINGS:
             if row.counted_by is not None:
-                self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now)
+                is_other = self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now) or is_other
                 for index in range(self._pack.count(row), row.slots):
                     self._copy(row, index, None, now)
-        self._take_spreads(now, True, True, True)
+        if not is_other and self._is_incomplete(now):
+            self._postponed = (True, True, True)
+        else:
+            self._take_spreads(now, True, True, True)
 
     def _take_immediate(self, now, is_disagreeing, is_other):
         """Publish alarms, MOSFETs, mode and what becomes (un)known immediately; the mode not while `is_disagreeing`."""
@@ -359,7 +364,7 @@ class Deadband:
     def _fits_mode(self, current):
         """Whether a current agrees with the published mode: both are of one moment, but of two responses."""
         mode = self.published.at(_MODE)
-        return mode is None or _fits(current, mode)
+        return mode is None or fits_mode(current, mode)
 
     # cells and temperatures
 
@@ -445,11 +450,6 @@ class Deadband:
         if not is_known and sign * reported > sign * best:
             return reported, reported_at
         return best, number
-
-
-def _fits(current, mode):
-    """Whether the sign of a current agrees with a mode; 0 A with idle."""
-    return (current > 0) - (current < 0) == (0, 1, -1)[mode]
 
 
 def _is_fast(group):

@@ -269,3 +269,12 @@ def test_a_uart_for_each_line_and_a_sentence_where_the_chip_has_no_more(monkeypa
     assert uarts == {1: "UART", 2: "UART", 3: None} and made == [9600, 19200, 9600]
     [problem] = settings.problems
     assert "line 7: UART_3_TX IO7, UART_3_RX IO8: " in problem and "an ESP32-S2 has two, an ESP32-S3 three" in problem
+
+
+def test_each_battery_names_the_settings_of_its_uart():
+    settings = read(TO_4 + UART_2)
+    batteries = make_batteries(settings, NvmStore(None, 0), dict.fromkeys((1, 2)))
+    assert [battery.poller.diagnosis.text for battery in batteries[3:]] == [
+        "No UART: correct UART_TX and UART_RX in settings.toml",
+        "No UART: correct UART_2_TX and UART_2_RX in settings.toml",
+    ]

@@ -124,6 +124,14 @@ def test_cells_of_different_responses_are_postponed_for_four_seconds():
     assert published.until("cell_{}_voltage", step=1) == pytest.approx(FAST + 4000, abs=2)
 
 
+def test_a_reading_that_exists_from_now_on_does_not_publish_them_earlier():
+    published = Published()
+    published.now = FAST + 1
+    published.put("cell_{}_voltage", 3000, 0)
+    published.pack.topology_changes += 1
+    assert published.until("cell_{}_voltage", step=1) == pytest.approx(4000, abs=2)
+
+
 def test_what_lies_between_cells_of_different_responses_is_not_known():
     """The highest cell of one moment and the lowest of another: a delta that the battery never had."""
     pack = filled()

@@ -3,6 +3,7 @@
 
 """Why there is data from the BMS or not: every code from what has happened, with its words and its two lines on the screen."""
 
+import re
 import sys
 
 import pytest
@@ -354,3 +355,34 @@ def test_words_for_which_there_was_no_memory_are_looked_up_again(monkeypatch):
         with pytest.raises(ImportError):
             diagnosis.text  # noqa: B018
     assert "UART_TX" in diagnosis.text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "uart", "number", "keys", "line"),
+    [
+        (UNEXPECTED, 1, 0, {"BMS_BOARD_NUMBER"}, "BMS_BOARD_NUMBER?"),
+        (UNEXPECTED, 1, 4, {"BMS_BOARD_NUMBERS"}, "BMS_BOARD_NUMBERS?"),
+        (UNEXPECTED, 2, 0, {"UART_2_BOARD_NUMBERS"}, "UART_2_BOARD_NUMBERS?"),
+        (SILENCE, 3, 4, {"UART_3_BOARD_NUMBERS"}, "power, plug, TX/RX"),
+        (NOISE, 2, 0, {"UART_2_BAUD_RATE"}, "ground, level, baud"),
+    ],
+)
+def test_the_settings_named_are_those_of_its_uart(outcome, uart, number, keys, line):
+    diagnosis = never(outcome)
+    diagnosis.note_uart(uart)
+    diagnosis.note_number(number)
+    assert set(re.findall(r"[A-Z]+_[A-Z0-9_]+", diagnosis.text)) == keys and diagnosis.short[1] == line
+
+
+def test_a_protocol_ruled_out_on_another_uart_names_its_setting():
+    diagnosis = wrong_protocol()
+    diagnosis.note_uart(2)
+    assert diagnosis.text == "The BMS responds only to protocol P81: correct or remove UART_2_PROTOCOL"
+    assert diagnosis.short == ("BMS speaks P81:", "UART_2_PROTOCOL?")
+
+
+def test_pins_that_are_wrong_are_those_of_its_uart():
+    diagnosis = Diagnosis(has_uart=False)
+    diagnosis.note_uart(3)
+    assert diagnosis.text == "No UART: correct UART_3_TX and UART_3_RX in settings.toml"
+    assert all(len(line) <= 21 for line in diagnosis.short)
