@@ -11,7 +11,7 @@ from adafruit_ticks import ticks_ms
 from battery.controls import OUTPUT_CONTROL
 from battery.unload import unload
 
-from .extras import OUTPUTS
+from .extras import OUTPUTS, SENSOR_PINS
 from .hardware import find_pin, make_output_pin
 from .kept import UNUSABLE
 
@@ -39,6 +39,11 @@ class Extras:
 def make(settings, problems):
     """The Extras, with their pins. What is not possible is one more problem; everything else is made all the same."""
     sensors: list = []
+    if [key for key in SENSOR_PINS if settings.value(key)]:
+        from .sensors_hardware import make_sensors
+
+        sensors = make_sensors(settings, problems)
+        unload("app.sensors_hardware")
     outputs = make_outputs(settings, sensors, problems)  # after the sensors, which their rules may name
     return Extras(outputs, sensors, make_light(settings, problems), make_sleep(settings, problems))
 
@@ -52,6 +57,8 @@ def connect(extras, settings, loop, batteries, bank, publisher, commands, client
     minutes = None
     if night is not None or (extras.outputs is not None and extras.outputs.needs_time()):
         minutes = make_time_of_day(settings, loop, client, clock).minutes
+    for sensor in extras.sensors:
+        loop.add(sensor.key, sensor.tick)
     if extras.outputs is not None:
         connect_outputs(extras.outputs, settings, loop, batteries, bank, commands, screen, minutes)
     if extras.led is not None:

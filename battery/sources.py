@@ -8,7 +8,7 @@ A source has these members; publisher, Home Assistant, rules and screen need not
 | Member | Meaning |
 |---|---|
 | `key` | part of its topic, <base>/<key>/state, and of its ids |
-| `title` | its device's name behind the bridge's, such as "temperatures"; None: it belongs to the bridge's own device |
+| `device` | its device's name behind the bridge's, such as "temperatures"; None: it belongs to the bridge's own device |
 | `model` | its device's model |
 | `rows` | a list of Row, which only grows at its end: an entity must not move to another discovery message |
 | `changes` | counts up, perhaps wrapping, whenever a value or the rows may have changed |

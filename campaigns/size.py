@@ -35,7 +35,7 @@ SEVERAL = ("app.batteries", "mqtt.bank_discovery",
 EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_commands", "app.time_of_day",
           "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",
           "app.sleep", "app.status_led", "mqtt.sleeping")  # fmt: skip
-EXTRA_PACKAGES = ("outputs", "sensors", "neopixel")
+EXTRA_PACKAGES = ("outputs", "sensors", "adafruit_ds18x20", "adafruit_onewire", "neopixel")
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
 ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays

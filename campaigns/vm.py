@@ -14,9 +14,9 @@ import time
 import micropython
 
 # what CircuitPython has in its flash
-CHIP = ("bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio", "fourwire", "i2cdisplaybus", "microcontroller",
-        "rtc", "socketpool", "ssl", "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi",
-        "adafruit_pixelbuf", "alarm", "neopixel_write", "pwmio")  # fmt: skip
+CHIP = ("adafruit_pixelbuf", "alarm", "analogio", "bitmaptools", "board", "busdisplay", "busio", "digitalio", "displayio",
+        "fourwire", "i2cdisplaybus", "microcontroller", "neopixel_write", "onewireio", "pwmio", "rtc", "socketpool", "ssl",
+        "supervisor", "terminalio", "traceback", "usb_cdc", "watchdog", "wifi")  # fmt: skip
 BUILT_IN = ("binascii", "builtins", "collections", "errno", "json", "micropython", "os", "random", "struct")
 # what the libraries import when they are not on a board
 TYPES = ("typing", "types", "circuitpython_typing", "circuitpython_typing.socket")

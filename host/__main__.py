@@ -29,7 +29,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to clean up yet
 
-from host import chip, drive, keyboard, lines, pace
+from host import chip, drive, keyboard, lines, pace, sensors
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -38,6 +38,8 @@ LIBRARIES = (
     "rich",
     "displayio",
     "adafruit_minimqtt",
+    "adafruit_ds18x20",
+    "adafruit_onewire",
     "adafruit_displayio_ssd1306",
     "adafruit_displayio_sh1106",
     "adafruit_display_text",
@@ -129,6 +131,20 @@ def _options() -> argparse.Namespace:
         metavar="OPTION=VALUE,...",
         help="the simulated BMS: protocol=a5 (d2, p81),cells=16,soc=57.3,current=-12,...; several times: several on one line, "
         "with uart=2 on the second UART",
+    )
+    add(
+        "--sensor",
+        action="append",
+        metavar="KIND=VALUE",
+        help="a simulated sensor: ds18b20=21.5 (with ,id=28ff641e8216c3 and ,from=5,until=20 in seconds), or supply=13.1; "
+        "several times: several",
+    )
+    add(
+        "--vedirect",
+        action="append",
+        metavar="KIND,LABEL=VALUE,...",
+        help="a simulated Victron device on its VE.Direct port: shunt or solar, then for example ,V=26540,SOC=873; or the path "
+        "of a serial device; twice: two",
     )
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
@@ -227,6 +243,7 @@ def _check(options: argparse.Namespace) -> None:
             complain(f"--uart {path} is there twice: every UART has a line of its own; leave one out.")
         _check_serial(path)
     options.lines = {} if options.uart or options.replay else _lines(options)
+    _check_sensors(options)
 
 
 def _lines(options: argparse.Namespace) -> dict:
@@ -238,6 +255,21 @@ def _lines(options: argparse.Namespace) -> dict:
         return lines.of_simulated(texts, chip.uarts)
     except ValueError as error:
         complain(f"--bms: {error}")
+
+
+def _check_sensors(options: argparse.Namespace) -> None:
+    try:
+        options.sensors = sensors.of_texts(options.sensor or [])
+    except ValueError as error:
+        complain(f"--sensor: {error}")
+    options.vedirect = options.vedirect or []
+    left = min(2, chip.uarts - (len(options.uart) or len(options.lines) or 1))
+    if len(options.vedirect) > left:
+        are = "UART is" if left == 1 else "UARTs are"
+        complain(f"--vedirect is there {len(options.vedirect)} times: only {max(0, left)} {are} left.")
+    for path in options.vedirect:
+        if "/" in path:
+            _check_serial(path, "--vedirect")
 
 
 def _check_settings(options: argparse.Namespace) -> int:
@@ -286,7 +318,7 @@ def _check_writable(option: str, path: Path) -> None:
         path.unlink()
 
 
-def _check_serial(path: str) -> None:
+def _check_serial(path: str, option: str = "--uart") -> None:
     import errno
 
     import serial
@@ -301,7 +333,7 @@ def _check_serial(path: str) -> None:
         serial.Serial(path, exclusive=True).close()
     except (OSError, serial.SerialException) as error:
         remedy = remedies.get(error.errno, "it is no serial device; give the path of one, such as /dev/ttyUSB0")
-        complain(f"--uart {path}: {remedy}.")
+        complain(f"{option} {path}: {remedy}.")
 
 
 # Power on
@@ -325,6 +357,7 @@ def _power_on(options: argparse.Namespace) -> None:
     sys.stdin = keyboard.console
     _arrange_path(options.root)
     _connect_pins(paths)
+    sensors.connect(options.sensors, _ports(options), Path("settings.toml").read_bytes(), chip.state["begun"])
     _attach_screen(options)
     _open_view(options)
     _report_start(options, resumed)
@@ -354,6 +387,10 @@ def _start_children(options: argparse.Namespace) -> None:
         chip.state[_name(1)] = _start("simulator.replay", str(options.replay))
     for line, texts in options.lines.items():
         chip.state[_name(line)] = _start("simulator.line", *(part for text in texts if text for part in ("--bms", text)))
+    for number, text in enumerate(options.vedirect, 1):
+        if "/" not in text:
+            chip.state[f"vedirect{number}"] = _start("simulator.vedirect", text)
+    chip.state["begun"] = time.monotonic()
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
     if options.seconds:
@@ -370,6 +407,12 @@ def _paths(options: argparse.Namespace) -> dict[int, str]:
     if options.uart:
         return dict(enumerate(options.uart, 1))
     return {line: chip.state[_name(line)]["ready"] for line in options.lines or (1,)}
+
+
+def _ports(options: argparse.Namespace) -> list[str]:
+    """The serial device of each --vedirect."""
+    names = [f"vedirect{number}" for number in range(1, len(options.vedirect) + 1)]
+    return [text if "/" in text else chip.state[name]["ready"] for name, text in zip(names, options.vedirect, strict=True)]
 
 
 def _connect_pins(paths: dict[int, str]) -> None:
@@ -417,7 +460,7 @@ def _start(module: str, *arguments: str) -> dict:
 
 
 def _overrides(options: argparse.Namespace) -> dict:
-    replayed = _replayed_settings(options) | _line_settings(options)
+    replayed = _replayed_settings(options) | _line_settings(options) | _sensor_settings(options)
     if options.broker:
         host, port = options.broker
         return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
@@ -440,6 +483,11 @@ def _line_settings(options: argparse.Namespace) -> dict:
     if options.lines in ({}, {1: options.bms or [""]}):
         return {}
     return lines.settings({line: lines.numbers(texts) for line, texts in options.lines.items()}, text)
+
+
+def _sensor_settings(options: argparse.Namespace) -> dict:
+    """Those with which the firmware uses the sensors of the command line."""
+    return sensors.settings(options.sensors, len(options.vedirect), options.settings.read_bytes(), _line_settings(options))
 
 
 def _replayed_settings(options: argparse.Namespace) -> dict:
@@ -527,6 +575,8 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
     chip.report(_broker_name(options) + kind)
     for line, path in _paths(options).items():
         chip.report(f"BMS on {path}{_kind(options, line)}")
+    for port, text in zip(_ports(options), options.vedirect, strict=True):
+        chip.report(f"VE.Direct on {port}" + ("" if "/" in text else f" (simulated: {text})"))
     _report_settings(options)
     if options.drive and options.settings == ROOT / "settings.toml":
         chip.report("the drive has no settings.toml, so the project's is used: write one before using this drive on a board")
@@ -551,7 +601,9 @@ def _kind(options: argparse.Namespace, line: int) -> str:
 
 def _report_settings(options: argparse.Namespace) -> None:
     """Which settings are not the file's, and which UARTs of the settings have nothing connected to them."""
-    given = ", ".join(f"{key} = {value}" for key, value in _line_settings(options).items() if value)
+    given = ", ".join(
+        f"{key} = {value}" for key, value in (_line_settings(options) | _sensor_settings(options)).items() if value
+    )
     if given:
         chip.report("settings for all of them: " + given)
     text = Path("settings.toml").read_bytes()
@@ -612,7 +664,7 @@ def _clean_up(options: argparse.Namespace) -> None:
             chip.screen.picture().save(options.oled)
         except OSError as error:
             print(f"python -m host: --oled {options.oled} cannot be written ({error.strerror}).", file=sys.stderr)
-    for name in ("bms", "bms2", "bms3", "broker"):
+    for name in ("bms", "bms2", "bms3", "vedirect1", "vedirect2", "broker"):
         if name in chip.state:
             _end(**chip.state[name])
     if "drive" in chip.state:

@@ -258,6 +258,34 @@ class Batteries:
         return (key, _shown(status), *numbers, " to ".join(cells) if cells != ["", ""] else "", _shown(alarms))
 
 
+class Sources:
+    """What was published last on outputs and sensors: a line for each."""
+
+    _TOPIC = re.compile(r".*/(outputs|temperatures|vedirect\d+|supply)/state")
+
+    def __init__(self):
+        self._states = {}
+
+    def take(self, topic: str, payload: str) -> None:
+        """Keep what is published on one of them; other messages are ignored."""
+        found = self._TOPIC.fullmatch(topic)
+        if not found or not payload:
+            return
+        try:
+            state = json.loads(payload, parse_float=str, parse_int=str)
+        except ValueError:
+            return
+        if isinstance(state, dict):
+            self._states[found[1]] = state
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(which one, its values in words) of each; what is not known is "?"."""
+        return [
+            (key, ", ".join(f"{name} {'?' if value is None else value}" for name, value in state.items()))
+            for key, state in sorted(self._states.items())
+        ]
+
+
 def _shown(value) -> str:
     """A value of the JSON in a table; "": not known."""
     return "" if value is None else str(value)
@@ -266,7 +294,7 @@ def _shown(value) -> str:
 class Live:
     """The screen as it looks, the latest message of each topic and the end of the log, redrawn in place.
 
-    Of several batteries there is a table in addition.
+    Of several batteries there is a table in addition, and one of outputs and sensors.
     """
 
     def __init__(self, screen, title, outlet=None):
@@ -277,6 +305,7 @@ class Live:
         self._title = title
         self._topics = {}
         self._batteries = Batteries()
+        self._sources = Sources()
         self._log = collections.deque(maxlen=200)
         self._drawn = (-1, None)
         self.outlet = outlet or Outlet()
@@ -310,6 +339,7 @@ class Live:
         self._topics.pop(topic, None)  # the latest goes last
         self._topics[topic] = payload
         self._batteries.take(topic, payload)
+        self._sources.take(topic, payload)
 
     def _render(self):
         from rich.console import Group
@@ -332,6 +362,10 @@ class Live:
         if rows:
             parts.append(Panel(self._table(rows), title="batteries", border_style="bright_black"))
             room -= len(rows) + 3
+        rows = self._sources.rows()
+        if rows:
+            parts.append(Panel(self._lines(rows), title="outputs and sensors", border_style="bright_black"))
+            room -= len(rows) + 2
         messages = max(2, room // 2)
         parts.append(Panel(self._messages(messages), title="last messages", border_style="bright_black"))
         parts.append(Panel(self._tail(max(2, room - messages)), title="log", border_style="bright_black"))
@@ -352,6 +386,17 @@ class Live:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         for number, name in enumerate(Batteries.COLUMNS):
             table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if 2 <= number < 6 else "left")
+        for row in rows:
+            table.add_row(*map(_plain, row))
+        return table
+
+    def _lines(self, rows):
+        """Each in one line, as much as fits."""
+        from rich.table import Table
+
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
         for row in rows:
             table.add_row(*map(_plain, row))
         return table

@@ -279,7 +279,7 @@ class Discovery:
         The last one of the topics is the state; `test`: of Jinja, true while the value exists.
         """
         self.writer.put(",")
-        template = ',"val_tpl":"{{iif((value_json|d).' + key + " is " + test + ",'online','offline')}}\""
+        template = ',"val_tpl":"{{iif((value_json|d)' + _member(key) + " is " + test + ",'online','offline')}}\""
         self._write_availability(topics, template)
 
     # pieces
@@ -330,7 +330,7 @@ class Discovery:
     def _write_template(self, key, default="d(None)"):
         # Without the defaults an empty message, which clears what was retained, is an error in Home Assistant's log for every
         # entity ('value_json' is undefined), and a missing key a warning. None is "unknown" on every platform.
-        self._field("val_tpl", "{{(value_json|d)." + key + "|" + default + "}}")
+        self._field("val_tpl", "{{(value_json|d)" + _member(key) + "|" + default + "}}")
 
     def _write_category(self, category):
         if category != MAIN:
@@ -391,6 +391,11 @@ def slug(name):
     while "__" in text:
         text = text.replace("__", "_")
     return text.strip("_") or "daly_bms"
+
+
+def _member(key):
+    """How a template reads a key of the JSON: that of a sensor may begin with a digit."""
+    return "['" + key + "']" if key[0].isdigit() else "." + key
 
 
 def _is_single(row):

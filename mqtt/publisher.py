@@ -61,9 +61,7 @@ class LoadedDiscovery:
         if self._of_sources is None:
             from .source_discovery import SourceDiscovery  # only with outputs or sensors
 
-            self._of_sources = SourceDiscovery(
-                *self._arguments, writer=self.writer, first_part=self._count, sources=self._sources
-            )
+            self._of_sources = SourceDiscovery(*self._arguments, writer=self.writer, after=self._count, sources=self._sources)
         return self._of_sources.begin(part)
 
     @property
@@ -117,9 +115,11 @@ class Publisher:
             self._bank = BankPublisher(self, list(self._batteries), parts, fast_ms, is_series)
         self._others: list = [] if self._bank is None else [self._bank]  # what is published behind the batteries
         if len(sources):
-            from .sources import SourcesPublisher  # only with outputs or sensors
+            from .source_parts import first_part_of
+            from .sources import SourcePublisher  # only with outputs or sensors
 
-            self._others.append(SourcesPublisher(self, sources, discovery.parts(), fast_ms))
+            for index in range(len(sources)):
+                self._others.append(SourcePublisher(self, sources[index], first_part_of(index, discovery.parts()), fast_ms))
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
@@ -276,9 +276,11 @@ class Publisher:
         return message
 
     def _of_others(self, now):
-        for other in self._others:
-            message = other.state(now)
+        """The next state of the bank or a source, of the one that was served longest ago."""
+        for position in range(len(self._others)):
+            message = self._others[position].state(now)
             if message is not None:
+                self._others.append(self._others.pop(position))
                 return message
         return None
 

@@ -11,29 +11,29 @@ from .source_parts import PER_MESSAGE, place_of
 
 
 class SourceDiscovery(Discovery):
-    """The messages on the sources; `first_part`: the number of the first one. The other arguments: of Discovery."""
+    """The messages on the sources; `after`: how many there are on everything else. The other arguments: of Discovery."""
 
-    def __init__(self, *arguments, first_part, sources, writer=None):
+    def __init__(self, *arguments, after, sources, writer=None):
         super().__init__(*arguments, writer=writer)  # type: ignore[misc]
-        self._first_part = first_part
+        self._after = after
         self._sources = sources
 
     def begin(self, part, is_settled=True):
         """(topic, steps) of message `part`, see Discovery.begin."""
-        index, message = place_of(part, self._first_part)
+        index, message = place_of(part, self._after)
         source = self._sources[index]
         suffix = f"_{message + 1}" if message else ""
         self.is_partial = False
-        if source.title is None:
+        if source.device is None:
             topic = self._begin_device("", self._name + " bridge", "_" + source.key + suffix)
         else:
-            topic = self._begin_device("_" + source.key, self._name + " " + source.title, suffix)
+            topic = self._begin_device("_" + source.key, self._name + " " + source.device, suffix)
         return topic, self._source_steps(source, message * PER_MESSAGE)
 
     def _source_steps(self, source, first):
         writer = self.writer.clear()
         self._write_device()
-        if source.title is not None:
+        if source.device is not None:
             writer.put(',"mf":"daly-bridge","via_device":"').put(self._bridge).put('"')
             self._field("mdl", source.model)
         writer.put("}")
@@ -47,7 +47,7 @@ class SourceDiscovery(Discovery):
 
     def _write_source_row(self, source, row):
         platform = "select" if row.command else "binary_sensor" if row.kind == BINARY else "sensor"
-        key = row.key if source.title is not None else source.key + "_" + row.key
+        key = row.key if source.device is not None else source.key + "_" + row.key
         self._begin_entity(platform, key, key, escaped(row.name), row.device_class or (row.icon and "mdi:" + row.icon))
         self._write_template(row.key)
         self._write_category(row.category)

@@ -277,7 +277,7 @@ class Outputs:
     """
 
     key = "outputs"
-    title = None
+    device = None
     model = ""
 
     def __init__(self, outputs, sources, is_allowed):

@@ -24,7 +24,7 @@ SENSOR = {
     "data_size": (("B", "kB", "MB", "KiB", "MiB"), ("measurement",)),
     "timestamp": ((), ()),
     "enum": ((), ()),
-    None: (("Ah", "%", "K", None), ("measurement", "total_increasing", "total", None)),
+    None: (("Ah", "%", "K", "kWh", None), ("measurement", "total_increasing", "total", None)),
 }
 BINARY_SENSOR = ("problem", "battery_charging", "battery", "connectivity", "heat", "cold", "running", "power", "update", None)
 PLATFORMS = ("sensor", "binary_sensor", "switch", "button", "number", "select", "text", "update", "event")

@@ -27,7 +27,9 @@ from host.ssd1306 import SSD1306  # noqa: E402
 from simulator.bus import connect  # noqa: E402
 from simulator.wire import SimulatedUart  # noqa: E402
 
-for name in [name for name in sys.modules if name.split(".")[0] in ("app", "battery", "daly", "display", "mqtt", "outputs")]:
+for name in [
+    name for name in sys.modules if name.split(".")[0] in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors")
+]:
     del sys.modules[name]
 sys.path.remove(str(ROOT))
 sys.path.insert(0, sys.argv[1])

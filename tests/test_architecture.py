@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "app")
+PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "sensors", "app")
 BOARD_FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "code.py", ROOT / "safemode.py", *(f for package in PACKAGES for f in (ROOT / package).glob("*.py"))]
@@ -25,12 +25,14 @@ def words(text):
 
 
 HARDWARE = words("""alarm analogio bitmaptools board busio busdisplay digitalio displayio fourwire i2cdisplaybus mdns
-    microcontroller neopixel_write nvm pwmio rtc socketpool ssl storage supervisor terminalio usb_cdc vectorio watchdog wifi""")
+    microcontroller neopixel_write nvm onewireio pwmio rtc socketpool ssl storage supervisor terminalio usb_cdc vectorio
+    watchdog wifi""")
 # the thin adapters: each file here is something that no test on a PC can prove
 MAY_TOUCH_HARDWARE = {
     "safemode.py",
     "app/crash.py",  # restarts the chip, and keeps the reason
-    "app/extras_hardware.py",  # pins of the LED, and the network that the time comes by
+    "app/extras_hardware.py",  # pins of outputs and LED, and the network that the time comes by
+    "app/sensors_hardware.py",  # pins and UARTs of sensors
     "app/hardware.py",  # pins and the UART
     "app/kept.py",  # the screen's bus
     "app/log.py",  # how much is waiting at the USB console
@@ -98,9 +100,10 @@ def test_dependencies_point_one_way(file):
         "mqtt": {"battery"},
         "display": {"battery"},
         "outputs": {"battery"},
+        "sensors": {"battery"},
         None: {"app"},
     }
-    knows = below.get(package, {"battery", "daly", "mqtt", "display", "outputs"})
+    knows = below.get(package, {"battery", "daly", "mqtt", "display", "outputs", "sensors"})
     assert packages(TREES[file]) & {*PACKAGES, "host", "simulator", "campaigns", "tests"} <= knows
 
 
@@ -110,6 +113,7 @@ PC_FILES = sorted(f.relative_to(ROOT).as_posix() for package in PC_PACKAGES for 
 PC_TREES = {file: ast.parse((ROOT / file).read_text()) for file in PC_FILES}
 MAY_KNOW = {
     "host": {"host"},  # it runs code.py and starts the simulated BMS: processes
+    "host/sensors.py": {"host", "simulator"},  # a 1-Wire bus is bits, too fast for a process of its own
     "host/check.py": {"host", "app"},  # a settings file is judged by the board's own rules
     "simulator": {"simulator"},  # an error that it shared with the firmware would not show
     "simulator/replay.py": {"simulator", "battery", "daly"},  # encodes readings by the map of A5

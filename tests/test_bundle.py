@@ -17,9 +17,9 @@ from tools import bundle, pack, pack_merge
 
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
-WORDS = """adafruit_pixelbuf alarm binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc
-    i2cdisplaybus io json microcontroller micropython neopixel_write nvm os pwmio random rtc select socketpool ssl storage
-    struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi __future__ builtins collections"""
+WORDS = """adafruit_pixelbuf alarm analogio binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc
+    i2cdisplaybus io json microcontroller micropython neopixel_write nvm onewireio os pwmio random rtc select socketpool ssl
+    storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 
@@ -66,8 +66,8 @@ def test_nothing_is_there_that_the_board_has_itself(files):
     libraries = {re.split(r"[/.]", path)[1] for path in files if path.startswith("lib/")}
     assert libraries and not libraries & BUILT_IN
     assert libraries == {
-        "adafruit_connection_manager", "adafruit_displayio_sh1106", "adafruit_displayio_ssd1306", "adafruit_minimqtt",
-        "adafruit_ntp", "adafruit_ticks", "neopixel",
+        "adafruit_connection_manager", "adafruit_displayio_sh1106", "adafruit_displayio_ssd1306", "adafruit_ds18x20",
+        "adafruit_minimqtt", "adafruit_ntp", "adafruit_onewire", "adafruit_ticks", "neopixel",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from host import chip
 from host.lamp import Lamp
-from host.view import Batteries, Lines, Live, braille, half_blocks
+from host.view import Batteries, Lines, Live, Sources, braille, half_blocks
 
 
 def dots(*points) -> Image.Image:
@@ -140,3 +140,15 @@ def drawn(live: Live) -> str:
     with live._console.capture() as captured:
         live._console.print(live._render())
     return captured.get()
+
+
+def test_outputs_and_sensors_have_a_line_each_and_what_is_not_known_is_a_question_mark():
+    made = Sources()
+    made.take("t/vedirect1/state", '{"soc":87.30,"alarm":"OFF"}')
+    made.take("t/temperatures/state", '{"problem":"none","28ff641e8216c3":null}')
+    made.take("t/bms1/state", '{"soc":1}')
+    made.take("t/supply/state", "no JSON")
+    assert made.rows() == [
+        ("temperatures", "problem none, 28ff641e8216c3 ?"),
+        ("vedirect1", "soc 87.30, alarm OFF"),
+    ]

@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("app", "battery", "daly", "mqtt", "display", "outputs", "host", "simulator", "campaigns", "tools", "tests", "docs")
+FOLDERS = (
+    "app",
+    "battery",
+    "daly",
+    "mqtt",
+    "display",
+    "outputs",
+    "sensors",
+    "host",
+    "simulator",
+    "campaigns",
+    "tools",
+    "tests",
+    "docs",
+)
 SOURCES = [
     ROOT / "code.py",
     ROOT / "safemode.py",

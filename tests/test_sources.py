@@ -22,7 +22,7 @@ class Shed:
     """A source with two numbers, a switch, words and a choice; all values can be set."""
 
     key = "shed"
-    title = "shed"
+    device = "shed"
     model = "Thermometer"
 
     def __init__(self):
@@ -148,7 +148,7 @@ def test_each_row_is_an_entity_on_a_device_of_its_own():
 
 def test_a_source_of_the_bridge_itself_adds_to_its_device():
     supply = Shed()
-    supply.title = None
+    supply.device = None
     message = Bridge(supply).run(10).announced("daly_c0ffee_shed")["homeassistant/device/daly_c0ffee_shed/config"]
     assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode"}
     assert message["stat_t"] == STATE

@@ -1,0 +1,532 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""A Victron device on its VE.Direct port, which is only listened to: the text protocol, and its values as a source.
+
+The facts are from Victron's paper "VE.Direct Protocol" (text mode) and from the recordings in tests/recordings. Each second
+a device sends a block, a battery monitor two: lines "\\r\\nLABEL\\tVALUE", the last one "\\r\\nChecksum\\t" and a byte that
+makes the sum of all bytes 0 modulo 256. Frames of the HEX protocol, from ":" to "\\n", may come anywhere; they are not summed.
+"""
+
+from adafruit_ticks import ticks_add, ticks_diff
+
+from battery.readings import BINARY, DIAGNOSTIC, NUMBER, TEXT
+from battery.sources import text
+from battery.unload import unload
+
+BAUD_RATE = 19200
+# What comes in STALLED_MS must fit: blocks of up to 350 bytes a second
+RECEIVE_BUFFER_SIZE = 1024
+STALLED_MS = 2000  # not read for longer: what has waited is of another time, and some of it may be lost
+LONGEST = 512  # bytes of a block; the largest known has 270
+EXPIRE_MS = 4500  # a value that has not come for so long, and SWEEP_MS, is not known any more: after 5 s
+SILENT_MS = 10000
+# One byte of sum lets 1 of 16 blocks with two wrong bits pass. So long after a damaged one, a number is the median of three
+# blocks, and anything else must have come twice; while most blocks are damaged, nothing is believed.
+DOUBT_MS = 10000
+HOPELESS = 4  # more damaged blocks than whole ones
+GAP_MS = 500  # a block is sent without a pause: what comes after one is not its end
+SETTLE_MS = 10000  # the rows are known at the latest so long after the device
+LINES_AT_ONCE = 6  # judged in one tick: 2 ms on an ESP32-S2
+SWEEP_MS = 1000
+IDLE_MS = 50  # in which 96 bytes come
+
+_TEXT = 0  # states of the Reader: collecting, in a HEX frame, the next byte is the sum
+_HEX = 1
+_SUM = 2
+_TAB = 9
+_RETURN = 13
+_NEWLINE = 10
+_LAST_LINE = b"\r\nChecksum\t"
+_FIRST_LINE = b"\r\nPID\t"
+
+
+def label_code(label):
+    """A label as an integer, made of its last four characters: no two of Victron's labels have the same. bytes, ASCII."""
+    code = 0
+    for byte in label:
+        code = (code << 7 | byte) & 0xFFFFFFF
+    return code
+
+
+_PID = label_code(b"PID")
+_MODEL = label_code(b"BMV")
+_OF_MONITOR = (_MODEL, label_code(b"CE"), label_code(b"SOC"))
+_HISTORY = label_code(b"H1")  # in the second block of a battery monitor
+
+
+class Reader:
+    """Blocks out of bytes. `block` and `length`: the latest whole one, with its last line and sum; a later one replaces it."""
+
+    def __init__(self):
+        self.block = bytearray(LONGEST)
+        self.length = 0  # 0: there is none, or it has been taken
+        self.damaged = 0  # blocks that were refused
+        self._filling = bytearray(LONGEST)
+        self._filled = 0
+        self._state = _TEXT
+        self._is_synchronous = False  # what is being collected began with a block
+
+    @property
+    def is_inside(self):
+        """Whether a block has begun and has not ended."""
+        return self._filled > 0
+
+    def drop(self):
+        """The whole block has been taken."""
+        self.length = 0
+
+    def lose(self):
+        """Bytes are missing here: what has come of a block is dropped, and so is its end."""
+        self._filled = 0
+        self._state = _TEXT
+        self._is_synchronous = False
+
+    def feed(self, data):
+        """Take bytes. What is not looked at byte by byte here is copied in pieces: that costs a tenth on a board."""
+        count = len(data)
+        at = 0  # what comes before it has been taken
+        look = 0  # from here on for a tab
+        while at < count:
+            if self._state == _HEX:
+                end = data.find(b"\n", at)
+                if end < 0:
+                    return
+                self._state = _TEXT
+                at = look = end + 1
+            elif self._state == _SUM:
+                self._state = _TEXT
+                self._put(data, at, at + 1)
+                self._end()
+                at = look = at + 1
+            else:
+                tab = data.find(b"\t", look)
+                end = count if tab < 0 else tab + 1
+                colon = data.find(b":", look, end)
+                if colon >= 0:
+                    self._put(data, at, colon)
+                    self._state = _HEX
+                    at = colon + 1
+                elif tab < 0 or self._may_matter(data, at, tab):
+                    self._put(data, at, end)
+                    at = look = end
+                    self._note_tab()
+                else:
+                    look = end
+
+    def _may_matter(self, data, at, tab):
+        """Whether the label before a tab may be that of the first or the last line, by its last letter."""
+        last = data[tab - 1] if tab > at else self._filling[self._filled - 1]
+        return last == _LAST_LINE[-2] or last == _FIRST_LINE[-2]
+
+    def _note_tab(self):
+        if self._ends_with(_LAST_LINE):
+            self._state = _SUM
+        elif not self._is_synchronous and self._ends_with(_FIRST_LINE):
+            # All known devices begin a block with it, so whatever was lost before it
+            self.lose()
+            self._is_synchronous = True
+            self._put(_FIRST_LINE, 0, len(_FIRST_LINE))
+
+    def _put(self, data, start, end):
+        filled = self._filled
+        if filled + end - start > LONGEST:
+            self.damaged += self._is_synchronous
+            self.lose()
+            filled = 0
+        self._filled = filled + end - start
+        self._filling[filled : self._filled] = data[start:end]
+
+    def _ends_with(self, line):
+        """Whether these bytes have just come."""
+        end = self._filled
+        start = end - len(line)
+        return start >= 0 and self._filling[end - 2] == line[-2] and self._filling[start:end] == line
+
+    def _end(self):
+        """A block is complete, with its sum."""
+        if self._is_synchronous and sum(memoryview(self._filling)[: self._filled]) & 255 == 0:
+            self.block, self._filling = self._filling, self.block
+            self.length = self._filled
+        elif self._is_synchronous:
+            self.damaged += 1
+        self.lose()
+        self._is_synchronous = True
+
+
+class VeDirect:
+    """A source (battery/sources.py) out of what comes from `uart`: anything with `readinto(buffer)`, which returns None or a
+    count at once, and `reset_input_buffer()`.
+
+    `number`: of the port, from 1; `name`: "": the kind of the device, such as "SmartShunt". Until that is known there are no
+    rows; another device needs a restart, as it is another one for Home Assistant.
+    """
+
+    def __init__(self, uart, number, name=""):
+        self.key = f"vedirect{number}"
+        self.device = name or "VE.Direct"
+        self.model = "VE.Direct"
+        self.rows: list = []
+        self.changes = 0
+        self._has_name = bool(name)
+        self._uart = uart
+        self._buffer = bytearray(128)
+        self._reader = Reader()
+        self._damaged = 0
+        self._noise = 0  # damaged blocks less whole ones
+        self._at = 0  # the next line of the block to be judged
+        self._is_right = False  # all of them have been
+        self._pid = None
+        self._doubtful_pid = None
+        self._is_other = False  # what comes now is of another device
+        self._problem = None  # too early to say
+        self._known: list = []  # of (label code, Row, words or None)
+        self._index: dict = {}  # label code -> place in `_known`
+        self._place: dict = {}  # key -> the same
+        self._values: list = []  # raw, as `raw` returns it
+        self._codes: dict = {}  # place -> the number behind these words
+        self._accepted_at: list = []  # tick
+        self._former: list = []  # the number in the last block, accepted or not
+        self._older: list = []  # that in the block before
+        self._heard_at: list = []  # tick; None: not for long
+        self._staged: list = []  # of the block that is being judged
+        self._is_staged = bytearray(0)
+        self._is_shown = bytearray(0)  # it is in `rows`
+        self._has_new = False  # something has come that is not
+        self._called_at = self._byte_at = self._block_at = self._doubt_from = self._known_at = self._sweep_at = None
+
+    def raw(self, key):
+        """As of every source. None also for a key that this device does not have."""
+        if key == "problem":
+            return self._problem
+        place = self._place.get(key)
+        return None if place is None else self._values[place]
+
+    def tick(self, now):
+        """Take what has arrived, or judge some lines of the last block."""
+        if self._called_at is None:
+            self._block_at = self._sweep_at = now
+        if self._called_at is None or ticks_diff(now, self._called_at) > STALLED_MS:
+            self._uart.reset_input_buffer()
+            self._reader.lose()
+        self._called_at = now
+        if self._reader.is_inside and ticks_diff(now, self._byte_at) > GAP_MS:
+            self._reader.lose()
+        if ticks_diff(now, self._sweep_at) >= 0:
+            self._sweep_at = ticks_add(now, SWEEP_MS)
+            self._sweep(now)
+        if self._reader.length:
+            self._judge(now)
+            self._byte_at = now  # what has come meanwhile waits, and is no pause
+            return None
+        count = self._uart.readinto(self._buffer)
+        if not count:
+            return IDLE_MS
+        self._byte_at = now
+        self._reader.feed(bytes(memoryview(self._buffer)[:count]))
+        if self._reader.damaged != self._damaged:
+            self._damaged = self._reader.damaged
+            self._note_damaged(now)
+        return None if count == len(self._buffer) or self._reader.length else IDLE_MS
+
+    # The time
+
+    def _sweep(self, now):
+        """What has not come for long is not known any more."""
+        for place in range(len(self._known)):
+            if self._values[place] is not None:
+                if ticks_diff(now, self._accepted_at[place]) <= EXPIRE_MS:
+                    continue
+                self._set(place, None)
+            if self._heard_at[place] is not None and ticks_diff(now, self._heard_at[place]) > EXPIRE_MS:
+                self._heard_at[place] = self._former[place] = self._older[place] = None
+        if self._doubt_from is not None and ticks_diff(now, self._doubt_from) > DOUBT_MS:
+            self._doubt_from = None
+        if self._block_at is not None and ticks_diff(now, self._block_at) > SILENT_MS:
+            self._block_at = None
+        self._tell()
+        if self._known_at is not None and ticks_diff(now, self._known_at) > SETTLE_MS:
+            self._show_rows()
+
+    def _tell(self):
+        problem = None if self._pid is None else "none"
+        if self._is_other:
+            problem = "another device: restart the bridge"
+        elif self._block_at is None and self._doubt_from is None:
+            problem = "nothing received: check plug, ground and the RX pin"
+        elif self._block_at is None:
+            problem = "only damaged data: check ground and level"
+        if problem != self._problem:
+            self._problem = problem
+            self.changes += 1
+            print(f"{self.key}: {self.model if problem == 'none' else problem}")
+
+    # A block
+
+    def _judge(self, now):
+        """Judge some lines; behind the last one, and only if all are right, take their values."""
+        if self._is_right:
+            self._take(now)
+            self._drop()
+            return
+        for _ in range(LINES_AT_ONCE):
+            outcome = self._line()
+            if outcome is None:
+                continue
+            self._at = 0
+            if not outcome:
+                self._note_damaged(now)
+                self._drop()
+            elif self._pid is not None:
+                self._is_right = True  # its values are taken in the next tick
+            elif not self._identify(now):
+                self._drop()
+            return  # if it is known only now: once more from the start, with a table
+
+    def _drop(self):
+        """Done with this block."""
+        self._reader.drop()
+        self._is_right = False
+        for place in range(len(self._is_staged)):
+            self._is_staged[place] = 0
+
+    def _note_damaged(self, now):
+        self._doubt_from = now
+        self._noise = min(self._noise + 1, 2 * HOPELESS)
+
+    def _line(self):
+        """Judge the next line. Returns None; True: it was the last one; False: it is wrong, and with it the block."""
+        block = self._reader.block
+        at = self._at
+        if block[at] != _RETURN or block[at + 1] != _NEWLINE:
+            return False
+        at += 2
+        code = 0
+        while 32 < block[at] < 127:
+            code = (code << 7 | block[at]) & 0xFFFFFFF
+            at += 1
+        if block[at] != _TAB or not code:
+            return False
+        at += 1
+        if at == self._reader.length - 1:
+            return True
+        if block[at] == _RETURN:
+            return False
+        place = self._index.get(code)
+        if self._pid is None or (place is None and code != _PID):
+            end = self._end_of(at)
+            self._at = end
+            return None if block[end] == _RETURN else False
+        if code == _PID:
+            self._is_other = self._number(at, True) != self._pid
+            if place is None:
+                self._at = self._end_of(at)
+                return None
+        return self._stage(place, at)
+
+    def _end_of(self, at):
+        """Where a value ends: at the first byte that can be in none."""
+        block = self._reader.block
+        while 32 <= block[at] < 127:
+            at += 1
+        return at
+
+    def _stage(self, place, start):
+        """Keep a value until the whole block is known to be right; returns False for one that cannot be, else None."""
+        if self._is_staged[place]:
+            return False
+        block = self._reader.block
+        row = self._known[place][1]
+        staged = None
+        if block[start] == 45 and block[start + 1] == 45:  # "---": the device does not know
+            self._at = start + 3
+            if block[start + 2] != 45:
+                return False
+        elif row.kind == BINARY:
+            self._at = end = self._end_of(start)
+            if block[start] != 79 or block[end - 1] not in (70, 78):  # "ON", "OFF"
+                return False
+            staged = 1 if block[end - 1] == 78 else 0
+        elif row.kind == TEXT and self._known[place][2] is None:
+            self._at = self._end_of(start)
+            staged = start << 9 | self._at
+        else:
+            staged = self._number(start, self._known[place][2] == "off")
+            if staged is None:
+                return False
+        self._staged[place] = staged
+        self._is_staged[place] = 1
+        return None if block[self._at] == _RETURN else False
+
+    def _number(self, start, is_hex=False):
+        """The integer that begins there; None: it is none. `is_hex`: it is one with "0x" before it. Its end is in `_at`."""
+        block = self._reader.block
+        sign = 1
+        base = 10
+        at = start
+        if block[at] == 45:
+            sign = -1
+            at += 1
+        elif is_hex and block[at] == 48 and block[at + 1] == 120:
+            base = 16
+            at += 2
+        start = at
+        number = 0
+        byte = block[at]
+        while byte >= 32:
+            digit = byte - 48
+            if digit > 9 and base == 16:
+                digit = (byte | 32) - 87
+                if digit < 10:
+                    return None
+            if digit < 0 or digit >= base:
+                return None
+            number = number * base + digit
+            at += 1
+            byte = block[at]
+        self._at = at
+        return sign * number if 0 < at - start <= 10 else None
+
+    def _text(self, staged):
+        return str(memoryview(self._reader.block)[staged >> 9 : staged & 511], "ascii")
+
+    def _identify(self, now):
+        """See which device has sent this block; returns whether it is known now. A block without PID does not tell."""
+        pid = model = None
+        is_monitor = False
+        while True:
+            before = self._at
+            if self._line() is not None:
+                break
+            code, start = self._label(before)
+            if code == _PID:
+                end = self._at
+                pid = self._number(start, True)
+                self._at = end
+            elif code == _MODEL:
+                model = self._text(start << 9 | self._at)
+            is_monitor = is_monitor or code in _OF_MONITOR
+        self._at = 0
+        if pid is None or (self._doubt_from is not None and pid != self._doubtful_pid):
+            self._doubtful_pid = pid
+            return False
+        from .vedirect_tables import rows_of, title_and_model  # needed once
+
+        self._known = rows_of(is_monitor)
+        title, self.model = title_and_model(pid, model, is_monitor)
+        unload("sensors.vedirect_tables")
+        if not self._has_name:
+            self.device = title
+        count = len(self._known)
+        self._values = [None] * count
+        self._former = [None] * count
+        self._older = [None] * count
+        self._staged = [None] * count
+        self._accepted_at = [now] * count
+        self._heard_at = [None] * count
+        self._is_staged = bytearray(count)
+        self._is_shown = bytearray(count)
+        self._index = {self._known[place][0]: place for place in range(count)}
+        self._place = {self._known[place][1].key: place for place in range(count)}
+        self._known_at = now
+        self._pid = pid
+        return True
+
+    def _label(self, at):
+        """(code, start of the value) of a line that has been judged."""
+        code = 0
+        at += 2
+        while self._reader.block[at] != _TAB:
+            code = (code << 7 | self._reader.block[at]) & 0xFFFFFFF
+            at += 1
+        return code, at + 1
+
+    def _take(self, now):
+        """Take over the values of a block that is right."""
+        self._noise = max(0, self._noise - 1)
+        if self._is_other or self._noise >= HOPELESS:
+            return
+        self._block_at = now
+        for place in range(len(self._known)):
+            if self._is_staged[place]:
+                self._take_value(place, now)
+        if self.rows:
+            if self._has_new:
+                self._append_rows()
+        elif self._is_whole():
+            self._show_rows()
+        self._tell()
+
+    def _take_value(self, place, now):
+        staged = self._staged[place]
+        former, older = self._former[place], self._older[place]
+        self._older[place] = former
+        self._former[place] = staged
+        self._heard_at[place] = now
+        if not self._is_shown[place]:
+            self._has_new = True
+        _, row, words = self._known[place]
+        is_plain_text = row.kind == TEXT and words is None
+        if self._doubt_from is not None:
+            if is_plain_text:
+                if staged is None or self._values[place] != self._text(staged):
+                    return
+            elif row.kind != NUMBER:
+                if staged != former:
+                    return
+            elif staged is None or former is None or older is None:
+                return
+            else:
+                staged = max(min(staged, former), min(max(staged, former), older))  # the median
+        self._accept(place, staged, is_plain_text)
+        self._accepted_at[place] = now
+
+    def _accept(self, place, staged, is_plain_text):
+        _, row, words = self._known[place]
+        if staged is None:
+            value = None
+        elif is_plain_text:
+            value = self._text(staged)
+        elif words is None:
+            value = staged
+        elif self._values[place] is not None and staged == self._codes[place]:
+            return
+        else:
+            from .vedirect_words import words_of  # when a code changes
+
+            self._codes[place] = staged
+            value = words_of(words, staged)
+            unload("sensors.vedirect_words")
+        if row.key == "time_to_go" and value is not None and value < 0:
+            value = None  # -1: without an end
+        self._set(place, value)
+
+    def _set(self, place, value):
+        if value != self._values[place]:
+            self._values[place] = value
+            self.changes += 1
+
+    # The rows
+
+    def _is_whole(self):
+        """Whether every kind of block of this device has come since it is known."""
+        history = self._index.get(_HISTORY)
+        return history is None or self._heard_at[history] is not None
+
+    def _show_rows(self):
+        self._known_at = None
+        self.rows.append(text("problem", "Problem", "connection", DIAGNOSTIC))
+        self._append_rows()
+
+    def _append_rows(self):
+        """The rows of what has come, in the order of the table: the same one after each start."""
+        self._has_new = False
+        for place in range(len(self._known)):
+            # a monitor without a thermometer says "---" for ever
+            is_there = self._values[place] is not None or (
+                self._heard_at[place] is not None and self._known[place][1].key != "temperature"
+            )
+            if is_there and not self._is_shown[place]:
+                self._is_shown[place] = 1
+                self.rows.append(self._known[place][1])
+                self.changes += 1
