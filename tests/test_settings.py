@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app import batteries
+from app import batteries, extras
 from app import settings as reader
 from app.settings import CHOICE, NUMBER, SECRET, SETTINGS, TEXT
 
@@ -343,10 +343,11 @@ def test_the_shipped_file_documents_every_setting_with_its_true_default():
     documented = re.findall(r"^# (\w+ = .*)", text, re.M)
     everything = Settings("\n".join([BROKER, *documented]))
     assert everything.problems == []
-    rows = SETTINGS + batteries.rows_for(["BMS_1_NAME", "BMS_2_NAME"])
-    third = {row.key for row in rows if row.key.startswith("UART_3_")}  # as those of the second UART
-    assert len(third) == 5
-    assert {line.split(" ")[0] for line in documented} | to_be_edited == {row.key for row in rows} - third
+    rows = SETTINGS + batteries.rows_for(["BMS_1_NAME", "BMS_2_NAME"]) + extras.rows_for(["LED_PIN"])
+    like_others = {row.key for row in rows if row.key.startswith("UART_3_")}  # as those of the second UART
+    like_others |= {f"OUTPUT_{number}" for number in range(3, 9)}
+    assert len(like_others) == 5 + 6
+    assert {line.split(" ")[0] for line in documented} | to_be_edited == {row.key for row in rows} - like_others
     for setting in rows:
         if setting.key not in to_be_edited:
             assert getattr(everything, setting.key) == NO_PORT.get(setting.key, setting.default), setting.key
