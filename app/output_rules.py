@@ -15,7 +15,11 @@ def read_rules(settings, sensors, problems):
 
     `sensors`: sources that there will be.
     """
-    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar)
+
+    def values_of(source):
+        return _values_of(settings, source.key)
+
+    names = Names([f"bms{board.number}" for board in settings.boards], sensors, unit_of, similar, values_of)
     found = []
     for number in range(1, OUTPUTS + 1):
         key = f"OUTPUT_{number}"
@@ -29,6 +33,15 @@ def read_rules(settings, sensors, problems):
     for module in ("outputs.rules", "mqtt.entities", "app.advice"):
         unload(module)
     return found
+
+
+def _values_of(settings, key):
+    """The names of the values of a source; None: what a device on VE.Direct sends is known when it has sent it."""
+    if key == "supply":
+        return ["voltage"]
+    if key != "temperatures":
+        return None
+    return [pair.partition("=")[2].strip() for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair]
 
 
 def source_keys(settings):

@@ -53,14 +53,16 @@ class Names:
     """Finds what a rule names.
 
     `batteries`: their keys, "bms1" first; `sources`: the sensors; `unit_of(row)`: the unit of a reading, None for none;
-    `nearest(name, names)`: the name that is most like another one, None where none is.
+    `nearest(name, names)`: the name that is most like another one, None where none is; `values_of(source)`: the names of the
+    values that a sensor may have, besides the numbers of thermometers; None: nobody knows them beforehand.
     """
 
-    def __init__(self, batteries, sources, unit_of, nearest):
+    def __init__(self, batteries, sources, unit_of, nearest, values_of=None):
         self._batteries = batteries
         self._sources = sources
         self._unit_of = unit_of
         self._nearest = nearest
+        self._values_of = values_of
         self._found: dict = {}  # the same value in several rules is one object: it looks at the cells once
 
     def find(self, name):
@@ -107,8 +109,17 @@ class Names:
             if source.key == place[0]:
                 if not key:
                     raise ValueError(f"write which of its values, as {name.strip('.')}.{_example(source)}")
+                self._check_value(source, name, key)
                 return OfSource(name, source, key)
         raise ValueError(f"{name.partition('.')[0]} is not there without {place[1]}; write its pin")
+
+    def _check_value(self, source, name, key):
+        names = self._values_of(source) if self._values_of is not None else None
+        if names is None or key in [each.lower() for each in names] or (source.key == "temperatures" and _is_id(key)):
+            return
+        best = self._nearest(key, names) if names else None
+        others = "write its number, or a name of DS18B20_NAMES" if source.key == "temperatures" else ", ".join(names)
+        raise ValueError(f"there is no {name}; {'did you mean ' + best if best else others}")
 
     def _check_kind(self, name, row):
         if row.kind not in (NUMBER, BINARY, ENUM):
@@ -136,6 +147,11 @@ def _row_of(key):
             if digits.isdigit() and digits[0] != "0" and len(digits) < 3 and int(digits) <= row.slots:
                 return row, int(digits) - 1
     return None, 0
+
+
+def _is_id(key):
+    """Whether it is the number of a thermometer: its family and serial in hex."""
+    return len(key) >= 12 and not [char for char in key if char not in "0123456789abcdef"]
 
 
 def _example(source):

@@ -84,6 +84,7 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
             ("line 5: OUTPUT_1, column 13", "did you mean soc"),
             ("line 6", "OUTPUT_2 cannot be IO5", "WAKE_PIN"),
             ("line 7", "OUTPUT_3", "no pin IO99"),
+            ("line 9: OUTPUT_4, column 13", "there is no ds18b20.boiler; write its number, or a name of DS18B20_NAMES"),
         ],
     ),
     "twice, and saved with a byte order mark": (

@@ -178,6 +178,21 @@ def test_of_a_sensor_that_is_found_later():
     assert rule("D5 on when ds18b20.28FF641E8216 > 5", sources=[sensor]).on.holds() is True
 
 
+def test_a_value_that_a_sensor_cannot_have_is_a_mistake():
+    sources = [Sensor("temperatures"), Sensor("supply"), Sensor("vedirect1")]
+    values = {"temperatures": ["Boiler", "cellar"], "supply": ["voltage"], "vedirect1": None}
+    found = Names(["bms1"], sources, unit_of, nearest, lambda source: values[source.key])
+    for name in ("ds18b20.boiler", "ds18b20.28ff641e8216", "ds18b20.28FF641E8216", "supply.voltage", "vedirect1.anything"):
+        assert parse(f"D5 on when {name} > 5", found)[1] is None
+    for name, words in (
+        ("ds18b20.boilr", "there is no ds18b20.boilr; did you mean Boiler"),
+        ("ds18b20.28ff64", "there is no ds18b20.28ff64; write its number, or a name of DS18B20_NAMES"),
+        ("supply.xyz", "there is no supply.xyz; voltage"),
+        ("supply.", "write which of its values, as supply.name"),
+    ):
+        assert parse(f"D5 on when {name} > 5", found)[1] == "column 12: " + words
+
+
 def test_words_and_units_of_a_sensor():
     sensor = Sensor("vedirect1", [enum("state", "State", ("Off", "Bulk", "External control")), text("error", "Error")])
     sensor.values = {"state": "External control", "error": "No error", "power": 1500}
