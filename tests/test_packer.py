@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bundle, pack, pack_makers, pack_merge
+from tools import bundle, pack, pack_makers, pack_merge, pack_start
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,6 +96,8 @@ def test_every_line_stays_where_it_is_or_is_found(sources):
     """A traceback names a line of the repository: each statement begins where one did; --line finds those of merged files."""
     origins = pack_merge.origins(ORIGINALS)
     for path, text in sources.items():
+        if path == pack_start.MAIN:  # what is behind it is of the packer
+            text = "".join(text.splitlines(keepends=True)[: len(origins[path])])
         assert len(origins[path]) == text.count("\n")
         for where, line in {origins[path][n.lineno - 1] for n in ast.walk(ast.parse(text)) if is_of_source(n)}:
             assert line in STATEMENTS[where], (path, where, line)
@@ -117,7 +119,8 @@ def test_no_text_is_changed(sources):
     original = set().union(*[texts(text) for text in ORIGINALS.values()])
     whole = "\n".join(original)
     fields = {name for source in pack.read(sources).values() for name, _ in source.field_names}
-    assert [word for text in sources.values() for word in texts(text) - original - fields if word not in whole] == []
+    modules = {source.name for source in pack.read(sources).values()}
+    assert [word for text in sources.values() for word in texts(text) - original - fields - modules if word not in whole] == []
 
 
 def test_the_packed_form_is_the_same_every_time(sources):
@@ -251,3 +254,31 @@ def test_what_only_makes_a_table_is_deleted_behind_it(code, deleted):
     assert [line.split(";")[0].split("  #")[0] for line in made.split("\n")] == [
         line.split("  #")[0] for line in code.split("\n")
     ]
+
+
+PART = "class Part:\n    def __init__(self):\n        self.load()\n        self.kind = part()\n"
+PART += "    def load(self): pass\n    def tick(self): pass\ndef part(): return 1\n"
+PARTS = ["Part.__init__", "Part.load", "part"]
+
+
+@pytest.mark.parametrize(
+    ("more", "forgotten"),
+    [
+        ("", PARTS),
+        ("def tick(): return Part()\n", []),  # made again later
+        ("class Another(Part):\n    pass\n", PARTS),
+        ("class Another(Part):\n    pass\ndef tick(): return Another()\n", []),
+        ("def tick(it): it.load()\n", ["Part.__init__", "part"]),  # another part's, perhaps
+        ("class Other:\n    def load(self): pass\n    def tick(self): self.load()\n", ["Part.__init__", "part"]),
+        ("def tick(): return part\n", ["Part.__init__", "Part.load"]),  # passed on
+        ("NAMES = ('load',)\n", ["Part.__init__", "part"]),  # for getattr(), perhaps
+        ("def tick():\n    from app.b import part as other\n    other()\n", ["Part.__init__", "Part.load"]),
+        ("part_2 = [lambda: part()]\n", ["Part.__init__", "Part.load"]),
+    ],
+)
+def test_what_only_the_start_needs_is_forgotten_behind_it(more, forgotten):
+    files = {"app/a.py": PART + more, "app/main.py": "import sys\nfrom app.a import Part\ndef main():\n    return Part()\n"}
+    made = pack_start.without_start(files, set())
+    assert made["app/a.py"] == files["app/a.py"]
+    last = made["app/main.py"].split("app import a\n")[-1] if forgotten else ""
+    assert sorted(last.strip().removesuffix(" = None").replace("a.", "", 1).split(" = a.")) == sorted(forgotten or [""])
