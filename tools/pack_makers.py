@@ -20,9 +20,10 @@ ALWAYS = "<always>"  # in a method or a lambda, which may run at any time
 def without_makers(files: Files) -> Files:
     """The same program, with the deletion of those behind their last use."""
     trees = {path: ast.parse(text) for path, text in files.items()}
+    asked = {path: set(_asked_for(tree, False)) for path, tree in trees.items()}
     made = {}
     for path, text in files.items():
-        others = {name for other, tree in trees.items() for name in _asked_for(tree, other == path)}
+        others = set(_asked_for(trees[path], True)).union(*[names for other, names in asked.items() if other != path])
         names = makers(trees[path], others)
         made[path] = _with_deletion(text, trees[path], names) if names else text
     return made
