@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bundle, pack, pack_makers, pack_merge, pack_start
+from tools import bundle, pack, pack_libraries, pack_makers, pack_merge, pack_start
 
 ROOT = Path(__file__).parent.parent
 
@@ -282,3 +282,85 @@ def test_what_only_the_start_needs_is_forgotten_behind_it(more, forgotten):
     assert made["app/a.py"] == files["app/a.py"]
     last = made["app/main.py"].split("app import a\n")[-1] if forgotten else ""
     assert sorted(last.strip().removesuffix(" = None").replace("a.", "", 1).split(" = a.")) == sorted(forgotten or [""])
+
+
+LIBRARY = """__version__ = "1.0"
+try:
+    from typing import Optional
+except ImportError:
+    pass
+from micropython import const
+PORT = const(1883)
+SHARED = const(1)
+_retries = 3
+class Client:
+    def __init__(self, logger):
+        self.logger = logger
+        self._socket = self._kept = None
+    def _open(self, _port=PORT):
+        self.logger.debug(
+            f"at {hex(_port)}"
+        )
+        self.logger.info(f"{self._count()}")
+        return f"{self._socket}", _retries
+    def _count(self):
+        return getattr(self, "_kept")
+    def run(self):
+        if self._socket:
+            self.logger.debug("open")
+        return self._open(_port=5), self._count()
+"""
+SMALLER = """pass
+pass
+
+
+
+from micropython import const
+_PORT = const(1883)
+SHARED = const(1)
+_retries = 3
+class Client:
+    def __init__(self, logger):
+        self.logger = logger
+        self.e = self._kept = None
+    def c(self, d=_PORT):
+        pass
+
+
+        self.logger.info(f"{self.a()}")
+        return f"{self.e}", _retries
+    def a(self):
+        return getattr(self, "_kept")
+    def run(self):
+        if self.e:
+            pass
+        return self.c(d=5), self.a()
+"""
+USER = "from lib.client import SHARED\nclass Mine:\n    _count_ = SHARED\n"
+
+
+def test_a_library_loses_what_only_its_developers_need():
+    files = {"lib/client.py": LIBRARY, "lib/user.py": USER}
+    made = pack_libraries.without_development(files, {"_retries"}, iter(["self", "a", "b", "c", "d", "e"]))
+    assert made == {"lib/client.py": SMALLER, "lib/user.py": USER.replace("_count_", "b")}
+
+
+def test_no_public_name_text_or_line_of_a_library_changes():
+    """But for logging, versions and types: what is called from outside is there, with the same arguments."""
+    before = bundle.libraries()
+    after = pack.packed({**bundle.firmware(), **before})
+    found = 0
+    for path in (path for path in before if path.endswith(".py")):
+        here, there = (
+            [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+            for text in (before[path], after[path])
+        )
+        assert [node.lineno for node in here] == [node.lineno for node in there]
+        for old, new in zip(here, there, strict=True):
+            assert old.name == new.name or old.name.startswith("_")
+            if isinstance(old, ast.FunctionDef):
+                arguments = zip(old.args.args, new.args.args, strict=True)
+                assert [b.arg for a, b in arguments if a.arg != b.arg and not a.arg.startswith("_")] == []
+                found += 1
+        assert texts(after[path].decode()) <= texts(before[path].decode())
+    assert found > 80

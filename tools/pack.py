@@ -32,7 +32,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import pack_makers, pack_merge, pack_start
+from tools import pack_libraries, pack_makers, pack_merge, pack_start
 from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, without_statement
 
 SMALL = 1 << 30  # integers below need no object on the heap
@@ -78,8 +78,15 @@ def packed(files: dict[str, bytes], groups: pack_merge.Groups = pack_merge.GROUP
     kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
     texts = pack_makers.without_makers(with_constants(pack_merge.merged(texts, groups)))
     texts = pack_start.without_start(texts, kept_names(read(texts), kept))
+    libraries = {path: text for path, text in kept.items() if path.startswith("lib/")}
+    known = set().union(
+        _of_python(),
+        _of_chip(set().union(*[_imported(ast.parse(text)) for text in libraries.values()])),
+        *[_words(ast.parse(text)) for text in texts.values()],
+    )
     texts = renamed(texts, short_names(texts, kept))
-    rest = {path: data for path, data in files.items() if not is_ours(path)}
+    texts.update(pack_libraries.without_development(libraries, known, _pool()))
+    rest = {path: data for path, data in files.items() if not is_ours(path) and path not in texts}
     return {**rest, **{path: text.encode() for path, text in texts.items()}}
 
 
