@@ -278,7 +278,7 @@ PARTS = ["Part.__init__", "Part.load", "part"]
 )
 def test_what_only_the_start_needs_is_forgotten_behind_it(more, forgotten):
     files = {"app/a.py": PART + more, "app/main.py": "import sys\nfrom app.a import Part\ndef main():\n    return Part()\n"}
-    made = pack_start.without_start(files, set())
+    made = pack_start.without_start(files, {"app/a.py"}, set())
     assert made["app/a.py"] == files["app/a.py"]
     last = made["app/main.py"].split("app import a\n")[-1] if forgotten else ""
     assert sorted(last.strip().removesuffix(" = None").replace("a.", "", 1).split(" = a.")) == sorted(forgotten or [""])

@@ -77,7 +77,8 @@ def packed(files: dict[str, bytes], groups: pack_merge.Groups = pack_merge.GROUP
     texts = {path: data.decode() for path, data in files.items() if is_ours(path)}
     kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
     texts = pack_makers.without_makers(with_constants(pack_merge.merged(texts, groups)))
-    texts = pack_start.without_start(texts, kept_names(read(texts), kept))
+    lasting = {pack_merge.path_of(target) for target in groups}
+    texts = pack_start.without_start(texts, lasting, kept_names(read(texts), kept))
     libraries = {path: text for path, text in kept.items() if path.startswith("lib/")}
     known = set().union(
         _of_python(),

@@ -39,12 +39,16 @@ class Use(NamedTuple):
     is_call: bool
 
 
-def without_start(files: Files, kept: set[str]) -> Files:
-    """The same program, without them once main() has returned. `kept`: names that are always needed."""
+def without_start(files: Files, lasting: set[str], kept: set[str]) -> Files:
+    """The same program, without them once main() has returned. `kept`: names that are always needed.
+
+    `lasting`: the files whose functions are forgotten: those that are loaded for good with one battery. Of the others it would
+    save less than it costs to say so.
+    """
     if MAIN not in files:
         return files
     trees = {path: ast.parse(text) for path, text in files.items()}
-    return {**files, MAIN: _with_end(files[MAIN], trees[MAIN], once(trees, kept))}
+    return {**files, MAIN: _with_end(files[MAIN], trees[MAIN], [one for one in once(trees, kept) if one.path in lasting])}
 
 
 def once(trees: dict[str, ast.Module], kept: set[str]) -> list[Function]:
