@@ -135,16 +135,11 @@ def make_batteries(settings, nvm_store, uarts):
     periods = {key: getattr(settings, key) for key in poll_periods()}
     batteries = []
     for one in settings.boards:
-        make_poller = Poller
         key = "BMS_PROTOCOL" if one.uart == 1 else f"UART_{one.uart}_PROTOCOL"
-        if len([board for board in settings.boards if board.uart == one.uart]) > 1:
-            from daly.shared import SharedPoller  # only where a line has several boards
-
-            make_poller = SharedPoller
         stored = nvm_store.record(one.number)
         polarity = Polarity(settings.CURRENT_SIGN, stored.polarity, one.label or "BMS")
         pack = Pack(settings.BMS_CELL_COUNT, settings.BMS_TEMPERATURE_COUNT, polarity)
-        poller = make_poller(
+        arguments = (
             pack,
             settings.BMS_HOST_ADDRESS if one.uart == 1 else 0,
             one.board_number,
@@ -155,6 +150,12 @@ def make_batteries(settings, nvm_store, uarts):
             getattr(settings, key),
             stored.protocol,
         )
+        if len([board for board in settings.boards if board.uart == one.uart]) == 1:
+            poller = Poller(*arguments)
+        else:
+            from daly.shared import SharedPoller  # only where a line has several boards
+
+            poller = SharedPoller(*arguments)
         poller.diagnosis.note_uart(one.uart)
         batteries.append(Battery(one.number, f"bms{one.number}", one.name, one.label, pack, poller))
     return batteries

@@ -36,11 +36,15 @@ def read_rules(settings, sensors, problems):
 
 
 def _values_of(settings, key):
-    """The names of the values of a source; None: what a device on VE.Direct sends is known when it has sent it."""
+    """The names of the values of a source."""
     if key == "supply":
         return ["voltage"]
     if key != "temperatures":
-        return None
+        from sensors.vedirect_tables import rows_of  # which device it is, is known when it has sent something
+
+        keys = [row.key for is_monitor in (False, True) for _, row, _ in rows_of(is_monitor)]
+        unload("sensors.vedirect_tables")
+        return keys
     return [pair.partition("=")[2].strip() for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair]
 
 

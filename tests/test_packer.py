@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bundle, pack, pack_makers, pack_merge
+from tools import bundle, pack, pack_libraries, pack_makers, pack_merge, pack_start
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,6 +96,8 @@ def test_every_line_stays_where_it_is_or_is_found(sources):
     """A traceback names a line of the repository: each statement begins where one did; --line finds those of merged files."""
     origins = pack_merge.origins(ORIGINALS)
     for path, text in sources.items():
+        if path == pack_start.MAIN:  # what is behind it is of the packer
+            text = "".join(text.splitlines(keepends=True)[: len(origins[path])])
         assert len(origins[path]) == text.count("\n")
         for where, line in {origins[path][n.lineno - 1] for n in ast.walk(ast.parse(text)) if is_of_source(n)}:
             assert line in STATEMENTS[where], (path, where, line)
@@ -117,7 +119,8 @@ def test_no_text_is_changed(sources):
     original = set().union(*[texts(text) for text in ORIGINALS.values()])
     whole = "\n".join(original)
     fields = {name for source in pack.read(sources).values() for name, _ in source.field_names}
-    assert [word for text in sources.values() for word in texts(text) - original - fields if word not in whole] == []
+    modules = {source.name for source in pack.read(sources).values()}
+    assert [word for text in sources.values() for word in texts(text) - original - fields - modules if word not in whole] == []
 
 
 def test_the_packed_form_is_the_same_every_time(sources):
@@ -251,3 +254,113 @@ def test_what_only_makes_a_table_is_deleted_behind_it(code, deleted):
     assert [line.split(";")[0].split("  #")[0] for line in made.split("\n")] == [
         line.split("  #")[0] for line in code.split("\n")
     ]
+
+
+PART = "class Part:\n    def __init__(self):\n        self.load()\n        self.kind = part()\n"
+PART += "    def load(self): pass\n    def tick(self): pass\ndef part(): return 1\n"
+PARTS = ["Part.__init__", "Part.load", "part"]
+
+
+@pytest.mark.parametrize(
+    ("more", "forgotten"),
+    [
+        ("", PARTS),
+        ("def tick(): return Part()\n", []),  # made again later
+        ("class Another(Part):\n    pass\n", PARTS),
+        ("class Another(Part):\n    pass\ndef tick(): return Another()\n", []),
+        ("def tick(it): it.load()\n", ["Part.__init__", "part"]),  # another part's, perhaps
+        ("class Other:\n    def load(self): pass\n    def tick(self): self.load()\n", ["Part.__init__", "part"]),
+        ("def tick(): return part\n", ["Part.__init__", "Part.load"]),  # passed on
+        ("NAMES = ('load',)\n", ["Part.__init__", "part"]),  # for getattr(), perhaps
+        ("def tick():\n    from app.b import part as other\n    other()\n", ["Part.__init__", "Part.load"]),
+        ("part_2 = [lambda: part()]\n", ["Part.__init__", "Part.load"]),
+    ],
+)
+def test_what_only_the_start_needs_is_forgotten_behind_it(more, forgotten):
+    files = {"app/a.py": PART + more, "app/main.py": "import sys\nfrom app.a import Part\ndef main():\n    return Part()\n"}
+    made = pack_start.without_start(files, {"app/a.py"}, set())
+    assert made["app/a.py"] == files["app/a.py"]
+    last = made["app/main.py"].split("app import a\n")[-1] if forgotten else ""
+    assert sorted(last.strip().removesuffix(" = None").replace("a.", "", 1).split(" = a.")) == sorted(forgotten or [""])
+
+
+LIBRARY = """__version__ = "1.0"
+try:
+    from typing import Optional
+except ImportError:
+    pass
+from micropython import const
+PORT = const(1883)
+SHARED = const(1)
+_retries = 3
+class Client:
+    def __init__(self, logger):
+        self.logger = logger
+        self._socket = self._kept = None
+    def _open(self, _port=PORT):
+        self.logger.debug(
+            f"at {hex(_port)}"
+        )
+        self.logger.info(f"{self._count()}")
+        return f"{self._socket}", _retries
+    def _count(self):
+        return getattr(self, "_kept")
+    def run(self):
+        if self._socket:
+            self.logger.debug("open")
+        return self._open(_port=5), self._count()
+"""
+SMALLER = """pass
+pass
+
+
+
+from micropython import const
+_PORT = const(1883)
+SHARED = const(1)
+_retries = 3
+class Client:
+    def __init__(self, logger):
+        self.logger = logger
+        self.e = self._kept = None
+    def c(self, d=_PORT):
+        pass
+
+
+        self.logger.info(f"{self.a()}")
+        return f"{self.e}", _retries
+    def a(self):
+        return getattr(self, "_kept")
+    def run(self):
+        if self.e:
+            pass
+        return self.c(d=5), self.a()
+"""
+USER = "from lib.client import SHARED\nclass Mine:\n    _count_ = SHARED\n"
+
+
+def test_a_library_loses_what_only_its_developers_need():
+    files = {"lib/client.py": LIBRARY, "lib/user.py": USER}
+    made = pack_libraries.without_development(files, {"_retries"}, iter(["self", "a", "b", "c", "d", "e"]))
+    assert made == {"lib/client.py": SMALLER, "lib/user.py": USER.replace("_count_", "b")}
+
+
+def test_no_public_name_text_or_line_of_a_library_changes():
+    """But for logging, versions and types: what is called from outside is there, with the same arguments."""
+    before = bundle.libraries()
+    after = pack.packed({**bundle.firmware(), **before})
+    found = 0
+    for path in (path for path in before if path.endswith(".py")):
+        here, there = (
+            [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+            for text in (before[path], after[path])
+        )
+        assert [node.lineno for node in here] == [node.lineno for node in there]
+        for old, new in zip(here, there, strict=True):
+            assert old.name == new.name or old.name.startswith("_")
+            if isinstance(old, ast.FunctionDef):
+                arguments = zip(old.args.args, new.args.args, strict=True)
+                assert [b.arg for a, b in arguments if a.arg != b.arg and not a.arg.startswith("_")] == []
+                found += 1
+        assert texts(after[path].decode()) <= texts(before[path].decode())
+    assert found > 80

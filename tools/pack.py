@@ -6,9 +6,9 @@
 MicroPython keeps every name of the program in memory for good: 8 bytes and its letters once, 8 bytes more in each module or
 class that has it. So constants are put where they are used, and names that never meet in one object, module or function share
 a short one. Modules that are always loaded together are one file (tools/pack_merge.py). Lines stay where they are; those of a
-merged file are found by --line. What only makes tables is deleted behind them (tools/pack_makers.py). Texts, keys, topics and
-the names of settings are never changed, nor any name that also occurs in the libraries, in the chip's modules or as a text in
-our code.
+merged file are found by --line. What only makes tables is deleted behind them (tools/pack_makers.py), what only the start needs
+behind it (tools/pack_start.py). Texts, keys, topics and the names of settings are never changed, nor any name that also occurs
+in the libraries, in the chip's modules or as a text in our code.
 
 `python -m tools.pack --names` prints which names a short one stands for, `--line daly/core.py:1234` which line here a traceback
 means; `python -m tools.pack FOLDER` writes the packed files.
@@ -32,7 +32,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import pack_makers, pack_merge
+from tools import pack_libraries, pack_makers, pack_merge, pack_start
 from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, without_statement
 
 SMALL = 1 << 30  # integers below need no object on the heap
@@ -77,8 +77,17 @@ def packed(files: dict[str, bytes], groups: pack_merge.Groups = pack_merge.GROUP
     texts = {path: data.decode() for path, data in files.items() if is_ours(path)}
     kept = {path: data.decode() for path, data in files.items() if path.endswith(".py") and not is_ours(path)}
     texts = pack_makers.without_makers(with_constants(pack_merge.merged(texts, groups)))
+    lasting = {pack_merge.path_of(target) for target in groups}
+    texts = pack_start.without_start(texts, lasting, kept_names(read(texts), kept))
+    libraries = {path: text for path, text in kept.items() if path.startswith("lib/")}
+    known = set().union(
+        _of_python(),
+        _of_chip(set().union(*[_imported(ast.parse(text)) for text in libraries.values()])),
+        *[_words(ast.parse(text)) for text in texts.values()],
+    )
     texts = renamed(texts, short_names(texts, kept))
-    rest = {path: data for path, data in files.items() if not is_ours(path)}
+    texts.update(pack_libraries.without_development(libraries, known, _pool()))
+    rest = {path: data for path, data in files.items() if not is_ours(path) and path not in texts}
     return {**rest, **{path: text.encode() for path, text in texts.items()}}
 
 
@@ -242,10 +251,12 @@ def short_names(files: Files, others: Files) -> dict[str, str]:
     for namespace in _namespaces(sources, members):
         for name in namespace:
             near[name] |= namespace
+    fields = {name for source in sources.values() for name, _ in source.field_names}
     short: dict[str, str] = {}
     for name in sorted(members - kept, key=lambda name: (-len(near[name]), name)):
         taken = {short.get(other, other) for other in near[name] if other in kept or other in short}
-        short[name] = next(new for new in _pool() if new not in taken)
+        pool = (new for new in _pool() if name not in fields or new[0] != "_")  # a namedtuple of Python's refuses those
+        short[name] = next(new for new in pool if new not in taken)
     return short
 
 

@@ -344,7 +344,7 @@ def _bound(body: list) -> Iterator[str]:
                 yield node.asname or node.name.split(".")[0]
             elif isinstance(node, ast.ExceptHandler) and node.name:
                 yield node.name
-            elif isinstance(node, ast.Nonlocal | ast.NamedExpr | ast.AsyncFunctionDef | ast.Match):
+            elif isinstance(node, ast.Nonlocal | ast.AsyncFunctionDef | ast.Match):
                 raise ValueError(f"line {node.lineno}: the packer does not know {type(node).__name__}")
 
 
