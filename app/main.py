@@ -132,12 +132,12 @@ def make_batteries(settings, nvm_store, uarts):
             getattr(settings, key),
             stored.protocol,
         )
-        if len([board for board in settings.boards if board.uart == one.uart]) > 1:
+        if len([board for board in settings.boards if board.uart == one.uart]) == 1:
+            poller = Poller(*arguments)
+        else:
             from daly.shared import SharedPoller  # only where a line has several boards
 
             poller = SharedPoller(*arguments)
-        else:
-            poller = Poller(*arguments)
         batteries.append(Battery(one.number, f"bms{one.number}", one.name, one.label, pack, poller))
     return batteries
 
