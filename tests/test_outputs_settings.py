@@ -39,6 +39,17 @@ def test_without_an_output_nothing_is_made():
     assert made(more="LED_PIN = 'IO2'\n".replace("'", '"'))[0] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"), [("vedirect1.pv_powr", "did you mean pv_power"), ("vedirect1.socs", "did you mean soc")]
+)
+def test_a_value_that_no_victron_device_has_is_a_mistake(name, advice):
+    source = type("Source", (), {"key": "vedirect1", "rows": []})()
+    _, [problem] = made(f"IO5 on when {name} > 80", sensors=[source])
+    assert f"there is no {name}; {advice}" in problem
+    _, problems = made("IO5 on when vedirect1.pv_power > 80 and vedirect1.soc > 50", sensors=[source])
+    assert problems == []
+
+
 def test_outputs_keep_their_numbers():
     outputs, problems = made("Heater: IO5 " + RULE, "", "io6 " + RULE + ", active low")
     assert problems == [] and outputs.numbers() == [1, 3]
