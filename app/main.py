@@ -156,10 +156,7 @@ def make_batteries(settings, nvm_store, uarts):
             from daly.shared import SharedPoller  # only where a line has several boards
 
             poller = SharedPoller(*arguments)
-<<<<<<< HEAD
         poller.diagnosis.note_uart(one.uart)
-=======
->>>>>>> wt-memory
         batteries.append(Battery(one.number, f"bms{one.number}", one.name, one.label, pack, poller))
     return batteries
 
