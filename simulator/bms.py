@@ -138,6 +138,8 @@ class Bms(SerialInput):
 
     def leaving(self, now_us: float) -> list[tuple[float, int]]:
         """For a bus: all bytes that it has begun to send since the last call, (when the last bit arrives, byte)."""
+        if self._is_idle():
+            return []  # of several boards most are, most of the time
         self._advance(now_us)
         sent = sorted(self._leaving)
         self._leaving.clear()
@@ -146,6 +148,11 @@ class Bms(SerialInput):
     def share_line(self, others: list[Bms]):
         """On a bus a request is lost during the response of another board, too."""
         self._others = others
+
+    def _is_idle(self) -> bool:
+        """Whether nothing can come of it, however much time has passed."""
+        o = self.options
+        return not (self._arriving or self._scheduled or self._leaving or self._pending is not None or o.noise or o.babble)
 
     def _advance(self, now_us: float):
         self._take_arrived(now_us)

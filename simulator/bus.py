@@ -86,6 +86,9 @@ class Bus:
         """As that of Bms."""
         for index, board in enumerate(self.boards):
             self._sent += [(at, byte, index) for at, byte in board.leaving(now_us)]
+        if not self._sent:
+            self._read_us = now_us
+            return b""
         self._sent.sort()
         out = bytes(self._received(*sent) for sent in self._sent if self._read_us < sent[0] <= now_us)
         self._read_us = now_us

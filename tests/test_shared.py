@@ -30,9 +30,13 @@ UNEXPECTED, ASLEEP = 3, 10
 def watched(boards, seconds):
     """Run; nothing may ever be under the wrong battery."""
     wrong = set()
+    seen = None
 
     def watch(boards):
-        if int(boards.us) % 20000 < 1000:
+        nonlocal seen
+        changes = [pack.changes for pack in boards.packs]
+        if changes != seen:
+            seen = changes
             wrong.update(boards.differences())
 
     boards.run(seconds, watch)
