@@ -44,8 +44,8 @@ def _values_of(settings, key):
 
         keys = [row.key for is_monitor in (False, True) for _, row, _ in rows_of(is_monitor)]
         unload("sensors.vedirect_tables")
-        return keys
-    return [pair.partition("=")[2].strip() for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair]
+        return keys + ["problem"]
+    return [pair.partition("=")[2] for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair] + ["problem"]
 
 
 def source_keys(settings):
