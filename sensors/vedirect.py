@@ -158,8 +158,8 @@ class VeDirect:
     """A source (battery/sources.py) out of what comes from `uart`: anything with `readinto(buffer)`, which returns None or a
     count at once, and `reset_input_buffer()`.
 
-    `number`: of the port, from 1; `name`: "": the kind of the device, such as "SmartShunt". Until that is known there are no
-    rows; another device needs a restart, as it is another one for Home Assistant.
+    `number`: of the port, from 1; `name`: "": the kind of the device, such as "SmartShunt". Until that is known there is
+    no row, or only that of its problem; another device needs a restart, as it is another one for Home Assistant.
     """
 
     def __init__(self, uart, number, name=""):
@@ -260,6 +260,8 @@ class VeDirect:
         elif self._block_at is None:
             problem = "only damaged data: check ground and level"
         if problem != self._problem:
+            if self._pid is None:
+                self._show_problem()
             self._problem = problem
             self.changes += 1
             print(f"{self.key}: {self.model if problem == 'none' else problem}")
@@ -454,7 +456,7 @@ class VeDirect:
         for place in range(len(self._known)):
             if self._is_staged[place]:
                 self._take_value(place, now)
-        if self.rows:
+        if self._known_at is None:
             if self._has_new:
                 self._append_rows()
         elif self._is_whole():
@@ -524,8 +526,12 @@ class VeDirect:
 
     def _show_rows(self):
         self._known_at = None
-        self.rows.append(text("problem", "Problem", "connection", DIAGNOSTIC))
+        self._show_problem()
         self._append_rows()
+
+    def _show_problem(self):
+        if not self.rows:
+            self.rows.append(text("problem", "Problem", "connection", DIAGNOSTIC))
 
     def _append_rows(self):
         """The rows of what has come, in the order of the table: the same one after each start."""

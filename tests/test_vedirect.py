@@ -470,6 +470,14 @@ def test_a_monitor_without_thermometer_gets_no_row_for_it_and_without_synchroniz
     assert keys(listener)[-1] == "temperature"
 
 
+def test_what_is_wrong_has_its_row_before_a_device_is_known_and_changes_no_order():
+    usual = keys(listen().hear(SHUNT + HISTORY))
+    late = listen().run(12000)
+    assert keys(late) == ["problem"] and late.source.raw("problem").startswith("nothing received")
+    assert keys(late.hear(SHUNT)) == ["problem"]
+    assert keys(late.hear(HISTORY)) == usual and late.source.device == "SmartShunt"
+
+
 def test_a_monitor_that_sends_no_history_has_its_rows_after_a_while():
     listener = listen()
     for _ in range(15):
