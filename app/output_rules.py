@@ -30,6 +30,8 @@ def read_rules(settings, sensors, problems):
                 problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
             name, is_low = pin_of(text)
             found.append((number, rule, name, is_low))
+    if names.is_named("time") and not settings.NTP_SERVER:
+        problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
     for module in ("outputs.rules", "mqtt.entities", "app.advice"):
         unload(module)
     return found

@@ -74,6 +74,10 @@ class Names:
             self._found[name] = self._find(name)
         return self._found[name]
 
+    def is_named(self, name):
+        """Whether a rule has named this value."""
+        return name in self._found
+
     def _find(self, name):
         first, dot, key = name.partition(".")
         if name == "time":
