@@ -62,6 +62,25 @@ def _check_sleep(settings):
         settings.hints.append(f"{where}: commands of ALLOW_CONTROL have an effect only in the seconds in which it is awake.")
 
 
+def names_of(settings, problems):
+    """The pairs (id or its beginning, name) of DS18B20_NAMES, such as "28ff641e8216c3=boiler, 28ff=cellar"."""
+    names = []
+    for item in settings.DS18B20_NAMES.split(","):
+        id, _, name = item.partition("=")
+        id = "".join([sign for sign in id.strip().lower() if sign not in "-:"])
+        name = name.strip()
+        if not item.strip():
+            continue
+        if not name or not 4 <= len(id) <= 16 or [sign for sign in id if sign not in "0123456789abcdef"]:
+            problems.append(
+                f'{settings.where("DS18B20_NAMES")}: "{item.strip()}" is left out; write an id and a name, '
+                'for example "28ff641e8216c3=boiler".'
+            )
+            continue
+        names.append((id[:14], name))
+    return names
+
+
 def known_keys():
     """The keys of these rows."""
     return [row.key for row in ROWS]

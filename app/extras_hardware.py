@@ -92,10 +92,7 @@ def make_outputs(settings, sensors, problems):
     unload("app.output_rules")
     if not outputs:
         return None
-    made = Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
-    if made.needs_time() and not settings.NTP_SERVER:
-        problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
-    return made
+    return Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
 
 
 def _make_output_pin(settings, key, name, is_low, taken, problems):

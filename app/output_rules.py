@@ -30,6 +30,8 @@ def read_rules(settings, sensors, problems):
                 problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
             name, is_low = pin_of(text)
             found.append((number, rule, name, is_low))
+    if names.is_named("time") and not settings.NTP_SERVER:
+        problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
     for module in ("outputs.rules", "mqtt.entities", "app.advice"):
         unload(module)
     return found
@@ -44,8 +46,8 @@ def _values_of(settings, key):
 
         keys = [row.key for is_monitor in (False, True) for _, row, _ in rows_of(is_monitor)]
         unload("sensors.vedirect_tables")
-        return keys
-    return [pair.partition("=")[2].strip() for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair]
+        return keys + ["problem"]
+    return [pair.partition("=")[2] for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair] + ["problem"]
 
 
 def source_keys(settings):

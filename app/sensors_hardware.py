@@ -8,7 +8,7 @@ import digitalio
 
 from outputs.pin import Pin
 
-from .extras import VEDIRECT_PORTS
+from .extras import VEDIRECT_PORTS, names_of
 from .hardware import find_pin
 
 
@@ -47,25 +47,6 @@ def make_temperatures(settings, problems):
     if trouble:
         problems.append(f"{where}: {trouble}.")
     return temperatures
-
-
-def names_of(settings, problems):
-    """The pairs (id or its beginning, name) of DS18B20_NAMES, such as "28ff641e8216c3=boiler, 28ff=cellar"."""
-    names = []
-    for item in settings.DS18B20_NAMES.split(","):
-        id, _, name = item.partition("=")
-        id = "".join([sign for sign in id.strip().lower() if sign not in "-:"])
-        name = name.strip()
-        if not item.strip():
-            continue
-        if not name or not 4 <= len(id) <= 16 or [sign for sign in id if sign not in "0123456789abcdef"]:
-            problems.append(
-                f'{settings.where("DS18B20_NAMES")}: "{item.strip()}" is left out; write an id and a name, '
-                'for example "28ff641e8216c3=boiler".'
-            )
-            continue
-        names.append((id[:14], name))
-    return names
 
 
 def make_vedirect(settings, number, problems):

@@ -262,9 +262,10 @@ class Settings:
         for setting in rows:
             pin = self.pin_of(setting)
             if pin and (self.OLED or not setting.key.startswith("OLED")):
-                if pin in users:
-                    self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {users[pin]} is; choose a free pin.")
-                users[pin] = setting.key
+                user = users.get(pin.lower())
+                if user is not None:
+                    self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {user} is; choose a free pin.")
+                users[pin.lower()] = setting.key
 
 
 EXAMPLE = "settings.example.toml"

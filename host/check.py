@@ -54,6 +54,7 @@ def check(path: Path, board: str | None = None) -> tuple[list[str], list[str]]:
     if path.name != FILE and path.name.lower().replace(" ", "").startswith("settings.toml"):
         mistakes.append(f"This file is called {path.name}, and the board reads {FILE} only: rename it.")
     if settings.has_extras:
+        extras.names_of(settings, mistakes)
         read_rules(settings, [_Sensor(key) for key in source_keys(settings)], mistakes)
     if board:
         for found, on_pins in zip((mistakes, hints), _on_pins(settings, pins(board), board), strict=True):
@@ -120,7 +121,7 @@ def _on_pins(settings: Settings, names: dict[str, str], board: str) -> tuple[lis
         if found != name:
             written = f'{setting.key} = "{found}"' if setting.kind == PIN else found
             hints.append(f"{where}: {name} is taken for the pin that this board calls {found}; write {written}.")
-        if names[found] in users and users[names[found]][1] != name:
+        if names[found] in users and users[names[found]][1].lower() != name.lower():
             other, its = users[names[found]]
             mistakes.append(f"{where} cannot be {name}: it is {its}, as {other} is; choose a free pin.")
         users.setdefault(names[found], (setting.key, name))

@@ -32,6 +32,7 @@ identity: bytes = b""  # the last bytes of the chip's number; empty: those of th
 devices: dict = {}  # I2C address -> model with write(data) and read(count)
 onewire: dict = {}  # name of a pin -> model of the 1-Wire bus there, with reset(), read_bit() and write_bit(value)
 analog: dict[str, float] = {}  # name of a pin -> volts there
+wake_pin: str | None = None  # name of the pin that the wake input of the simulated BMS is connected to
 screen = None  # the one of them that is displayed; None: there is no screen
 on_join: Callable[[], None] | None = None  # called when the chip joins the Wi-Fi that is there; None: it takes no time
 power_on_s: float = clock.monotonic()  # when the chip was last reset: its clocks start here
@@ -72,9 +73,9 @@ def console_waiting() -> int:
     return 0
 
 
-def pulse() -> None:
-    """An output of the chip has changed: the only thing connected to outputs is the wake input of the simulated BMS."""
-    if "bms" in state:
+def pulse(pin: str) -> None:
+    """The output on this pin has changed: one of them may be connected to the wake input of the simulated BMS."""
+    if pin == wake_pin and "bms" in state:
         with contextlib.suppress(BrokenPipeError):
             os.write(state["bms"]["pipe"], b"asleep=0\n")
 

@@ -83,10 +83,11 @@ def settings(sensors: Sensors, vedirect: int, text: bytes, others: dict) -> dict
 
 
 def connect(sensors: Sensors, ports: Sequence[str], text: bytes, begun: float) -> None:
-    """Connect all of them to the pins that the settings `text` name. `ports`: the serial device of each Victron device;
+    """Connect all of them, and the wake input of the BMS, to the pins that the settings `text` name.
 
-    `begun`: when the chip got its power first, on `chip.clock`.
+    `ports`: the serial device of each Victron device; `begun`: when the chip got its power first, on `chip.clock`.
     """
+    chip.wake_pin = _pin(text, "WAKE_PIN")
     pin = _pin(text, "DS18B20_PIN")
     if sensors.thermometers and pin:
         models = [

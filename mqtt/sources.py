@@ -109,11 +109,11 @@ class SourcePublisher:
 
     def next_discovery(self, now):
         """The next discovery message; rows that have come since are announced with the message they belong to."""
+        if self._announced_at is not None and ticks_diff(now, self._announced_at) >= DISCOVERY_PAUSE_MS:
+            self._announced_at = None  # soon: days later it could not be compared any more
         count = len(self._source.rows)
         if self._announced >= count:
             return None
-        if self._announced_at is not None and ticks_diff(now, self._announced_at) >= DISCOVERY_PAUSE_MS:
-            self._announced_at = None
         if self._announced % PER_MESSAGE and self._announced_at is not None:
             return None  # Home Assistant applies only part of the same message when it comes again too soon
         message = self._announced // PER_MESSAGE

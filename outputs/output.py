@@ -151,7 +151,7 @@ class Output:
         if self._heeds(alarm):
             reason = ALARM
             self._cause = alarm
-            wanted = self._by_alarm()
+            wanted = self._by_alarm(seconds)
         if wanted != self.is_on:
             least = self._rule.off_s if wanted else self._rule.on_s if reason == RULE else 0
             passed = seconds - self._since
@@ -211,9 +211,11 @@ class Output:
             return False
         return done == OFF or (done == ON and self.mode != OFF) or self.mode == AUTO
 
-    def _by_alarm(self):
+    def _by_alarm(self, seconds):
         if self._rule.alarm == KEEP:
             return self.is_on
+        if self._rule.alarm == OFF and self.mode == ON:
+            self.set_mode(AUTO, seconds)  # else it would go on and off for as long as its load causes the alarm
         self._rule_on = self._rule.alarm == ON
         return self._rule_on
 

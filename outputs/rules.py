@@ -27,14 +27,17 @@ from .values import (
     Test,
     TimeOfDay,
     shift,
+    word_of,
 )
 
 MOST_NAME = 40
 MOST_TESTS = 4  # in one condition
 LONGEST_S = 7 * 86400
+ID_LENGTH = 14  # of a thermometer, as sensors/ds18b20.py has it
 LEAST_S = 10  # on and off for at least
 GRACE_S = 60
 EXAMPLE = "IO5 on when soc > 80 off when soc < 60"
+_DIGITS = "0123456789"
 _SIGNS = (">", ">=", "<", "<=", "=", "!=", "is")
 _HOW = (ABOVE, AT_LEAST, BELOW, AT_MOST, IS, IS_NOT, IS)
 _MEANT = {"==": "=", "=>": ">=", "=<": "<=", "<>": "!=", "≥": ">=", "≤": "<=", "≠": "!="}
@@ -71,11 +74,15 @@ class Names:
             self._found[name] = self._find(name)
         return self._found[name]
 
+    def is_named(self, name):
+        """Whether a rule has named this value."""
+        return name in self._found
+
     def _find(self, name):
         first, dot, key = name.partition(".")
         if name == "time":
             return TimeOfDay()
-        if not dot:
+        if not dot or not first:
             return self._reading(name, self._batteries[0], name)
         if first in SOURCES:
             return self._of_source(name, SOURCES[first], key)
@@ -89,7 +96,7 @@ class Names:
     def _reading(self, name, battery, key):
         row, index = _row_of(key)
         if row is None:
-            raise ValueError(f"there is no reading {key}; {self._advice(key, _readings() + ['time'])}")
+            raise ValueError(f"there is no reading {key or name}; {self._advice(key, _readings() + ['time'])}")
         self._check_kind(name, row)
         unit = self._unit_of(row) or ""
         return Extreme(name, battery, row, unit) if key in EXTREMES else Reading(name, battery, row, index, unit)
@@ -115,10 +122,16 @@ class Names:
 
     def _check_value(self, source, name, key):
         names = self._values_of(source) if self._values_of is not None else None
-        if names is None or key in [each.lower() for each in names] or (source.key == "temperatures" and _is_id(key)):
+        if names is not None:
+            names = [word_of(each) for each in names]
+        if names is None or key in names or (source.key == "temperatures" and _is_id(key)):
             return
         best = self._nearest(key, names) if names else None
-        others = "write its number, or a name of DS18B20_NAMES" if source.key == "temperatures" else ", ".join(names)
+        others = (
+            f"write its number of {ID_LENGTH} digits, or a name of DS18B20_NAMES"
+            if source.key == "temperatures"
+            else ", ".join(names)
+        )
         raise ValueError(f"there is no {name}; {'did you mean ' + best if best else others}")
 
     def _check_kind(self, name, row):
@@ -144,14 +157,19 @@ def _row_of(key):
         before, numbered, after = row.key.partition("{}")
         if numbered and row.kind != BITFIELD and key.startswith(before) and key.endswith(after):
             digits = key[len(before) : len(key) - len(after)]
-            if digits.isdigit() and digits[0] != "0" and len(digits) < 3 and int(digits) <= row.slots:
+            if _is_digits(digits) and digits[0] != "0" and len(digits) < 3 and int(digits) <= row.slots:
                 return row, int(digits) - 1
     return None, 0
 
 
+def _is_digits(text):
+    """Whether there are digits only; Python on a PC takes "²" for one, too."""
+    return len(text) > 0 and not [char for char in text if char not in _DIGITS]
+
+
 def _is_id(key):
     """Whether it is the number of a thermometer: its family and serial in hex."""
-    return len(key) >= 12 and not [char for char in key if char not in "0123456789abcdef"]
+    return len(key) == ID_LENGTH and not [char for char in key if char not in _DIGITS + "abcdef"]
 
 
 def _example(source):
@@ -182,7 +200,7 @@ def _start_of_pin(text):
     for sign in "<>=":
         if 0 <= text.find(sign) < colon:
             return 0
-    is_time = 0 < colon < len(text) - 1 and text[colon - 1].isdigit() and text[colon + 1].isdigit()
+    is_time = 0 < colon < len(text) - 1 and _is_digits(text[colon - 1]) and _is_digits(text[colon + 1])
     return 0 if is_time else colon + 1
 
 
@@ -205,7 +223,7 @@ class _Words:
 
 def _class(char):
     """0: a space, 1: of a word, 2: a comma, 3: of a sign."""
-    if char in " \t":
+    if char in " \t\xa0":  # the last one: a space that does not break, of telephones and word processors
         return 0
     return 2 if char == "," else 3 if char in "<>=!≥≤≠" else 1
 
@@ -352,7 +370,7 @@ class _Parser:
     def _minutes(self):
         word = self._words[self._at]
         hours, colon, minutes = word.partition(":")
-        if not (colon and hours.isdigit() and minutes.isdigit() and len(hours) < 3 and len(minutes) == 2):
+        if not (colon and _is_digits(hours) and _is_digits(minutes) and len(hours) < 3 and len(minutes) == 2):
             self._fail(f"a time is written as 08:00, not {word}")
         if int(hours) > 23 or int(minutes) > 59:
             self._fail(f"{word} is no time of the day; the last one is 23:59")
@@ -363,17 +381,17 @@ class _Parser:
         """((digits, decimals), unit, as written) of the number that comes next."""
         word = self._words[self._at]
         end = 1 if word[0] in "+-" else 0
-        while end < len(word) and (word[end].isdigit() or word[end] == "."):
+        while end < len(word) and word[end] in _DIGITS + ".":
             end += 1
         sign = -1 if word[0] == "-" else 1
         whole, point, decimals = word[:end].lstrip("+-").partition(".")
-        if not whole.isdigit() or (point and not decimals.isdigit()) or len(whole) > 9 or len(decimals) > 6:
+        if not _is_digits(whole) or (point and not _is_digits(decimals)) or len(whole) > 9 or len(decimals) > 6:
             self._fail(f"a number is expected, as 80 or 3.45, not {word}")
         unit = word[end:]
         column = self._columns[self._at] + len(word)
         self._at += 1
         is_joined = self._low() == "," and self._columns[self._at] == column and self._columns[self._at + 1] == column + 1
-        if is_joined and self._low(1)[:1].isdigit():
+        if is_joined and _is_digits(self._low(1)[:1]):
             self._fail("decimals are written with a point, as 3.45")
         if not unit and self._is_unit(self._words[self._at]):
             unit = self._words[self._at]
@@ -441,4 +459,4 @@ class _Parser:
 
 def _begins_number(word):
     digits = word.lstrip("+-")
-    return len(digits) > 0 and digits[0].isdigit()
+    return _is_digits(digits[:1])

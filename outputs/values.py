@@ -44,6 +44,11 @@ def _plain(unit):
     return (unit or "").replace("°", "").lower()
 
 
+def word_of(name):
+    """A name as it is written in a rule, where it is one word: "Hot water" is hot_water."""
+    return name.strip().lower().replace(" ", "_")
+
+
 class Value:
     """`name`: as the rule has it. `kind`: NUMBER, BINARY, ENUM or TEXT of battery/readings.py, or TIME; `decimals`: the value
     is raw / 10**decimals; `unit`: "" for none. All three are None while a sensor has not named the value yet.
@@ -234,7 +239,7 @@ class OfSource(Value):
         rows = self._source.rows
         self._rows = len(rows)
         for row in rows:
-            if self._key in (row.key.lower(), row.name.lower()):
+            if self._key in (row.key.lower(), word_of(row.name)):
                 self._row = row
                 self.kind = row.kind
                 self.decimals = row.decimals

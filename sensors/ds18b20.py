@@ -122,13 +122,6 @@ class Temperatures:
                 return sensor.raw
         return None
 
-    def find(self, word):
-        """The key of the sensor with this id, beginning of an id, or name, in small letters; None: there is none."""
-        for row in self.rows[1:]:
-            if row.key.startswith(word) or row.name.lower() == word:
-                return row.key
-        return None
-
     def start(self):
         """Search twice at once, before the loop runs; returns the problem in words, or None."""
         for _ in range(2):
@@ -147,8 +140,12 @@ class Temperatures:
         elif ticks_diff(now, self._called_at) > STALLED_MS:
             for sensor in self._sensors:
                 sensor.forget()
+            self._reading = -1  # what was being measured, too
+            self._measure_at = now
             self.changes += 1
         self._called_at = now
+        if not self._sensors:
+            self._measure_at = now  # days later it could not be compared any more
         if self._reading >= 0:
             if ticks_diff(now, self._measure_at) < CONVERT_MS:
                 return CONVERT_MS - ticks_diff(now, self._measure_at)

@@ -158,8 +158,8 @@ class VeDirect:
     """A source (battery/sources.py) out of what comes from `uart`: anything with `readinto(buffer)`, which returns None or a
     count at once, and `reset_input_buffer()`.
 
-    `number`: of the port, from 1; `name`: "": the kind of the device, such as "SmartShunt". Until that is known there are no
-    rows; another device needs a restart, as it is another one for Home Assistant.
+    `number`: of the port, from 1; `name`: "": the kind of the device, such as "SmartShunt". Until that is known there is
+    no row, or only that of its problem; another device needs a restart, as it is another one for Home Assistant.
     """
 
     def __init__(self, uart, number, name=""):
@@ -185,10 +185,11 @@ class VeDirect:
         self._place: dict = {}  # key -> the same
         self._values: list = []  # raw, as `raw` returns it
         self._codes: dict = {}  # place -> the number behind these words
-        self._accepted_at: list = []  # tick
+        self._accepted_at: list = []  # tick when it was said
         self._former: list = []  # the number in the last block, accepted or not
         self._older: list = []  # that in the block before
-        self._heard_at: list = []  # tick; None: not for long
+        self._heard_at: list = []  # tick of `_former`; None: not for long
+        self._older_at: list = []  # that of `_older`
         self._staged: list = []  # of the block that is being judged
         self._is_staged = bytearray(0)
         self._is_shown = bytearray(0)  # it is in `rows`
@@ -244,6 +245,8 @@ class VeDirect:
             self._doubt_from = None
         if self._block_at is not None and ticks_diff(now, self._block_at) > SILENT_MS:
             self._block_at = None
+        if self._byte_at is not None and ticks_diff(now, self._byte_at) > SILENT_MS:
+            self._byte_at = None
         self._tell()
         if self._known_at is not None and ticks_diff(now, self._known_at) > SETTLE_MS:
             self._show_rows()
@@ -252,11 +255,13 @@ class VeDirect:
         problem = None if self._pid is None else "none"
         if self._is_other:
             problem = "another device: restart the bridge"
-        elif self._block_at is None and self._doubt_from is None:
+        elif self._block_at is None and self._byte_at is None:
             problem = "nothing received: check plug, ground and the RX pin"
         elif self._block_at is None:
             problem = "only damaged data: check ground and level"
         if problem != self._problem:
+            if self._pid is None:
+                self._show_problem()
             self._problem = problem
             self.changes += 1
             print(f"{self.key}: {self.model if problem == 'none' else problem}")
@@ -424,6 +429,7 @@ class VeDirect:
         self._staged = [None] * count
         self._accepted_at = [now] * count
         self._heard_at = [None] * count
+        self._older_at = [None] * count
         self._is_staged = bytearray(count)
         self._is_shown = bytearray(count)
         self._index = {self._known[place][0]: place for place in range(count)}
@@ -450,7 +456,7 @@ class VeDirect:
         for place in range(len(self._known)):
             if self._is_staged[place]:
                 self._take_value(place, now)
-        if self.rows:
+        if self._known_at is None:
             if self._has_new:
                 self._append_rows()
         elif self._is_whole():
@@ -459,10 +465,11 @@ class VeDirect:
 
     def _take_value(self, place, now):
         staged = self._staged[place]
+        said_at = now
         former, older = self._former[place], self._older[place]
-        self._older[place] = former
-        self._former[place] = staged
-        self._heard_at[place] = now
+        former_at, older_at = self._heard_at[place], self._older_at[place]
+        self._older[place], self._older_at[place] = former, former_at
+        self._former[place], self._heard_at[place] = staged, now
         if not self._is_shown[place]:
             self._has_new = True
         _, row, words = self._known[place]
@@ -477,9 +484,13 @@ class VeDirect:
             elif staged is None or former is None or older is None:
                 return
             else:
-                staged = max(min(staged, former), min(max(staged, former), older))  # the median
+                median = sorted((staged, former, older))[1]
+                said_at = now if median == staged else former_at if median == former else older_at
+                staged = median
+                if ticks_diff(now, said_at) > EXPIRE_MS:
+                    return
         self._accept(place, staged, is_plain_text)
-        self._accepted_at[place] = now
+        self._accepted_at[place] = said_at
 
     def _accept(self, place, staged, is_plain_text):
         _, row, words = self._known[place]
@@ -515,8 +526,12 @@ class VeDirect:
 
     def _show_rows(self):
         self._known_at = None
-        self.rows.append(text("problem", "Problem", "connection", DIAGNOSTIC))
+        self._show_problem()
         self._append_rows()
+
+    def _show_problem(self):
+        if not self.rows:
+            self.rows.append(text("problem", "Problem", "connection", DIAGNOSTIC))
 
     def _append_rows(self):
         """The rows of what has come, in the order of the table: the same one after each start."""

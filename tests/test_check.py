@@ -49,6 +49,15 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
             ("line 7", "OLED_HEIGHT", "48", "32 or 64"),
         ],
     ),
+    "a pin twice in other letters, a time without a server, a name without a number": (
+        GOOD + 'VEDIRECT_1_RX = "io5"\nOUTPUT_1 = "IO5 on when time > 08:00"\nNTP_SERVER = ""\nDS18B20_NAMES = "boiler"\n',
+        "lolin_s2_mini",
+        [
+            ("NTP_SERVER is empty", "write a server"),
+            ("line 4: VEDIRECT_1_RX cannot be io5", "OUTPUT_1 is"),
+            ("line 7: DS18B20_NAMES", '"boiler" is left out'),
+        ],
+    ),
     "a short Wi-Fi password": (
         'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "horse"\nMQTT_BROKER = "192.168.1.10"\n',
         None,
@@ -84,7 +93,10 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
             ("line 5: OUTPUT_1, column 13", "did you mean soc"),
             ("line 6", "OUTPUT_2 cannot be IO5", "WAKE_PIN"),
             ("line 7", "OUTPUT_3", "no pin IO99"),
-            ("line 9: OUTPUT_4, column 13", "there is no ds18b20.boiler; write its number, or a name of DS18B20_NAMES"),
+            (
+                "line 9: OUTPUT_4, column 13",
+                "there is no ds18b20.boiler; write its number of 14 digits, or a name of DS18B20_NAMES",
+            ),
         ],
     ),
     "twice, and saved with a byte order mark": (

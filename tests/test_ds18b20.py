@@ -100,7 +100,6 @@ def test_names_are_given_by_the_id_or_its_beginning_and_a_named_one_has_its_row_
         (FIRST, "Boiler"),
     ]
     assert away.source.raw("28000000000001") is None and away.source.raw("problem") == "Attic: no valid answer"
-    assert away.source.find("boiler") == FIRST and away.source.find("28aa") == THIRD and away.source.find("roof") is None
 
 
 def test_one_that_was_there_at_the_start_keeps_its_row(room):
@@ -288,6 +287,27 @@ def test_weeks_later_it_still_measures_and_searches(room):
     assert wrapped.models[FIRST].measured >= 5
     wrapped.bus.thermometers.append(Thermometer(bytes.fromhex(THIRD), 5.0, wrapped.clock.monotonic))
     assert wrapped.run(180).source.raw(THIRD) == 50
+
+
+def test_one_that_comes_after_days_without_any_is_measured(room):
+    """Ticks are compared over 3.1 days only; between two steps here are 10 s, less than what is a standstill."""
+    days = room({})
+    for _ in range(8 * 6 * 60 * 10):
+        days.clock.us += 10_000_000
+        days.source.tick(days.now)
+    days.bus.thermometers.append(Thermometer(bytes.fromhex(THIRD), 5.5, days.clock.monotonic))
+    assert days.run(240).source.raw(THIRD) == 55
+
+
+def test_what_was_measured_before_the_loop_stood_still_is_not_read_after_it(room):
+    stood = room({FIRST: 20.0}).run(20)
+    while stood.source.tick(stood.now) < 700:  # until a measurement has begun
+        stood.clock.us += 20_000
+    stood.clock.us += 60_000_000
+    stood.models[FIRST].celsius = 25.0
+    seen = set()
+    stood.run(10, lambda room: seen.add(room.source.raw(FIRST)))
+    assert seen == {None, 250}
 
 
 # the model

@@ -4,16 +4,20 @@
 """`python -m host` with sensors: what they say arrives at the broker, and what is unplugged is null there."""
 
 import json
+import os
 import re
+import select
 import subprocess
 import sys
 
+import board
+import digitalio
 import pytest
 from home_assistant_rules import message_faults
 from test_host_cli import ROOT, run, start
 from test_host_several import told_until
 
-from host import sensors
+from host import chip, sensors
 
 LIMIT_S = 60
 SETTINGS = 'MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "a/b"\nPUBLISH_INTERVAL_S = 1\n'
@@ -158,3 +162,19 @@ def test_what_the_settings_cannot_have_is_a_sentence_and_the_rest_works(tmp_path
         assert any(text in line for line in said), (text, said)
     assert len(said) == len(expected)
     assert '"28ff641e8216c3":null' in done.stdout
+
+
+def test_only_the_wake_pin_wakes_the_simulated_bms(monkeypatch):
+    """Other outputs switch loads, or feed a divider every two seconds."""
+    heard, pipe = os.pipe()
+    os.set_blocking(heard, False)
+    monkeypatch.setitem(chip.state, "bms", {"pipe": pipe})
+    monkeypatch.setattr(chip, "wake_pin", "IO5")
+    for pin, is_heard in ((board.IO6, False), (board.IO5, True)):
+        with digitalio.DigitalInOut(pin) as output:
+            output.switch_to_output()
+            output.value = True
+        readable, _, _ = select.select([heard], [], [], 0)
+        assert bool(readable) is is_heard
+    os.close(heard)
+    os.close(pipe)

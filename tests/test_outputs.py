@@ -381,8 +381,22 @@ def test_a_person_can_silence_a_siren_and_cannot_overrule_a_protection():
     assert life.is_on
     assert not life.command("off").run(1).is_on
     life = Life(HYSTERESIS).set(soc=500).run(20).command("on").run(1).alarm().run(1)
-    assert not life.is_on and life.mode == "on" and life.reason.startswith("off: alarm ")
-    assert life.alarm(bits=0).run(20).is_on
+    assert not life.is_on and life.reason.startswith("off: alarm ")
+    assert not life.command("on").run(20).is_on
+    life = Life("IO5 on when soc > 80, alarm = on").alarm().set(soc=500).command("on").run(20).alarm(bits=0).run(20)
+    assert life.is_on and life.mode == "on"
+
+
+def test_what_a_person_has_switched_on_is_not_switched_on_again_behind_an_alarm():
+    """Else a load that causes the alarm would go on and off all night."""
+    life = Life(HYSTERESIS, override_min=0).set(soc=500).run(20).command("on").run(1)
+
+    def overload(life):
+        life.alarm(bits=CELL_UNDERVOLTAGE if life.is_on else 0)
+
+    life.run(600, overload)
+    assert [level for _, level in life.lines[0].levels] == [False, True, False]
+    assert life.mode == "auto" and life.reason == "off: soc 50.0 % is below 60 %"
 
 
 def test_what_is_unknown_does_not_end_what_a_person_has_decided():

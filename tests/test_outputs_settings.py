@@ -46,7 +46,7 @@ def test_a_value_that_no_victron_device_has_is_a_mistake(name, advice):
     source = type("Source", (), {"key": "vedirect1", "rows": []})()
     _, [problem] = made(f"IO5 on when {name} > 80", sensors=[source])
     assert f"there is no {name}; {advice}" in problem
-    _, problems = made("IO6 on when vedirect1.pv_power > 80 and vedirect1.soc > 50", sensors=[source])
+    _, problems = made("IO6 on when vedirect1.pv_power > 80 and vedirect1.problem is none", sensors=[source])
     assert problems == []
 
 

@@ -102,7 +102,13 @@ def test_all_options():
 
 
 @pytest.mark.parametrize(
-    "text", ["io5 ON WHEN SOC>80 OFF WHEN SOC<60", "  io5   on when soc >80   off when soc< 60 ", "io5 on when bms1.soc > 80%"]
+    "text",
+    [
+        "io5 ON WHEN SOC>80 OFF WHEN SOC<60",
+        "  io5   on when soc >80   off when soc< 60 ",
+        "io5\xa0on when soc\xa0> 80\xa0%",
+        "io5 on when bms1.soc > 80%",
+    ],
 )
 def test_capitals_and_spaces_do_not_matter(text):
     found = rule(text)
@@ -169,28 +175,41 @@ def test_of_a_sensor_that_is_found_later():
     sensor = Sensor("temperatures")
     condition = rule("D5 on when ds18b20.Boiler < 60.5", sources=[sensor]).on
     assert condition.holds() is None and condition.text(None) == "there is no ds18b20.boiler"
-    sensor.rows.append(number("28ff641e8216", "boiler", "°C", 2))
+    sensor.rows.append(number("28ff641e8216c3", "boiler", "°C", 2))
     assert condition.holds() is None and condition.text(None) == "ds18b20.boiler is unknown"
-    sensor.values["28ff641e8216"] = 6049
+    sensor.values["28ff641e8216c3"] = 6049
     assert condition.holds() is True and condition.text(True) == "ds18b20.boiler 60.49 °C is below 60.5"
-    sensor.values["28ff641e8216"] = 6050
+    sensor.values["28ff641e8216c3"] = 6050
     assert condition.holds() is False
-    assert rule("D5 on when ds18b20.28FF641E8216 > 5", sources=[sensor]).on.holds() is True
+    assert rule("D5 on when ds18b20.28FF641E8216C3 > 5", sources=[sensor]).on.holds() is True
 
 
 def test_a_value_that_a_sensor_cannot_have_is_a_mistake():
     sources = [Sensor("temperatures"), Sensor("supply"), Sensor("vedirect1")]
-    values = {"temperatures": ["Boiler", "cellar"], "supply": ["voltage"], "vedirect1": None}
+    values = {"temperatures": ["Boiler", " Hot water ", "cellar"], "supply": ["voltage"], "vedirect1": None}
     found = Names(["bms1"], sources, unit_of, nearest, lambda source: values[source.key])
-    for name in ("ds18b20.boiler", "ds18b20.28ff641e8216", "ds18b20.28FF641E8216", "supply.voltage", "vedirect1.anything"):
+    for name in (
+        "ds18b20.boiler",
+        "ds18b20.Hot_Water",
+        "ds18b20.28ff641e8216c3",
+        "ds18b20.28FF641E8216C3",
+        "supply.voltage",
+        "vedirect1.anything",
+    ):
         assert parse(f"D5 on when {name} > 5", found)[1] is None
     for name, words in (
-        ("ds18b20.boilr", "there is no ds18b20.boilr; did you mean Boiler"),
-        ("ds18b20.28ff64", "there is no ds18b20.28ff64; write its number, or a name of DS18B20_NAMES"),
+        ("ds18b20.boilr", "there is no ds18b20.boilr; did you mean boiler"),
+        ("ds18b20.28ff641e8216", "there is no ds18b20.28ff641e8216; write its number of 14 digits, or a name of DS18B20_NAMES"),
         ("supply.xyz", "there is no supply.xyz; voltage"),
         ("supply.", "write which of its values, as supply.name"),
     ):
         assert parse(f"D5 on when {name} > 5", found)[1] == "column 12: " + words
+
+
+def test_a_name_of_several_words_is_one_word_in_a_rule():
+    sensor = Sensor("temperatures", [number("28ff641e8216c3", "Hot water", "°C", 1)])
+    sensor.values["28ff641e8216c3"] = 601
+    assert rule("D5 on when ds18b20.hot_water > 60", sources=[sensor]).on.holds() is True
 
 
 def test_words_and_units_of_a_sensor():
@@ -260,6 +279,13 @@ def test_words_and_units_of_a_sensor():
         ("IO5 on when mode is chargin", 21, "mode is one of idle, charging, discharging, not chargin"),
         ("IO5 on when mode > charging", 18, "mode has words, no numbers; compare it with = or !="),
         ("IO5 on when problem is true", 24, "problem is one of off, on, not true"),
+        ("IO5 on when soc > 8²", 19, "soc is in %, not in ²"),
+        ("IO5 on when soc > ٣", 19, "a number is expected, as 80 or 3.45, not ٣"),
+        ("IO5 on when cell_²_voltage > 3", 13, "no reading cell_²_voltage"),
+        ("IO5 on when time > 0²:00", 20, "a time is written as 08:00, not 0²:00"),
+        ("IO5 on when .soc > 5", 13, "there is no reading .soc"),
+        ("IO5 on when bms1. > 5", 13, "there is no reading bms1."),
+        ("IO5 on when bank. > 5", 13, "there is only one battery"),
         ("IO5 on when time > 8", 20, "a time is written as 08:00, not 8"),
         ("IO5 on when time > 24:00", 20, "24:00 is no time of the day"),
         ("IO5 on when soc > 80 and", 25, "name of a value is expected"),

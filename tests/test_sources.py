@@ -182,6 +182,20 @@ def test_the_same_message_is_not_sent_twice_within_six_seconds():
     assert min(second - first for first, second in itertools.pairwise(at)) >= 5900
 
 
+def test_a_row_that_comes_after_days_is_announced():
+    """Ticks are compared over 3.1 days only."""
+    shed = Shed()
+    shed.rows, later = shed.rows[:1], shed.rows[1:]
+    bridge = Bridge(shed).run(20)
+    for _ in range(80 * 360):
+        bridge.wire.us += 10_000_000
+        bridge._listen(bridge.wire)
+    shed.rows += later
+    assert list(bridge.run(20).announced()["homeassistant/device/daly_c0ffee_shed/config"]["cmps"])[1:] == [
+        "energy", "door", "reason", "mode",
+    ]  # fmt: skip
+
+
 def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it():
     bridge = Bridge(Shed()).run(20)
     bridge.publisher.rediscover(bridge.wire.now, 1000)

@@ -220,6 +220,24 @@ def test_after_damage_a_number_is_the_median_of_three_blocks():
     assert seen == [26542, 26542, 26540, 26540, 26530]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_number_is_older_than_some_seconds_however_many_blocks_are_lost(seed):
+    """Each block says another voltage, half of them lack some bytes: what is known was said in the last 6 s."""
+    losses = random.Random(seed)
+    listener = listen()
+    said = {}
+    ages = []
+    for second in range(200):
+        said[20000 + second] = listener.ms
+        data = shunt(V=str(20000 + second))
+        start = losses.randrange(len(data)) if losses.random() < 0.5 else len(data)
+        listener.hear(data[:start] + data[start + 7 :])
+        while listener.ms < 1000 * (second + 1):
+            raw = listener.run(50).source.raw("voltage")
+            ages += [] if raw is None else [listener.ms - said[raw]]
+    assert len(ages) > 200 and max(ages) <= 6000
+
+
 def test_after_damage_words_and_switches_count_when_they_come_twice():
     listener = listen().hear(SHUNT + HISTORY + SHUNT)
     damaged = bytearray(SHUNT)
@@ -341,6 +359,15 @@ def test_another_device_is_refused_until_the_restart():
     assert listener.source.raw("voltage") == 26542 and listener.source.raw("problem") == "none"
 
 
+@pytest.mark.parametrize("noise", [b"x" * 500, bytes(500), b":" + b"A" * 500, bytes(range(128, 256))])
+def test_what_comes_and_is_no_block_is_not_nothing(noise):
+    listener = listen()
+    for _ in range(12):
+        listener.hear(noise).run(850)
+    assert listener.source.raw("problem") == "only damaged data: check ground and level"
+    assert listener.run(12000).source.raw("problem") == "nothing received: check plug, ground and the RX pin"
+
+
 def test_what_it_says_when_nothing_comes_and_when_all_is_damaged(capsys):
     listener = listen().run(11000)
     assert listener.source.raw("problem").startswith("nothing received")
@@ -441,6 +468,14 @@ def test_a_monitor_without_thermometer_gets_no_row_for_it_and_without_synchroniz
     assert "temperature" not in keys(listener) and "soc" in keys(listener)
     listener.hear(shunt(T="21", SOC="---"))
     assert keys(listener)[-1] == "temperature"
+
+
+def test_what_is_wrong_has_its_row_before_a_device_is_known_and_changes_no_order():
+    usual = keys(listen().hear(SHUNT + HISTORY))
+    late = listen().run(12000)
+    assert keys(late) == ["problem"] and late.source.raw("problem").startswith("nothing received")
+    assert keys(late.hear(SHUNT)) == ["problem"]
+    assert keys(late.hear(HISTORY)) == usual and late.source.device == "SmartShunt"
 
 
 def test_a_monitor_that_sends_no_history_has_its_rows_after_a_while():

@@ -67,5 +67,5 @@ class DigitalInOut:
         if self._direction is Direction.INPUT:
             raise AttributeError("Cannot set value when direction is input.")
         if bool(value) != self._value:
-            _chip.pulse()
+            _chip.pulse(self._pin._name)
         self._value = bool(value)
