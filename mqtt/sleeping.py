@@ -28,6 +28,7 @@ class SleepingPublisher(Publisher):
         super().begin(now)
         self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
         self._is_bridge_published = self.is_announced = False
+        self._is_settled = False  # nothing was due behind the last message
 
     def omit_discovery(self):
         """Publish no discovery: what the broker retains is still right."""
@@ -35,10 +36,12 @@ class SleepingPublisher(Publisher):
 
     def is_current(self):
         """Whether all that is known has been published in this connection, with its discovery where that is to be."""
-        if not (self._is_online_published and self._is_bridge_published) or self._messages or self.is_writing:
+        if not (self._is_online_published and self._is_bridge_published and self._is_settled) or self.is_writing:
             return False
         for each in self._batteries:
             if each.phase != (ONLINE if each.poller.online else OFFLINE):
+                return False
+            if each.values is not None and each.values.is_behind():
                 return False
         is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
         return is_announced or not self._announces
@@ -67,9 +70,18 @@ class SleepingPublisher(Publisher):
         """The next message, see Publisher.poll."""
         messages = self._last_messages
         if messages is None:
-            return super().poll(now)
+            message = super().poll(now)
+            if message is not None:
+                self._is_settled = False
+            return message
         self._is_due = len(messages) > 1
         return messages.pop(0) if messages else None
+
+    def _next(self, now):
+        message = super()._next(now)
+        if message is None:
+            self._is_settled = True
+        return message
 
     def _next_discovery(self, now):
         if not self._announces:
