@@ -26,6 +26,9 @@ AWAKE_LIMIT_MS = 60000  # of a wake
 ANNOUNCE_LIMIT_MS = 180000  # of one that sends discovery: with one battery that takes an ESP32-S2 20 s, with eight two minutes
 # How long a complete set is waited for before the network is joined without one: most need 5 s, a BMS that is looked for 15
 COMPLETE_LIMIT_MS = 20000
+# How long sensors are waited for when all else has been published. A Victron device speaks once a second, but what has come
+# while the bridge joined the Wi-Fi is dropped.
+SENSORS_LIMIT_MS = 3000
 SAYING_LIMIT_MS = 5000  # for the PUBACK of the last message
 CLOSING_LIMIT_MS = 1000  # for the broker to close the connection, which says that it has received the DISCONNECT
 ANNOUNCE_MIN = 1440  # discovery is sent again after so much sleep: a broker may have lost what it retained
@@ -81,6 +84,7 @@ class Sleep:
         self._last = now
         self._elapsed_ms = 0  # of the present state
         self._state = _AWAKE
+        self._current_at_ms = None  # `_elapsed_ms` when all but sensors had been published first
         self._least_ms = 0 if is_woken else FIRST_AWAKE_MS
         self._announced_min = _NEVER
         self._sequence = self._unwritten_min = 0
@@ -139,7 +143,7 @@ class Sleep:
         if self._elapsed_ms < self._least_ms:
             return
         client = self._client
-        is_current = client.has_delivered and self._publisher.is_current()
+        is_current = client.has_delivered and self._publisher.is_current() and self._has_sensors()
         can_announce = self._announces and client.connected and self._set.online
         limit_ms = ANNOUNCE_LIMIT_MS if can_announce else AWAKE_LIMIT_MS
         if not is_current and self._elapsed_ms < self._least_ms + limit_ms:
@@ -150,6 +154,12 @@ class Sleep:
             self._to(_SAYING)
         else:
             self._miss(client.trouble_text)
+
+    def _has_sensors(self):
+        """Whether their values have been published, or have been waited for."""
+        if self._current_at_ms is None:
+            self._current_at_ms = self._elapsed_ms
+        return self._publisher.has_measured() or self._elapsed_ms - self._current_at_ms >= SENSORS_LIMIT_MS
 
     def _wait_for_broker(self):
         client = self._client

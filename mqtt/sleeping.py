@@ -46,6 +46,10 @@ class SleepingPublisher(Publisher):
         is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
         return is_announced or not self._announces
 
+    def has_measured(self):
+        """Whether each sensor has a value, and subscribers have it."""
+        return not [other for other in self._others if other is not self._bank and not other.has_measured()]
+
     def say_asleep(self):
         """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.
 
@@ -87,7 +91,8 @@ class SleepingPublisher(Publisher):
         if not self._announces:
             return None
         message = super()._next_discovery(now)
-        self.is_announced = message is None and self._is_discovered()
+        left = [other for other in self._others if not other.is_discovered()]
+        self.is_announced = message is None and not left and self._is_discovered()
         return message
 
     def _bridge_state(self, now):

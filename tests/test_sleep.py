@@ -50,7 +50,7 @@ class Chip:
 class Life:
     """From a start of code.py to the deep sleep. What is published, and whether the broker is there, is set by the test."""
 
-    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True):
+    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True, measured=True):
         self.chip = chip
         self.said = []
         self.passed_ms = 0
@@ -58,6 +58,7 @@ class Life:
         self.nvm_store.count_boot(reason)
         self.sleep = Sleep(chip.minutes, chip.memory, reason == "deep_sleep_alarm", chip.tick, chip.sleep)
         self.current = current
+        self.measured = measured
         self.announced = announced
         self.discovers = True
         self.asleep_said = False
@@ -105,6 +106,9 @@ class FakePublisher:
             functions.say_asleep,
         )
         self._life = life
+
+    def has_measured(self):
+        return self._life.measured
 
     @property
     def is_announced(self):
@@ -162,6 +166,16 @@ def test_without_a_bms_a_wake_ends_after_a_minute_with_the_reason_published():
     life = Chip().wake(current=False, bms=False)
     assert 60 <= life.run() < 61
     assert life.said == ["sleeping", "disconnect", "dark"] and life.sleep.missed == ""
+
+
+def test_a_sensor_is_waited_for_when_all_else_has_been_published_but_not_long():
+    assert 3 <= Chip().wake(measured=False).run() < 3.5
+    life = Chip().wake(current=False, measured=False)
+    life.run(seconds=10)
+    life.current = True
+    life.run(seconds=1)
+    life.measured = True
+    assert life.run() < 11.5
 
 
 def test_a_connection_that_is_lost_at_the_end_is_not_waited_for():

@@ -5,11 +5,11 @@
 
 import json
 
-import pytest
 from simulation import Wire
 
 from battery.json import LARGEST, Writer
 from battery.pack import Battery
+from battery.sources import number
 from mqtt.publisher import LoadedDiscovery
 from mqtt.sleeping import SleepingPublisher
 
@@ -20,7 +20,7 @@ class Wake:
     A message is on its way for `message_ms`, in which the publisher is not asked.
     """
 
-    def __init__(self, *options, sources=(), each_value=False, message_ms=20):
+    def __init__(self, *options, sources=(), each_value=False, announces=False, message_ms=20):
         self.wires = [Wire(one + ",drift=0,current=0") for one in options]
         self.batteries = [
             Battery(number, f"bms{number}", f"Daly BMS {number}", "", wire.pack, wire.poller)
@@ -30,7 +30,8 @@ class Wake:
         discovery = LoadedDiscovery(Writer(LARGEST), *names, sources=sources)
         arguments = (5000, 30000, 100, each_value, False, None, False, sources)
         self.publisher = SleepingPublisher("t", discovery, self.batteries, lambda now: (("uptime", 7),), *arguments)
-        self.publisher.omit_discovery()
+        if not announces:
+            self.publisher.omit_discovery()
         self.heard = []
         self._message_ms = message_ms
         self._free_at = 0
@@ -100,3 +101,54 @@ def test_each_value_has_been_published_on_its_own_topic():
     missing = {key for key in state if f"t/bms1/{key}" not in wake.topics() and key not in ("seq", "time")}
     assert missing == set()
     assert wake.last("t/bms1/soc") != "" and wake.last("t/bms1/cell_16_voltage") != ""
+
+
+class Shunt:
+    """A source of one sensor, which never knows its time to go."""
+
+    key = "shunt"
+    device = "shunt"
+    model = "SmartShunt"
+
+    def __init__(self):
+        self.rows = [number("voltage", "Voltage", "V", 2), number("time_to_go", "Time to go", "min", 0)]
+        self.changes = 0
+        self._voltage = None
+
+    def put(self, voltage):
+        self._voltage = voltage
+        self.changes += 1
+
+    def raw(self, key):
+        return self._voltage if key == "voltage" else None
+
+    def is_measured(self):
+        return self._voltage is not None
+
+
+def test_a_sensor_has_been_published_when_its_value_is_there():
+    shunt = Shunt()
+    wake = Wake("cells=4", sources=(shunt,))
+    wake.connect_when(complete(wake)).until_current()
+    assert not wake.publisher.has_measured()
+    shunt.put(1312)
+    assert not wake.publisher.has_measured()
+    while not wake.publisher.has_measured():
+        wake.step()
+    wake.until_current()
+    assert json.loads(wake.last("t/shunt/state")) == {"voltage": 13.12, "time_to_go": None}
+    shunt.put(None)
+    assert not wake.publisher.has_measured()
+
+
+def test_entities_of_a_sensor_that_is_found_late_are_announced_before_it_sleeps():
+    shunt = Shunt()
+    wake = Wake("cells=4", sources=(shunt,), announces=True)
+    later = [number(f"value_{index}", f"Value {index}", "V", 2) for index in range(2)]
+    wake.connect_when(complete(wake))
+    while not any("shunt/config" in topic for topic in wake.topics()):
+        wake.step()
+    shunt.rows += later  # the same message again, which must wait for six seconds
+    shunt.put(1312)
+    wake.until_current()
+    assert "value_1" in [payload for _, topic, payload in wake.heard if "shunt/config" in topic][-1]
