@@ -205,7 +205,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     if screen is not None:
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys)
+    states = [source.key for source in sources]
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES

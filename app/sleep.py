@@ -119,6 +119,8 @@ class Sleep:
         self._announces = self._announced_min >= ANNOUNCE_MIN
         if not self._announces:
             publisher.omit_discovery()
+        if not self.is_woken:
+            client.clear_retained()
         if nvm_store.sequence == self._sequence:
             nvm_store.credit(60000 * self._unwritten_min)
 

@@ -105,6 +105,20 @@ class SleepingPublisher(Publisher):
 class SleepingClient(MqttClient):
     """An MqttClient that can say goodbye. The arguments are those of an MqttClient."""
 
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self._clears = False
+
+    def clear_retained(self):
+        """What may be retained and must not is cleared behind the next connection: nothing else here asks for it."""
+        self._clears = True
+
+    def _start_session(self, now):
+        super()._start_session(now)
+        if self._clears:
+            self._clears = False
+            self._to_clear.extend(self._unretained)
+
     @property
     def has_delivered(self):
         """Whether all that the publisher has given has been sent, and acknowledged where that is to be."""

@@ -75,6 +75,9 @@ class Life:
         self.publisher = FakePublisher(self, publisher)
         self.sleep.watch([battery], self.publisher, self, self.nvm_store, [SimpleNamespace(sleep=lambda: self._say("dark"))])
 
+    def clear_retained(self):
+        self._say("cleared")
+
     def _say(self, word):
         self.said.append(word)
 
@@ -124,6 +127,7 @@ def test_after_power_on_it_stays_awake_for_two_minutes_and_says_so(capsys, start
     chip = Chip(minutes=720, start=start)
     assert 120 <= chip.power_on().run() < 121
     assert chip.slept == [720 * 60]
+    assert "cleared" not in chip.wake().said
     assert "awake for 2 minutes, so that the settings can be changed; then asleep for 720 min" in capsys.readouterr().out
 
 
