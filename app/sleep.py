@@ -179,8 +179,8 @@ class Sleep:
         self._to(_CLOSING)
 
     def _sleep(self):
-        for part in self._dark:
-            part.sleep()
+        while self._dark:
+            self._dark.pop().sleep()  # out of the list first: one that fails must not keep the chip awake for ever
         nvm_store = self._nvm_store
         if nvm_store.failed_boots or nvm_store.safe_modes:
             nvm_store.clear_failed_boots()  # a wake lasts some seconds, and it has not crashed

@@ -50,7 +50,7 @@ class Chip:
 class Life:
     """From a start of code.py to the deep sleep. What is published, and whether the broker is there, is set by the test."""
 
-    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True, measured=True):
+    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True, measured=True, dark=()):
         self.chip = chip
         self.said = []
         self.passed_ms = 0
@@ -73,7 +73,8 @@ class Life:
         battery = Battery(1, "bms1", "Daly BMS", "", Pack(), SimpleNamespace(found=0, complete=bms, static_done=bms))
         self.stores = EnergyStores(self.nvm_store, [battery], "t", "c0ffee", counts=False)
         self.publisher = FakePublisher(self, publisher)
-        self.sleep.watch([battery], self.publisher, self, self.nvm_store, [SimpleNamespace(sleep=lambda: self._say("dark"))])
+        dark = [SimpleNamespace(sleep=lambda: self._say("dark")), *dark]
+        self.sleep.watch([battery], self.publisher, self, self.nvm_store, dark)
 
     def clear_retained(self):
         self._say("cleared")
@@ -194,6 +195,18 @@ def test_a_broker_that_never_closes_is_not_waited_for():
     life = Chip().wake()
     life.has_left = lambda: False
     assert 1 <= life.run() < 2
+
+
+def test_a_screen_that_fails_at_the_end_does_not_keep_it_awake():
+    """The loop calls a job that failed again; it must sleep then."""
+
+    def fail():
+        raise OSError(5)
+
+    life = Chip().wake(dark=[SimpleNamespace(sleep=fail)])
+    with pytest.raises(OSError):
+        life.run()
+    assert life.run() < 3
 
 
 # discovery
