@@ -27,7 +27,7 @@ class SleepingPublisher(Publisher):
         """A new connection: publish everything again."""
         super().begin(now)
         self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
-        self._is_bridge_published = self.is_announced = False
+        self._is_bridge_published = self.is_announced = self._is_known_announced = False
         self._is_settled = False  # nothing was due behind the last message
 
     def omit_discovery(self):
@@ -43,8 +43,13 @@ class SleepingPublisher(Publisher):
                 return False
             if each.values is not None and each.values.is_behind():
                 return False
-        is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
-        return is_announced or not self._announces
+        if not self._announces:
+            return True
+        if self._rediscover_at is not None or self._republish_at is not None:
+            return False
+        # of a BMS that does not respond nothing more is known: a wake must not wait for it
+        is_any = bool([each for each in self._batteries if each.poller.online])
+        return self.is_announced if is_any else self._is_known_announced
 
     def has_measured(self):
         """Whether each sensor has a value, and subscribers have it."""
@@ -92,7 +97,8 @@ class SleepingPublisher(Publisher):
             return None
         message = super()._next_discovery(now)
         left = [other for other in self._others if not other.is_discovered()]
-        self.is_announced = message is None and not left and self._is_discovered()
+        self._is_known_announced = message is None and not left
+        self.is_announced = self._is_known_announced and self._is_discovered()
         return message
 
     def _bridge_state(self, now):

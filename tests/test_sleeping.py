@@ -152,3 +152,19 @@ def test_entities_of_a_sensor_that_is_found_late_are_announced_before_it_sleeps(
     shunt.put(1312)
     wake.until_current()
     assert "value_1" in [payload for _, topic, payload in wake.heard if "shunt/config" in topic][-1]
+
+
+def test_without_a_bms_it_is_not_waited_for_what_cannot_be_announced():
+    """It would be announced at each wake, for a minute, while the battery is empty."""
+    wake = Wake("cells=4,silent=1", announces=True)
+    wake.connect_when(lambda: False, limit_s=20)
+    begun = wake.wires[0].now
+    wake.until_current()
+    assert wake.wires[0].now - begun < 8000
+    assert not wake.publisher.is_announced  # so it is at the next wake
+    assert wake.last("t/bms1/status") == "offline" and json.loads(wake.last("t/bms1/state"))["soc"] is None
+    wake.wires[0].set("silent", 0)
+    while not wake.batteries[0].poller.online:
+        wake.step()
+    wake.until_current()
+    assert wake.publisher.is_announced and [topic for topic in wake.topics() if "_cell_voltage_1/config" in topic]
