@@ -232,7 +232,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
-        sleep.watch(batteries, publisher, client, nvm_store, dark)
+        sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
         loop.add("sleep", sleep.tick)
     return loop
 

@@ -109,13 +109,14 @@ class Sleep:
         """What calls the MqttClient's `tick` as soon as there is a complete set: half of one must not be published."""
         return AfterFirstResponse(CompleteSet(batteries), tick, now, COMPLETE_LIMIT_MS)
 
-    def watch(self, batteries, publisher, client, nvm_store, dark):
-        """Look at these. `dark`: what has a `sleep()` to become dark."""
+    def watch(self, batteries, publisher, client, nvm_store, dark, battery_commands=()):
+        """Look at these. `dark`: what has a `sleep()` to become dark; `battery_commands`: what has a `pending()` command."""
         self._set = CompleteSet(batteries)
         self._publisher = publisher
         self._client = client
         self._nvm_store = nvm_store
         self._dark = dark
+        self._battery_commands = battery_commands
         self._announces = self._announced_min >= ANNOUNCE_MIN
         if not self._announces:
             publisher.omit_discovery()
@@ -145,7 +146,7 @@ class Sleep:
         if self._elapsed_ms < self._least_ms:
             return
         client = self._client
-        is_current = client.has_delivered and self._publisher.is_current() and self._has_sensors()
+        is_current = client.has_delivered and self._publisher.is_current() and self._has_sensors() and not self._is_commanded()
         can_announce = self._announces and client.connected and self._set.online
         limit_ms = ANNOUNCE_LIMIT_MS if can_announce else AWAKE_LIMIT_MS
         if not is_current and self._elapsed_ms < self._least_ms + limit_ms:
@@ -162,6 +163,10 @@ class Sleep:
         if self._current_at_ms is None:
             self._current_at_ms = self._elapsed_ms
         return self._publisher.has_measured() or self._elapsed_ms - self._current_at_ms >= SENSORS_LIMIT_MS
+
+    def _is_commanded(self):
+        """Whether a battery is executing a command: who sent it waits for the result."""
+        return bool([each for each in self._battery_commands if each.pending()])
 
     def _wait_for_broker(self):
         client = self._client

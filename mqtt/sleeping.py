@@ -30,6 +30,16 @@ class SleepingPublisher(Publisher):
         self._is_bridge_published = self.is_announced = self._is_known_announced = False
         self._is_settled = False  # nothing was due behind the last message
 
+    def publish(self, topic, payload, retain=False, qos=1):
+        """As of a Publisher."""
+        self._is_settled = False
+        super().publish(topic, payload, retain, qos)
+
+    def report(self, text, battery=None):
+        """As of a Publisher."""
+        self._is_settled = False
+        super().report(text, battery)
+
     def omit_discovery(self):
         """Publish no discovery: what the broker retains is still right."""
         self._announces = False

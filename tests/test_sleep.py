@@ -74,7 +74,9 @@ class Life:
         self.stores = EnergyStores(self.nvm_store, [battery], "t", "c0ffee", counts=False)
         self.publisher = FakePublisher(self, publisher)
         dark = [SimpleNamespace(sleep=lambda: self._say("dark")), *dark]
-        self.sleep.watch([battery], self.publisher, self, self.nvm_store, dark)
+        self.pending = None
+        commands = [SimpleNamespace(pending=lambda: None), SimpleNamespace(pending=lambda: self.pending)]
+        self.sleep.watch([battery], self.publisher, self, self.nvm_store, dark, commands)
 
     def clear_retained(self):
         self._say("cleared")
@@ -195,6 +197,20 @@ def test_a_broker_that_never_closes_is_not_waited_for():
     life = Chip().wake()
     life.has_left = lambda: False
     assert 1 <= life.run() < 2
+
+
+def test_a_command_that_is_being_executed_is_waited_for_but_not_for_ever():
+    life = Chip().wake()
+    life.pending = "busy"
+    life.run(seconds=5)
+    assert life.said == []
+    life.pending = None
+    assert life.run() < 6
+    chip = Chip()
+    chip.power_on(announced=True).run()
+    life = chip.wake()
+    life.pending = "busy"
+    assert 60 <= life.run() < 61
 
 
 def test_a_screen_that_fails_at_the_end_does_not_keep_it_awake():

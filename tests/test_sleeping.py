@@ -168,3 +168,13 @@ def test_without_a_bms_it_is_not_waited_for_what_cannot_be_announced():
         wake.step()
     wake.until_current()
     assert wake.publisher.is_announced and [topic for topic in wake.topics() if "_cell_voltage_1/config" in topic]
+
+
+def test_what_is_reported_meanwhile_is_published_before_it_sleeps():
+    wake = Wake("cells=4")
+    wake.connect_when(complete(wake)).until_current()
+    wake.publisher.publish("/scan", "two boards")
+    wake.publisher.report("Charge MOSFET off: done")
+    assert not wake.publisher.is_current()
+    wake.until_current()
+    assert wake.last("t/scan") == "two boards" and wake.last("t/bms1/command_result") == "Charge MOSFET off: done"
