@@ -205,7 +205,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     if screen is not None:
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys)
+    states = [source.key for source in sources]
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
@@ -231,7 +232,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
-        sleep.watch(batteries, publisher, client, nvm_store, dark)
+        sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
         loop.add("sleep", sleep.tick)
     return loop
 

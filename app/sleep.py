@@ -26,6 +26,9 @@ AWAKE_LIMIT_MS = 60000  # of a wake
 ANNOUNCE_LIMIT_MS = 180000  # of one that sends discovery: with one battery that takes an ESP32-S2 20 s, with eight two minutes
 # How long a complete set is waited for before the network is joined without one: most need 5 s, a BMS that is looked for 15
 COMPLETE_LIMIT_MS = 20000
+# How long sensors are waited for when all else has been published. A Victron device speaks once a second, but what has come
+# while the bridge joined the Wi-Fi is dropped.
+SENSORS_LIMIT_MS = 3000
 SAYING_LIMIT_MS = 5000  # for the PUBACK of the last message
 CLOSING_LIMIT_MS = 1000  # for the broker to close the connection, which says that it has received the DISCONNECT
 ANNOUNCE_MIN = 1440  # discovery is sent again after so much sleep: a broker may have lost what it retained
@@ -81,6 +84,7 @@ class Sleep:
         self._last = now
         self._elapsed_ms = 0  # of the present state
         self._state = _AWAKE
+        self._current_at_ms = None  # `_elapsed_ms` when all but sensors had been published first
         self._least_ms = 0 if is_woken else FIRST_AWAKE_MS
         self._announced_min = _NEVER
         self._sequence = self._unwritten_min = 0
@@ -105,16 +109,19 @@ class Sleep:
         """What calls the MqttClient's `tick` as soon as there is a complete set: half of one must not be published."""
         return AfterFirstResponse(CompleteSet(batteries), tick, now, COMPLETE_LIMIT_MS)
 
-    def watch(self, batteries, publisher, client, nvm_store, dark):
-        """Look at these. `dark`: what has a `sleep()` to become dark."""
+    def watch(self, batteries, publisher, client, nvm_store, dark, battery_commands=()):
+        """Look at these. `dark`: what has a `sleep()` to become dark; `battery_commands`: what has a `pending()` command."""
         self._set = CompleteSet(batteries)
         self._publisher = publisher
         self._client = client
         self._nvm_store = nvm_store
         self._dark = dark
+        self._battery_commands = battery_commands
         self._announces = self._announced_min >= ANNOUNCE_MIN
         if not self._announces:
             publisher.omit_discovery()
+        if not self.is_woken:
+            client.clear_retained()
         if nvm_store.sequence == self._sequence:
             nvm_store.credit(60000 * self._unwritten_min)
 
@@ -139,7 +146,7 @@ class Sleep:
         if self._elapsed_ms < self._least_ms:
             return
         client = self._client
-        is_current = client.has_delivered and self._publisher.is_current()
+        is_current = client.has_delivered and self._publisher.is_current() and self._has_sensors() and not self._is_commanded()
         can_announce = self._announces and client.connected and self._set.online
         limit_ms = ANNOUNCE_LIMIT_MS if can_announce else AWAKE_LIMIT_MS
         if not is_current and self._elapsed_ms < self._least_ms + limit_ms:
@@ -150,6 +157,16 @@ class Sleep:
             self._to(_SAYING)
         else:
             self._miss(client.trouble_text)
+
+    def _has_sensors(self):
+        """Whether their values have been published, or have been waited for."""
+        if self._current_at_ms is None:
+            self._current_at_ms = self._elapsed_ms
+        return self._publisher.has_measured() or self._elapsed_ms - self._current_at_ms >= SENSORS_LIMIT_MS
+
+    def _is_commanded(self):
+        """Whether a battery is executing a command: who sent it waits for the result."""
+        return bool([each for each in self._battery_commands if each.pending()])
 
     def _wait_for_broker(self):
         client = self._client
@@ -167,8 +184,8 @@ class Sleep:
         self._to(_CLOSING)
 
     def _sleep(self):
-        for part in self._dark:
-            part.sleep()
+        while self._dark:
+            self._dark.pop().sleep()  # out of the list first: one that fails must not keep the chip awake for ever
         nvm_store = self._nvm_store
         if nvm_store.failed_boots or nvm_store.safe_modes:
             nvm_store.clear_failed_boots()  # a wake lasts some seconds, and it has not crashed

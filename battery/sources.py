@@ -13,6 +13,7 @@ A source has these members; publisher, Home Assistant, rules and screen need not
 | `rows` | a list of Row, which only grows at its end: an entity must not move to another discovery message |
 | `changes` | counts up, perhaps wrapping, whenever a value or the rows may have changed |
 | `raw(key)` | int of a NUMBER, 0 or 1 of a BINARY, str of a TEXT or ENUM; None: it is not known now |
+| `is_measured()` | of sensors only: whether each of them has a value now. A bridge that sleeps waits for it, but not long |
 """
 
 from collections import namedtuple

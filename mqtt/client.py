@@ -54,12 +54,12 @@ class MqttClient:
 
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
-    of the batteries.
+    of the batteries; `sources`: of the sources (battery/sources.py).
     `trouble` is None while connected, else (code, details) of trouble.py. `connects` counts connections since the start.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
-                 keys=("bms1",)):  # fmt: skip
+                 keys=("bms1",), sources=()):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
@@ -89,6 +89,8 @@ class MqttClient:
                 self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection")]
             if len(keys) > 1:
                 self._unretained.append(base + "/bank/state")
+            for key in sources:
+                self._unretained.append(base + "/" + key + "/state")
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0

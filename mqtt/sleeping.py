@@ -27,7 +27,18 @@ class SleepingPublisher(Publisher):
         """A new connection: publish everything again."""
         super().begin(now)
         self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
-        self._is_bridge_published = self.is_announced = False
+        self._is_bridge_published = self.is_announced = self._is_known_announced = False
+        self._is_settled = False  # nothing was due behind the last message
+
+    def publish(self, topic, payload, retain=False, qos=1):
+        """As of a Publisher."""
+        self._is_settled = False
+        super().publish(topic, payload, retain, qos)
+
+    def report(self, text, battery=None):
+        """As of a Publisher."""
+        self._is_settled = False
+        super().report(text, battery)
 
     def omit_discovery(self):
         """Publish no discovery: what the broker retains is still right."""
@@ -35,13 +46,24 @@ class SleepingPublisher(Publisher):
 
     def is_current(self):
         """Whether all that is known has been published in this connection, with its discovery where that is to be."""
-        if not (self._is_online_published and self._is_bridge_published) or self._messages or self.is_writing:
+        if not (self._is_online_published and self._is_bridge_published and self._is_settled) or self.is_writing:
             return False
         for each in self._batteries:
             if each.phase != (ONLINE if each.poller.online else OFFLINE):
                 return False
-        is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
-        return is_announced or not self._announces
+            if each.values is not None and each.values.is_behind():
+                return False
+        if not self._announces:
+            return True
+        if self._rediscover_at is not None or self._republish_at is not None:
+            return False
+        # of a BMS that does not respond nothing more is known: a wake must not wait for it
+        is_any = bool([each for each in self._batteries if each.poller.online])
+        return self.is_announced if is_any else self._is_known_announced
+
+    def has_measured(self):
+        """Whether each sensor has a value, and subscribers have it."""
+        return not [other for other in self._others if other is not self._bank and not other.has_measured()]
 
     def say_asleep(self):
         """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.
@@ -67,15 +89,26 @@ class SleepingPublisher(Publisher):
         """The next message, see Publisher.poll."""
         messages = self._last_messages
         if messages is None:
-            return super().poll(now)
+            message = super().poll(now)
+            if message is not None:
+                self._is_settled = False
+            return message
         self._is_due = len(messages) > 1
         return messages.pop(0) if messages else None
+
+    def _next(self, now):
+        message = super()._next(now)
+        if message is None:
+            self._is_settled = True
+        return message
 
     def _next_discovery(self, now):
         if not self._announces:
             return None
         message = super()._next_discovery(now)
-        self.is_announced = message is None and self._is_discovered()
+        left = [other for other in self._others if not other.is_discovered()]
+        self._is_known_announced = message is None and not left
+        self.is_announced = self._is_known_announced and self._is_discovered()
         return message
 
     def _bridge_state(self, now):
@@ -87,6 +120,20 @@ class SleepingPublisher(Publisher):
 
 class SleepingClient(MqttClient):
     """An MqttClient that can say goodbye. The arguments are those of an MqttClient."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self._clears = False
+
+    def clear_retained(self):
+        """What may be retained and must not is cleared behind the next connection: nothing else here asks for it."""
+        self._clears = True
+
+    def _start_session(self, now):
+        super()._start_session(now)
+        if self._clears:
+            self._clears = False
+            self._to_clear.extend(self._unretained)
 
     @property
     def has_delivered(self):

@@ -107,13 +107,26 @@ class SourcePublisher:
                 writer.put_decimal(raw, row.decimals)
         writer.put(b"}" if values else b"{}")
 
+    def has_measured(self):
+        """Whether each of its sensors has a value, and subscribers know of all that is known."""
+        if not self._source.is_measured() or len(self._published) != len(self._source.rows):
+            return False
+        for row, published in zip(self._source.rows, self._published):
+            if (self._source.raw(row.key) is None) != (published is None):
+                return False
+        return True
+
+    def is_discovered(self):
+        """Whether all discovery messages have been sent."""
+        return self._announced >= len(self._source.rows)
+
     def next_discovery(self, now):
         """The next discovery message; rows that have come since are announced with the message they belong to."""
         if self._announced_at is not None and ticks_diff(now, self._announced_at) >= DISCOVERY_PAUSE_MS:
             self._announced_at = None  # soon: days later it could not be compared any more
-        count = len(self._source.rows)
-        if self._announced >= count:
+        if self.is_discovered():
             return None
+        count = len(self._source.rows)
         if self._announced % PER_MESSAGE and self._announced_at is not None:
             return None  # Home Assistant applies only part of the same message when it comes again too soon
         message = self._announced // PER_MESSAGE

@@ -19,7 +19,7 @@ MOST = 16  # sensors that are read
 FAMILIES = (0x10, 0x28)  # DS18S20, DS18B20: what the library reads
 READ_MS = 10000  # from one measurement to the next
 CONVERT_MS = 800  # the longest measurement, of 12 bits, takes 750 ms
-AGAIN_MS = 2000  # to the next measurement, if a jump is to be confirmed
+AGAIN_MS = 2000  # to the next measurement, if a jump is to be confirmed, or the first one was disturbed
 SEARCH_MS = 60000
 PAUSE_MS = 20  # between two steps, in which the BMS has its turn
 MISSES = 3  # in a row, then the temperature is not known any more
@@ -45,7 +45,8 @@ class Sensor:
         self._misses = 0
 
     def read(self):
-        """Read its last measurement; returns whether the next one should follow soon, to confirm a jump."""
+        """Read its last measurement; returns whether the next one should follow soon: a jump is to be confirmed, or nothing is
+        known after a first miss."""
         try:
             raw = int(160 * self._device.read_temperature() + 8) // 16  # the library's float is exact: sixteenths
         except (RuntimeError, OneWireError):  # a wrong CRC: disturbed, or nobody there
@@ -79,7 +80,7 @@ class Sensor:
         self._misses += 1
         if self._misses >= MISSES:
             self.forget()
-        return False
+        return self.raw is None and self._misses < MISSES
 
 
 class Temperatures:
@@ -121,6 +122,10 @@ class Temperatures:
             if sensor.id == key:
                 return sensor.raw
         return None
+
+    def is_measured(self):
+        """As of every source of sensors."""
+        return not [row for row in self.rows if self.raw(row.key) is None]
 
     def start(self):
         """Search twice at once, before the loop runs; returns the problem in words, or None."""

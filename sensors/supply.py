@@ -41,6 +41,10 @@ class Supply:
         """As of every source: mV, or None."""
         return self._voltage if key == "voltage" else None
 
+    def is_measured(self):
+        """As of every source of sensors."""
+        return self._voltage is not None
+
     def tick(self, now):
         """Feed the divider, or measure. Returns for how many ms there is nothing to do."""
         if self._called_at is not None and ticks_diff(now, self._called_at) > STALLED_MS:

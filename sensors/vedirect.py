@@ -203,6 +203,10 @@ class VeDirect:
         place = self._place.get(key)
         return None if place is None else self._values[place]
 
+    def is_measured(self):
+        """As of every source of sensors. What a device itself does not know is not waited for."""
+        return bool(self.rows) and bool([value for value in self._values if value is not None])
+
     def tick(self, now):
         """Take what has arrived, or judge some lines of the last block."""
         if self._called_at is None:

@@ -3,7 +3,8 @@
 
 """A life of the firmware of one folder, in simulated time: `python tests/one_life.py FOLDER SETTINGS.toml` prints all it says.
 
-Every message with its time, what it prints on the console, and each new picture of the screen; the same at every run.
+Every message with its time, what it prints on the console, each new picture of the screen and each change of a pin; the same at
+every run. With SLEEP_MINUTES it begins as after a deep sleep, and ends with the next one.
 """
 
 import binascii
@@ -25,6 +26,8 @@ from host.clock import SimulatedClock  # noqa: E402
 from host.simulated_network import SimulatedNetwork  # noqa: E402
 from host.ssd1306 import SSD1306  # noqa: E402
 from simulator.bus import connect  # noqa: E402
+from simulator.ds18b20 import OneWireBus, Thermometer  # noqa: E402
+from simulator.vedirect import Device  # noqa: E402
 from simulator.wire import SimulatedUart  # noqa: E402
 
 for name in [
@@ -34,6 +37,7 @@ for name in [
 sys.path.remove(str(ROOT))
 sys.path.insert(0, sys.argv[1])
 
+THERMOMETER, SHUNT, ANALOG = "IO5", "IO6", "IO7"  # pins of sensors
 ONE = "cells=16,temperatures=2,capacity=280,soc=60,current=-20,drift=0,alarms=soc_low_2"
 SEVERAL = ONE + ",boards=3,protocol@3=p81,soc@2=40,current@2=7"
 STEP_S = 0.02
@@ -49,6 +53,7 @@ PRESSED = (
     ("t/diagnostics/set", b"PRESS"),
     ("homeassistant/status", b"online"),
     ("t/nothing/set", b"x" * 300),
+    ("t/outputs/1/set", b"on"),
 )
 
 
@@ -61,6 +66,7 @@ class Life:
 
     def __init__(self, settings):
         self.clock = SimulatedClock(self._on_step)
+        self.sleeps = "SLEEP_MINUTES" in settings
         self.bms = connect(SEVERAL if "BMS_BOARD_NUMBERS" in settings else ONE)
         self.broker = Broker(lambda topic, payload: self._tell("message", topic, payload))
         self.network = SimulatedNetwork(self.broker, self.clock)
@@ -106,7 +112,13 @@ class Life:
         """Power on, until the end."""
         chip.clock, chip.network = self.clock, self.network
         chip.restart = lambda **left: (_ for _ in ()).throw(End)
-        chip.open_uart = lambda **options: SimulatedUart(self.bms, self.clock)
+        shunt = Device("shunt")
+        chip.open_uart = lambda rx, **options: SimulatedUart(shunt if rx == SHUNT else self.bms, self.clock)
+        thermometer = Thermometer(bytes.fromhex("28ff641e8216c3"), 21.5, self.clock.monotonic)
+        chip.onewire[THERMOMETER] = OneWireBus([thermometer])
+        chip.analog[ANALOG] = 1.31
+        chip.pulse = lambda: self._tell("a pin changes")
+        chip.woken = self.sleeps
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.screen = chip.devices[0x3C] = SSD1306()
         chip.power_on_s = 0.0

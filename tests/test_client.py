@@ -23,6 +23,7 @@ from app.settings import Settings
 from mqtt import client as client_module
 from mqtt import transport
 from mqtt.client import MqttClient
+from mqtt.sleeping import SleepingClient
 from mqtt.trouble import broker_trouble, sentence, wifi_trouble
 
 LONGEST_TICK_S = 3.0
@@ -120,6 +121,8 @@ class Bridge:
         loaded=True,
         name="",
         keys=("bms1",),
+        sources=(),
+        make=MqttClient,
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
         lines += [f'MQTT_USERNAME = "{username}"', f'MQTT_PASSWORD = "{password}"']
@@ -127,9 +130,8 @@ class Bridge:
         settings.base_topic = "t"
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
-        self.client = MqttClient(
-            settings, radio, self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}", keys=keys
-        )
+        parts = (self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}")
+        self.client = make(settings, radio, *parts, keys=keys, sources=sources)
         self.longest_s = 0
         self._clock = clock
 
@@ -592,6 +594,26 @@ def test_states_that_an_older_version_left_retained_are_cleared_once(broker, sub
     assert kept == (set(left) if retain_state else set())
     late.stop()
     assert [text for topic, text, _ in subscriber.received if topic in left] == ([] if retain_state else 3 * [""])
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("sleeps", [False, True])
+def test_the_state_of_a_sensor_is_cleared_too_also_where_the_bridge_sleeps(broker, subscriber, sleeps):
+    left = ["t/bms1/state", "t/bms1/connection", "t/vedirect1/state"]
+    for topic in left:
+        subscriber.publish(topic, "old", retain=True)
+    make = SleepingClient if sleeps else MqttClient
+    bridge = Bridge(broker.port, loaded=sleeps, keep=False, sources=("vedirect1",), make=make)
+    if sleeps:
+        bridge.client.clear_retained()
+    else:
+        bridge.store.topics = ("t/bms1/energy", "t/bms1/state")
+        subscriber.publish("t/bms1/energy", "{}", retain=True)
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    late = Subscriber(broker.port)
+    time.sleep(0.3)
+    assert "old" not in [text for _, text, _ in late.received]
+    late.stop()
 
 
 EIGHT = ("bms1", "bms2", "bms3", "bms16", "bms201", "bms202", "bms301", "bms316")

@@ -212,6 +212,17 @@ def test_a_wrong_crc_is_a_miss_and_no_value(room):
     assert "no valid answer" in noisy.source.raw("problem")
 
 
+def test_a_first_measurement_that_was_disturbed_is_repeated_soon(room):
+    """A bridge that sleeps would say for a whole interval that it is not known."""
+    noisy = room({FIRST: 21.5})
+    noisy.models[FIRST].broken = 1
+    assert noisy.run(3.5).source.raw(FIRST) == 215
+    absent = room({FIRST: 21.5})
+    absent.models[FIRST].broken = 1000
+    before = absent.run(10).bus.resets
+    assert absent.run(40).bus.resets - before < 20  # every ten seconds, as before
+
+
 def test_a_short_circuit_is_not_zero_degrees(room):
     shorted = room({FIRST: 21.5}).run(5)
     shorted.bus.shorted = True

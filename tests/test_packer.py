@@ -30,6 +30,21 @@ SEVERAL = (
 BMS_2_NAME = "Garage"
 """
 )
+SENSORS = """DS18B20_PIN = "IO5"
+VEDIRECT_1_RX = "IO6"
+SUPPLY_PIN = "IO7"
+LED_PIN = "IO21"
+LED_OFF_AT_NIGHT = "22:00-07:00"
+"""
+OUTPUTS = (
+    GOOD.replace('"charge_mosfet,', '"outputs, charge_mosfet,')
+    + SENSORS
+    + """OUTPUT_1 = "Heater: IO10 on when soc > 30 and vedirect1.voltage > 20"
+OUTPUT_2 = "IO12 on when ds18b20.28ff641e8216c3 > 25 or supply.voltage < 1, alarm = ignore"
+OUTPUT_3 = "IO13 on when soc > much"
+"""
+)
+ASLEEP = GOOD.replace("PUBLISH_EACH", "# PUBLISH_EACH") + SENSORS + 'LED_TYPE = "NEOPIXEL"\nSLEEP_MINUTES = 15\n'
 WRONG = """CIRCUITPY_WIFI_SSID = shed
 CIRCUITPY_WIFI_PASSWORD = "short"
 MQTT_BROKER = "http://192.168.1.10:1883/"
@@ -75,17 +90,23 @@ def life(folder, settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [GOOD, SEVERAL, WRONG])
+@pytest.mark.parametrize("settings", [GOOD, SEVERAL, WRONG, OUTPUTS, ASLEEP])
 def test_the_packed_firmware_says_the_same_to_the_byte(folders, settings, tmp_path):
     """Discovery, states, commands, diagnostics, the screen; broker, Wi-Fi and BMS gone and back; several; wrong settings."""
     file = tmp_path / "settings.toml"
     file.write_text(settings)
     plain, packed = (life(folder, file) for folder in folders)
     assert packed == plain
-    assert len(plain) > (5 if settings == WRONG else 300) and plain[-1].endswith("the end")
+    least = {WRONG: 5, ASLEEP: 100}.get(settings, 300)
+    assert len(plain) > least and plain[-1].endswith("the end")
     words = ("/config", "t/bms1/command_result", "t/diagnostics", "No Wi-Fi", "asleep")
     if settings == SEVERAL:
         words += ("t/bank/state", "t/bms3/state", "t/scan ", "t/bms2/command_result b'Discharge MOSFET off: done'")
+    if settings == OUTPUTS:
+        words += ("t/outputs/state", "t/vedirect1/state", "t/temperatures/state", "t/supply/state", "a pin changes")
+        words += ("Settings: settings.toml line 15: OUTPUT_3", "LED on IO21: 1 long, 1 short")
+    if settings == ASLEEP:
+        words = ('t/temperatures/state b\'{"problem":"none","28ff641e8216c3":21.5}\'', "t/status b'sleeping'", "chip is asleep")
     if settings == WRONG:
         words = ("Settings:",)
     for word in words:

@@ -50,7 +50,7 @@ class Chip:
 class Life:
     """From a start of code.py to the deep sleep. What is published, and whether the broker is there, is set by the test."""
 
-    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True):
+    def __init__(self, chip, reason, connected=True, current=True, announced=False, bms=True, measured=True, dark=()):
         self.chip = chip
         self.said = []
         self.passed_ms = 0
@@ -58,6 +58,7 @@ class Life:
         self.nvm_store.count_boot(reason)
         self.sleep = Sleep(chip.minutes, chip.memory, reason == "deep_sleep_alarm", chip.tick, chip.sleep)
         self.current = current
+        self.measured = measured
         self.announced = announced
         self.discovers = True
         self.asleep_said = False
@@ -72,7 +73,13 @@ class Life:
         battery = Battery(1, "bms1", "Daly BMS", "", Pack(), SimpleNamespace(found=0, complete=bms, static_done=bms))
         self.stores = EnergyStores(self.nvm_store, [battery], "t", "c0ffee", counts=False)
         self.publisher = FakePublisher(self, publisher)
-        self.sleep.watch([battery], self.publisher, self, self.nvm_store, [SimpleNamespace(sleep=lambda: self._say("dark"))])
+        dark = [SimpleNamespace(sleep=lambda: self._say("dark")), *dark]
+        self.pending = None
+        commands = [SimpleNamespace(pending=lambda: None), SimpleNamespace(pending=lambda: self.pending)]
+        self.sleep.watch([battery], self.publisher, self, self.nvm_store, dark, commands)
+
+    def clear_retained(self):
+        self._say("cleared")
 
     def _say(self, word):
         self.said.append(word)
@@ -106,6 +113,9 @@ class FakePublisher:
         )
         self._life = life
 
+    def has_measured(self):
+        return self._life.measured
+
     @property
     def is_announced(self):
         return self._life.announced
@@ -120,6 +130,7 @@ def test_after_power_on_it_stays_awake_for_two_minutes_and_says_so(capsys, start
     chip = Chip(minutes=720, start=start)
     assert 120 <= chip.power_on().run() < 121
     assert chip.slept == [720 * 60]
+    assert "cleared" not in chip.wake().said
     assert "awake for 2 minutes, so that the settings can be changed; then asleep for 720 min" in capsys.readouterr().out
 
 
@@ -164,6 +175,16 @@ def test_without_a_bms_a_wake_ends_after_a_minute_with_the_reason_published():
     assert life.said == ["sleeping", "disconnect", "dark"] and life.sleep.missed == ""
 
 
+def test_a_sensor_is_waited_for_when_all_else_has_been_published_but_not_long():
+    assert 3 <= Chip().wake(measured=False).run() < 3.5
+    life = Chip().wake(current=False, measured=False)
+    life.run(seconds=10)
+    life.current = True
+    life.run(seconds=1)
+    life.measured = True
+    assert life.run() < 11.5
+
+
 def test_a_connection_that_is_lost_at_the_end_is_not_waited_for():
     life = Chip().wake()
     while "sleeping" not in life.said:
@@ -176,6 +197,32 @@ def test_a_broker_that_never_closes_is_not_waited_for():
     life = Chip().wake()
     life.has_left = lambda: False
     assert 1 <= life.run() < 2
+
+
+def test_a_command_that_is_being_executed_is_waited_for_but_not_for_ever():
+    life = Chip().wake()
+    life.pending = "busy"
+    life.run(seconds=5)
+    assert life.said == []
+    life.pending = None
+    assert life.run() < 6
+    chip = Chip()
+    chip.power_on(announced=True).run()
+    life = chip.wake()
+    life.pending = "busy"
+    assert 60 <= life.run() < 61
+
+
+def test_a_screen_that_fails_at_the_end_does_not_keep_it_awake():
+    """The loop calls a job that failed again; it must sleep then."""
+
+    def fail():
+        raise OSError(5)
+
+    life = Chip().wake(dark=[SimpleNamespace(sleep=fail)])
+    with pytest.raises(OSError):
+        life.run()
+    assert life.run() < 3
 
 
 # discovery
