@@ -134,23 +134,35 @@ def test_each_row_is_an_entity_on_a_device_of_its_own():
     message = Bridge(Shed()).run(10).announced()["homeassistant/device/daly_c0ffee_shed/config"]
     assert message["dev"]["ids"] == ["daly_c0ffee_shed"] and message["dev"]["via_device"] == "daly_c0ffee"
     assert (message["dev"]["name"], message["dev"]["mdl"]) == ("Daly BMS shed", "Thermometer")
-    entities = message["cmps"]
-    assert [entities[key]["p"] for key in ("inside", "energy", "door", "reason", "mode")] == [
+    entities = {key: entity for key, entity in message["cmps"].items() if len(entity) > 1}
+    assert [entities[key]["p"] for key in ("inside", "energy", "door", "reason", "mode_select")] == [
         "sensor", "sensor", "binary_sensor", "sensor", "select",
     ]  # fmt: skip
     assert entities["energy"]["stat_cla"] == "total_increasing" and entities["inside"]["unit_of_meas"] == "°C"
-    assert entities["mode"]["cmd_t"] == "daly/x/shed/1/set" and entities["mode"]["ops"] == ["auto", "on", "off"]
+    assert entities["mode_select"]["cmd_t"] == "daly/x/shed/1/set" and entities["mode_select"]["ops"] == ["auto", "on", "off"]
     for key, entity in entities.items():
         last = entity["avty"][-1]
-        assert last["t"] == STATE and f".{key} is " in last["val_tpl"]
-        assert ("exp_aft" in entity) == (key != "mode")
+        assert last["t"] == STATE and f".{key.removesuffix('_select')} is " in last["val_tpl"]
+        assert ("exp_aft" in entity) == (key != "mode_select")
+
+
+@pytest.mark.parametrize(("command", "platform", "other"), [("/shed/1/set", "select", "sensor"), (None, "sensor", "select")])
+def test_what_can_be_chosen_no_more_or_newly_is_taken_from_home_assistant(command, platform, other):
+    """Home Assistant does not make another platform of a component that it has: the one must go, and come by another key."""
+    shed = Shed()
+    shed.rows[4] = enum("mode", "Mode", ("auto", "on", "off"), command=command)
+    entities = Bridge(shed).run(10).announced()["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]
+    keys = {"select": "mode_select", "sensor": "mode"}
+    assert entities[keys[platform]]["p"] == platform and entities[keys[platform]]["name"] == "Mode"
+    assert entities[keys[platform]]["def_ent_id"] == platform + ".daly_bms_shed_mode"
+    assert entities[keys[other]] == {"p": other}
 
 
 def test_a_source_of_the_bridge_itself_adds_to_its_device():
     supply = Shed()
     supply.device = None
     message = Bridge(supply).run(10).announced("daly_c0ffee_shed")["homeassistant/device/daly_c0ffee_shed/config"]
-    assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode"}
+    assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode_select"}
     assert message["stat_t"] == STATE
 
 
@@ -164,7 +176,7 @@ def test_rows_that_come_later_are_announced_and_the_others_do_not_move():
     bridge.run(20)
     found = bridge.announced()
     assert list(found["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]) == [
-        "inside", "energy", "door", "reason", "mode",
+        "inside", "energy", "door", "reason", "mode", "mode_select",
     ]  # fmt: skip
     assert list(found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"]) == ["outside"]
     assert json.loads(bridge.texts(STATE)[-1])["outside"] == -0.5
