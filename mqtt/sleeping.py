@@ -37,11 +37,22 @@ class SleepingPublisher(Publisher):
         """Whether all that is known has been published in this connection, with its discovery where that is to be."""
         if not (self._is_online_published and self._is_bridge_published) or self._messages or self.is_writing:
             return False
+        for other in self._others:
+            if not other.is_published:
+                return False
         for each in self._batteries:
             if each.phase != (ONLINE if each.poller.online else OFFLINE):
                 return False
         is_announced = self.is_announced and self._rediscover_at is None and self._republish_at is None
         return is_announced or not self._announces
+
+    def _republish(self, now):
+        """What Home Assistant has just discovered has received nothing yet: the chip must not sleep before all comes again."""
+        super()._republish(now)
+        if self._rediscover_at is None and self._republish_at is None:
+            self._is_bridge_published = False
+            for other in self._others:
+                other.is_published = False
 
     def say_asleep(self):
         """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.

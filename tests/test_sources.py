@@ -14,6 +14,7 @@ from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
 from battery.sources import binary, enum, number, text
 from mqtt.publisher import LoadedDiscovery, Publisher
+from mqtt.sleeping import SleepingPublisher
 
 STATE = "daly/x/shed/state"
 
@@ -47,13 +48,24 @@ class Shed:
 class Bridge:
     """A battery, the sources and their publisher; `heard`: (ms, topic, payload, retain) of everything."""
 
-    def __init__(self, *sources, interval_ms=5000, retain=False):
+    def __init__(self, *sources, interval_ms=5000, retain=False, kind=Publisher):
         self.wire = Wire("drift=0,current=0")
         batteries = only(self.wire.pack, self.wire.poller)
         names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", (), "", True)
         discovery = LoadedDiscovery(Writer(LARGEST), *names, sources=sources)
-        self.publisher = Publisher(
-            "daly/x", discovery, batteries, lambda now: (("uptime", 7),), interval_ms, retain=retain, sources=sources
+        self.publisher = kind(
+            "daly/x",
+            discovery,
+            batteries,
+            lambda now: (("uptime", 7),),
+            interval_ms,
+            30000,
+            100,
+            False,
+            retain,
+            None,
+            False,
+            sources,
         )
         self.heard = []
         self.publisher.begin(0)
@@ -201,6 +213,25 @@ def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it
     bridge.run(8)
     config = [ms for ms, topic, _, _ in bridge.heard if "daly_c0ffee_shed" in topic and ms > now]
     assert config and [ms for ms, topic, _, _ in bridge.heard if topic == STATE and ms > config[0]]
+
+
+class Sleeper(Bridge):
+    """One that sleeps as soon as it may: nothing is published any more."""
+
+    def _listen(self, wire):
+        if not self.publisher.is_current():
+            super()._listen(wire)
+
+
+def test_a_bridge_sleeps_when_what_is_new_to_home_assistant_has_been_published_once_more():
+    """A state that came before its entity was discovered is lost, and the next one comes at the next wake."""
+    bridge = Sleeper(Shed(), kind=SleepingPublisher)
+    bridge.wire.run(4)  # the network is joined with a complete set
+    bridge.run(60)
+    assert bridge.publisher.is_announced
+    topics = [topic for _, topic, _, _ in bridge.heard]
+    last = max(position for position, topic in enumerate(topics) if topic.endswith("/config"))
+    assert {STATE, "daly/x/state", "daly/x/bms1/state"} <= set(topics[last:])
 
 
 def test_a_name_from_the_settings_may_have_any_letters():
