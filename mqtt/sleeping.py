@@ -48,6 +48,9 @@ class SleepingPublisher(Publisher):
         """Whether all that is known has been published in this connection, with its discovery where that is to be."""
         if not (self._is_online_published and self._is_bridge_published and self._is_settled) or self.is_writing:
             return False
+        for other in self._others:
+            if not other.is_published:
+                return False
         for each in self._batteries:
             if each.phase != (ONLINE if each.poller.online else OFFLINE):
                 return False
@@ -64,6 +67,14 @@ class SleepingPublisher(Publisher):
     def has_measured(self):
         """Whether each sensor has a value, and subscribers have it."""
         return not [other for other in self._others if other is not self._bank and not other.has_measured()]
+
+    def _republish(self, now):
+        """What Home Assistant has just discovered has received nothing yet: the chip must not sleep before all comes again."""
+        super()._republish(now)
+        if self._rediscover_at is None and self._republish_at is None:
+            self._is_bridge_published = False
+            for other in self._others:
+                other.is_published = False
 
     def say_asleep(self):
         """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.

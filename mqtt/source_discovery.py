@@ -48,7 +48,11 @@ class SourceDiscovery(Discovery):
     def _write_source_row(self, source, row):
         platform = "select" if row.command else "binary_sensor" if row.kind == BINARY else "sensor"
         key = row.key if source.device is not None else source.key + "_" + row.key
-        self._begin_entity(platform, key, key, escaped(row.name), row.device_class or (row.icon and "mdi:" + row.icon))
+        chosen = key + "_select"  # a component never becomes one of another platform: the one has to go, and another comes
+        if row.kind == ENUM:
+            self._write_removal(key if row.command else chosen, "sensor" if row.command else "select")
+        icon = row.device_class or (row.icon and "mdi:" + row.icon)
+        self._begin_entity(platform, chosen if row.command else key, key, escaped(row.name), icon)
         self._write_template(row.key)
         self._write_category(row.category)
         if row.kind == NUMBER:

@@ -75,6 +75,7 @@ def test_home_assistant_would_take_them(place):
 
     assert wait_until(configs, 20)
     assert [message_faults(topic, text) for topic, text in configs()] == [[] for _ in configs()]
-    entities = [entity for _, text in dict(configs()).items() for entity in json.loads(text)["cmps"].values()]
+    found = [entity for _, text in dict(configs()).items() for entity in json.loads(text)["cmps"].values()]
+    entities = [entity for entity in found if len(entity) > 1]
     assert sorted(entity["p"] for entity in entities) == ["binary_sensor"] * 2 + ["select"] * 2 + ["sensor"] * 2
     assert [entity["cmd_t"] for entity in entities if entity["p"] == "select"] == ["t/outputs/1/set", "t/outputs/3/set"]

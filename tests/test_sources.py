@@ -14,6 +14,7 @@ from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
 from battery.sources import binary, enum, number, text
 from mqtt.publisher import LoadedDiscovery, Publisher
+from mqtt.sleeping import SleepingPublisher
 
 STATE = "daly/x/shed/state"
 
@@ -47,13 +48,24 @@ class Shed:
 class Bridge:
     """A battery, the sources and their publisher; `heard`: (ms, topic, payload, retain) of everything."""
 
-    def __init__(self, *sources, interval_ms=5000, retain=False):
+    def __init__(self, *sources, interval_ms=5000, retain=False, kind=Publisher):
         self.wire = Wire("drift=0,current=0")
         batteries = only(self.wire.pack, self.wire.poller)
         names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", batteries, "1.2.3", (), "", True)
         discovery = LoadedDiscovery(Writer(LARGEST), *names, sources=sources)
-        self.publisher = Publisher(
-            "daly/x", discovery, batteries, lambda now: (("uptime", 7),), interval_ms, retain=retain, sources=sources
+        self.publisher = kind(
+            "daly/x",
+            discovery,
+            batteries,
+            lambda now: (("uptime", 7),),
+            interval_ms,
+            30000,
+            100,
+            False,
+            retain,
+            None,
+            False,
+            sources,
         )
         self.heard = []
         self.publisher.begin(0)
@@ -134,23 +146,35 @@ def test_each_row_is_an_entity_on_a_device_of_its_own():
     message = Bridge(Shed()).run(10).announced()["homeassistant/device/daly_c0ffee_shed/config"]
     assert message["dev"]["ids"] == ["daly_c0ffee_shed"] and message["dev"]["via_device"] == "daly_c0ffee"
     assert (message["dev"]["name"], message["dev"]["mdl"]) == ("Daly BMS shed", "Thermometer")
-    entities = message["cmps"]
-    assert [entities[key]["p"] for key in ("inside", "energy", "door", "reason", "mode")] == [
+    entities = {key: entity for key, entity in message["cmps"].items() if len(entity) > 1}
+    assert [entities[key]["p"] for key in ("inside", "energy", "door", "reason", "mode_select")] == [
         "sensor", "sensor", "binary_sensor", "sensor", "select",
     ]  # fmt: skip
     assert entities["energy"]["stat_cla"] == "total_increasing" and entities["inside"]["unit_of_meas"] == "°C"
-    assert entities["mode"]["cmd_t"] == "daly/x/shed/1/set" and entities["mode"]["ops"] == ["auto", "on", "off"]
+    assert entities["mode_select"]["cmd_t"] == "daly/x/shed/1/set" and entities["mode_select"]["ops"] == ["auto", "on", "off"]
     for key, entity in entities.items():
         last = entity["avty"][-1]
-        assert last["t"] == STATE and f".{key} is " in last["val_tpl"]
-        assert ("exp_aft" in entity) == (key != "mode")
+        assert last["t"] == STATE and f".{key.removesuffix('_select')} is " in last["val_tpl"]
+        assert ("exp_aft" in entity) == (key != "mode_select")
+
+
+@pytest.mark.parametrize(("command", "platform", "other"), [("/shed/1/set", "select", "sensor"), (None, "sensor", "select")])
+def test_what_can_be_chosen_no_more_or_newly_is_taken_from_home_assistant(command, platform, other):
+    """Home Assistant does not make another platform of a component that it has: the one must go, and come by another key."""
+    shed = Shed()
+    shed.rows[4] = enum("mode", "Mode", ("auto", "on", "off"), command=command)
+    entities = Bridge(shed).run(10).announced()["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]
+    keys = {"select": "mode_select", "sensor": "mode"}
+    assert entities[keys[platform]]["p"] == platform and entities[keys[platform]]["name"] == "Mode"
+    assert entities[keys[platform]]["def_ent_id"] == platform + ".daly_bms_shed_mode"
+    assert entities[keys[other]] == {"p": other}
 
 
 def test_a_source_of_the_bridge_itself_adds_to_its_device():
     supply = Shed()
     supply.device = None
     message = Bridge(supply).run(10).announced("daly_c0ffee_shed")["homeassistant/device/daly_c0ffee_shed/config"]
-    assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode"}
+    assert message["dev"]["ids"] == ["daly_c0ffee"] and set(message["cmps"]) >= {"shed_inside", "shed_mode_select"}
     assert message["stat_t"] == STATE
 
 
@@ -164,7 +188,7 @@ def test_rows_that_come_later_are_announced_and_the_others_do_not_move():
     bridge.run(20)
     found = bridge.announced()
     assert list(found["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]) == [
-        "inside", "energy", "door", "reason", "mode",
+        "inside", "energy", "door", "reason", "mode", "mode_select",
     ]  # fmt: skip
     assert list(found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"]) == ["outside"]
     assert json.loads(bridge.texts(STATE)[-1])["outside"] == -0.5
@@ -203,6 +227,25 @@ def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it
     bridge.run(8)
     config = [ms for ms, topic, _, _ in bridge.heard if "daly_c0ffee_shed" in topic and ms > now]
     assert config and [ms for ms, topic, _, _ in bridge.heard if topic == STATE and ms > config[0]]
+
+
+class Sleeper(Bridge):
+    """One that sleeps as soon as it may: nothing is published any more."""
+
+    def _listen(self, wire):
+        if not self.publisher.is_current():
+            super()._listen(wire)
+
+
+def test_a_bridge_sleeps_when_what_is_new_to_home_assistant_has_been_published_once_more():
+    """A state that came before its entity was discovered is lost, and the next one comes at the next wake."""
+    bridge = Sleeper(Shed(), kind=SleepingPublisher)
+    bridge.wire.run(4)  # the network is joined with a complete set
+    bridge.run(60)
+    assert bridge.publisher.is_announced
+    topics = [topic for _, topic, _, _ in bridge.heard]
+    last = max(position for position, topic in enumerate(topics) if topic.endswith("/config"))
+    assert {STATE, "daly/x/state", "daly/x/bms1/state"} <= set(topics[last:])
 
 
 def test_a_name_from_the_settings_may_have_any_letters():
