@@ -41,6 +41,7 @@ woken: bool = "DALY_HOST_WOKEN" in os.environ  # it starts after a deep sleep; t
 longest_sleep_s: float = float("inf")  # a deep sleep is shortened to this, as nobody waits for a quarter of an hour
 is_asleep: bool = False
 lamps: dict[str, lamp.Lamp] = {}  # name of a pin -> the LED on it
+loads: dict[str, Any] = {}  # name of a pin -> what it switches, a Load of host/outputs.py
 state: dict = {}  # for the next run: children, deadline, drive
 home: str = os.getcwd()  # where `python -m host` was started
 
@@ -73,7 +74,7 @@ def console_waiting() -> int:
 
 
 def pulse() -> None:
-    """An output of the chip has changed: the only thing connected to outputs is the wake input of the simulated BMS."""
+    """An output that switches no load has changed: what is connected to it is the wake input of the simulated BMS."""
     if "bms" in state:
         with contextlib.suppress(BrokenPipeError):
             os.write(state["bms"]["pipe"], b"asleep=0\n")
@@ -84,6 +85,21 @@ def light(pin: str, levels: tuple[int, ...]) -> None:
     lamps.setdefault(pin, lamp.Lamp())
     if lamps[pin].set(levels, clock.monotonic()):
         report(f"LED on {pin}: {lamps[pin].text}")
+
+
+def switch(pin: str, level: bool | None) -> bool:
+    """An output of the chip is high, low or, with None, not driven any more; returns whether a load is connected to it."""
+    if pin not in loads:
+        return False
+    if loads[pin].drive(level):
+        report(f"output {pin} ({loads[pin].name}) {'on' if loads[pin].is_on else 'off'}")
+    return True
+
+
+def release_pins() -> None:
+    """The chip restarts, so it drives no pin."""
+    for pin in sorted(loads):
+        switch(pin, None)
 
 
 def resume() -> bool:
@@ -101,6 +117,7 @@ def resume() -> bool:
 def reset(reason: str) -> None:
     """Restart the chip: RAM is lost, clocks start again."""
     report(f"the chip resets ({reason})")
+    release_pins()
     restart(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
 
 
@@ -110,6 +127,7 @@ def deep_sleep(seconds: float) -> None:
     is_asleep = True
     clock.set_alarm(0, lambda: None)  # the watchdog sleeps, too
     slept_s = min(seconds, longest_sleep_s)
+    release_pins()
     report(f"the chip is asleep for {seconds:.0f} s" + (f", shortened to {slept_s:g} s" if slept_s < seconds else ""))
     clock.sleep(slept_s)
     is_asleep = False
@@ -120,6 +138,7 @@ def deep_sleep(seconds: float) -> None:
 def reload() -> None:
     """Restart code.py only: the clocks continue."""
     report("code.py is reloaded")
+    release_pins()
     restart(reset_reason=reset_reason, run_reason="SUPERVISOR_RELOAD", power_on_s=power_on_s)
 
 
