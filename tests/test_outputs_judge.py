@@ -5,7 +5,7 @@
 
 import pytest
 
-from campaigns.outputs import Heater, Judge, siren
+from campaigns.outputs_judge import Heater, Judge, siren
 
 
 def judged(*events, on_s=5, off_s=10):
