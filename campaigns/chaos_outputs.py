@@ -86,10 +86,7 @@ class OutputBench(Bench):
         events, self._told = self._told, []
         lines = self._log[self._seen :]
         self._seen += len(lines)
-        for at, line in lines:
-            found = _EVENT.match(line)
-            if found:
-                events.append((_moment(at, found), self._event(_moment(at, found), found)))
+        events += [(at, self._event(at, found)) for at, found in logged(lines)]
         for _, tell in sorted(events, key=lambda event: event[0]):
             tell()
         for judge in (self.heater, self.siren):
@@ -138,12 +135,21 @@ def _judges() -> tuple[Judge, Judge]:
     )
 
 
-def _moment(arrived: float, found: re.Match) -> float:
-    """When a line was printed, as time.monotonic(): it arrived here a little later."""
-    now = time.time() - time.monotonic() + arrived
-    midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    printed = midnight + 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
-    return arrived - (now - printed) % 86400
+def logged(lines: list[tuple[float, str]]) -> list[tuple[float, re.Match]]:
+    """What matters of the lines of a log, (time of arrival, text), with the times at which they were printed, a little earlier.
+
+    All times are those of time.monotonic(). The order of the lines counts more than their milliseconds.
+    """
+    found: list[tuple[float, re.Match]] = []
+    ahead = time.time() - time.monotonic()
+    for arrived, line in lines:
+        event = _EVENT.match(line)
+        if event:
+            of_day = 3600 * int(event[1]) + 60 * int(event[2]) + float(event[3])
+            midnight = datetime.fromtimestamp(ahead + arrived).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+            at = arrived - (ahead + arrived - midnight - of_day) % 86400
+            found.append((max(at, found[-1][0]) if found else at, event))
+    return found
 
 
 # the rows
@@ -165,6 +171,14 @@ def _toggle_soc(bench: OutputBench):
 
 def _toggle_alarm(bench: OutputBench):
     bench.set_alarm("" if bench.alarm else ALARM)
+
+
+def _calm(bench: Bench):
+    """The heater is on, and the siren is off."""
+    assert isinstance(bench, OutputBench)
+    bench.set_alarm("")
+    bench.set_soc(FULL)
+    time.sleep(LATE_S + HEATER_OFF_S)
 
 
 def _nothing(bench: OutputBench):
@@ -191,7 +205,7 @@ OTHERS = {"BMS frozen": 25.0, "power cut": 1.0, "UART driver hangs": 50.0}
 
 def _jumping(name: str, step: Callable[[OutputBench], None]) -> Row:
     count = 2 * round(SECONDS / FLAP_S / 2)  # an even number: at the end it is as it was
-    return Row(Fault(name, lambda bench: None), count * FLAP_S, (step,) * count, 4)
+    return Row(Fault(name, _calm), count * FLAP_S, (step,) * count, 4)
 
 
 def rows() -> list[Row]:

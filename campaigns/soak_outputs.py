@@ -52,6 +52,17 @@ def _set_jumping(jumping: str):
     return begin
 
 
+def _end_jumping(**values):
+    """It stays at these values: the heater is on when the next fault begins."""
+
+    def end(soak: OutputSoak):
+        soak.jumping = ""
+        for option, value in values.items():
+            soak.bms.set(option, value, soak.clock.us)
+
+    return end
+
+
 def _set_alarm(alarm: str):
     return lambda soak: soak.bms.set("alarms", alarm, soak.clock.us)
 
@@ -61,8 +72,8 @@ def _set_noise(corrupt: float):
 
 
 OF_BATTERY = (
-    ("state of charge jumps", 3, (60, 300), _set_jumping("soc"), _set_jumping("")),
-    ("alarms come and go", 3, (60, 300), _set_jumping("alarms"), lambda soak: (_set_jumping("")(soak), _set_alarm("")(soak))),
+    ("state of charge jumps", 3, (60, 300), _set_jumping("soc"), _end_jumping(soc=JUMPS[0])),
+    ("alarms come and go", 3, (60, 300), _set_jumping("alarms"), _end_jumping(alarms="")),
     ("alarm", 3, (60, 300), _set_alarm(ALARM), _set_alarm("")),
     ("noise on the line", 2, (60, 600), _set_noise(0.1), _set_noise(0)),
 )
