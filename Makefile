@@ -17,10 +17,10 @@ help:
 	@echo "make mutants    small changes to the board's code that the fast tests must notice: docs/MUTANTS.md (ARGS=battery/pack.py: one file)"
 	@echo "make test-homeassistant    the firmware with a real Home Assistant, which is installed into .ha (800 MB)"
 	@echo "make faults     damaged serial lines, a million frames: the tables of docs/TRUTH.md (ARGS=--quick: a fiftieth of it)"
-	@echo "make chaos      network, broker and power fail one after the other: docs/RELIABILITY.md (half an hour)"
+	@echo "make chaos      network, broker and power fail one after the other: docs/RELIABILITY.md (an hour)"
 	@echo "make powercuts  sixty power cuts, most of them during a write to the chip's memory (ten minutes)"
 	@echo "make steady     duration of a pass of the loop while nothing is wrong (an hour)"
-	@echo "make soak       60 days with outages in compressed time (half an hour)"
+	@echo "make soak       60 days with outages in compressed time, 10 with outputs (three quarters of an hour)"
 	@echo "make fuzz       a million messages from a hostile broker (a quarter of an hour; MESSAGES=1000: fewer)"
 	@echo "make bench      this firmware and two readers from PyPI on the same simulated line: docs/BENCHMARK.md (ten minutes)"
 	@echo "make chip       the firmware at the pace of an ESP32-S3 and S2, in simulated time: docs/CHIP.md (two minutes)"
@@ -52,6 +52,7 @@ mutants: .venv/ready
 
 chaos: .venv/ready
 	$(BIN)/python -m campaigns.chaos --write
+	$(BIN)/python -m campaigns.chaos --outputs --write
 
 powercuts: .venv/ready
 	$(BIN)/python -m campaigns.powercuts --write
@@ -61,6 +62,7 @@ steady: .venv/ready
 
 soak: .venv/ready
 	$(BIN)/python -m campaigns.soak --write $(ARGS)
+	$(BIN)/python -m campaigns.soak --outputs --days 10 --write
 
 chip: .venv/ready
 	$(BIN)/python -m campaigns.chip $(or $(ARGS),--write)

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ NOTICE_LIMIT_S = 45  # for noticing a dead connection: three keep-alives
 class Bench:
     """A firmware with broker, proxy, simulated BMS and subscriber, started by the constructor; its files are in `folder`."""
 
-    def __init__(self, folder: Path, settings: str = SETTINGS, bms: str = BMS, oled: bool = True):
+    def __init__(self, folder: Path, settings: str = SETTINGS, bms: str = BMS, oled: bool = True, options: Sequence[str] = ()):
         self.folder = folder
         self.settings = folder / "settings.toml"
         self.settings.write_text(settings)
-        self._oled = oled
+        self._options = [*options, *([] if oled else ["--no-oled"])]  # of python -m host
         self._trouble: dict[str, str] = {}
         self._trouble_file = folder / "trouble"
         self._marks = 0
@@ -76,7 +76,7 @@ class Bench:
         command += ["--broker", f"localhost:{self.proxy.port}", "--nvm", str(self.folder / "nvm")]
         environment = {**os.environ, trouble.VARIABLE: str(self._trouble_file), "PYTHONDONTWRITEBYTECODE": "1"}
         self.host = subprocess.Popen(
-            command + ([] if self._oled else ["--no-oled"]),
+            command + self._options,
             cwd=ROOT,
             env=environment,
             text=True,
@@ -522,6 +522,7 @@ def main():
     parser = argparse.ArgumentParser("campaigns.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="only faults with this in their name")
     parser.add_argument("--steady", type=float, metavar="SECONDS", help="no faults: measure the passes of the loop for so long")
+    parser.add_argument("--outputs", action="store_true", help="the faults with outputs, sensors and the status LED on")
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
     if PROGRAM is None:
@@ -530,17 +531,26 @@ def main():
         # other programs on this computer must not look like a stall
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     with tempfile.TemporaryDirectory(prefix="daly-chaos-") as folder:
-        bench = Bench(Path(folder))
-        try:
-            if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30, 0.05):
-                sys.exit("the firmware does not start:\n" + "\n".join(bench.log()[-30:]))
-            wait_until(lambda: len(bench.bridge()) >= 2, 20, 0.05)
-            table, wrong = steady(bench, options.steady) if options.steady else _matrix(bench, options.only)
-        finally:
-            bench.close()
+        if options.outputs:
+            from campaigns.chaos_outputs import matrix  # which needs this module
+
+            table, wrong = matrix(Path(folder), options.only)
+        else:
+            table, wrong = _run_all(Path(folder), options)
     if options.write:
-        write("steady" if options.steady else "chaos", table)
+        write("chaos outputs" if options.outputs else "steady" if options.steady else "chaos", table)
     sys.exit(f"{wrong:d} failed" if wrong else 0)
+
+
+def _run_all(folder: Path, options: argparse.Namespace) -> tuple[str, int]:
+    bench = Bench(folder)
+    try:
+        if not wait_until(lambda: bench.is_up(0) and bench.energy(), 30, 0.05):
+            sys.exit("the firmware does not start:\n" + "\n".join(bench.log()[-30:]))
+        wait_until(lambda: len(bench.bridge()) >= 2, 20, 0.05)
+        return steady(bench, options.steady) if options.steady else _matrix(bench, options.only)
+    finally:
+        bench.close()
 
 
 def _matrix(bench: Bench, only: str | None) -> tuple[str, int]:

@@ -37,6 +37,8 @@ from host import chip, keyboard, pace
 from host.broker import Broker
 from host.simulated_network import SimulatedNetwork
 from simulator.bms import BYTE_US, Bms
+from simulator.ds18b20 import OneWireBus, Thermometer
+from simulator.vedirect import Device
 from simulator.wire import SimulatedUart
 from tools import bundle, pack
 
@@ -53,6 +55,21 @@ CIRCUITPY_WIFI_PASSWORD = "shed-password"
 MQTT_BROKER = "192.168.1.10"
 MQTT_BASE_TOPIC = "t"
 """
+# all that a setting can switch on besides the battery: eight outputs, three sensors, the status LED
+EXTRAS = """LED_PIN = "IO15"
+DS18B20_PIN = "IO7"
+VEDIRECT_1_RX = "IO10"
+SUPPLY_PIN = "IO4"
+OUTPUT_1 = "Heater: IO5 on when soc > 80 off when soc < 60"
+OUTPUT_2 = "Loads: IO6 on when soc > 40 and min_cell_voltage > 3.20 off when soc < 25 or min_cell_voltage < 3.00"
+OUTPUT_3 = "Balancer: IO11 on when max_cell_voltage > 3.40 and cell_voltage_delta > 15 mV off when cell_voltage_delta < 5 mV"
+OUTPUT_4 = "Warmer: IO12 on when min_temperature < 3 and soc > 20 off when min_temperature > 8 or max_temperature > 20"
+OUTPUT_5 = "Fan: IO14 on when max_temperature > 38 off when max_temperature < 34, unknown = on, alarm = on"
+OUTPUT_6 = "Siren: IO16 on when problem is on, alarm = on"
+OUTPUT_7 = "Cellar: IO17 on when ds18b20.28ff641e8216 > 21 off when ds18b20.28ff641e8216 < 19"
+OUTPUT_8 = "Surplus: IO18 on when vedirect1.power > 100 and supply.voltage > 1.5 off when vedirect1.power < 50"
+"""
+THERMOMETER = "28ff641e8216c3"
 
 
 @dataclass
@@ -278,7 +295,12 @@ class Firmware:
         sys.path[:0] = [str(STANDINS), str(self._root / "lib")]
         chip.clock, chip.network = self.clock, SimulatedNetwork(self._broker, self.clock)
         chip.power_on_s = self.clock.monotonic()
-        chip.open_uart = lambda **options: Uart(self._bms, self.passes)
+        device = Device("shunt")
+        chip.open_uart = lambda rx, **options: (
+            SimulatedUart(device, self.clock) if rx == "IO10" else Uart(self._bms, self.passes)
+        )
+        chip.onewire["IO7"] = OneWireBus([Thermometer(bytes.fromhex(THERMOMETER), 21.5, self.clock.monotonic)])
+        chip.analog["IO4"] = 1.65
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.restart = self._restart
         chip.on_join = lambda: self.clock.exclude(pace.JOIN_S)
@@ -501,6 +523,26 @@ def table(found: dict[tuple[str, int], Figures]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def extras_table(cells: int = 16, seconds: float = 70, root: Path | None = None) -> str:
+    """What EXTRAS cost on an ESP32-S2, as Markdown: speed without and with, then the jobs that are there only with them."""
+    without, with_all = (run("s2", cells, seconds, root, settings.replace("\n", ";")) for settings in ("", EXTRAS))
+    rows: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+        ("time / limit", lambda one: f"{one.ratio:.3f}"),
+        ("next request after, 90 %", lambda one: f"{part(one.turnarounds, 0.9):.1f} ms"),
+        ("0x90 a second", lambda one: f"{one.fast:.1f}"),
+        ("longest pass", lambda one: f"{one.longest_ms:.0f} ms ({one.longest_job})"),
+        ("first value after", lambda one: f"{one.first_value_s or 0:.1f} s"),
+        ("of it loading modules", lambda one: f"{one.load_s:.1f} s"),
+    )
+    lines = [f"| ESP32-S2, {cells} cells | without | with |", "|---|---|---|"]
+    lines += [f"| {what} | {of(without)} | {of(with_all)} |" for what, of in rows]
+    lines += ["", "| job, only with them | calls | bytecodes | median | largest |", "|---" * 5 + "|"]
+    for name, work in with_all.jobs.items():
+        if name not in without.jobs:
+            lines.append(f"| {name} | {work.calls:,} | {work.bytecodes:,} | {work.median:,.0f} | {work.largest:,} |")
+    return "\n".join(lines) + "\n"
+
+
 def write(name: str, text: str) -> None:
     """Replace a table of docs/CHIP.md, which is between marks with its name."""
     document = DOCUMENT.read_text()
@@ -518,6 +560,9 @@ def main() -> None:
     parser.add_argument("--settings", default="", help="more settings, separated by ;")
     parser.add_argument("--bms", default="", help="more options of the BMS, for example protocol=p81,think=35")
     parser.add_argument("--watch", nargs="*", default=[], help="functions, for example Bus.tick, counted with all they call")
+    parser.add_argument(
+        "--extras", action="store_true", help="with eight outputs, sensors and LED; with --write only that table"
+    )
     parser.add_argument("--write", action="store_true", help="every pace: the tables of docs/CHIP.md")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -528,12 +573,18 @@ def main() -> None:
         print(json.dumps(asdict(firmware.run())))
         return
     if options.write:
+        text = extras_table(root=options.root)
+        print(text)
+        write("extras", text)
+    if options.write and not options.extras:
         found = {row[:2]: run(*row, options.root) for row in ROWS}
         for name, text in (("targets", targets(found)), ("chip", table(found))):
             print(text)
             write(name, text)
+    if options.write:
         return
-    print(show(run(options.pace, options.cells, options.seconds, options.root, options.settings, options.watch, options.bms)))
+    settings = options.settings + (EXTRAS.replace("\n", ";") if options.extras else "")
+    print(show(run(options.pace, options.cells, options.seconds, options.root, settings, options.watch, options.bms)))
 
 
 if __name__ == "__main__":

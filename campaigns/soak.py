@@ -22,7 +22,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,6 +65,9 @@ BOARD_PACKAGES = (
     "daly",
     "mqtt",
     "outputs",
+    "sensors",
+    "adafruit_ds18x20",
+    "adafruit_onewire",
     "adafruit_ticks",
     "adafruit_minimqtt",
     "adafruit_connection_manager",
@@ -146,14 +149,17 @@ OUTAGES = (  # name, share of all, seconds, what happens, how it ends
 )
 
 
-def plan(days: float, seed: int, per_day: int) -> list[Event]:
-    """The outages of `days`, about `per_day` a day; one at a time, with time to recover. No power cut in the first half."""
+def plan(days: float, seed: int, per_day: int, outages: Sequence[tuple] = OUTAGES) -> list[Event]:
+    """The outages of `days`, about `per_day` a day; one at a time, with time to recover.
+
+    The last of `outages`, a power cut, is not in the first half.
+    """
     rng = random.Random(seed)
     events = []
     at = 300
     while True:
         at += 200 + int(rng.expovariate(per_day / DAY_S))
-        possible = OUTAGES if at > days * DAY_S / 2 else OUTAGES[:-1]
+        possible = outages if at > days * DAY_S / 2 else outages[:-1]
         name, _, (least, most), begin, end = rng.choices(possible, [share for _, share, *_ in possible])[0]
         seconds = rng.randint(least, most)
         if at + seconds > days * DAY_S - 1200:
@@ -165,17 +171,17 @@ def plan(days: float, seed: int, per_day: int) -> list[Event]:
 CYCLE_S = 1700
 
 
-def cycles(number: int) -> list[Event]:
+def cycles(number: int, outages: Sequence[tuple] = OUTAGES, cycle_s: int = CYCLE_S) -> list[Event]:
     """Every outage so many times, one after the other and a minute long at most; a power cut at the end."""
-    *others, power_cut = [(name, min(least, 60), begin, end) for name, _, (least, _), begin, end in OUTAGES]
+    *others, power_cut = [(name, min(least, 60), begin, end) for name, _, (least, _), begin, end in outages]
     events = []
-    for begin_s in range(0, number * CYCLE_S, CYCLE_S):
+    for begin_s in range(0, number * cycle_s, cycle_s):
         at = begin_s + 90  # after the first wrap of the ticks
         for name, seconds, begin, end in others:
             events.append(Event(at, name, seconds, begin, end))
             at += seconds + 80
     name, seconds, begin, end = power_cut
-    return [*events, Event(number * CYCLE_S + 60, name, seconds, begin, end)]
+    return [*events, Event(number * cycle_s + 60, name, seconds, begin, end)]
 
 
 # the run
@@ -216,9 +222,12 @@ class Result:
 class Soak:
     """The firmware and everything around it, for `seconds` of simulated time with `events`."""
 
+    settings = SETTINGS
+    bms_options = BMS
+
     def __init__(self, seconds: int, seed: int, events: list[Event], period_s: int = DAY_S):
         self.clock = SimulatedClock(self._on_step)
-        self.bms = Bms(BMS)
+        self.bms = Bms(self.bms_options)
         self.broker = Broker(self._on_publish)
         self.network = SimulatedNetwork(self.broker, self.clock)
         self.result = Result(seconds / DAY_S)
@@ -247,7 +256,7 @@ class Soak:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(self._log):
             drive = Path(folder, "drive")
             drive.mkdir()
-            (drive / "settings.toml").write_text(SETTINGS)
+            (drive / "settings.toml").write_text(self.settings)
             before = _files(drive)
             self._wire(folder)
             home = os.getcwd()
@@ -350,9 +359,12 @@ class Soak:
 
     def _change_current(self, now: float):
         self._current_at = now + self._random.randint(600, 7200)
-        self.bms.set("current", self._random.choice(CURRENTS), self.clock.us)
+        self.bms.set("current", self._choose_current(), self.clock.us)
         self._watts = self.bms.truth(self.clock.us)["power"]
         self.result.uncounted_s += 4.5  # a change between two readings is averaged over their interval
+
+    def _choose_current(self) -> float:
+        return self._random.choice(CURRENTS)
 
     def _next_at(self) -> float:
         return self._events[self._next_event].at_s if self._next_event < len(self._events) else float("inf")
@@ -455,8 +467,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def table(result: Result) -> str:
-    """The result as a Markdown table."""
+def table(result: Result, more: Sequence[tuple[str, str]] = ()) -> str:
+    """The result as a Markdown table; `more`: rows before the last one."""
     least, most = min(result.steady_memory), max(result.steady_memory)
     rows = (
         ("Simulated time", f"{result.days:.3g} days; the ticks wrapped {result.wraps} times, first 65 s after power-on"),
@@ -468,6 +480,7 @@ def table(result: Result) -> str:
         ("Memory", f"{least} to {most} blocks in use, day by day, in the longest run without a restart"),
         ("Writes to the memory", f"{result.writes} of {result.writes_allowed} allowed"),
         ("Energy", f"{result.counted:.0f} Wh counted of {result.possible:.0f} Wh that flowed"),
+        *more,
         ("Result", "; ".join(result.wrong[:5]) or "ok"),
     )
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in rows)
@@ -479,18 +492,23 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--per-day", type=int, default=8, help="average number of outages a day")
     parser.add_argument("--short", action="store_true", help="an hour with every outage twice")
+    parser.add_argument("--outputs", action="store_true", help="with outputs, sensors and the status LED on")
     parser.add_argument("--write", action="store_true", help="write the table into docs/RELIABILITY.md")
     options = parser.parse_args()
     begun = time.monotonic()
-    if options.short:
-        soak = Soak(2 * CYCLE_S + 300, options.seed, cycles(2), CYCLE_S)
+    if options.outputs:
+        from campaigns.soak_outputs import run  # which needs this module
+
+        result, more = run(options.days, options.seed, options.per_day, options.short)
+    elif options.short:
+        result, more = Soak(2 * CYCLE_S + 300, options.seed, cycles(2), CYCLE_S).run(), ()
     else:
-        soak = Soak(int(DAY_S * options.days), options.seed, plan(options.days, options.seed, options.per_day))
-    result = soak.run()
-    text = table(result)
+        events = plan(options.days, options.seed, options.per_day)
+        result, more = Soak(int(DAY_S * options.days), options.seed, events).run(), ()
+    text = table(result, more)
     print(text + f"\n{time.monotonic() - begun:.0f} s")
     if options.write:
-        write("soak", text)
+        write("soak outputs" if options.outputs else "soak", text)
     sys.exit(1 if result.wrong else 0)
 
 

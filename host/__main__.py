@@ -29,7 +29,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the rest is loaded: nothing to clean up yet
 
-from host import chip, drive, keyboard, lines, pace, sensors
+from host import chip, drive, keyboard, lines, outputs, pace, sensors
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -358,6 +358,7 @@ def _power_on(options: argparse.Namespace) -> None:
     _arrange_path(options.root)
     _connect_pins(paths)
     sensors.connect(options.sensors, _ports(options), Path("settings.toml").read_bytes(), chip.state["begun"])
+    outputs.connect(Path("settings.toml").read_bytes())
     _attach_screen(options)
     _open_view(options)
     _report_start(options, resumed)

@@ -42,6 +42,7 @@ woken: bool = "DALY_HOST_WOKEN" in os.environ  # it starts after a deep sleep; t
 longest_sleep_s: float = float("inf")  # a deep sleep is shortened to this, as nobody waits for a quarter of an hour
 is_asleep: bool = False
 lamps: dict[str, lamp.Lamp] = {}  # name of a pin -> the LED on it
+loads: dict[str, Any] = {}  # name of a pin -> what it switches, a Load of host/outputs.py
 state: dict = {}  # for the next run: children, deadline, drive
 home: str = os.getcwd()  # where `python -m host` was started
 
@@ -87,6 +88,21 @@ def light(pin: str, levels: tuple[int, ...]) -> None:
         report(f"LED on {pin}: {lamps[pin].text}")
 
 
+def switch(pin: str, level: bool | None) -> bool:
+    """An output of the chip is high, low or, with None, not driven any more; returns whether a load is connected to it."""
+    if pin not in loads:
+        return False
+    if loads[pin].drive(level):
+        report(f"output {pin} ({loads[pin].name}) {'on' if loads[pin].is_on else 'off'}")
+    return True
+
+
+def release_pins() -> None:
+    """The chip restarts, so it drives no pin."""
+    for pin in sorted(loads):
+        switch(pin, None)
+
+
 def resume() -> bool:
     """Restore the state from before the reset; False if this is not a restart after one."""
     global state, reset_reason, run_reason, power_on_s, woken
@@ -102,6 +118,7 @@ def resume() -> bool:
 def reset(reason: str) -> None:
     """Restart the chip: RAM is lost, clocks start again."""
     report(f"the chip resets ({reason})")
+    release_pins()
     restart(reset_reason=reason, run_reason="STARTUP", power_on_s=None)
 
 
@@ -111,6 +128,7 @@ def deep_sleep(seconds: float) -> None:
     is_asleep = True
     clock.set_alarm(0, lambda: None)  # the watchdog sleeps, too
     slept_s = min(seconds, longest_sleep_s)
+    release_pins()
     report(f"the chip is asleep for {seconds:.0f} s" + (f", shortened to {slept_s:g} s" if slept_s < seconds else ""))
     clock.sleep(slept_s)
     is_asleep = False
@@ -121,6 +139,7 @@ def deep_sleep(seconds: float) -> None:
 def reload() -> None:
     """Restart code.py only: the clocks continue."""
     report("code.py is reloaded")
+    release_pins()
     restart(reset_reason=reset_reason, run_reason="SUPERVISOR_RELOAD", power_on_s=power_on_s)
 
 

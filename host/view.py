@@ -347,15 +347,14 @@ class Live:
 
         wide = self._console.width >= _HALF_WIDTH
         parts = [self._title]
-        chip_rows = _chip_rows()
-        if chip_rows is not None:
-            parts.append(chip_rows)
+        chip_rows = [row for row in (_chip_row(), _load_row()) if row is not None]
+        parts += chip_rows
         if self._screen is not None:
             parts.append(Panel.fit(self._picture(wide), title="screen", border_style="bright_black"))
         room = (
             self._console.height
             - 6
-            - (chip_rows is not None)
+            - len(chip_rows)
             - (0 if self._screen is None else self._screen.rows // (2 if wide else 4) + 2)
         )
         rows = self._batteries.rows()
@@ -419,7 +418,7 @@ class Live:
         return Text("\n".join(lines + [""] * (count - len(lines))), no_wrap=True, overflow="ellipsis")
 
 
-def _chip_rows():
+def _chip_row():
     """The LEDs of the chip as they shine, and whether it is asleep, in one row; None: nothing of that."""
     from rich.text import Text
 
@@ -432,6 +431,19 @@ def _chip_rows():
         row.append("● ", shade).append(f"LED on {pin}: {lamp.text}  ")
     if chip.is_asleep:
         row.append("asleep", "bold")
+    return row if row.plain else None
+
+
+def _load_row():
+    """What the outputs of the chip switch, by the levels of their pins, in one row; None: there is no output."""
+    from rich.text import Text
+
+    from host import chip
+
+    row = Text(no_wrap=True, overflow="ellipsis")
+    for pin, load in sorted(chip.loads.items()):
+        row.append("■ " if load.is_on else "□ ", "green" if load.is_on else "")
+        row.append(f"{pin} {load.name} {'on' if load.is_on else 'off'}  ")
     return row if row.plain else None
 
 

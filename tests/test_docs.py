@@ -13,6 +13,7 @@ import pytest
 from app import batteries, extras
 from app.settings import SETTINGS
 from battery.readings import BITFIELD, READINGS
+from campaigns import chaos_outputs
 from campaigns.chaos import FAULTS
 from daly.diagnosis import ECHO, EMPTY, LATE, NOISE, SILENCE, UNEXPECTED, Diagnosis
 from mqtt.entities import BRIDGE
@@ -85,8 +86,11 @@ def test_every_fault_and_long_run_has_its_result_in_reliability():
     rows = made(text, "chaos").splitlines()[2:]
     assert [row.split(" | ")[0].strip("| ").partition(" (")[0] for row in rows] == [fault.name for fault in FAULTS]
     assert [row for row in rows if not row.endswith("| ok |")] == []
-    for name in ("steady", "powercuts", "soak"):
+    for name in ("steady", "powercuts", "soak", "soak outputs"):
         assert "| Result | ok |" in made(text, name), f"make {name}"
+    rows = [row for row in made(text, "chaos outputs").splitlines()[2:] if row.startswith("|")]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [row.fault.name for row in chaos_outputs.rows()]
+    assert [row for row in rows if not row.endswith("| ok |")] == []
 
 
 def made(text, name):

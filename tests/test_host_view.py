@@ -10,6 +10,7 @@ from PIL import Image
 
 from host import chip
 from host.lamp import Lamp
+from host.outputs import Load
 from host.view import Batteries, Lines, Live, Sources, braille, half_blocks
 
 
@@ -115,6 +116,17 @@ def test_the_live_view_shows_leds_and_sleep_and_still_fits_the_terminal(monkeypa
     monkeypatch.setattr(chip, "lamps", {})
     monkeypatch.setattr(chip, "is_asleep", False)
     assert "LED" not in drawn(Live(None, "title", Paper()))
+
+
+def test_the_live_view_shows_what_the_pins_of_outputs_switch_and_still_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+    monkeypatch.setattr(chip, "loads", {"IO5": Load("Water heater"), "IO6": Load("Siren", active_low=True)})
+    assert "□ IO5 Water heater off  □ IO6 Siren off" in re.sub(r"\x1b\[[0-9;]*m", "", drawn(Live(None, "title", Paper())))
+    chip.switch("IO5", True)
+    chip.switch("IO6", True)
+    shown = drawn(Live(None, "title", Paper()))
+    assert "■ IO5 Water heater on  □ IO6 Siren off" in re.sub(r"\x1b\[[0-9;]*m", "", shown) and len(shown.splitlines()) <= 30
 
 
 BLINKS = [(0.0, 0), (3.0, 20), (3.9, 0), (4.6, 20), (4.8, 0), (5.1, 20), (5.3, 0), (7.3, 20)]

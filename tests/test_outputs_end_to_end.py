@@ -48,6 +48,7 @@ def test_the_life_of_outputs(place):
 
     wait(lambda: state(subscriber).get("output_1") == "ON")
     assert state(subscriber)["output_1_reason"] == "on: soc 85.0 % is above 80 %"
+    assert "host: output IO5 (Heater) on\n" in bridge.log and "host: output IO7" not in bridge.log
     assert "output_2" not in state(subscriber)
     assert state(subscriber)["output_3"] == "OFF" and state(subscriber)["output_3_mode"] == "auto", "it was retained"
     assert "OUTPUT_2, column 13: there is no reading sco; did you mean soc; until then it stays off." in bridge.log
@@ -56,6 +57,7 @@ def test_the_life_of_outputs(place):
     subscriber.publish("t/outputs/3/set", "on")
     wait(lambda: state(subscriber).get("output_3") == "ON")
     assert state(subscriber)["output_3_reason"] == "on: switched by hand for 60 more minutes"
+    assert "host: output IO7 (Lamp) on\n" in bridge.log
     subscriber.publish("t/outputs/3/set", "auto")
     wait(lambda: state(subscriber).get("output_3_mode") == "auto")
     wait(lambda: state(subscriber).get("output_3") == "OFF", 20)

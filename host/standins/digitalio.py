@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Stand-in for CircuitPython's digitalio: unconnected inputs, which read their pull; outputs wake the simulated BMS."""
+"""Stand-in for CircuitPython's digitalio: unconnected inputs, which read their pull; host.chip sees what outputs switch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class DigitalInOut:
         self.switch_to_input()
 
     def deinit(self) -> None:
-        _free(self._pin)
+        if self._pin is not None:
+            self.switch_to_input()
+            _free(self._pin)
         self._pin = None
 
     def __enter__(self) -> DigitalInOut:
@@ -43,9 +45,11 @@ class DigitalInOut:
 
     def switch_to_output(self, value=False, drive_mode=DriveMode.PUSH_PULL) -> None:
         self._direction, self._value, self.drive_mode = Direction.OUTPUT, bool(value), drive_mode
+        _chip.switch(self._pin._name, self._value)
 
     def switch_to_input(self, pull=None) -> None:
         self._direction, self.pull = Direction.INPUT, pull
+        _chip.switch(self._pin._name, None)
 
     @property
     def direction(self) -> Direction:
@@ -66,6 +70,7 @@ class DigitalInOut:
     def value(self, value: bool) -> None:
         if self._direction is Direction.INPUT:
             raise AttributeError("Cannot set value when direction is input.")
-        if bool(value) != self._value:
+        before, self._value = self._value, bool(value)
+        _chip.switch(self._pin._name, self._value)
+        if self._value != before:
             _chip.pulse(self._pin._name)
-        self._value = bool(value)
