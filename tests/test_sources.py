@@ -216,7 +216,7 @@ def test_a_row_that_comes_after_days_is_announced():
         bridge._listen(bridge.wire)
     shed.rows += later
     cmps = bridge.run(20).announced()["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]
-    assert {"energy", "door", "reason", "mode"} <= {key for key, entity in cmps.items() if len(entity) > 1}
+    assert {"energy", "door", "reason", "mode_select"} <= {key for key, entity in cmps.items() if len(entity) > 1}
 
 
 def test_discovery_is_sent_again_at_home_assistants_start_and_the_state_after_it():
