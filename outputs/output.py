@@ -200,7 +200,7 @@ class Output:
         if self._unknown_since is None:
             self._unknown_since = seconds
         if seconds - self._unknown_since <= self._rule.grace_s or self._rule.unknown == KEEP:
-            return self.is_on
+            return self.is_on and (self._rule_on or self._reason != HAND)  # what a person has switched on is not kept for ever
         self._rule_on = self._rule.unknown == ON
         return self._rule_on
 

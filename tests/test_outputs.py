@@ -403,6 +403,13 @@ def test_what_is_unknown_does_not_end_what_a_person_has_decided():
     assert on().command("on").set(soc=None).run(300).is_on
 
 
+@pytest.mark.parametrize(("soc", "expected"), [(500, False), (900, True)])
+def test_behind_a_person_only_what_the_rule_had_decided_is_kept_while_it_is_unknown(soc, expected):
+    life = Life(HYSTERESIS + ", unknown = keep").set(soc=soc).run(20).command("on").run(20).set(soc=None)
+    assert life.run(59 * 60).is_on
+    assert life.run(120).is_on is expected and life.mode == "auto"
+
+
 # ticks, pins, sources
 
 
