@@ -340,8 +340,8 @@ class Outputs:
 
     def tick(self, now):
         """Evaluate one output, if anything that its rule looks at may have changed. Returns as a job's tick does."""
+        self._count_seconds(now)  # in each tick: the loop may have stood still since the output before
         if self._index == 0:
-            self._count_seconds(now)
             counters = self._seconds
             for battery in self._batteries:
                 counters += battery.pack.changes

@@ -434,6 +434,18 @@ def test_a_loop_that_stood_still_for_a_while_has_missed_no_second():
     assert not life.run(5).is_on
 
 
+def test_a_loop_that_stood_still_between_two_outputs_shortens_no_minimum_time():
+    life = Life(HYSTERESIS, "IO6 on when soc > 80 off when soc < 60, off for at least 60 s").set(soc=900).run(90)
+    assert life.lines[1].is_on
+    life.set(soc=500)
+    while life.lines[0].is_on:
+        life.run(0.05)
+    life.ms += 30_000
+    life.run(1).set(soc=900).run(70)
+    _, went_off, went_on = life.lines[1].edges
+    assert went_on - went_off >= 60
+
+
 class Gpio:
     """A pin in CircuitPython's manner, pulled up as after a reset."""
 
