@@ -200,7 +200,7 @@ class Output:
         if self._unknown_since is None:
             self._unknown_since = seconds
         if seconds - self._unknown_since <= self._rule.grace_s or self._rule.unknown == KEEP:
-            return self.is_on
+            return self.is_on and (self._rule_on or self._reason != HAND)  # what a person has switched on is not kept for ever
         self._rule_on = self._rule.unknown == ON
         return self._rule_on
 
@@ -340,8 +340,8 @@ class Outputs:
 
     def tick(self, now):
         """Evaluate one output, if anything that its rule looks at may have changed. Returns as a job's tick does."""
+        self._count_seconds(now)  # in each tick: the loop may have stood still since the output before
         if self._index == 0:
-            self._count_seconds(now)
             counters = self._seconds
             for battery in self._batteries:
                 counters += battery.pack.changes

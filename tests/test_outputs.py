@@ -403,6 +403,13 @@ def test_what_is_unknown_does_not_end_what_a_person_has_decided():
     assert on().command("on").set(soc=None).run(300).is_on
 
 
+@pytest.mark.parametrize(("soc", "expected"), [(500, False), (900, True)])
+def test_behind_a_person_only_what_the_rule_had_decided_is_kept_while_it_is_unknown(soc, expected):
+    life = Life(HYSTERESIS + ", unknown = keep").set(soc=soc).run(20).command("on").run(20).set(soc=None)
+    assert life.run(59 * 60).is_on
+    assert life.run(120).is_on is expected and life.mode == "auto"
+
+
 # ticks, pins, sources
 
 
@@ -425,6 +432,18 @@ def test_a_loop_that_stood_still_for_a_while_has_missed_no_second():
     life = on(HYSTERESIS + ", on for at least 5 min").set(soc=500)
     life.ms += 250000
     assert not life.run(5).is_on
+
+
+def test_a_loop_that_stood_still_between_two_outputs_shortens_no_minimum_time():
+    life = Life(HYSTERESIS, "IO6 on when soc > 80 off when soc < 60, off for at least 60 s").set(soc=900).run(90)
+    assert life.lines[1].is_on
+    life.set(soc=500)
+    while life.lines[0].is_on:
+        life.run(0.05)
+    life.ms += 30_000
+    life.run(1).set(soc=900).run(70)
+    _, went_off, went_on = life.lines[1].edges
+    assert went_on - went_off >= 60
 
 
 class Gpio:
