@@ -39,6 +39,8 @@ def check(settings):
             where = settings.where("LED_OFF_AT_NIGHT")
             settings.problems.append(f'{where} is not understood; write a time of day to another, such as "22:00-07:00".')
             settings.replace("LED_OFF_AT_NIGHT", "")
+        elif not settings.NTP_SERVER:
+            settings.hints.append("NTP_SERVER is empty, so LED_OFF_AT_NIGHT never knows the time; write a server.")
     _check_sleep(settings)
 
 
@@ -58,6 +60,11 @@ def _check_sleep(settings):
             f"{where}: WAKE_PIN is not used, as a bridge that has slept cannot know whether the BMS fell asleep; remove it."
         )
         settings.replace("WAKE_PIN", "")
+    if settings.MQTT_RETAIN_STATE:
+        settings.hints.append(
+            f"{where}: with MQTT_RETAIN_STATE a number looks current for another interval after a restart of Home Assistant, "
+            "also if the bridge is gone meanwhile; remove MQTT_RETAIN_STATE."
+        )
     if settings.allowed:
         settings.hints.append(f"{where}: commands of ALLOW_CONTROL have an effect only in the seconds in which it is awake.")
 

@@ -47,7 +47,11 @@ _CLOSING = 2
 
 
 def deep_sleep(seconds):
-    """Sleep; code.py starts anew afterwards. With a computer on USB CircuitPython only waits for so long. Does not return."""
+    """Sleep; code.py starts anew afterwards. With a computer on USB CircuitPython only waits for so long. Does not return.
+
+    It raises DeepSleepRequest, which is no Exception but a BaseException (circuitpython's py/objexcept.c): the loop and the
+    crash handler let it pass, and main.c sleeps when code.py has ended with it.
+    """
     import alarm  # here, because a firmware built without it must start, too
 
     watchdog.mode = None

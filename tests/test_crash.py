@@ -21,6 +21,7 @@ from mosquitto import wait_until
 from app import crash
 from app import watchdog as chip_watchdog
 from app.crash import LONGEST_PAUSE_S, run_with_restart
+from app.loop import Loop
 from app.nvm_store import NvmStore
 from host import trouble
 
@@ -156,6 +157,24 @@ def test_even_a_memory_that_fails_and_a_heap_that_is_full_end_in_a_restart(chip,
 def test_ctrl_c_still_leads_to_the_prompt(chip):
     with pytest.raises(KeyboardInterrupt):
         run_with_restart(fail(KeyboardInterrupt()))
+
+
+def test_a_request_to_sleep_ends_the_program_without_a_restart():
+    """CircuitPython's DeepSleepRequest, MP_DEFINE_EXCEPTION(DeepSleepRequest, BaseException) in its py/objexcept.c."""
+
+    class DeepSleepRequest(BaseException):
+        pass
+
+    def sleep(_now):
+        raise DeepSleepRequest
+
+    def start():
+        loop = Loop(lambda: 0)
+        loop.add("sleep", sleep)
+        return loop
+
+    with pytest.raises(DeepSleepRequest):
+        run_with_restart(start)
 
 
 # the watchdog, lent to the join

@@ -383,6 +383,17 @@ def test_what_has_no_effect_on_a_bridge_that_sleeps_is_a_hint():
     assert len([hint for hint in settings.hints if "SLEEP_MINUTES" in hint]) == 2
 
 
+def test_retained_states_of_a_bridge_that_may_have_died_asleep_are_a_hint():
+    """Home Assistant counts expire_after from when it receives the message, and no last will says offline."""
+    settings = Settings(BROKER + "SLEEP_MINUTES = 15\nMQTT_RETAIN_STATE = true")
+    assert settings.problems == [] and ["MQTT_RETAIN_STATE" in hint for hint in settings.hints] == [True]
+
+
+def test_a_night_without_a_server_of_the_time_is_a_hint():
+    settings = Settings(BROKER + 'LED_PIN = "IO5"\nLED_OFF_AT_NIGHT = "22:00-07:00"\nNTP_SERVER = ""')
+    assert settings.problems == [] and ["LED_OFF_AT_NIGHT" in hint for hint in settings.hints] == [True]
+
+
 @pytest.mark.parametrize("value", ["-1", "1441", '"often"', "1.5"])
 def test_a_mistyped_value_stays_awake(value):
     settings = Settings(BROKER + f"SLEEP_MINUTES = {value}")

@@ -96,7 +96,7 @@ def test_each_wake_publishes_a_complete_state(place):
             counters = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
             assert unknown & counters == counters  # nobody knows what has flowed meanwhile
             assert unknown - counters <= {"time", "time_to_full", "sleep_time", "serial_number"}
-            assert state["soc"] == 57.3 and state["cell_16_voltage"] > 3
+            assert 56 < state["soc"] <= 57.3 and state["cell_16_voltage"] > 3  # on a busy PC it takes minutes, and falls
 
 
 def test_the_status_goes_from_online_to_sleeping_and_is_never_offline(place):
