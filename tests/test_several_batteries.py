@@ -499,7 +499,8 @@ def test_discovery_leaves_the_memory_although_one_battery_never_answers():
         assert ("daly_c0ffee_bms2", "soc") in components(bridge, appeared)[0]
     finally:
         sys.modules.update(mine)
-        mqtt.homeassistant, mqtt.bank_discovery = mine["mqtt.homeassistant"], mine["mqtt.bank_discovery"]
+        for name, module in mine.items():
+            setattr(mqtt, name.partition(".")[2], module)
 
 
 class Refusing(DiscoveryWithBank):
