@@ -37,7 +37,6 @@ class BankPublisher(Bank):
     def begin(self, now):
         """A new connection: publish everything again."""
         self.begin_discovery()
-        self.is_published = False
         self.republish(now)
 
     def begin_discovery(self):
@@ -46,6 +45,7 @@ class BankPublisher(Bank):
 
     def republish(self, now):
         """Publish the state again, changed or not."""
+        self.is_published = False
         self._states = None  # how many states of batteries had been published when it was calculated
         self._immediate = None  # `_urgency` of then
         self._due = self._heartbeat_due = now

@@ -51,8 +51,6 @@ class SleepingPublisher(Publisher):
         super()._republish(now)
         if self._rediscover_at is None and self._republish_at is None:
             self._is_bridge_published = False
-            for other in self._others:
-                other.is_published = False
 
     def say_asleep(self):
         """Publish why there is data or not, that the bridge sleeps, and its batteries that are online; then nothing any more.

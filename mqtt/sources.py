@@ -19,7 +19,7 @@ class SourcePublisher:
     """The messages on a source: its state, on <base>/<key>/state, and its discovery.
 
     `shared`: the Publisher; `first_part`: number of its first discovery message; `fast_ms`: the least time between two states,
-    unless a BINARY or an ENUM has changed, or a value is not known any more. `is_published`: in this connection.
+    unless a BINARY or an ENUM has changed, or a value is not known any more. `is_published`: since `begin` or `republish`.
     """
 
     def __init__(self, shared, source, first_part, fast_ms):
@@ -34,7 +34,6 @@ class SourcePublisher:
 
     def begin(self, now):
         """A new connection: publish everything again."""
-        self.is_published = False
         self.begin_discovery()
         self.republish(now)
 
@@ -45,6 +44,7 @@ class SourcePublisher:
 
     def republish(self, now):
         """Publish the state again, changed or not."""
+        self.is_published = False
         self._due = self._heartbeat_due = now  # when it is compared next, and published whatever has changed
         self._seen = None  # `changes` of the source of then
 
