@@ -265,8 +265,12 @@ def test_what_is_not_allowed_any_more_is_removed_and_comes_back(house):
     house.wait_for({f"select.{HEATER}_mode": "auto", f"select.{SECOND}_mode": "auto"}, 30)
 
 
+def test_home_assistant_had_nothing_to_complain_of(house):
+    assert house.ha.warnings() == []
+
+
 def test_what_is_no_more_goes_with_its_device_and_all_else_comes_back(house):
-    """As docs/HOME-ASSISTANT.md advises: outputs are on the bridge's own device."""
+    """As docs/HOME-ASSISTANT.md advises. Last of all: Home Assistant warns of the messages that it clears itself."""
     house.bridge.stop()
     device = house.devices()[BRIDGE]
     for entry in device["config_entries"]:
@@ -278,7 +282,3 @@ def test_what_is_no_more_goes_with_its_device_and_all_else_comes_back(house):
     house.wait(lambda: EXPECTED.keys() - gone <= house.shown().keys(), START_S)
     house.wait(lambda: house.shown()[f"select.{SECOND}_mode"] == "auto", 15)
     assert not gone & house.shown().keys()
-
-
-def test_home_assistant_had_nothing_to_complain_of(house):
-    assert house.ha.warnings() == []
