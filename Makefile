@@ -71,7 +71,7 @@ size: .venv/ready
 	$(BIN)/python -m campaigns.size
 
 test-homeassistant: .venv/ready
-	$(BIN)/pytest -x tests/homeassistant/test_homeassistant.py tests/homeassistant/test_four_batteries.py
+	$(BIN)/pytest -x $(addprefix tests/homeassistant/test_,homeassistant.py four_batteries.py outputs_and_sensors.py sleeping_bridge.py)
 
 .venv/ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -19,8 +19,7 @@ class SourcePublisher:
     """The messages on a source: its state, on <base>/<key>/state, and its discovery.
 
     `shared`: the Publisher; `first_part`: number of its first discovery message; `fast_ms`: the least time between two states,
-    unless a BINARY or an ENUM has changed, or a value is not known any more. `is_published`: since the
-    last `begin` or `republish`.
+    unless a BINARY or an ENUM has changed, or a value is not known any more. `is_published`: since `begin` or `republish`.
     """
 
     def __init__(self, shared, source, first_part, fast_ms):

@@ -36,6 +36,8 @@ WHOLE = (
     "test_faults.py",
     "test_four_batteries.py",
     "test_homeassistant.py",
+    "test_outputs_and_sensors.py",
+    "test_sleeping_bridge.py",
     "test_tls.py",
 )
 

@@ -4,6 +4,7 @@
 """The firmware and the simulated BMS as processes of their own, each to be killed, frozen and started again."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -42,6 +43,24 @@ class SimulatedBms:
         self._process.wait(10)
 
 
+class SimulatedVictron:
+    """`python -m simulator.vedirect` on a port of its own; `set` changes options while it runs, as `silent=1`."""
+
+    def __init__(self, options):
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-m", "simulator.vedirect", options]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+        self.path = self._process.stdout.readline().strip()
+
+    def set(self, options):
+        self._process.stdin.write(options + "\n")
+        self._process.stdin.flush()
+
+    def stop(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
 def host_without_screen(settings, port, *options):
     """The command of `python -m host` with a settings file and a broker on this PC."""
     command = [sys.executable, "-m", "host", "--plain", "--no-oled"]
@@ -49,20 +68,26 @@ def host_without_screen(settings, port, *options):
 
 
 class Bridge:
-    """`python -m host` on a serial line and a broker. The memory of its chip is a file that survives `kill`."""
+    """`python -m host` on a serial line and a broker. The memory of its chip is a file that survives `kill`.
 
-    def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=(), base="t"):
+    `is_woken`: the first start is as after a deep sleep.
+    """
+
+    def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=(), base="t", is_woken=False):
         self.nvm = folder / "nvm"
         self._log = folder / "bridge.log"
         (folder / "settings.toml").write_text(f'MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "{base}"\n' + settings)
         self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
         self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
-        self.start()
+        self.start(is_woken)
 
-    def start(self):
+    def start(self, is_woken=False):
+        environment = {**os.environ, "DALY_HOST_WOKEN": "1"} if is_woken else None
         with self._log.open("a") as log:
             pipe = subprocess.PIPE
-            self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=pipe, stdout=log, stderr=log, text=True)
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, env=environment, stdin=pipe, stdout=log, stderr=log, text=True
+            )
 
     def type(self, line):
         """Type a line on its console."""
