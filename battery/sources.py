@@ -20,9 +20,10 @@ from collections import namedtuple
 
 from .readings import BINARY, ENUM, MAIN, NUMBER, TEXT
 
-# One value. decimals: value = raw / 10**decimals; deadband: a smaller change of raw is published with the next one only;
-# icon, device_class: Home Assistant's, or None; category: of battery/readings.py; is_total: it only grows, or starts again from
-# 0; options: words of an ENUM; command: below the base topic, of an ENUM that can be chosen; None: it can not
+# One value. name: None keeps the place of a value that there is not; it is not published, and Home Assistant removes it.
+# decimals: value = raw / 10**decimals; deadband: a smaller change of raw is published with the next one only; icon,
+# device_class: Home Assistant's, or None; category: of battery/readings.py; is_total: it only grows, or starts again from 0;
+# options: words of an ENUM; command: below the base topic, of an ENUM that can be chosen; None: it can not
 Row = namedtuple(
     "Row",
     (

@@ -51,6 +51,9 @@ class SourceDiscovery(Discovery):
         chosen = key + "_select"  # a component never becomes one of another platform: the one has to go, and another comes
         if row.kind == ENUM:
             self._write_removal(key if row.command else chosen, "sensor" if row.command else "select")
+        if row.name is None:
+            self._write_removal(key, platform)
+            return
         icon = row.device_class or (row.icon and "mdi:" + row.icon)
         self._begin_entity(platform, chosen if row.command else key, key, escaped(row.name), icon)
         self._write_template(row.key)

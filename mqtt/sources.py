@@ -67,7 +67,7 @@ class SourcePublisher:
             if position and not position % _AT_ONCE:
                 yield False
             row = rows[position]
-            raw = self._source.raw(row.key)
+            raw = None if row.name is None else self._source.raw(row.key)
             values.append(raw)
             before = self._published[position] if position < len(self._published) else None
             if raw == before:
@@ -96,7 +96,9 @@ class SourcePublisher:
                 yield False
             row = rows[position]
             raw = values[position]
-            writer.put(b',"' if position else b'{"').put(row.key).put(b'":')
+            if row.name is None:
+                continue
+            writer.put(b',"' if len(writer) else b'{"').put(row.key).put(b'":')
             if raw is None:
                 writer.put(b"null")
             elif row.kind == BINARY:
@@ -105,14 +107,14 @@ class SourcePublisher:
                 writer.put_string(bounded(raw))
             else:
                 writer.put_decimal(raw, row.decimals)
-        writer.put(b"}" if values else b"{}")
+        writer.put(b"}" if len(writer) else b"{}")
 
     def has_measured(self):
         """Whether each of its sensors has a value, and subscribers know of all that is known."""
         if not self._source.is_measured() or len(self._published) != len(self._source.rows):
             return False
         for row, published in zip(self._source.rows, self._published):
-            if (self._source.raw(row.key) is None) != (published is None):
+            if row.name is not None and (self._source.raw(row.key) is None) != (published is None):
                 return False
         return True
 

@@ -295,8 +295,11 @@ class Outputs:
         self._evaluated = None  # counters of all that it depends on, and the second, of the last round
         self.changes = 0
         self.rows: list = []
-        for number in self._numbers:
+        for number in range(1, max(self._numbers) + 1):
             key = f"output_{number}"
+            if number not in outputs:  # or the entities of those behind it would move to another message
+                self.rows += [binary(key, None), enum(key + "_mode", None, MODES), text(key + "_reason", None)]
+                continue
             name = outputs[number].name or f"Output {number}"
             command = f"/outputs/{number}/set" if is_allowed else None
             self.rows.append(binary(key, name, icon="electric-switch"))

@@ -19,8 +19,7 @@ BAUD_RATE = 19200
 RECEIVE_BUFFER_SIZE = 1024
 STALLED_MS = 2000  # not read for longer: what has waited is of another time, and some of it may be lost
 LONGEST = 512  # bytes of a block; the largest known has 270
-EXPIRE_MS = 4500  # a value that has not come for so long, and SWEEP_MS, is not known any more: after 5 s
-SILENT_MS = 10000
+EXPIRE_MS = 4500  # what has not come for so long, and SWEEP_MS, is not known any more: after 5 s
 # One byte of sum lets 1 of 16 blocks with two wrong bits pass. So long after a damaged one, a number is the median of three
 # blocks, and anything else must have come twice; while most blocks are damaged, nothing is believed.
 DOUBT_MS = 10000
@@ -247,9 +246,9 @@ class VeDirect:
                 self._heard_at[place] = self._former[place] = self._older[place] = None
         if self._doubt_from is not None and ticks_diff(now, self._doubt_from) > DOUBT_MS:
             self._doubt_from = None
-        if self._block_at is not None and ticks_diff(now, self._block_at) > SILENT_MS:
+        if self._block_at is not None and ticks_diff(now, self._block_at) > EXPIRE_MS:
             self._block_at = None
-        if self._byte_at is not None and ticks_diff(now, self._byte_at) > SILENT_MS:
+        if self._byte_at is not None and ticks_diff(now, self._byte_at) > EXPIRE_MS:
             self._byte_at = None
         self._tell()
         if self._known_at is not None and ticks_diff(now, self._known_at) > SETTLE_MS:
@@ -261,7 +260,7 @@ class VeDirect:
             problem = "another device: restart the bridge"
         elif self._block_at is None and self._byte_at is None:
             problem = "nothing received: check plug, ground and the RX pin"
-        elif self._block_at is None:
+        elif self._block_at is None or (self._known_at is None and self._pid is not None and self._has_none()):
             problem = "only damaged data: check ground and level"
         if problem != self._problem:
             if self._pid is None:
@@ -269,6 +268,13 @@ class VeDirect:
             self._problem = problem
             self.changes += 1
             print(f"{self.key}: {self.model if problem == 'none' else problem}")
+
+    def _has_none(self):
+        """Whether no value is known."""
+        for value in self._values:
+            if value is not None:
+                return False
+        return True
 
     # A block
 

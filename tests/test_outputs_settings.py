@@ -53,7 +53,7 @@ def test_a_value_that_no_victron_device_has_is_a_mistake(name, advice):
 def test_outputs_keep_their_numbers():
     outputs, problems = made("Heater: IO5 " + RULE, "", "io6 " + RULE + ", active low")
     assert problems == [] and outputs.numbers() == [1, 3]
-    assert [row.name for row in outputs.rows[::3]] == ["Heater", "Output 3"]
+    assert [row.name for row in outputs.rows[::3]] == ["Heater", None, "Output 3"]
     assert board.IO5._claimed and board.IO6._claimed
 
 
@@ -108,7 +108,7 @@ def test_a_person_may_switch_them_only_if_allowed(word, names):
     said = []
     commands = Commands(lambda name, reason: said.append((name[0], reason)))
     connect_outputs(outputs, settings, Loop(lambda: 0), [], None, commands, None, None)
-    assert (commands.topics() == ["t/outputs/2/set"]) == names and (outputs.rows[1].command is not None) == names
+    assert (commands.topics() == ["t/outputs/2/set"]) == names and (outputs.rows[4].command is not None) == names
     if not names:
         return
     commands.execute("t/outputs/2/set", b"on", True, 0)

@@ -252,3 +252,16 @@ def test_a_name_from_the_settings_may_have_any_letters():
     shed.rows[0] = number("inside", 'The "hot" side \\ of it, Wärme', "°C", 1, device_class="temperature")
     cmps = [entity for message in Bridge(shed).run(30).announced().values() for entity in message["cmps"].values()]
     assert 'The "hot" side \\ of it, Wärme' in [entity.get("name") for entity in cmps]
+
+
+def test_the_place_of_a_value_that_there_is_not_is_kept_free():
+    shed = Shed()
+    shed.rows = [binary("window", None), enum("fan", None, ("auto",)), *shed.rows[:3], text("note", None)]
+    bridge = Bridge(shed).run(20)
+    assert json.loads(bridge.texts(STATE)[-1]) == {"inside": 21.5, "energy": 12.34, "door": "OFF"}
+    found = bridge.announced()
+    first = found["homeassistant/device/daly_c0ffee_shed/config"]["cmps"]
+    removed = {"window": {"p": "binary_sensor"}, "fan": {"p": "sensor"}, "fan_select": {"p": "select"}}
+    assert {key: entity for key, entity in first.items() if len(entity) == 1} == removed
+    assert [key for key, entity in first.items() if len(entity) > 1] == ["inside", "energy", "door"]
+    assert found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"] == {"note": {"p": "sensor"}}

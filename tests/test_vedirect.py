@@ -368,6 +368,19 @@ def test_what_comes_and_is_no_block_is_not_nothing(noise):
     assert listener.run(12000).source.raw("problem") == "nothing received: check plug, ground and the RX pin"
 
 
+@pytest.mark.parametrize("data", [b"", SHUNT[:60] + SHUNT[61:]])
+def test_when_its_values_are_gone_the_reason_is_there(data):
+    listener = listen()
+    for _ in range(20):
+        listener.hear(SHUNT).run(900)
+    assert listener.source.raw("voltage") is not None and listener.source.raw("problem") == "none"
+    for _ in range(200):
+        listener.hear(data).run(100) if data else listener.run(100)
+        known = [key for key in listener.values() if key != "problem"]
+        assert known or listener.source.raw("problem") != "none"
+    assert not known
+
+
 def test_what_it_says_when_nothing_comes_and_when_all_is_damaged(capsys):
     listener = listen().run(11000)
     assert listener.source.raw("problem").startswith("nothing received")
