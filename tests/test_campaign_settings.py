@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The settings with which the campaigns switch on outputs, sensors and LED have no mistake, and all are in the results."""
+"""The settings with which the campaigns switch on outputs, sensors and LED have no mistake, and the results name them all."""
 
 import re
 from pathlib import Path
