@@ -66,7 +66,7 @@ OUTPUT_3 = "Balancer: IO11 on when max_cell_voltage > 3.40 and cell_voltage_delt
 OUTPUT_4 = "Warmer: IO12 on when min_temperature < 3 and soc > 20 off when min_temperature > 8 or max_temperature > 20"
 OUTPUT_5 = "Fan: IO14 on when max_temperature > 38 off when max_temperature < 34, unknown = on, alarm = on"
 OUTPUT_6 = "Siren: IO16 on when problem is on, alarm = on"
-OUTPUT_7 = "Cellar: IO17 on when ds18b20.28ff641e8216 > 21 off when ds18b20.28ff641e8216 < 19"
+OUTPUT_7 = "Cellar: IO17 on when ds18b20.28ff641e8216c3 > 21 off when ds18b20.28ff641e8216c3 < 19"
 OUTPUT_8 = "Surplus: IO18 on when vedirect1.power > 100 and supply.voltage > 1.5 off when vedirect1.power < 50"
 """
 THERMOMETER = "28ff641e8216c3"
