@@ -117,7 +117,7 @@ class Life:
         thermometer = Thermometer(bytes.fromhex("28ff641e8216c3"), 21.5, self.clock.monotonic)
         chip.onewire[THERMOMETER] = OneWireBus([thermometer])
         chip.analog[ANALOG] = 1.31
-        chip.pulse = lambda: self._tell("a pin changes")
+        chip.pulse = lambda pin: self._tell(f"pin {pin} changes")
         chip.woken = self.sleeps
         chip.nvm_path = str(Path(folder, "nvm"))
         chip.screen = chip.devices[0x3C] = SSD1306()

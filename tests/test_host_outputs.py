@@ -57,15 +57,3 @@ def test_a_chip_that_restarts_drives_no_pin(told, monkeypatch):
         told.clear()
         restart()
         assert told[-1] == "output IO5 (Siren) off"
-
-
-def test_only_a_pin_without_a_load_wakes_the_simulated_bms(told, monkeypatch):
-    pulses = []
-    monkeypatch.setattr(chip, "pulse", lambda: pulses.append(1))
-    outputs.connect(b'OUTPUT_1 = "IO5 on when soc > 80"\n')
-    for pin, count in ((board.IO5, 0), (board.IO6, 2)):
-        with digitalio.DigitalInOut(pin) as line:
-            line.switch_to_output(False)
-            line.value = True
-            line.value = False
-        assert len(pulses) == count

@@ -103,7 +103,7 @@ def test_the_packed_firmware_says_the_same_to_the_byte(folders, settings, tmp_pa
     if settings == SEVERAL:
         words += ("t/bank/state", "t/bms3/state", "t/scan ", "t/bms2/command_result b'Discharge MOSFET off: done'")
     if settings == OUTPUTS:
-        words += ("t/outputs/state", "t/vedirect1/state", "t/temperatures/state", "t/supply/state", "a pin changes")
+        words += ("t/outputs/state", "t/vedirect1/state", "t/temperatures/state", "t/supply/state", "pin IO")
         words += ("Settings: settings.toml line 15: OUTPUT_3", "LED on IO21: 1 long, 1 short")
     if settings == ASLEEP:
         words = ('t/temperatures/state b\'{"problem":"none","28ff641e8216c3":21.5}\'', "t/status b'sleeping'", "chip is asleep")
