@@ -100,15 +100,8 @@ SETTINGS += (
     _number("OLED_DIM_BRIGHTNESS_PERCENT", 5, 0, 100),
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
-KEPT = tuple([setting.key for setting in SETTINGS]) + (
-    "problems",
-    "allowed",
-    "identity",
-    "base_topic",
-    "boards",
-    "has_extras",
-    "more",
-)
+KEPT = tuple([setting.key for setting in SETTINGS])
+KEPT += ("problems", "allowed", "identity", "base_topic", "boards", "has_extras", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -131,8 +124,8 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    or made of it; `boards`: the batteries; `more`: the keys of those
-    settings of several batteries, and of outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
+    or made of it; `boards`: the batteries; `more`: the keys of those settings of several batteries, and of
+    outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
     CIRCUITPY_WIFI_SSID: str
@@ -251,8 +244,10 @@ class Settings:
     def pin_of(self, setting):
         """The pin that a setting names; "" for none."""
         value = getattr(self, setting.key)
-        if setting.kind == PIN or not value or not setting.key.startswith("OUTPUT_") or setting.kind != TEXT:
-            return value if setting.kind == PIN else ""
+        if setting.kind == PIN:
+            return value
+        if not value or setting.kind != TEXT or not setting.key.startswith("OUTPUT_"):
+            return ""
         from outputs.rules import pin_of  # only with outputs
 
         return pin_of(value)[0]

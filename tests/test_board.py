@@ -344,8 +344,8 @@ def budgets_of(text):
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
 MOST_HEAP_OF_OURS = 229_000
-SMALLEST_HEAP_KB = 386
-SMALLEST_HEAP_OF_SEVERAL_KB = 436
+SMALLEST_HEAP_KB = 394
+SMALLEST_HEAP_OF_SEVERAL_KB = 444
 MOST_CODE_ON_THE_DRIVE = 250 * 1024
 MOST_LIVE = 282_000  # bytes, while it runs with one battery and the screen
 

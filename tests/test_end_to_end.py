@@ -256,10 +256,10 @@ def ended(tmp_path_factory):
             "mute": (SETTINGS, "--broker", mute),
         }
         hosts = {
-            name: Host(folder / name, "--seconds", "12", *arguments, settings=settings)
+            name: Host(folder / name, "--seconds", "20", *arguments, settings=settings)
             for name, (settings, *arguments) in cases.items()
         }
-        return {name: (host.process.wait(30), host) for name, host in hosts.items()}
+        return {name: (host.process.wait(60), host) for name, host in hosts.items()}
 
 
 def test_a_host_with_seconds_ends_by_itself_with_a_picture_of_the_right_size(ended):
