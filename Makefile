@@ -34,8 +34,10 @@ help:
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
 
-test: lint types
-	$(BIN)/pytest -n 4 --dist loadscope
+# the bundle first: several tests need it compiled, and would all make it at once; three at a time, as many of them run a
+# simulated BMS in real time, which two cores have to keep up with
+test: lint types bundle
+	$(BIN)/pytest -n 3 --dist loadscope
 
 lint: .venv/ready
 	$(BIN)/ruff check .
