@@ -20,16 +20,11 @@ from pathlib import Path
 
 from campaigns.chaos import BASE, FAULTS, SETTINGS, Bench, Fault, Outcome, _wait_for_return
 from campaigns.mosquitto import wait_until
-from campaigns.outputs_judge import Heater, Judge, seconds, siren
+from campaigns.outputs_judge import Heater, Judge, seconds, settings, siren
 
 HEATER_ON_S, HEATER_OFF_S = 5, 6
 SIREN_ON_S, SIREN_OFF_S = 3, 4
-_HEATER = f"IO5 on when soc > 80 off when soc < 60, on for at least {HEATER_ON_S} s, off for at least {HEATER_OFF_S} s"
-_SIREN = f"IO6 on when problem is on, active low, on for at least {SIREN_ON_S} s, off for at least {SIREN_OFF_S} s"
-OUTPUTS = f"""LED_PIN = "IO15"
-OUTPUT_1 = "Heater: {_HEATER}"
-OUTPUT_2 = "Siren: {_SIREN}, alarm = on, unknown = keep"
-"""
+OUTPUTS = 'LED_PIN = "IO15"\n' + settings((HEATER_ON_S, HEATER_OFF_S), (SIREN_ON_S, SIREN_OFF_S))
 SENSORS = ("--sensor", "ds18b20=21.5", "--sensor", "supply=13.1", "--vedirect", "shunt,SOC=873")
 # what they say: part of the topic, key, value
 SAID = (("temperatures", "28ff641e8216c3", 21.5), ("vedirect1", "soc", 87.3), ("supply", "voltage", 13.1))

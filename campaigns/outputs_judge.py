@@ -17,6 +17,17 @@ ON_ABOVE, OFF_BELOW = 80, 60  # percent, of the heater
 GRACE_S = 60  # unknown readings are acted upon after that: OUTPUTS.md
 
 
+def settings(heater_s: tuple[int, int], siren_s: tuple[int, int]) -> str:
+    """The two rules, as OUTPUT_1 and OUTPUT_2: each with its minimum times on and off in seconds."""
+    heater = f"IO5 on when soc > {ON_ABOVE} off when soc < {OFF_BELOW}, {_least(*heater_s)}"
+    siren = f"IO6 on when problem is on, active low, {_least(*siren_s)}, alarm = on, unknown = keep"
+    return f'OUTPUT_1 = "Heater: {heater}"\nOUTPUT_2 = "Siren: {siren}"\n'
+
+
+def _least(on_s: int, off_s: int) -> str:
+    return f"on for at least {on_s} s, off for at least {off_s} s"
+
+
 @dataclass(frozen=True)
 class Demand:
     """What an output has to be from `at` on. `wanted` None: as it is; `at_once`: the minimum time on does not count."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from campaigns.outputs_judge import Heater, Judge, seconds, siren
+from campaigns.outputs_judge import Heater, Judge, seconds, settings, siren
 from campaigns.soak import BMS, CURRENTS, DAY_S, OUTAGES, SETTINGS, Event, Result, Soak, cycles, plan
 from host import chip
 from host.outputs import Load
@@ -22,15 +22,11 @@ from simulator.wire import SimulatedUart
 
 HEATER_ON_S, HEATER_OFF_S = 10, 15
 SIREN_ON_S, SIREN_OFF_S = 12, 8
-_HEATER = f"IO5 on when soc > 80 off when soc < 60, on for at least {HEATER_ON_S} s, off for at least {HEATER_OFF_S} s"
-_SIREN = f"IO6 on when problem is on, active low, on for at least {SIREN_ON_S} s, off for at least {SIREN_OFF_S} s"
-OUTPUTS = f"""LED_PIN = "IO15"
+OUTPUTS = """LED_PIN = "IO15"
 DS18B20_PIN = "IO7"
 VEDIRECT_1_RX = "IO10"
 SUPPLY_PIN = "IO4"
-OUTPUT_1 = "Heater: {_HEATER}"
-OUTPUT_2 = "Siren: {_SIREN}, alarm = on, unknown = keep"
-"""
+""" + settings((HEATER_ON_S, HEATER_OFF_S), (SIREN_ON_S, SIREN_OFF_S))
 CAPACITY = "capacity=100"  # Ah: some cycles a day
 THERMOMETER = "28ff641e8216c3"
 SAID = {

@@ -218,6 +218,16 @@ class Plain:
                 self.outlet.put("".join(f"{'':12} |{row}|\n" for row in picture))
 
 
+def _keep_state(states: dict, key: str, payload: str) -> None:
+    """Keep a state, numbers as they are written; what is no JSON object is ignored."""
+    try:
+        state = json.loads(payload, parse_float=str, parse_int=str)
+    except ValueError:
+        return
+    if isinstance(state, dict):
+        states[key] = state
+
+
 class Batteries:
     """What was published last on each battery and on their bank: a table where there are several."""
 
@@ -237,12 +247,7 @@ class Batteries:
         if found[2] == "status":
             self._statuses[found[1]] = payload
             return
-        try:
-            state = json.loads(payload, parse_float=str, parse_int=str)
-        except ValueError:
-            return
-        if isinstance(state, dict):
-            self._states[found[1]] = state
+        _keep_state(self._states, found[1], payload)
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row for each, the bank last; [] while there is only one battery."""
@@ -271,12 +276,7 @@ class Sources:
         found = self._TOPIC.fullmatch(topic)
         if not found or not payload:
             return
-        try:
-            state = json.loads(payload, parse_float=str, parse_int=str)
-        except ValueError:
-            return
-        if isinstance(state, dict):
-            self._states[found[1]] = state
+        _keep_state(self._states, found[1], payload)
 
     def rows(self) -> list[tuple[str, str]]:
         """(which one, its values in words) of each; what is not known is "?"."""

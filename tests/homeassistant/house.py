@@ -6,8 +6,10 @@
 import time
 
 import pytest
+from home_assistant import HomeAssistant
 from install import CannotInstall, install
-from mosquitto import PROGRAM
+from mosquitto import PROGRAM, Mosquitto, Subscriber
+from processes import SimulatedBms, SimulatedVictron
 
 
 class House:
@@ -29,6 +31,28 @@ class House:
             assert time.monotonic() - begun < seconds, self.wrong()
             time.sleep(0.3)
         return time.monotonic() - begun
+
+
+class HouseWithShunt(House):
+    """One BMS, a SmartShunt, broker, one who listens, Home Assistant; a subclass starts the `bridge`."""
+
+    def __init__(self, folder, program):
+        self.folder = folder
+        self.bms = SimulatedBms(folder, "drift=0,current=-12.4,soc=70")
+        self.shunt = SimulatedVictron("shunt,SOC=873")
+        self.broker = Mosquitto(folder)
+        self.subscriber = Subscriber(self.broker.port)
+        self.ha = HomeAssistant(program, folder / "ha")
+        self.bridge = None
+
+    def stop(self):
+        self.ha.stop()
+        if self.bridge is not None:
+            self.bridge.kill()  # one that is asleep does not listen
+        self.subscriber.stop()
+        self.broker.kill()
+        self.shunt.stop()
+        self.bms.stop()
 
 
 def living(make, folder):

@@ -8,10 +8,10 @@ import re
 import time
 
 import pytest
-from home_assistant import DOCS, HomeAssistant
-from house import House, living
-from mosquitto import Mosquitto, Subscriber
-from processes import Bridge, SimulatedBms, SimulatedVictron
+from home_assistant import DOCS
+from house import HouseWithShunt, living
+from mosquitto import Subscriber
+from processes import Bridge
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -64,32 +64,14 @@ LOST_BRIDGE_S = 30 + 5
 BACK_S = 45
 
 
-class Shed(House):
-    """One BMS, a SmartShunt, bridge, broker, one who listens, Home Assistant."""
-
-    def __init__(self, folder, program):
-        self.folder = folder
-        self.bms = SimulatedBms(folder, "drift=0,current=-12.4,soc=70")
-        self.shunt = SimulatedVictron("shunt,SOC=873")
-        self.broker = Mosquitto(folder)
-        self.subscriber = Subscriber(self.broker.port)
-        self.ha = HomeAssistant(program, folder / "ha")
-        self.bridge = None
+class Shed(HouseWithShunt):
+    """With a bridge that has outputs, thermometers and its supply measured."""
 
     def plug_in(self):
         """Start the bridge: last, as one thermometer is only there for a while."""
         options = ("--no-oled", "--vedirect", self.shunt.path, *SENSORS)
         self.bridge = Bridge(self.folder, self.bms.path, self.broker.port, SETTINGS, options=options)
         self.begun = time.monotonic()
-
-    def stop(self):
-        self.ha.stop()
-        if self.bridge is not None:
-            self.bridge.stop()
-        self.subscriber.stop()
-        self.broker.kill()
-        self.shunt.stop()
-        self.bms.stop()
 
     def is_known(self, besides=()):
         """Whether all have a state, `besides` these ids."""

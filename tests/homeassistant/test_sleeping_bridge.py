@@ -7,10 +7,9 @@ import json
 import time
 
 import pytest
-from home_assistant import HomeAssistant
-from house import House, living
-from mosquitto import Mosquitto, Subscriber, wait_until
-from processes import Bridge, SimulatedBms, SimulatedVictron
+from house import HouseWithShunt, living
+from mosquitto import wait_until
+from processes import Bridge
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -22,32 +21,14 @@ START_S = 90
 BACK_S = 60
 
 
-class Cabin(House):
-    """One BMS, a SmartShunt, a bridge that sleeps, broker, one who listens, Home Assistant."""
-
-    def __init__(self, folder, program):
-        self.folder = folder
-        self.bms = SimulatedBms(folder, "drift=0,current=-12.4,soc=57.3")
-        self.shunt = SimulatedVictron("shunt,SOC=873")
-        self.broker = Mosquitto(folder)
-        self.subscriber = Subscriber(self.broker.port)
-        self.ha = HomeAssistant(program, folder / "ha")
-        self.bridge = None
+class Cabin(HouseWithShunt):
+    """With a bridge that sleeps."""
 
     def plug_in(self):
         """Start the bridge, as after a deep sleep: after power-on it would stay awake for two minutes."""
         options = ["--no-oled", "--sleep-seconds", str(SLEEP_S), "--vedirect", self.shunt.path]
         options += ["--sensor", "ds18b20=21.5", "--sensor", "supply=13.1"]
         self.bridge = Bridge(self.folder, self.bms.path, self.broker.port, SETTINGS, options=options, is_woken=True)
-
-    def stop(self):
-        self.ha.stop()
-        if self.bridge is not None:
-            self.bridge.kill()  # asleep it does not listen
-        self.subscriber.stop()
-        self.broker.kill()
-        self.shunt.stop()
-        self.bms.stop()
 
     def numbers(self):
         """States of those that have one at each wake, by id: counters have none, buttons and words neither."""
