@@ -331,6 +331,7 @@ class Outputs:
     def command(self, number, word):
         """A person's word, of MODES, for an output."""
         self.output(number).set_mode(MODES.index(word), self._seconds)
+        self.changes += 1
         self._evaluated = None
 
     def raw(self, key):

@@ -474,6 +474,16 @@ def test_a_pin_is_inactive_from_its_first_moment_as_an_output_on(active_high):
     assert gpio.levels[2:] == [active_high, not active_high]
 
 
+def test_a_chosen_mode_is_news_also_where_nothing_else_changes():
+    life = Life("Heater: IO5 on when soc > 80, off for at least 500 s").set(soc=900).run(21)
+    reason = life.outputs.raw("output_1_reason")
+    assert reason.startswith("waits: off")
+    before = life.outputs.changes
+    life.command("on").run(0.3)
+    assert life.outputs.changes > before
+    assert (life.outputs.raw("output_1_mode"), life.outputs.raw("output_1_reason")) == ("on", reason)
+
+
 def test_what_is_published():
     life = Life(HYSTERESIS, "IO6 on when soc > 80")
     rows = life.outputs.rows
