@@ -128,6 +128,7 @@ class Life:
         from app import crash, loop, main
 
         time.sleep = self.clock.sleep
+        time.monotonic = self.clock.monotonic
         loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(STEP_S))
         loop.gc = SimpleNamespace(collect=lambda: None)
         try:
