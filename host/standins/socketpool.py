@@ -10,6 +10,7 @@ like silence until the timeout. The pool has no `timeout` attribute, which is ho
 
 from __future__ import annotations
 
+import contextlib as _contextlib
 import errno as _errno
 import os as _os
 import select as _select
@@ -81,6 +82,33 @@ class Socket:
 
     def setsockopt(self, level, optname, value) -> None:
         self._open().setsockopt(level, optname, value)
+
+    def bind(self, address) -> None:
+        host, port = address
+        inner = self._open()
+        inner.bind((_resolve(host, port, inner.family, inner.type)[0][4][0] if host else "", port))
+
+    def listen(self, backlog) -> None:
+        with _contextlib.suppress(OSError):  # the board does not tell
+            self._open().listen(backlog)
+
+    def accept(self) -> tuple[Socket, tuple[str, int]]:
+        """OSError(EAGAIN) for whatever reason when not to wait; ETIMEDOUT when nobody came in time."""
+        end_at = None if self._timeout is None else _chip.clock.monotonic() + self._timeout
+        while True:
+            inner = self._open()
+            try:
+                if _trouble.is_networked():
+                    accepted, address = inner.accept()
+                    _trouble.count("sockets")
+                    socket = Socket(accepted)
+                    socket._timeout = 0  # the memory of a new object is zero, and nothing else is set
+                    return socket, address
+            except OSError:
+                pass
+            if self._timeout == 0:
+                raise _error(_errno.EAGAIN)
+            _pause(end_at)
 
     def connect(self, address) -> None:
         inner = self._open()
