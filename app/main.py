@@ -276,7 +276,8 @@ def tick_of(parts):
 
 def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep, page):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
-    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not; `page()` returns the page's address, None: there is none.
+    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not; `page()` returns
+    the page's address; None: there is none.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 

@@ -187,7 +187,7 @@ class Settings:
         self.has_workflow = workflow_port > 0
         if "WEB_PORT" not in entries or "WEB_PORT" in wrong:
             self.WEB_PORT = self._default_web_port(workflow_port, has_room)
-        elif self.WEB_PORT and self.WEB_PORT == workflow_port:
+        elif self.WEB_PORT and workflow_port == self.WEB_PORT:
             self.problems.append(f"{self.where('WEB_PORT')}: {advice.on_workflow(self.WEB_PORT, OTHER_WEB_PORT)}.")
             self.WEB_PORT = OTHER_WEB_PORT
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
@@ -293,7 +293,8 @@ def _workflow_port(entries):
     if password is None or not password.value:
         return 0
     port = entries.get("CIRCUITPY_WEB_API_PORT")
-    return port.value if port is not None and isinstance(port.value, int) else WEB_PORT
+    written = "" if port is None else str(port.value)
+    return int(written) if written.isdigit() else WEB_PORT
 
 
 def load(path=FILE, chip_id="", has_room=False):

@@ -49,7 +49,8 @@ class Discovery:
 
     `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
     bridge's own values. `asleep_s`: what a bridge that sleeps publishes is valid for so long, and then everything becomes
-    unavailable; 0: it never sleeps. `page()`: the address of the bridge's page, "" while it has none; None: no page. `writer`: what messages are written into; None: its own.
+    unavailable; 0: it never sleeps. `page()`: the address of the bridge's page, "" while it has none; None: no page.
+    `writer`: what messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,

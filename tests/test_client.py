@@ -870,7 +870,7 @@ def test_settings_with_which_no_connection_is_possible_are_a_trouble_from_the_st
     assert client.trouble == (code, ()) and "MQTT_" in client.trouble_text and not sockets.made
 
 
-class Radio:
+class RadioOfAPage:
     """A Wi-Fi that is joined at the second attempt; `address` None: the router gives none."""
 
     def __init__(self):
@@ -894,7 +894,7 @@ def page_client(text):
     settings.base_topic = "t"
     store = FakeStore()
     store.loaded = False
-    radio = Radio()
+    radio = RadioOfAPage()
     return MqttClient(settings, radio, Sockets(), FakePublisher(), FakeCommands(), store, "x"), radio, store
 
 

@@ -349,8 +349,8 @@ def test_whatever_the_file_holds_every_setting_has_a_value_that_will_do(lines):
     ],
 )
 def test_the_page_is_on_where_there_is_room_and_as_the_setting_says(lines, with_room, without):
-    assert Settings(f"{BROKER}\n{lines}", has_room=True).WEB_PORT == with_room
-    assert Settings(f"{BROKER}\n{lines}", has_room=False).WEB_PORT == without
+    assert with_room == Settings(f"{BROKER}\n{lines}", has_room=True).WEB_PORT
+    assert without == Settings(f"{BROKER}\n{lines}", has_room=False).WEB_PORT
 
 
 def test_a_port_that_is_the_web_workflows_is_told():
