@@ -52,7 +52,7 @@ class Bank:
 
     def __init__(self, batteries, is_series=False):
         self._batteries = batteries
-        self._is_series = is_series
+        self.is_series = is_series
         self.count = len(batteries)
         self._parts: list = [0] * self.count  # of the value that is calculated
 
@@ -98,12 +98,12 @@ class Bank:
         if not self._read(key):
             return None
         parts = self._parts
-        if key in _OF_CHARGE and self._is_series:
+        if key in _OF_CHARGE and self.is_series:
             return min(parts)
         if key == "soc":
             return self._weighted(parts)
         total = sum(parts)
-        is_mean = key == ("current" if self._is_series else "pack_voltage")
+        is_mean = key == ("current" if self.is_series else "pack_voltage")
         return rounded(total, self.count) if is_mean else total
 
     def _weighted(self, parts):
