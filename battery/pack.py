@@ -404,11 +404,13 @@ class Pack(Values):
     def oldest_ms(self, now):
         """Age of the oldest reading that is held, of those that are requested all the time; 0 without any."""
         oldest = 0
+        raw = self._raw
+        read_at = self._read_at
         last_at = None
         for row in _POLLED:
             for slot in range(row.slot, row.slot + self.count(row)):
-                if self._raw[slot] is not None and self._read_at[slot] != last_at:
-                    last_at = self._read_at[slot]
+                if read_at[slot] != last_at and raw[slot] is not None:
+                    last_at = read_at[slot]
                     oldest = max(oldest, ticks_diff(now, last_at))
         return oldest
 

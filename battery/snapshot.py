@@ -46,27 +46,35 @@ class Snapshot(Values):
         return self._is_of_one_moment and pack.is_of_one_moment(_TEMPERATURES)
 
     def take(self):
-        """Copy all readings as they are now, directly after `is_due`. `settle` completes them."""
-        battery = self._battery
-        pack = battery.pack
+        """Take what is said together, directly after `is_due`; nothing is known while it is offline. `settle` completes it."""
+        poller = self._battery.poller
         raw = self._raw
-        self.topology.update(pack.topology)
-        self.absent = self._unsaid = pack.absent
-        self.is_online = battery.poller.online and battery.poller.complete
-        self.connection = battery.poller.diagnosis.text
+        self.copy()
+        self.is_online = poller.online and poller.complete
+        self.connection = poller.diagnosis.text
         if not self.is_online:
-            if battery.poller.online:
+            if poller.online:
                 self.connection = "The BMS has been found and is being read: the numbers come in a few seconds."
             for slot in range(SLOTS):
                 raw[slot] = None
             return
-        raw[:] = pack._raw  # both are Values: one copy in C, where a method for each reading would take 5,000 bytecodes
-        current = raw[CURRENT.slot] = pack.at(CURRENT)  # not what is hidden while its sign is not certain
-        mode = raw[MODE.slot] = pack.at(MODE)
-        self.mean_current = pack.energy.mean_current
+        current = raw[CURRENT.slot]
+        mode = raw[MODE.slot]
         self._always_differs = current is not None and mode is not None and not fits_mode(current, mode)
         if current is not None and against_mode(current, mode):
             raw[CURRENT.slot] = raw[MODE.slot] = None  # one of the two is of before
+
+    def copy(self):
+        """Take all readings that there are, whatever they are worth."""
+        pack = self._battery.pack
+        raw = self._raw
+        self.topology.update(pack.topology)
+        self.absent = self._unsaid = pack.absent
+        raw[:] = pack._raw  # both are Values: one copy in C, where a method for each reading would take 5,000 bytecodes
+        raw[CURRENT.slot] = pack.at(CURRENT)  # not what is hidden while its sign is not certain
+        raw[MODE.slot] = pack.at(MODE)
+        self.mean_current = pack.energy.mean_current
+        self.note_moment(pack.is_delta_known)
 
     def settle(self):
         """Put the extremes of the cells and temperatures in place of those that the BMS reports: a generator of short steps."""

@@ -11,6 +11,7 @@ from adafruit_ticks import ticks_diff
 
 from battery.json import Writer, bounded, pack_steps, pair_steps
 from battery.snapshot import Snapshot
+from battery.unload import unload
 
 API = 1  # grows when a key changes its meaning or goes
 WAIT_MS = 500  # so long readings that belong together are waited for
@@ -19,6 +20,7 @@ HISTORY_AT_ONCE = 16  # values written in one step
 VALUES_AT_ONCE = 3  # of bank and sources, read in one step
 _SERIES = ("soc", "current", "voltage")  # of the history, each with one decimal
 _JSON = b"application/json"
+_METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = __file__.rpartition("/")[0]
 
 
@@ -94,9 +96,9 @@ class Site:
     """Everything that can be asked for. Read only.
 
     `base`: of the topics; `identity`: of the bridge; `name`: of its device; `batteries`: each a Battery of battery/pack.py;
-    `bank`: the Bank of them, None with one; `sources`: of battery/sources.py; `bridge_pairs(now)` returns the pairs of
-    <base>/state; `link_text()` a sentence on MQTT, or "connected"; `history`: of web/history.py, None: there is none;
-    `diagnostics`: of app/diagnostics.py.
+    `bank`: the Bank of them, None with one; `sources`: of battery/sources.py; `bridge_pairs(now, oldest_ms)` returns the pairs
+    of <base>/state, with this age of the oldest reading; `link_text()` a sentence on MQTT, or "connected"; `history`: of
+    web/history.py, None: there is none; `diagnostics`: of app/diagnostics.py.
     """
 
     BUSY = "busy"  # another answer is being made
@@ -137,15 +139,41 @@ class Site:
             return lambda now: self._made(self._state_steps)
         if path == "/api/bridge":
             return lambda now: self._made(self._bridge_steps)
+        if path == "/metrics":
+            return lambda now: self._made(self._metrics_steps, _METRICS, self._free_metrics)
+        index = self._index(options.get("of", self._batteries[0].key))
+        if path == "/api/history" and self._history is not None and index is not None:
+            every = options.get("every", "1")
+            if every.isdigit() and 0 < int(every) <= self._history.minutes:
+                return lambda now: self._made(lambda answer: self._history_steps(answer, index, int(every)))
+        if path == "/diagnostics" and index is not None and index < len(self._batteries):
+            return lambda now: self._make_diagnostics(self._batteries[index], self._snapshots[index], now)
         return None
 
-    def _made(self, steps, content_type=_JSON, extra=b""):
+    def _index(self, key):
+        """The position of the battery with this key, and behind them that of the bank; None: there is none."""
+        for position in range(len(self._batteries)):
+            if self._batteries[position].key == key:
+                return position
+        return len(self._batteries) if key == "bank" and self._bank is not None else None
+
+    def _made(self, steps, content_type=_JSON, done=None, extra=b""):
         """An answer; `steps(answer)`: the generator."""
         self._is_busy = True
-        answer = Made(self._writer, content_type, self._free, extra)
+        answer = Made(self._writer, content_type, done or self._free, extra)
         return answer.begin(steps(answer))
 
+    def _make_diagnostics(self, battery, snapshot, now):
+        if not self._diagnostics.is_possible(now):
+            return self.BUSY
+        extra = f'Content-Disposition: attachment; filename="daly-{battery.key}.json"\r\n'.encode()
+        return self._made(lambda answer: self._diagnostics_steps(answer, battery, snapshot), extra=extra)
+
     def _free(self):
+        self._is_busy = False
+
+    def _free_metrics(self):
+        unload("web.metrics")
         self._is_busy = False
 
     # steps: generators, whose values mean nothing
@@ -224,10 +252,71 @@ class Site:
             ("mqtt", self._link_text()),
             ("history_minutes", 0 if self._history is None else self._history.minutes),
         ]
-        yield
-        pairs.extend(self._bridge_pairs(answer.now))
+        yield from self._pair_steps(answer, pairs)
         yield
         yield from pair_steps(writer, pairs, b',"')
+
+    def _pair_steps(self, answer, pairs):
+        """Append the pairs of the bridge."""
+        oldest_ms = 0
+        for battery in self._batteries:  # one at a time: each takes 3,000 bytecodes
+            yield
+            oldest_ms = max(oldest_ms, battery.pack.oldest_ms(answer.now))
+        yield
+        pairs.extend(self._bridge_pairs(answer.now, oldest_ms))
+
+    def _history_steps(self, answer, index, every):
+        yield
+        writer = self._writer
+        history = self._history
+        end = history.count  # points that come meanwhile are not told
+        begin = max(0, end - history.minutes)
+        begin += (end - begin - 1) % every  # the newest one is among them
+        age_ms = history.age_ms(answer.now)
+        writer.put(b'{"api":').put_decimal(API, 0).put(b',"minute_s":60,"every":').put_decimal(every, 0).put(b',"ago_s":')
+        if age_ms is None:
+            writer.put(b"null")
+        else:
+            writer.put_decimal(age_ms // 1000, 0)
+        for series in range(len(_SERIES)):
+            writer.put(b',"').put(_SERIES[series]).put(b'":[')
+            left = HISTORY_AT_ONCE
+            for number in range(begin, end, every):
+                if not left:
+                    left = HISTORY_AT_ONCE
+                    yield
+                left -= 1
+                if number > begin:
+                    writer.put(b",")
+                raw = history.at(index, series, number)
+                if raw is None:
+                    writer.put(b"null")
+                else:
+                    writer.put_decimal(raw, 1)
+            writer.put(b"]")
+            yield
+        writer.put(b"}")
+
+    def _metrics_steps(self, answer):
+        pairs: list = []
+        yield from self._snapshot_steps(answer)
+        yield from self._pair_steps(answer, pairs)
+        yield
+        from .metrics import metrics_steps  # 3 KB, only where somebody collects them
+
+        yield
+        is_connected = self._link_text() == "connected"
+        yield from metrics_steps(
+            self._writer, self._identity, self._batteries, self._snapshots, pairs, is_connected, self._sources
+        )
+
+    def _diagnostics_steps(self, answer, battery, snapshot):
+        yield
+        snapshot.copy()
+        pairs: list = []
+        yield from self._pair_steps(answer, pairs)
+        yield
+        yield from self._diagnostics.steps(self._writer, battery, snapshot, pairs, answer.now)
 
 
 def _options(query):
