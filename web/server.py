@@ -36,8 +36,8 @@ _HEADERS = b"Connection: close\r\nX-Content-Type-Options: nosniff\r\n"
 _NO_STORE = b"Cache-Control: no-store\r\n"
 # The page has its styles and its script in it, an icon as data, and asks only this server.
 _POLICY = (
-    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:; "
-    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
 )
 # status line, one header more, what a person reads
 _REFUSALS = {
