@@ -180,6 +180,14 @@ def test_it_says_what_mqtt_says_of_a_battery_that_does_not_change_digit_for_digi
     assert (bank != "null") == (len(options) > 1)
 
 
+def test_the_remaining_time_follows_the_mean_current_as_on_mqtt():
+    world = World(STILL).run(60)
+    world.wires[0].set("current", -60)
+    world.run(20).reconnect()
+    state = json.loads(published(world.heard["daly/x/bms1/state"]))
+    assert state["current"] == -60 and world.told()["state"]["remaining_time"] == state["remaining_time"] > 4
+
+
 def test_a_bank_in_series_is_the_one_of_mqtt_too():
     world = World(*FOUR[:2], is_series=True).run(60).reconnect()
     assert texts_of(world.ask("/api/state"))[1] == world.heard["daly/x/bank/state"]
@@ -713,3 +721,43 @@ def test_no_secret_is_in_any_answer():
     assert all(len(answer) > 60 for answer in answers)
     assert not [answer for answer in answers if CANARY in answer]
     assert '"MQTT_PASSWORD":"set"' in answers[4] and HIDDEN and FOREIGN
+
+
+# the page of the documentation
+
+
+PAGE = (ROOT / "docs" / "WEB.md").read_text()
+
+
+def test_every_key_and_metric_is_explained_and_there_is_no_other():
+    world = World(*FOUR[:2], sources=(Shed(),)).run(60)
+    world.wires[0].pack.put(READING["alarm_bits_{}"], 0, 1, world.now)
+    keys = set(json.loads(world.ask("/api/bridge"))) - {key for key, _ in world.state.pairs(world.now)}
+    keys |= set(json.loads(world.ask("/api/history"))) | set(json.loads(world.ask("/api/state")))
+    keys |= set(world.told())
+    assert {key for key in keys if f"`{key}`" not in PAGE} - {"api"} == set()
+    sent = set(re.findall(r"^# TYPE (\w+)", world.ask("/metrics"), re.MULTILINE))
+    named = set(re.findall(r"`(daly_\w+)`", PAGE))
+    assert (
+        sent | {"daly_mosfet_temperature_celsius", "daly_board_temperature_celsius", "daly_bridge_free_memory_bytes"} == named
+    )
+
+
+def test_the_addresses_of_the_page_are_there():
+    world = World(STILL).run(10)
+    named = re.findall(r"^\| `(/[^`]*)` \|", PAGE, re.MULTILINE)
+    assert {name.partition("?")[0] for name in named} == {"/", *PATHS}
+    for name in named[1:]:
+        path, _, query = name.partition("?")
+        assert world.ask(path, query), name
+
+
+def test_the_examples_of_the_page_are_json_with_keys_that_there_are():
+    world = World(STILL).run(30)
+    state, bridge, history = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+    assert state.keys() == json.loads(world.ask("/api/state")).keys()
+    said = world.told()
+    assert state["batteries"]["bms1"].keys() == said.keys()
+    assert state["batteries"]["bms1"]["state"].keys() <= said["state"].keys()
+    assert bridge.keys() <= json.loads(world.ask("/api/bridge")).keys()
+    assert history.keys() == json.loads(world.ask("/api/history")).keys()
