@@ -206,9 +206,17 @@ def _distance(a, b):
     return row[-1]
 
 
-def on_missing(key, text):
-    """What must stand in the file, and does not."""
+def on_workflow(port, other):
+    """What is wrong with a WEB_PORT that is the web workflow's."""
+    return f"{port} is the port of CircuitPython's own web workflow, and {other} is used; write it, or CIRCUITPY_WEB_API_PORT"
+
+
+def on_missing(key, text, web_port=0):
+    """What must stand in the file, and does not. `web_port`: of the page, which needs no broker; 0: there is none."""
     line = _commented(text, key)
+    if key == "MQTT_BROKER" and web_port:
+        remedy = f"remove the # of line {line}" if line else "write its address"
+        return f"without MQTT_BROKER the battery is on the page in the browser only; {remedy} if you have a broker."
     if line:
         return f"{key} is missing: line {line} is still a comment, remove its #."
     if key == "MQTT_BROKER":

@@ -59,7 +59,8 @@ def make_hardware(free):
     from .kept import Values
     from .settings import KEPT, load
 
-    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
+    chip_id = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
+    settings = load(chip_id=chip_id, has_room=memory.has_room(free))
     unload("app.advice")  # loaded again only for a wrong pin
     from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
 
@@ -187,7 +188,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     sources = () if extras is None else extras.sources
     sleep = None if extras is None else extras.sleep
     take_pairs = bridge_state.take_pairs if sleep is None else sleep.with_missed(bridge_state.take_pairs)
-    publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep)
+    page = None
+    if settings.WEB_PORT:
+        from .web import Address  # with the server, only with a page
+
+        page = Address(wifi.radio, settings.WEB_PORT).text
+    publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep, page)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
     energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish, counts=sleep is None)
@@ -230,6 +236,10 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         from .extras_hardware import connect
 
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
+    if settings.WEB_PORT:
+        from .web import connect as connect_page
+
+        connect_page(settings, loop, socket_pool, wifi.radio, batteries, bank, sources, bridge_state, client, diagnostics)
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
         sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
@@ -264,9 +274,10 @@ def tick_of(parts):
     return Each([part.tick for part in parts]).tick
 
 
-def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep):
+def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep, page):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
-    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not.
+    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not; `page()` returns
+    the page's address; None: there is none.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
@@ -283,6 +294,7 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         board.board_id,
         True,
         0 if sleep is None else sleep.valid_s,
+        page,
         sources=sources,
     )
     make = Publisher

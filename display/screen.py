@@ -272,9 +272,11 @@ class Screen:
         """The page of our address, the Wi-Fi and the broker."""
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
-        broker = f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
+        settings = self._settings
+        broker = f"{settings.MQTT_BROKER}:{settings.MQTT_PORT}" if settings.MQTT_BROKER else "page only, no broker"
+        port = "" if settings.WEB_PORT in (0, 80) else f":{settings.WEB_PORT}"
         return pages.network(
-            str(radio.ipv4_address) if radio.ipv4_address else None,
+            str(radio.ipv4_address) + port if radio.ipv4_address else None,
             access_point.rssi if access_point else None,
             broker,
             self._version,

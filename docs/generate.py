@@ -142,7 +142,7 @@ BRIDGE_NOTES = {
     "discovery_errors": "discovery messages that could not be made or sent; retried every 10 minutes",
     "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
-FOLDERS = ("app", "display", "mqtt", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")
+FOLDERS = ("app", "display", "mqtt", "web", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")
 
 
 def main() -> None:

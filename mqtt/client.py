@@ -44,6 +44,7 @@ _CHECK = 2
 _WITHOUT = 3
 REJECTIONS_BEFORE_TRIAL = 2  # before that is tried
 RETAINED_CLOSINGS = 3  # connections in a row that ended with their first retained message
+WIFI_LOOK_MS = 1000  # how often, without a connection to keep, the Wi-Fi is looked at
 _OUT_OF_REACH_S = 1 << 20  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
 # What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker fails.
 FAILURES = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, MemoryError, minimqtt.MMQTTException)
@@ -55,7 +56,9 @@ class MqttClient:
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
     of the batteries; `sources`: of the sources (battery/sources.py).
-    `trouble` is None while connected, else (code, details) of trouble.py. `connects` counts connections since the start.
+    Without MQTT_BROKER, or where TLS is not possible, it only keeps the Wi-Fi joined, and only for the page in the browser.
+    `trouble` is (code, details) of trouble.py; None while connected, or joined where the page is all that is wanted. `connects`
+    counts connections since the start.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
@@ -64,6 +67,11 @@ class MqttClient:
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
         self._is_possible = self.trouble[0] == "connecting"
+        self._keeps_wifi = not self._is_possible and bool(getattr(settings, "WEB_PORT", 0))
+        self._lasting = self.trouble  # what is wrong also when the Wi-Fi has been joined
+        if self._keeps_wifi and not settings.MQTT_BROKER:
+            self._lasting = None
+            self.trouble = ("connecting", ())
         self._trouble_text = None  # the sentence for `trouble`, once it was asked for
         self._settings = settings
         self._radio = radio
@@ -151,6 +159,8 @@ class MqttClient:
                 return IDLE_MS
             self._idle_until = None
         if not self._is_possible:
+            if self._keeps_wifi:
+                self._keep_wifi(now)
             return IDLE_MS
         if self._inbox:
             self._run_command(now)
@@ -344,6 +354,26 @@ class MqttClient:
         self._set_trouble(None)
         print("MQTT: connected to " + self._broker_address())
 
+    def _keep_wifi(self, now):
+        """Join the Wi-Fi for the page, and again when it is lost."""
+        if self._next_try is not None and ticks_diff(now, self._next_try) < 0:
+            return
+        self._next_try = ticks_add(now, WIFI_LOOK_MS)
+        if self._lasting is None and not self._energy_store.loaded:
+            self._energy_store.finish()  # there is no broker that could know of larger counters
+        try:
+            if not self._radio.connected or self._radio_stuck:
+                self._join()
+            if not self._radio.ipv4_address:
+                raise OSError(errno.ETIMEDOUT, "no_answer")
+        except FAILURES as error:
+            self._fail(error)
+            return
+        self._silent_failures = 0
+        self._backoff_ms = FIRST_BACKOFF_MS
+        if self.trouble != self._lasting:
+            self._set_trouble(self._lasting)
+
     def _join(self):
         """Join the Wi-Fi: the only step that may take longer, see app/watchdog.py."""
         self._set_trouble(("joining", ()))
@@ -497,7 +527,7 @@ class MqttClient:
         self._trouble_text = None
 
     def _explain(self, judge, error, cause, was_open, closed):
-        if not self._radio.connected:
+        if self._keeps_wifi or not self._radio.connected:
             return judge.wifi_trouble(self._settings.CIRCUITPY_WIFI_SSID, cause)
         topic = self._last_topic
         if was_open and closed and self._short_sessions > 1:

@@ -870,6 +870,63 @@ def test_settings_with_which_no_connection_is_possible_are_a_trouble_from_the_st
     assert client.trouble == (code, ()) and "MQTT_" in client.trouble_text and not sockets.made
 
 
+class RadioOfAPage:
+    """A Wi-Fi that is joined at the second attempt; `address` None: the router gives none."""
+
+    def __init__(self):
+        self.connected = False
+        self.address = "10.0.0.7"
+        self.attempts = 0
+
+    @property
+    def ipv4_address(self):
+        return self.address if self.connected else None
+
+    def connect(self, ssid, password, timeout):
+        self.attempts += 1
+        if self.attempts % 2:
+            raise ConnectionError("No network with that ssid")
+        self.connected = True
+
+
+def page_client(text):
+    settings = Settings(f'CIRCUITPY_WIFI_SSID = "cellar"\nWEB_PORT = 80\n{text}')
+    settings.base_topic = "t"
+    store = FakeStore()
+    store.loaded = False
+    radio = RadioOfAPage()
+    return MqttClient(settings, radio, Sockets(), FakePublisher(), FakeCommands(), store, "x"), radio, store
+
+
+def test_without_a_broker_the_wifi_is_joined_for_the_page_and_again_when_it_is_lost():
+    client, radio, store = page_client("")
+    assert client.trouble[0] == "connecting"
+    client.tick(0)
+    assert client.trouble == ("wifi_not_found", ("cellar",)) and store.loaded
+    for now in range(0, 6000, 20):
+        client.tick(ticks_ms() + now)
+    assert radio.connected and client.trouble is None and not client.connected and client.trouble_text == ""
+    radio.connected = False
+    for now in range(6000, 12000, 20):
+        client.tick(ticks_ms() + now)
+    assert radio.connected and client.trouble is None and radio.attempts == 4
+
+
+def test_without_an_address_from_the_router_there_is_no_page():
+    client, radio, _store = page_client("")
+    radio.attempts = 1
+    radio.address = None
+    client.tick(0)
+    assert radio.connected and client.trouble == ("wifi_no_answer", ("cellar",))
+
+
+def test_where_tls_is_not_possible_the_page_says_so_and_the_counters_stay_unknown():
+    client, radio, store = page_client('MQTT_BROKER = "10.0.0.9"\nMQTT_TLS = true')
+    radio.attempts = 1
+    client.tick(0)
+    assert radio.connected and client.trouble == ("tls_not_possible", ()) and not store.loaded
+
+
 def test_the_sentences_do_not_stay_in_memory():
     import mqtt
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from tools import pack
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors")
+PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
 PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
 SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what all of them are
 EXAMPLE = "settings.example.toml"  # the same on the drive
