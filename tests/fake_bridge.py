@@ -101,7 +101,7 @@ def history(minutes=1440, every=5, soc=57.3, batteries=1):
     for index in range(len(socs) - 1, -1, -1):  # backwards from what it is now
         change, socs[index] = socs[index], None if currents[index] is None else round(min(100, total), 1)
         total -= change
-    return {"api": 1, "minute_s": 60, "ago_s": 20, "soc": socs, "current": currents, "voltage": voltages}
+    return {"api": 1, "minute_s": 60, "every": every, "ago_s": 20, "soc": socs, "current": currents, "voltage": voltages}
 
 
 class FakeBridge:
