@@ -40,19 +40,22 @@ from battery.readings import (  # noqa: E402
     READINGS,
     TEXT,
 )
+from battery.sources import binary, text  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
 from daly.alarm_bytes import alarm_bits  # noqa: E402
 from daly.d2 import D2  # noqa: E402
 from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
-from battery.sources import binary, text  # noqa: E402
 from mqtt.bank_discovery import _OWN  # noqa: E402
 from mqtt.entities import BRIDGE, entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from sensors.vedirect_tables import rows_of  # noqa: E402
 from simulator.unmodelled import fields  # noqa: E402
 
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md", "web/page.html"))
+PAGES = tuple(
+    ROOT / page
+    for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md", "web/page.html")
+)
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What the name of a reading does not tell.

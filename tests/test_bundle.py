@@ -4,6 +4,7 @@
 """The bundle: unzipped onto an empty drive it is all there is to copy, and the host runs it as it is."""
 
 import ast
+import gzip
 import re
 import shutil
 import subprocess
@@ -73,8 +74,22 @@ def test_nothing_is_there_that_the_board_has_itself(files):
 
 def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
     ours = {path.relative_to(ROOT).as_posix() for package in bundle.PACKAGES for path in (ROOT / package).glob("*.py")}
-    extra = {"code.py", "safemode.py", "settings.example.toml", "START-HERE.txt", "LICENCES.txt", bundle.FILES}
+    extra = {
+        "code.py",
+        "safemode.py",
+        "settings.example.toml",
+        "START-HERE.txt",
+        "LICENCES.txt",
+        bundle.FILES,
+        "web/page.html.gz",
+    }
     assert {path for path in files if not path.startswith("lib/")} == ours | extra
+
+
+def test_the_page_is_compressed_and_the_same_each_time(files):
+    made = files["web/page.html.gz"]
+    assert gzip.decompress(made) == (ROOT / "web" / "page.html").read_bytes() and len(made) <= 20_000
+    assert made[4:8] == bytes(4)  # no time in it
 
 
 @pytest.mark.slow
