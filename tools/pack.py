@@ -69,11 +69,6 @@ def packed_sources() -> Files:
     """Path -> text of our files as they are compiled."""
     from tools import bundle  # which imports this module
 
-    is_folder = len(sys.argv) == 2 and not sys.argv[1].startswith("-")
-    if not is_folder and sys.argv[1:] != ["--names"] and not (len(sys.argv) == 3 and sys.argv[1] == "--line"):
-        raise SystemExit(
-            "python -m tools.pack FOLDER writes the packed firmware there; --names lists the names, --line FILE:N a line"
-        )
     files = packed({**bundle.firmware(), **bundle.libraries()})
     return {path: data.decode() for path, data in files.items() if is_ours(path)}
 
@@ -464,6 +459,9 @@ def _local_names(source: Source, short: dict[str, str], keywords: set[str]) -> d
 def main() -> None:
     from tools import bundle  # which imports this module
 
+    is_folder = len(sys.argv) == 2 and not sys.argv[1].startswith("-")
+    if not is_folder and sys.argv[1:] != ["--names"] and not (len(sys.argv) == 3 and sys.argv[1] == "--line"):
+        raise SystemExit("python -m tools.pack FOLDER writes the packed firmware there; --names: its names; --line FILE:N: a line")
     files = {**bundle.firmware(), **bundle.libraries()}
     ours = {path: data.decode() for path, data in files.items() if is_ours(path)}
     if sys.argv[1:2] == ["--line"]:
