@@ -461,7 +461,7 @@ def main() -> None:
 
     is_folder = len(sys.argv) == 2 and not sys.argv[1].startswith("-")
     if not is_folder and sys.argv[1:] != ["--names"] and not (len(sys.argv) == 3 and sys.argv[1] == "--line"):
-        raise SystemExit("python -m tools.pack FOLDER writes the packed firmware there; --names: its names; --line FILE:N: a line")
+        raise SystemExit("python -m tools.pack FOLDER writes the packed firmware there; --names: names; --line FILE:N: a line")
     files = {**bundle.firmware(), **bundle.libraries()}
     ours = {path: data.decode() for path, data in files.items() if is_ours(path)}
     if sys.argv[1:2] == ["--line"]:
