@@ -20,6 +20,7 @@ class Snapshot(Values):
 
     def __init__(self, battery):
         super().__init__(dict(battery.pack.topology), self)
+        self._read_at = []  # nothing is put here
         self.mean_current = 0  # mA, see Values
         self.is_online = False
         self.connection = ""
