@@ -211,7 +211,7 @@ class Settings:
         self.hints += advice.hints(self, text)
 
     def _default_web_port(self, workflow_port, has_room):
-        if not has_room or getattr(self, "SLEEP_MINUTES", 0):  # asleep nobody would find it
+        if not has_room or getattr(self, "SLEEP_MINUTES", False):  # asleep nobody would find it
             return 0
         return OTHER_WEB_PORT if workflow_port == WEB_PORT else WEB_PORT
 

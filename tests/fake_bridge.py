@@ -59,10 +59,10 @@ def asleep(name="Daly BMS", sentence=ASLEEP):
 def four():
     """(batteries, bank): four of them, in parallel."""
     batteries = {
-        "bms1": battery(soc=57.3, current=-12.4),
-        "bms2": battery("Daly BMS 2", soc=61.2, current=-11.8),
-        "bms3": battery("Garage", soc=58.4, current=-14.1),
-        "bms4": battery("Daly BMS 4", soc=55.9, current=-13.3),
+        "bms1": battery(soc=57.3, current=-12.4, cells=tuple(min(cell, 3301) for cell in CELLS)),
+        "bms2": battery("Daly BMS 2", soc=61.2, current=-11.8, cells=tuple(max(cell, 3295) for cell in CELLS[7:] + CELLS[:6])),
+        "bms3": battery("Garage", soc=58.4, current=-14.1, cells=tuple(max(cell, 3291) for cell in CELLS)),
+        "bms4": battery("Daly BMS 4", soc=55.9, current=-13.3, cells=tuple(min(cell, 3306) for cell in CELLS[1:])),
     }
     states = [each["state"] for each in batteries.values()]
     bank = {
@@ -78,30 +78,33 @@ def four():
 
 def bridge(**more):
     """The answer to /api/bridge."""
-    values = {"version": "1.0.0", "uptime": 273840, "rssi": -58, "restart_reason": "power on", "boot_count": 7, "safe_modes": 0}
+    values = {"version": "1.0.0", "uptime": 273840, "rssi": -58, "restart_reason": "power_on", "boot_count": 7, "safe_modes": 0}
     values |= {"last_failure": "none", "loop_time_max": 18, "ip_address": "192.168.1.77", "free_memory": 1904512}
     values |= {"mqtt_connects": 1, "settings_problems": "none", "frames_ok": 2811234, "checksum_errors": 3, "timeouts": 12}
     values |= {"poll_cycle": 486, "oldest_reading_age": 212, "current_sign": "normal", "protocol": "A5"}
     return values | {"name": "Daly BMS bridge", "identity": "c0ffee", "mqtt": "connected", "history_minutes": 1440} | more
 
 
-def history(minutes=1440, every=5, soc=57.3, batteries=1):
-    """A day that ends as battery() is: charged in the sun, discharged at night, with an hour of which nothing is known."""
-    socs, currents, voltages = [], [], []
-    for minute in range(0, minutes, every):
-        left = minutes - minute  # it is 22:00 at the end
-        hour = (22 - left / 60) % 24
-        current = 36 * (1 - ((hour - 12.5) / 4.5) ** 2) if 8 < hour < 17 else -6.0 - 6.4 * (hour > 17.5)
-        current += 1.6 * ((minute * 7919) % 13 / 13 - 0.5)
-        is_known = not 4 <= hour < 5
-        for values, value in ((currents, current * batteries), (voltages, 52.7)):
-            values.append(round(value, 1) if is_known else None)
-        socs.append(current * every / 60 / 2.8)
-    total = soc
-    for index in range(len(socs) - 1, -1, -1):  # backwards from what it is now
-        change, socs[index] = socs[index], None if currents[index] is None else round(min(100, total), 1)
-        total -= change
-    return {"api": 1, "minute_s": 60, "every": every, "ago_s": 20, "soc": socs, "current": currents, "voltage": voltages}
+def history(minutes=1440, every=5, soc=57.3, current=-12.4, voltage=52.7, batteries=1, ago_s=20):
+    """A day that ends at 20:00 with these values: charged in the sun, an hour of the night is not known."""
+    known, currents, changes = [], [], []
+    for minute in range(minutes - every, -1, -every):
+        hour = (20 - minute / 60) % 24
+        amperes = 27 * (1 - ((hour - 12.5) / 4.5) ** 2) if 8 < hour < 17 else -4.2 - 8.2 * (hour > 17.5)
+        amperes = current / batteries if minute < 30 else amperes + 0.9 * ((minute * 7919) % 13 / 13 - 0.5)
+        known.append(not 3 <= hour < 4)
+        currents.append(round(amperes * batteries, 1))
+        changes.append(amperes * every / 60 / 2.8)
+    socs = []
+    for change in reversed(changes):  # backwards from what it is now
+        socs.insert(0, round(min(100, max(0, soc)), 1))
+        soc -= change
+
+    def gaps(values):
+        return [value if is_known else None for value, is_known in zip(values, known, strict=True)]
+
+    answer = {"api": 1, "minute_s": 60, "every": every, "ago_s": ago_s, "soc": gaps(socs), "current": gaps(currents)}
+    return answer | {"voltage": gaps([voltage] * len(socs))}
 
 
 class FakeBridge:

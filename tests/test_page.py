@@ -9,6 +9,8 @@ import time
 
 import pytest
 from fake_bridge import ASLEEP, CELLS, FakeBridge, asleep, battery, bridge, four
+from mosquitto import free_port, wait_until
+from processes import Bridge, SimulatedBms
 
 pytestmark = pytest.mark.slow
 PHONE = {"width": 360, "height": 740}
@@ -71,7 +73,7 @@ def visit(chromium, fake):
     """Open the page; at the end: nothing was asked for elsewhere, and no script has failed."""
     contexts, wrong = [], []
 
-    def opened(size=PHONE, wait=True, **options):
+    def opened(size=PHONE, url=fake.url, **options):
         context = chromium.new_context(viewport=size, **options)
         contexts.append(context)
         page = context.new_page()
@@ -80,10 +82,9 @@ def visit(chromium, fake):
         page.on(
             "console", lambda message: wrong.append(message.text) if "Failed to load resource" not in message.text else None
         )
-        page.on("request", lambda request: None if request.url.startswith((fake.url, "data:")) else wrong.append(request.url))
-        page.goto(fake.url)
-        if wait:
-            page.wait_for_selector("#link.live")
+        page.on("request", lambda request: None if request.url.startswith((url, "data:")) else wrong.append(request.url))
+        page.goto(url)
+        page.wait_for_selector("#link.live")
         return page
 
     yield opened
@@ -102,7 +103,7 @@ def ask(page):
     page.evaluate("wake()")
 
 
-def wait_until(page, script):
+def wait_for(page, script):
     """As wait_for_function, which the page's policy does not let work."""
     end = time.monotonic() + 8
     while not page.evaluate(script):
@@ -220,7 +221,7 @@ def test_four_batteries_and_their_bank(visit, fake):
     assert text(page, "[aria-selected=true]") == "Daly BMS 57.3 %"  # the address says which
     page.click("text=Daly BMS 4")
     assert "asleep" in text(page, "main > section:first-child")
-    wait_until(page, "performance.getEntriesByType('resource').some((each) => each.name.includes('of=bms4'))")
+    wait_for(page, "performance.getEntriesByType('resource').some((each) => each.name.includes('of=bms4'))")
 
 
 @pytest.mark.parametrize("death", ["killed", "frozen"])
@@ -244,7 +245,7 @@ def test_a_bridge_that_does_not_answer_is_told_within_five_seconds(visit, fake, 
         "document.querySelector('main').inert && getComputedStyle(document.querySelector('main')).opacity < .6"
     )
     page.evaluate("{ const now = Date.now; Date.now = () => now() + 70000; }")
-    wait_until(page, "!document.querySelector('main').innerText")  # a minute later they are gone
+    wait_for(page, "!document.querySelector('main').innerText")  # a minute later they are gone
     assert re.search(r"for 1 min", text(page, "#notices"))
     if death == "killed":
         fake.start()
@@ -330,6 +331,7 @@ def test_an_error_of_the_bridge_is_told(visit, fake):
 def test_the_curve_has_gaps_where_nothing_was_known(visit, fake):
     page = visit()
     page.wait_for_selector("path.s[d*=L]")
+    page.click("text=6 h")
     assert page.get_attribute("path.s:not(.area)", "d").count("M") == 1
     page.click("text=24 h")
     assert page.get_attribute("path.s:not(.area)", "d").count("M") == 2  # an hour of the night
@@ -348,3 +350,28 @@ def test_sources_are_shown(visit, fake):
     for words in ("Output 1 On (by hand) reason on: switched by hand", "Output 2 –", "28ff641e8216c3 21.5 °C",
                   "28ff641e8216c4 –", "VE.Direct 1 PV power 320 W State bulk", "Supply Voltage 13.100 V"):  # fmt: skip
         assert words in seen, words
+
+
+def test_the_real_firmware(visit, tmp_path):
+    """With its password: the BMS falls asleep, the bridge stands still, then its power is cut."""
+    bms = SimulatedBms(tmp_path, "soc=57.3,current=-12.4,drift=0")
+    port = free_port()
+    firmware = Bridge(tmp_path, bms.path, free_port(), 'WEB_PASSWORD = "secret"\n', options=["--web", str(port)])
+    try:
+        wait_until(lambda: "Page: http" in firmware.log, 20)
+        page = visit(url=f"http://127.0.0.1:{port}/", http_credentials={"username": "any", "password": "secret"})
+        page.wait_for_selector("text=57.3", timeout=15000)
+        page.wait_for_selector("dd:has-text('connection refused')")  # there is no broker
+        bms.set("silent=1")
+        page.wait_for_selector("text=No data", timeout=30000)
+        assert "BMS asleep, or cut off" in text(page, "main > section:first-child") and "57.3" not in text(page)
+        for stop, start in ((firmware.freeze, firmware.thaw), (firmware.kill, firmware.start)):
+            began = time.monotonic()
+            stop()
+            page.wait_for_selector("#link.lost")
+            assert time.monotonic() - began < 5 + 1  # a busy PC
+            start()
+            page.wait_for_selector("#link.live", timeout=20000)
+    finally:
+        firmware.stop()
+        bms.stop()

@@ -132,7 +132,7 @@ class Server:
             return True
         self._ready.clear()
         is_waiting = False
-        for socket, _ in self._poll.ipoll(0):
+        for socket, _ in _events(self._poll):
             if socket is self._listener:
                 is_waiting = True
             else:
@@ -511,7 +511,11 @@ def _poll_of(listener):
 
         poll = select.poll()
         poll.register(listener, _POLLIN)
-        poll.ipoll(0)
+        _events(poll)
     except (ImportError, OSError, TypeError, ValueError, AttributeError):
         return None
     return poll
+
+
+def _events(poll):
+    return poll.ipoll(0)
