@@ -7,7 +7,13 @@ from .settings import CHOICE, NUMBER, PIN, SWITCH, TEXT, Setting
 
 OUTPUTS = 8
 VEDIRECT_PORTS = 2
-SENSOR_PINS = ("DS18B20_PIN", "VEDIRECT_1_RX", "VEDIRECT_2_RX", "SUPPLY_PIN")
+# keys of the sensors' sources, each with the setting that names it
+SENSOR_PINS = (
+    ("temperatures", "DS18B20_PIN"),
+    ("vedirect1", "VEDIRECT_1_RX"),
+    ("vedirect2", "VEDIRECT_2_RX"),
+    ("supply", "SUPPLY_PIN"),
+)
 
 ROWS = tuple([Setting(f"OUTPUT_{number}", TEXT, "", 0, 255) for number in range(1, OUTPUTS + 1)])
 ROWS += (

@@ -22,6 +22,9 @@ from .version import VERSION
 # needed to start only
 ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
 
+SENSORS = ("temperatures", "vedirect1", "vedirect2", "supply")  # keys of their sources
+OUTPUT_MESSAGES = 5  # the most discovery messages on outputs
+
 
 def main():
     """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
@@ -206,7 +209,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states)
+    gone = left_behind(settings, sources, () if extras is None else extras.named)
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states, gone)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
@@ -235,6 +239,23 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
         loop.add("sleep", sleep.tick)
     return loop
+
+
+def left_behind(settings, sources, named):
+    """The discovery topics on which an earlier start may have left something of what the settings do not name any more.
+
+    `named`: keys of the sensors that they name, also where one of them could not be made.
+    """
+    gone = [key for key in SENSORS if key not in named]
+    message = 0
+    for source in sources:
+        if source.key == "outputs":
+            from battery.sources import PER_MESSAGE  # which is there already
+
+            message = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
+    if message < OUTPUT_MESSAGES:
+        gone.append(f"outputs_{message + 1}" if message else "outputs")
+    return [f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}/config" for key in gone]
 
 
 def poller_of(batteries):

@@ -5,13 +5,13 @@
 
 from battery.unload import unload
 from mqtt.entities import entity
-from outputs.rules import SOURCES, Names, parse, pin_of
+from outputs.rules import SOURCES, Names, head_of, parse
 
 from .extras import OUTPUTS
 
 
 def read_rules(settings, sensors, problems):
-    """(number, Rule, name of its pin, whether it is active low) of each output; Rule None, with one more problem: a mistake.
+    """(number, Rule, name, name of its pin, whether it is active low) of each output; Rule None: a mistake, one more problem.
 
     `sensors`: sources that there will be.
     """
@@ -28,8 +28,7 @@ def read_rules(settings, sensors, problems):
             rule, mistake = parse(text, names)
             if mistake is not None:
                 problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
-            name, is_low = pin_of(text)
-            found.append((number, rule, name, is_low))
+            found.append((number, rule) + head_of(text))
     if names.is_named("time") and not settings.NTP_SERVER:
         problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
     for module in ("outputs.rules", "mqtt.entities", "app.advice"):

@@ -54,12 +54,13 @@ class MqttClient:
 
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
-    of the batteries; `sources`: of the sources (battery/sources.py).
+    of the batteries; `sources`: of the sources (battery/sources.py); `gone`: discovery topics on which nothing is sent
+    any more. What is retained there is cleared once after the start, with all that belongs to it.
     `trouble` is None while connected, else (code, details) of trouble.py. `connects` counts connections since the start.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
-                 keys=("bms1",), sources=()):  # fmt: skip
+                 keys=("bms1",), sources=(), gone=()):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
@@ -91,6 +92,7 @@ class MqttClient:
                 self._unretained.append(base + "/bank/state")
             for key in sources:
                 self._unretained.append(base + "/" + key + "/state")
+        self._gone = gone
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0
@@ -296,6 +298,9 @@ class MqttClient:
             known = self._status_topics + list(self._energy_store.topics)
             others = [topic for topic in self._unretained if topic not in known]
             self._restore_topics = others if others and self._subscribe_to(others) else []
+        elif self._step == 4 and self._gone:
+            if self._subscribe_to(self._gone):
+                self._restore_topics.extend(self._gone)
         elif self._subscribe_to(self._energy_store.topics):
             self._restore_topics.extend(self._energy_store.topics)
             self._pool.last.ping()
@@ -334,6 +339,7 @@ class MqttClient:
 
     def _start_session(self, now):
         self._is_restoring = False
+        self._gone = ()
         self._energy_store.finish()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_INTERVAL_MS)
@@ -372,7 +378,13 @@ class MqttClient:
         is_unretained = topic in self._unretained
         if is_unretained and retained and payload and self._retaining != _WITHOUT and topic not in self._to_clear:
             self._to_clear.append(topic)
-        if topic in self._status_topics:
+        if topic in self._gone:
+            if retained and payload and self._retaining != _WITHOUT:
+                from .left_behind import topics_behind
+
+                self._to_clear.extend(topics_behind(topic, self._settings.base_topic))
+                unload("mqtt.left_behind")
+        elif topic in self._status_topics:
             if payload or not is_unretained:  # an empty one only clears the topic, which is fine there
                 self._status_payloads[topic] = payload[: MAX_PAYLOAD + 1]
         elif topic in self._energy_store.topics:

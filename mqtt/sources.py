@@ -7,9 +7,9 @@ from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.json import bounded
 from battery.readings import BINARY, ENUM, NUMBER
+from battery.sources import PER_MESSAGE
 
 from .battery_publisher import DISCOVERY_PAUSE_MS, HEARTBEAT_MS
-from .source_parts import PER_MESSAGE
 
 LOOK_MS = 200  # how often a source that has changed is compared with what was published
 _AT_ONCE = 4  # values compared, or written, in one step

@@ -17,10 +17,12 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.alarms import BITFIELDS, LEVEL_NAMES, PROTECTION, active
 from battery.json import bounded
 from battery.readings import DIAGNOSTIC, MAIN, READING
-from battery.sources import binary, enum, text
+from battery.sources import PER_MESSAGE, binary, enum, text
 
 from .values import TIME
 
+MOST = 8  # outputs
+_ROWS = 3  # of each: state, mode, reason
 ROUND_MS = 200  # between two looks at all outputs
 SECOND_MS = 1000
 REFRESH_S = 30  # how long a number in a reason may be another one than that of now
@@ -295,17 +297,24 @@ class Outputs:
         self._evaluated = None  # counters of all that it depends on, and the second, of the last round
         self.changes = 0
         self.rows: list = []
-        for number in range(1, max(self._numbers) + 1):
-            key = f"output_{number}"
-            if number not in outputs:  # or the entities of those behind it would move to another message
-                self.rows += [binary(key, None), enum(key + "_mode", None, MODES), text(key + "_reason", None)]
-                continue
-            name = outputs[number].name or f"Output {number}"
-            command = f"/outputs/{number}/set" if is_allowed else None
-            self.rows.append(binary(key, name, icon="electric-switch"))
+        # Those that there are not have their places, too: an entity must not move to another message. So have those that fit
+        # into the last message; mqtt/client.py clears what was in the messages behind it.
+        count = _ROWS * self._numbers[-1]
+        while len(self.rows) < count or (len(self.rows) % PER_MESSAGE and len(self.rows) < _ROWS * MOST):
+            self.rows.append(self._row_at(len(self.rows), is_allowed))
+
+    def _row_at(self, place, is_allowed):
+        number = place // _ROWS + 1
+        key = f"output_{number}"
+        is_there = number in self._numbers
+        name = (self.output(number).name or f"Output {number}") if is_there else ""
+        if place % _ROWS == 0:
+            return binary(key, name if is_there else None, icon="electric-switch")
+        if place % _ROWS == 1:
+            command = f"/outputs/{number}/set" if is_there and is_allowed else None
             category = MAIN if is_allowed else DIAGNOSTIC
-            self.rows.append(enum(key + "_mode", name + " mode", MODES, "cog-outline", category, command))
-            self.rows.append(text(key + "_reason", name + " reason", "comment-question-outline", DIAGNOSTIC))
+            return enum(key + "_mode", name + " mode" if is_there else None, MODES, "cog-outline", category, command)
+        return text(key + "_reason", name + " reason" if is_there else None, "comment-question-outline", DIAGNOSTIC)
 
     def bind(self, batteries, bank, minutes):
         """What the rules look at: see Value in values.py."""

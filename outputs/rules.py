@@ -176,13 +176,14 @@ def _example(source):
     return source.rows[0].key if len(source.rows) else "name"
 
 
-def pin_of(text):
-    """(name of the pin, whether it is active low) of a rule, as far as they can be read; "" for none."""
-    words = _Words(text, _start_of_pin(text))
+def head_of(text):
+    """(its name, name of the pin, whether it is active low) of a rule, as far as they can be read; "" for none."""
+    start = _start_of_pin(text)
+    words = _Words(text, start)
     low = [word.lower() for word in words.words]
     is_low = len([at for at in range(len(low) - 1) if low[at] == "active" and low[at + 1] == "low"]) > 0
     pin = words.words[0] if len(words.words) else ""
-    return ("" if pin.lower() in ("on", "off", ",") else pin), is_low
+    return text[: max(0, start - 1)].strip()[:MOST_NAME], ("" if pin.lower() in ("on", "off", ",") else pin), is_low
 
 
 def parse(text, names):

@@ -122,6 +122,7 @@ class Bridge:
         name="",
         keys=("bms1",),
         sources=(),
+        gone=(),
         make=MqttClient,
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
@@ -131,7 +132,7 @@ class Bridge:
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
         parts = (self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}")
-        self.client = make(settings, radio, *parts, keys=keys, sources=sources)
+        self.client = make(settings, radio, *parts, keys=keys, sources=sources, gone=gone)
         self.longest_s = 0
         self._clock = clock
 
@@ -614,6 +615,38 @@ def test_the_state_of_a_sensor_is_cleared_too_also_where_the_bridge_sleeps(broke
     time.sleep(0.3)
     assert "old" not in [text for _, text, _ in late.received]
     late.stop()
+
+
+@needs_mosquitto
+@pytest.mark.parametrize(
+    ("probe", "cleared", "kept"),
+    [
+        ("_outputs", ["ha/device/daly_x_7_outputs", "ha/device/daly_x_7_outputs_5", "t/outputs/state"], []),
+        ("_outputs_2", ["ha/device/daly_x_7_outputs_2", "ha/device/daly_x_7_outputs_3"], ["t/outputs/state"]),
+        ("_vedirect2", ["ha/device/daly_x_7_vedirect2", "ha/device/daly_x_7_vedirect2_7"], ["t/vedirect1/state"]),
+    ],
+)
+def test_what_the_settings_do_not_name_any_more_is_cleared_with_all_that_belongs_to_it(
+    broker, subscriber, probe, cleared, kept
+):
+    """Also with MQTT_RETAIN_STATE, and of discovery messages as long as they may be."""
+    kept = [*kept, "ha/device/daly_x_7", "ha/device/daly_x_7_supply"]
+    left = [topic + "/config" if topic.startswith("ha/") else topic for topic in [*cleared, *kept]]
+    for topic in left:
+        subscriber.publish(topic, "old" + 4000 * "x", retain=True)
+    gone = [f"ha/device/daly_x_7{probe}/config", "ha/device/daly_x_7_temperatures/config"]
+    bridge = Bridge(broker.port, loaded=False, gone=gone)
+    bridge.store.topics = ("t/bms1/energy",)
+    subscriber.publish("t/bms1/energy", "{}", retain=True)
+    subscriber.clear()
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    late = Subscriber(broker.port)
+    assert wait_until(lambda: late.latest("t/bms1/energy"))
+    time.sleep(0.3)
+    assert [topic for topic in left if (late.latest(topic) or "").startswith("old")] == left[len(cleared) :]
+    late.stop()
+    assert "ha/device/daly_x_7_temperatures/config" not in [topic for topic, _, _ in subscriber.received], "no warning there"
+    assert not bridge.commands.heard and "mqtt.left_behind" not in sys.modules
 
 
 EIGHT = ("bms1", "bms2", "bms3", "bms16", "bms201", "bms202", "bms301", "bms316")

@@ -11,7 +11,7 @@ from mqtt_units import unit_of
 
 from battery.sources import enum, number, text
 from outputs.output import IGNORE, KEEP, OFF, ON
-from outputs.rules import Names, parse, pin_of
+from outputs.rules import Names, head_of, parse
 
 
 class Sensor:
@@ -339,7 +339,7 @@ def test_the_bank_exists_where_there_are_two_batteries():
 )
 def test_the_pin_is_known_whatever_else_is_wrong(text, pin):
     """So that it can be held at its inactive level."""
-    assert pin_of(text) == pin
+    assert head_of(text)[1:] == pin
 
 
 def test_nothing_that_is_written_breaks_the_parser():

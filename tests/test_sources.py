@@ -6,15 +6,22 @@
 import itertools
 import json
 
+import board
 import pytest
 from home_assistant_rules import message_faults
 from simulation import Wire, only
 
+from app.extras_hardware import make
+from app.kept import Values
+from app.main import left_behind
+from app.settings import KEPT, Settings
 from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
 from battery.sources import binary, enum, number, text
+from mqtt.left_behind import MESSAGES
 from mqtt.publisher import LoadedDiscovery, Publisher
 from mqtt.sleeping import SleepingPublisher
+from sensors.vedirect_tables import rows_of
 
 STATE = "daly/x/shed/state"
 
@@ -265,3 +272,41 @@ def test_the_place_of_a_value_that_there_is_not_is_kept_free():
     assert {key: entity for key, entity in first.items() if len(entity) == 1} == removed
     assert [key for key, entity in first.items() if len(entity) > 1] == ["inside", "energy", "door"]
     assert found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"] == {"note": {"p": "sensor"}}
+
+
+def test_every_discovery_message_that_there_can_be_is_known_where_what_is_left_behind_is_cleared():
+    def most(rows):
+        return -(-rows // 5)
+
+    victron = max(len(rows_of(is_monitor)) for is_monitor in (False, True)) + 1  # and what is wrong with it
+    rows = {"outputs": 8 * 3, "temperatures": 16 + 1, "vedirect1": victron, "vedirect2": victron, "supply": 1}
+    assert {key: most(count) for key, count in rows.items()} == MESSAGES
+
+
+@pytest.mark.parametrize(
+    ("lines", "named", "gone"),
+    [
+        ("", (), ["temperatures", "vedirect1", "vedirect2", "supply", "outputs"]),
+        ('DS18B20_PIN = "IO4"\nSUPPLY_PIN = "IO99"\n', ("temperatures", "supply"), ["vedirect1", "vedirect2", "outputs"]),
+        (
+            'VEDIRECT_2_RX = "IO4"\nOUTPUT_2 = "IO5 on when soc > 80"\n',
+            ("vedirect2",),
+            ["temperatures", "vedirect1", "supply", "outputs_3"],
+        ),
+        (
+            'VEDIRECT_2_RX = "IO4"\nOUTPUT_1 = "a mistake"\n',
+            ("vedirect2",),
+            ["temperatures", "vedirect1", "supply", "outputs_2"],
+        ),
+        ('OUTPUT_8 = "IO5 on when soc > 80"\n', (), ["temperatures", "vedirect1", "vedirect2", "supply"]),
+    ],
+)
+def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
+    settings = Settings('CIRCUITPY_WIFI_SSID = "shed"\nBRIDGE_ID = "a_7"\nMQTT_DISCOVERY_PREFIX = "ha"\n' + lines)
+    extras = make(settings, []) if settings.has_extras else None
+    for pin in (board.IO4, board.IO5):
+        pin._free()
+    values = Values(settings, KEPT + settings.more)
+    assert (() if extras is None else tuple(extras.named)) == named
+    topics = left_behind(values, () if extras is None else extras.sources, named)
+    assert topics == [f"ha/device/daly_a_7_{key}/config" for key in gone]
