@@ -90,8 +90,18 @@ def names_of(settings, problems):
                 'for example "28ff641e8216c3=boiler".'
             )
             continue
+        others = [other for other in names if _is_alike(other[1], name) or other[0] == id[:14]]
+        if others or _is_alike(name, "problem"):
+            other = f"{others[0][0]} is {others[0][1]}" if others else "its source has a value of that name"
+            problems.append(f'{settings.where("DS18B20_NAMES")}: "{item.strip()}" is left out, as {other}; write another one.')
+            continue
         names.append((id[:14], name))
     return names
+
+
+def _is_alike(name, other):
+    """Whether a rule could not tell them apart."""
+    return name.lower().replace(" ", "_") == other.lower().replace(" ", "_")
 
 
 def known_keys():
