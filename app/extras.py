@@ -77,7 +77,7 @@ def _check_sleep(settings):
 
 def names_of(settings, problems):
     """The pairs (id or its beginning, name) of DS18B20_NAMES, such as "28ff641e8216c3=boiler, 28ff=cellar"."""
-    names = []
+    names: list = []
     for item in settings.DS18B20_NAMES.split(","):
         id, _, name = item.partition("=")
         id = "".join([sign for sign in id.strip().lower() if sign not in "-:"])

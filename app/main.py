@@ -22,8 +22,8 @@ from .version import VERSION
 # needed to start only
 ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
 
-SENSORS = ("temperatures", "vedirect1", "vedirect2", "supply")  # keys of their sources
-OUTPUT_MESSAGES = 5  # the most discovery messages on outputs
+# the most discovery messages of each source there can be, PER_MESSAGE rows of battery/sources.py in each
+SOURCES = (("outputs", 5), ("temperatures", 4), ("vedirect1", 7), ("vedirect2", 7), ("supply", 1))
 
 
 def main():
@@ -242,20 +242,24 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
 
 
 def left_behind(settings, sources, named):
-    """The discovery topics on which an earlier start may have left something of what the settings do not name any more.
+    """The topics on which an earlier start may have left something of what the settings do not name any more.
 
     `named`: keys of the sensors that they name, also where one of them could not be made.
     """
-    gone = [key for key in SENSORS if key not in named]
-    message = 0
-    for source in sources:
-        if source.key == "outputs":
-            from battery.sources import PER_MESSAGE  # which is there already
+    topics = []
+    for key, most in SOURCES:
+        first = 0
+        for source in sources:
+            if source.key == "outputs" == key:
+                from battery.sources import PER_MESSAGE  # which is there already
 
-            message = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
-    if message < OUTPUT_MESSAGES:
-        gone.append(f"outputs_{message + 1}" if message else "outputs")
-    return [f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}/config" for key in gone]
+                first = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
+        if first == 0 and key not in named:
+            topics.append(f"{settings.base_topic}/{key}/state")
+        for message in range(most if key in named else first, most):
+            end = f"_{message + 1}" if message else ""
+            topics.append(f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}{end}/config")
+    return topics
 
 
 def poller_of(batteries):

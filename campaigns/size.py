@@ -27,7 +27,7 @@ VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
 UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
-UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan", "mqtt.left_behind")
+UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",
            "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
@@ -37,7 +37,7 @@ EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_
           "app.sleep", "app.status_led", "mqtt.sleeping")  # fmt: skip
 EXTRA_PACKAGES = ("outputs", "sensors", "adafruit_ds18x20", "adafruit_onewire", "neopixel")
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
-ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan", "mqtt.left_behind")
+ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
 PROTOCOLS = (("daly.a5",), ("daly.modbus", "daly.p81"), ("daly.modbus", "daly.d2"))  # one of these stays
 STEP_KB = 2  # resolution of the smallest heap
 

@@ -66,7 +66,10 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
         [
             ("line 5: DS18B20_NAMES", '"28aa02=hot_water" is left out, as 28aa01 is Hot water; write another one'),
             ("line 5: DS18B20_NAMES", '"28aa01=tank" is left out, as 28aa01 is Hot water; write another one'),
-            ("line 5: DS18B20_NAMES", '"28aa03=problem" is left out, as its source has a value of that name; write another one'),
+            (
+                "line 5: DS18B20_NAMES",
+                '"28aa03=problem" is left out, as its source has a value of that name; write another one',
+            ),
         ],
     ),
     "a number that there is not": (

@@ -13,12 +13,11 @@ from simulation import Wire, only
 
 from app.extras_hardware import make
 from app.kept import Values
-from app.main import left_behind
+from app.main import SOURCES, left_behind
 from app.settings import KEPT, Settings
 from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
 from battery.sources import binary, enum, number, text
-from mqtt.left_behind import MESSAGES
 from mqtt.publisher import LoadedDiscovery, Publisher
 from mqtt.sleeping import SleepingPublisher
 from sensors.vedirect_tables import rows_of
@@ -280,33 +279,38 @@ def test_every_discovery_message_that_there_can_be_is_known_where_what_is_left_b
 
     victron = max(len(rows_of(is_monitor)) for is_monitor in (False, True)) + 1  # and what is wrong with it
     rows = {"outputs": 8 * 3, "temperatures": 16 + 1, "vedirect1": victron, "vedirect2": victron, "supply": 1}
-    assert {key: most(count) for key, count in rows.items()} == MESSAGES
+    assert {key: most(count) for key, count in rows.items()} == dict(SOURCES)
+
+
+ALL = {"outputs": "outputs, _2, _3, _4, _5", "temperatures": "temperatures, _2, _3, _4", "supply": "supply",
+       "vedirect1": "vedirect1, _2, _3, _4, _5, _6, _7", "vedirect2": "vedirect2, _2, _3, _4, _5, _6, _7"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("lines", "named", "gone"),
     [
-        ("", (), ["temperatures", "vedirect1", "vedirect2", "supply", "outputs"]),
-        ('DS18B20_PIN = "IO4"\nSUPPLY_PIN = "IO99"\n', ("temperatures", "supply"), ["vedirect1", "vedirect2", "outputs"]),
-        (
-            'VEDIRECT_2_RX = "IO4"\nOUTPUT_2 = "IO5 on when soc > 80"\n',
-            ("vedirect2",),
-            ["temperatures", "vedirect1", "supply", "outputs_3"],
-        ),
-        (
-            'VEDIRECT_2_RX = "IO4"\nOUTPUT_1 = "a mistake"\n',
-            ("vedirect2",),
-            ["temperatures", "vedirect1", "supply", "outputs_2"],
-        ),
-        ('OUTPUT_8 = "IO5 on when soc > 80"\n', (), ["temperatures", "vedirect1", "vedirect2", "supply"]),
+        ("", (), ALL),
+        ('DS18B20_PIN = "IO4"\nSUPPLY_PIN = "IO99"\n', ("temperatures", "supply"), ("outputs", "vedirect1", "vedirect2")),
+        ('VEDIRECT_2_RX = "IO4"\nOUTPUT_2 = "IO5 on when soc > 80"\n', ("vedirect2",), ("_3, _4, _5", "temperatures",
+         "vedirect1", "supply")),
+        ('OUTPUT_1 = "a mistake"\n', (), ("_2, _3, _4, _5", "temperatures", "vedirect1", "vedirect2", "supply")),
+        ('OUTPUT_8 = "IO5 on when soc > 80"\n', (), ("temperatures", "vedirect1", "vedirect2", "supply")),
     ],
-)
+)  # fmt: skip
 def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
-    settings = Settings('CIRCUITPY_WIFI_SSID = "shed"\nBRIDGE_ID = "a_7"\nMQTT_DISCOVERY_PREFIX = "ha"\n' + lines)
+    settings = Settings(
+        'CIRCUITPY_WIFI_SSID = "shed"\nBRIDGE_ID = "a_7"\nMQTT_DISCOVERY_PREFIX = "ha"\nMQTT_BASE_TOPIC = "t"\n' + lines
+    )
     extras = make(settings, []) if settings.has_extras else None
     for pin in (board.IO4, board.IO5):
         pin._free()
     values = Values(settings, KEPT + settings.more)
     assert (() if extras is None else tuple(extras.named)) == named
     topics = left_behind(values, () if extras is None else extras.sources, named)
-    assert topics == [f"ha/device/daly_a_7_{key}/config" for key in gone]
+    expected = set()
+    for key in gone:
+        ends = ALL.get(key, key).split(", ")
+        source = key if key in ALL else "outputs"
+        expected |= {f"ha/device/daly_a_7_{source}{end if end[0] == '_' else ''}/config" for end in ends}
+        expected |= {f"t/{source}/state"} if key in ALL else set()
+    assert set(topics) == expected and len(topics) == len(expected)
