@@ -39,9 +39,9 @@ ROWS += (
 def check(settings):
     """Add to the problems and hints what is wrong with these settings together, and switch that off."""
     if settings.LED_OFF_AT_NIGHT:
-        from .status_led import parse_night
+        from battery.minute import span_of
 
-        if parse_night(settings.LED_OFF_AT_NIGHT) is None:
+        if span_of(settings.LED_OFF_AT_NIGHT) is None:
             where = settings.where("LED_OFF_AT_NIGHT")
             settings.problems.append(f'{where} is not understood; write a time of day to another, such as "22:00-07:00".')
             settings.replace("LED_OFF_AT_NIGHT", "")

@@ -145,9 +145,13 @@ def make_time_of_day(settings, loop, client, clock):
 
 def night_of(settings):
     """(begin, end) of LED_OFF_AT_NIGHT in minutes of the day; None: it is never off."""
-    from .status_led import parse_night
+    if not settings.LED_OFF_AT_NIGHT:
+        return None
+    from battery.minute import span_of
 
-    return parse_night(settings.LED_OFF_AT_NIGHT) if settings.LED_OFF_AT_NIGHT else None
+    night = span_of(settings.LED_OFF_AT_NIGHT)
+    unload("battery.minute")
+    return night
 
 
 def make_light(settings, problems):

@@ -12,7 +12,8 @@ from battery.sources import PER_MESSAGE
 from .battery_publisher import DISCOVERY_PAUSE_MS, HEARTBEAT_MS
 
 LOOK_MS = 200  # how often a source that has changed is compared with what was published
-_AT_ONCE = 4  # values compared, or written, in one step
+# Values compared, or written, in one step: those of an output, or it could be "OFF" beside a reason why it is on
+_AT_ONCE = 3
 
 
 class SourcePublisher:

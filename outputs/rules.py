@@ -8,6 +8,7 @@
 Loaded at the start and forgotten afterwards: what remains are the objects of output.py and values.py.
 """
 
+from battery.minute import minute_of
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
 
 from .output import IGNORE, KEEP, OFF, ON, Condition, Rule
@@ -370,13 +371,11 @@ class _Parser:
 
     def _minutes(self):
         word = self._words[self._at]
-        hours, colon, minutes = word.partition(":")
-        if not (colon and _is_digits(hours) and _is_digits(minutes) and len(hours) < 3 and len(minutes) == 2):
-            self._fail(f"a time is written as 08:00, not {word}")
-        if int(hours) > 23 or int(minutes) > 59:
-            self._fail(f"{word} is no time of the day; the last one is 23:59")
+        minute = minute_of(word)
+        if minute is None:
+            self._fail(f"a time of the day is written as 08:00, up to 23:59, not {word}")
         self._at += 1
-        return 60 * int(hours) + int(minutes)
+        return minute
 
     def _number(self):
         """((digits, decimals), unit, as written) of the number that comes next."""

@@ -59,7 +59,7 @@ def test_outputs_keep_their_numbers():
 
 def test_what_only_the_start_needs_does_not_stay():
     made("IO5 on when sco > 80")
-    assert not {"outputs.rules", "mqtt.entities", "app.advice"} & set(sys.modules)
+    assert not {"outputs.rules", "battery.minute", "mqtt.entities", "app.advice"} & set(sys.modules)
 
 
 @pytest.mark.parametrize(

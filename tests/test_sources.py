@@ -10,6 +10,7 @@ import board
 import pytest
 from home_assistant_rules import message_faults
 from simulation import Wire, only
+from test_outputs import Life
 
 from app.extras_hardware import make
 from app.kept import Values
@@ -314,3 +315,25 @@ def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
         expected |= {f"ha/device/daly_a_7_{source}{end if end[0] == '_' else ''}/config" for end in ends}
         expected |= {f"t/{source}/state"} if key in ALL else set()
     assert set(topics) == expected and len(topics) == len(expected)
+
+
+def test_state_mode_and_reason_of_an_output_are_of_one_moment():
+    """A message is written in steps, and an output may switch between two of them."""
+    life = Life(*[f"IO{pin} on when soc > 50, on for at least 0 s, off for at least 0 s" for pin in (5, 6, 7, 9)], step_ms=50)
+    bridge = Bridge(life.outputs, interval_ms=100)
+    bridge.publisher.republish_soon(0)
+
+    def listen(wire):
+        if wire.now % 50 == 0:
+            life.set(soc=400 if wire.now % 100 else 600)
+            for output in life.outputs._outputs:
+                output.evaluate(wire.now // 50, "")
+            life.outputs.changes += 1
+        Bridge._listen(bridge, wire)
+
+    bridge.wire.run(40, listen)
+    states = [json.loads(payload) for payload in bridge.texts("daly/x/outputs/state")]
+    told = {
+        (state[f"output_{n}"].lower(), state[f"output_{n}_reason"].partition(":")[0]) for state in states for n in (1, 2, 3, 4)
+    }
+    assert len(states) > 50 and told <= {("on", "on"), ("off", "off"), ("off", "off at the start")}
