@@ -13,6 +13,7 @@ class FaultyOutput:
     """
 
     is_on = False
+    is_timed = False
     mode = AUTO
     changes = 0
 
@@ -23,9 +24,9 @@ class FaultyOutput:
     def bind(self, batteries, bank, minutes):
         """As of an Output."""
 
-    def names(self, kind):
+    def values(self):
         """As of an Output."""
-        return False
+        return ()
 
     def set_mode(self, mode, seconds):
         """A person cannot switch it on."""

@@ -25,6 +25,7 @@ from .values import (
     OfBank,
     OfSource,
     Reading,
+    Span,
     Test,
     TimeOfDay,
     shift,
@@ -67,6 +68,7 @@ class Names:
         self._unit_of = unit_of
         self._nearest = nearest
         self._values_of = values_of
+        self._spans: dict = {}  # the cells, or sensors, of a battery
         self._found: dict = {}  # the same value in several rules is one object: it looks at the cells once
 
     def find(self, name):
@@ -100,7 +102,12 @@ class Names:
             raise ValueError(f"there is no reading {key or name}; {self._advice(key, _readings() + ['time'])}")
         self._check_kind(name, row)
         unit = self._unit_of(row) or ""
-        return Extreme(name, battery, row, unit) if key in EXTREMES else Reading(name, battery, row, index, unit)
+        if key not in EXTREMES:
+            return Reading(name, battery, row, index, unit)
+        many = EXTREMES[key][0]
+        if (battery, many.key) not in self._spans:
+            self._spans[battery, many.key] = Span(many)
+        return Extreme(name, battery, row, unit, self._spans[battery, many.key])
 
     def _of_bank(self, name, key):
         if len(self._batteries) < 2:

