@@ -44,7 +44,8 @@ def _values_of(settings, key):
         from sensors.vedirect_tables import rows_of  # which device it is, is known when it has sent something
 
         keys = [row.key for is_monitor in (False, True) for _, row, _ in rows_of(is_monitor)]
-        unload("sensors.vedirect_tables")
+        for module in ("sensors.vedirect_tables", "sensors.vedirect_monitor", "sensors.vedirect_charger"):
+            unload(module)
         return keys + ["problem"]
     return [pair.partition("=")[2] for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair] + ["problem"]
 
