@@ -268,9 +268,9 @@ class Settings:
             return value
         if not value or setting.kind != TEXT or not setting.key.startswith("OUTPUT_"):
             return ""
-        from outputs.rules import pin_of  # only with outputs
+        from outputs.rules import head_of  # only with outputs
 
-        return pin_of(value)[0]
+        return head_of(value)[1]
 
     def _compare_pins(self, rows):
         users: dict = {}
