@@ -14,23 +14,34 @@ PAGE = Path(__file__).resolve().parent.parent / "web" / "page.html"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 # mV of 16 cells of a pack that is well balanced
 CELLS = (3296, 3298, 3295, 3297, 3299, 3296, 3314, 3297, 3295, 3298, 3296, 3286, 3297, 3296, 3298, 3297)
-ASLEEP = (
-    "BMS asleep, or cut off, for 12 min: our requests come back; wake it with load, charger or button, or check its plug"
-)
+ASLEEP = "BMS asleep, or cut off, for 12 min: our requests come back; wake it with load, charger or button, or check its plug"
 
 
 def battery(name="Daly BMS", soc=57.3, current=-12.4, voltage=52.7, cells=CELLS, alarms="none", **more):
     """A battery as in /api/state; `more`: keys of its state that differ."""
     high, low = max(cells), min(cells)
     state = {"pack_voltage": voltage, "current": current, "power": round(voltage * current, 2)}
-    state |= {"energy_charged": 1234.567, "energy_discharged": 1189.012, "capacity_charged": 24000, "capacity_discharged": 23000}
+    state |= {
+        "energy_charged": 1234.567,
+        "energy_discharged": 1189.012,
+        "capacity_charged": 24000,
+        "capacity_discharged": 23000,
+    }
     state |= {"soc": soc, "mode": "charging" if current > 0 else "discharging" if current else "idle"}
     state |= {"charge_mosfet": "ON", "discharge_mosfet": "ON", "heartbeat": 17, "remaining_capacity": round(soc * 2.8, 3)}
-    state |= {"remaining_time": 13.0, "time_to_full": 13.0 if current > 0 else None, "time_to_empty": 13.0 if current < 0 else None}
+    state |= {
+        "remaining_time": 13.0,
+        "time_to_full": 13.0 if current > 0 else None,
+        "time_to_empty": 13.0 if current < 0 else None,
+    }
     state |= {"problem": "OFF" if alarms == "none" else "ON", "active_alarms": alarms, "fault_code": 0}
     state |= {"cell_count": len(cells), "temperature_count": 2, "cycle_count": 143}
     state |= {"max_cell_voltage": high / 1000, "max_voltage_cell": cells.index(high) + 1}
-    state |= {"min_cell_voltage": low / 1000, "min_voltage_cell": cells.index(low) + 1, "cell_voltage_delta": (high - low) / 1000}
+    state |= {
+        "min_cell_voltage": low / 1000,
+        "min_voltage_cell": cells.index(low) + 1,
+        "cell_voltage_delta": (high - low) / 1000,
+    }
     state |= {"max_temperature": 22, "min_temperature": 21}
     state |= {f"cell_{number}_voltage": cell / 1000 for number, cell in enumerate(cells, 1)}
     state |= {"temperature_1": 21, "temperature_2": 22, "mosfet_temperature": 24, "balancing": "OFF"}
@@ -54,7 +65,10 @@ def four():
         "bms4": battery("Daly BMS 4", soc=55.9, current=-13.3),
     }
     states = [each["state"] for each in batteries.values()]
-    bank = {key: round(sum(state[key] for state in states), 3) for key in ("current", "power", "energy_charged", "energy_discharged")}
+    bank = {
+        key: round(sum(state[key] for state in states), 3)
+        for key in ("current", "power", "energy_charged", "energy_discharged")
+    }
     bank |= {"capacity_charged": 96000, "capacity_discharged": 92000, "remaining_capacity": 651.84, "rated_capacity": 1120}
     bank |= {"soc": 58.2, "pack_voltage": 52.7, "max_cell_voltage": 3.314, "max_voltage_cell": 7, "max_cell_battery": "Garage"}
     bank |= {"min_cell_voltage": 3.286, "min_voltage_cell": 12, "min_cell_battery": "Daly BMS", "cell_voltage_delta": 0.028}
@@ -164,7 +178,12 @@ def _handler(fake):
 
         def _send(self, status, body, kind, headers=()):
             self.send_response(status)
-            for name, value in [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store"), *headers]:
+            for name, value in [
+                ("Content-Type", kind),
+                ("Content-Length", str(len(body))),
+                ("Cache-Control", "no-store"),
+                *headers,
+            ]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
