@@ -399,6 +399,10 @@ REQUESTS = {
     "bare line feeds": (b"GET /made HTTP/1.1\nHost: x\n\n", 200),
     "an empty line before": (b"\r\n\r\nGET /made HTTP/1.1\r\n\r\n", 200),
     "the head, and 500 bytes of body": (head(4096) + b"x" * 500, 200),
+    "a head of 4,080 bytes with short lines at its end, and a body": (
+        b"GET /made HTTP/1.1\n" + (b"X:" + b"a" * 197 + b"\n") * 18 + b"a\n" * 230 + b"\n" + b"x" * 400,
+        200,
+    ),
     "a second request behind it": (b"GET /made HTTP/1.1\r\n\r\n" * 2, 200),
     "a GET with a body": (b"GET /made HTTP/1.1\r\nContent-Length: 900\r\n\r\n" + b"x" * 900, 200),
     "a Content-Length of nonsense": (b"GET /made HTTP/1.1\r\nContent-Length: -1e9\r\n\r\n", 200),
@@ -501,6 +505,13 @@ def test_without_it_nothing_is_told(locked, value, request_line):
     got = parsed(raw, request_line.split()[0])
     assert got.status == 401 and got.headers["WWW-Authenticate"].startswith('Basic realm="')
     assert locked.site.asked == []
+
+
+@pytest.mark.parametrize(
+    ("given", "is_right"), [("u:secret", True), (":secret", True), ("secret", False), ("", False), (":", False)]
+)
+def test_a_password_stands_behind_a_colon(given, is_right):
+    assert module.is_password(b"Basic " + basic(given).encode(), b"secret") is is_right
 
 
 def test_a_wrong_password_takes_as_long_wherever_it_is_wrong(polled):
