@@ -27,13 +27,13 @@ GROUPS: Groups = {
     "app.early": ("app.kept", "app.nvm_store", "app.version", "app.watchdog", "battery.unload"),
     "app.core": ("app.bridge_state", "app.commands", "app.console", "app.diagnostics", "app.energy_store", "app.events"),
     "daly.core": ("battery.alarms", "battery.energy", "battery.json", "battery.pack",
-                  "battery.plausibility", "battery.polarity", "battery.readings", "battery.spreads", "battery.text",
+                  "battery.plausibility", "battery.polarity", "battery.readings", "battery.text",
                   "daly.alarm_bytes", "daly.bus", "daly.detector", "daly.diagnosis", "daly.outcomes",
                   "daly.poller", "daly.schedule", "daly.timing", "daly.trace"),
     "display.core": ("display.pages", "display.screen"),
     "outputs.core": ("outputs.output", "outputs.values"),
-    "mqtt.core": ("mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher",
-                  "mqtt.transport"),
+    "mqtt.core": ("battery.spreads", "mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband",
+                  "mqtt.publisher", "mqtt.transport"),
     "web.core": ("app.web", "battery.snapshot", "web.history", "web.server", "web.site"),
 }  # fmt: skip
 START = "app.main"  # its functions run once, whatever the settings say

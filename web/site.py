@@ -25,26 +25,32 @@ _FOLDER = __file__.rpartition("/")[0]
 
 
 class Made:
-    """An answer that is made while it is sent: `steps`, a generator, puts something into `writer`, or nothing, in each step.
+    """The answer that is made while it is sent: its steps, a generator, put something into `writer`, or nothing, each time.
 
-    `now` in ticks, of the step that is made; `done()` is called at the end.
+    `now`: ticks of the step that is made. There is one, which is used again and again.
     """
 
     length = None
     is_gzip = False
 
-    def __init__(self, writer, content_type, done, extra=b""):
-        self.content_type = content_type
-        self.extra = extra
+    def __init__(self, writer):
+        self.content_type = self.extra = b""
         self.now = 0
-        self._writer = writer.clear()
-        self._done = done
-        self._steps = None
+        self._writer = writer
+        self._steps = None  # None: it is free
         self._left = 0  # bytes of the writer that have not been asked for yet
 
-    def begin(self, steps):
-        """Give it its steps; returns self."""
+    @property
+    def is_busy(self):
+        """Whether it is being sent."""
+        return self._steps is not None
+
+    def begin(self, steps, content_type, extra):
+        """Begin another answer; returns self."""
+        self.content_type = content_type
+        self.extra = extra
         self._steps = steps
+        self._left = 0
         return self
 
     def readinto(self, buffer, now):
@@ -68,7 +74,7 @@ class Made:
     def close(self):
         """It is not asked for any more, whole or not."""
         self._steps.close()
-        self._done()
+        self._steps = None
 
 
 class Page:
@@ -120,35 +126,38 @@ class Site:
 
             self._bank = BankOfSnapshots(batteries, self._snapshots, bank.is_series)
         self._writer = Writer(LONGEST_PIECE)
-        self._is_busy = False
+        self._answer = Made(self._writer)
 
     def open(self, path, query, now):
         """The answer to `path`, with what stands behind "?" as text; None: there is nothing there. BUSY: ask again later."""
         if path == "/":
             return _page()
-        make = self._maker(path, _options(query))
-        if make is None:
-            return None
-        if self._is_busy:
-            return self.BUSY
-        return make(now)
-
-    def _maker(self, path, options):
-        """The function of `now` that makes the answer; None: there is none."""
-        if path == "/api/state":
-            return lambda now: self._made(self._state_steps)
-        if path == "/api/bridge":
-            return lambda now: self._made(self._bridge_steps)
-        if path == "/metrics":
-            return lambda now: self._made(self._metrics_steps, _METRICS, self._free_metrics)
+        options = _options(query)
         index = self._index(options.get("of", self._batteries[0].key))
-        if path == "/api/history" and self._history is not None and index is not None:
-            every = options.get("every", "1")
+        every = options.get("every", "1")
+        content_type = _JSON
+        extra = b""
+        steps = None  # a generator, which has not begun
+        if path == "/api/state":
+            steps = self._state_steps()
+        elif path == "/api/bridge":
+            steps = self._bridge_steps()
+        elif path == "/metrics":
+            content_type = _METRICS
+            steps = self._metrics_steps()
+        elif index is None:
+            pass
+        elif path == "/api/history" and self._history is not None:
             if every.isdigit() and 0 < int(every) <= self._history.minutes:
-                return lambda now: self._made(lambda answer: self._history_steps(answer, index, int(every)))
-        if path == "/diagnostics" and index is not None and index < len(self._batteries):
-            return lambda now: self._make_diagnostics(self._batteries[index], self._snapshots[index], now)
-        return None
+                steps = self._history_steps(index, int(every))
+        elif path == "/diagnostics" and index < len(self._batteries):
+            if not self._diagnostics.is_possible(now):
+                return self.BUSY
+            extra = f'Content-Disposition: attachment; filename="daly-{self._batteries[index].key}.json"\r\n'.encode()
+            steps = self._diagnostics_steps(self._batteries[index], self._snapshots[index])
+        if steps is None:
+            return None
+        return self.BUSY if self._answer.is_busy else self._answer.begin(steps, content_type, extra)
 
     def _index(self, key):
         """The position of the battery with this key, and behind them that of the bank; None: there is none."""
@@ -157,46 +166,27 @@ class Site:
                 return position
         return len(self._batteries) if key == "bank" and self._bank is not None else None
 
-    def _made(self, steps, content_type=_JSON, done=None, extra=b""):
-        """An answer; `steps(answer)`: the generator."""
-        self._is_busy = True
-        answer = Made(self._writer, content_type, done or self._free, extra)
-        return answer.begin(steps(answer))
-
-    def _make_diagnostics(self, battery, snapshot, now):
-        if not self._diagnostics.is_possible(now):
-            return self.BUSY
-        extra = f'Content-Disposition: attachment; filename="daly-{battery.key}.json"\r\n'.encode()
-        return self._made(lambda answer: self._diagnostics_steps(answer, battery, snapshot), extra=extra)
-
-    def _free(self):
-        self._is_busy = False
-
-    def _free_metrics(self):
-        unload("web.metrics")
-        self._is_busy = False
-
     # steps: generators, whose values mean nothing
 
-    def _snapshot_steps(self, answer):
+    def _snapshot_steps(self):
         """Take all snapshots: each when what is said together can be taken, at most after WAIT_MS."""
         left = list(self._snapshots)
         begun = None
         while left:
             yield
             if begun is None:
-                begun = answer.now
+                begun = self._answer.now
             snapshot = left.pop(0)
-            if snapshot.is_due() or ticks_diff(answer.now, begun) >= WAIT_MS:
+            if snapshot.is_due() or ticks_diff(self._answer.now, begun) >= WAIT_MS:
                 snapshot.take()
             else:
                 left.append(snapshot)
         for snapshot in self._snapshots:
             yield from snapshot.settle()
 
-    def _state_steps(self, answer):
+    def _state_steps(self):
         writer = self._writer
-        yield from self._snapshot_steps(answer)
+        yield from self._snapshot_steps()
         yield
         writer.put(b'{"api":').put_decimal(API, 0).put(b',"batteries":{')
         for position in range(len(self._batteries)):
@@ -234,7 +224,7 @@ class Site:
             values.append(None if row.name is None else source.raw(row.key))
         yield from source_steps(self._writer, rows, values)
 
-    def _bridge_steps(self, answer):
+    def _bridge_steps(self):
         writer = self._writer
         yield
         writer.put(b'{"api":').put_decimal(API, 0).put(b',"batteries":[')
@@ -252,27 +242,27 @@ class Site:
             ("mqtt", self._link_text()),
             ("history_minutes", 0 if self._history is None else self._history.minutes),
         ]
-        yield from self._pair_steps(answer, pairs)
+        yield from self._pair_steps(pairs)
         yield
         yield from pair_steps(writer, pairs, b',"')
 
-    def _pair_steps(self, answer, pairs):
+    def _pair_steps(self, pairs):
         """Append the pairs of the bridge."""
         oldest_ms = 0
         for battery in self._batteries:  # one at a time: each takes 3,000 bytecodes
             yield
-            oldest_ms = max(oldest_ms, battery.pack.oldest_ms(answer.now))
+            oldest_ms = max(oldest_ms, battery.pack.oldest_ms(self._answer.now))
         yield
-        pairs.extend(self._bridge_pairs(answer.now, oldest_ms))
+        pairs.extend(self._bridge_pairs(self._answer.now, oldest_ms))
 
-    def _history_steps(self, answer, index, every):
+    def _history_steps(self, index, every):
         yield
         writer = self._writer
         history = self._history
         end = history.count  # points that come meanwhile are not told
         begin = max(0, end - history.minutes)
         begin += (end - begin - 1) % every  # the newest one is among them
-        age_ms = history.age_ms(answer.now)
+        age_ms = history.age_ms(self._answer.now)
         writer.put(b'{"api":').put_decimal(API, 0).put(b',"minute_s":60,"every":').put_decimal(every, 0).put(b',"ago_s":')
         if age_ms is None:
             writer.put(b"null")
@@ -297,26 +287,28 @@ class Site:
             yield
         writer.put(b"}")
 
-    def _metrics_steps(self, answer):
+    def _metrics_steps(self):
         pairs: list = []
-        yield from self._snapshot_steps(answer)
-        yield from self._pair_steps(answer, pairs)
+        yield from self._snapshot_steps()
+        yield from self._pair_steps(pairs)
         yield
-        from .metrics import metrics_steps  # 3 KB, only where somebody collects them
+        try:
+            from .metrics import metrics_steps  # only where somebody collects them
 
-        yield
-        is_connected = self._link_text() == "connected"
-        yield from metrics_steps(
-            self._writer, self._identity, self._batteries, self._snapshots, pairs, is_connected, self._sources
-        )
+            yield
+            is_connected = self._link_text() == "connected"
+            shared = (self._identity, self._batteries, self._snapshots, pairs, is_connected, self._sources)
+            yield from metrics_steps(self._writer, *shared)
+        finally:
+            unload("web.metrics")
 
-    def _diagnostics_steps(self, answer, battery, snapshot):
+    def _diagnostics_steps(self, battery, snapshot):
         yield
         snapshot.copy()
         pairs: list = []
-        yield from self._pair_steps(answer, pairs)
+        yield from self._pair_steps(pairs)
         yield
-        yield from self._diagnostics.steps(self._writer, battery, snapshot, pairs, answer.now)
+        yield from self._diagnostics.steps(self._writer, battery, snapshot, pairs, self._answer.now)
 
 
 def _options(query):
