@@ -111,8 +111,8 @@ def history(minutes=1440, every=5, soc=57.3, current=-12.4, voltage=52.7, batter
 class FakeBridge:
     """Serves on a free port of this machine until `stop`; `paths` are the requests so far.
 
-    `state`, `bridge` and `history` are what it says, with `status` of HTTP; `password` is asked for. Each answer of the API comes
-    after `delay_s` and takes `trickle_s`. While `frozen` is set nothing is answered, as by a chip that hangs.
+    `state`, `bridge` and `history` are what it says, with `status` of HTTP; `password` is asked for. Each answer of the API
+    comes after `delay_s` and takes `trickle_s`. While `frozen` is set nothing is answered, as by a chip that hangs.
     """
 
     def __init__(self, batteries=None, bank=None, sources=None):
