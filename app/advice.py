@@ -121,6 +121,9 @@ def _foreign(key, known):
 
 def on_name(name, known):
     """What is advised instead of a name."""
+    numbered = [other for other in known if _without_numbers(other) == _without_numbers(name)]
+    if len(numbered) > 1:
+        return f"there are {numbered[0]} to {numbered[-1]}; write one of these"
     best = _nearest(name, known)
     far = _distance(name.upper(), best)
     if far > 1:
@@ -128,6 +131,10 @@ def on_name(name, known):
         if meant:
             return f"did you mean {meant}"
     return f"did you mean {best}" if far <= min(3, len(name) // 3) else "remove it"
+
+
+def _without_numbers(name):
+    return "".join([char for char in name.upper() if not "0" <= char <= "9"])
 
 
 def _words(name):

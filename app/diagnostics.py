@@ -92,6 +92,9 @@ class Diagnostics:
         """The JSON of a battery, as a generator: see `report_steps`. `pairs`: of <base>/state, read before."""
         self._made_at = now
         try:
+            from . import settings  # noqa: F401  # each of the two takes 0.1 s or more to load on an ESP32-S2: two passes
+
+            yield
             from .report import report_steps
 
             yield

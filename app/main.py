@@ -22,6 +22,9 @@ from .version import VERSION
 # needed to start only
 ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
 
+# the most discovery messages of each source there can be, PER_MESSAGE rows of battery/sources.py in each
+SOURCES = (("outputs", 5), ("temperatures", 4), ("vedirect1", 7), ("vedirect2", 7), ("supply", 1))
+
 
 def main():
     """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
@@ -212,7 +215,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states)
+    gone = left_behind(settings, sources, () if extras is None else extras.named)
+    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states, gone)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
@@ -245,6 +249,27 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
         loop.add("sleep", sleep.tick)
     return loop
+
+
+def left_behind(settings, sources, named):
+    """The topics on which an earlier start may have left something of what the settings do not name any more.
+
+    `named`: keys of the sensors that they name, also where one of them could not be made.
+    """
+    topics = []
+    for key, most in SOURCES:
+        first = 0
+        for source in sources:
+            if source.key == "outputs" == key:
+                from battery.sources import PER_MESSAGE  # which is there already
+
+                first = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
+        if first == 0 and key not in named:
+            topics.append(f"{settings.base_topic}/{key}/state")
+        for message in range(most if key in named else first, most):
+            end = f"_{message + 1}" if message else ""
+            topics.append(f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}{end}/config")
+    return topics
 
 
 def poller_of(batteries):

@@ -105,7 +105,7 @@ SETTINGS += (
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
 KEPT = tuple([setting.key for setting in SETTINGS])
-KEPT += ("problems", "allowed", "identity", "base_topic", "boards", "has_extras", "has_workflow", "more")
+KEPT += ("problems", "allowed", "identity", "base_topic", "boards", "has_extras", "workflow", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -129,7 +129,7 @@ class Settings:
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
     or made of it; `boards`: the batteries; `WEB_PORT`: 0: no page, as it is without the setting unless the board `has_room`;
-    `has_workflow`: CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of
+    `workflow`: CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of
     outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
@@ -184,7 +184,7 @@ class Settings:
             self.OLED_HEIGHT = 64  # there are no others
         self.has_extras = "OUTPUT_1" in self.more
         workflow_port = _workflow_port(entries)
-        self.has_workflow = workflow_port > 0
+        self.workflow = workflow_port > 0
         if "WEB_PORT" not in entries or "WEB_PORT" in wrong:
             self.WEB_PORT = self._default_web_port(workflow_port, has_room)
         elif self.WEB_PORT and workflow_port == self.WEB_PORT:
@@ -211,7 +211,7 @@ class Settings:
         self.hints += advice.hints(self, text)
 
     def _default_web_port(self, workflow_port, has_room):
-        if not has_room or getattr(self, "SLEEP_MINUTES", 0):  # asleep nobody would find it
+        if not has_room or getattr(self, "SLEEP_MINUTES", False):  # asleep nobody would find it
             return 0
         return OTHER_WEB_PORT if workflow_port == WEB_PORT else WEB_PORT
 
@@ -268,9 +268,9 @@ class Settings:
             return value
         if not value or setting.kind != TEXT or not setting.key.startswith("OUTPUT_"):
             return ""
-        from outputs.rules import pin_of  # only with outputs
+        from outputs.rules import head_of  # only with outputs
 
-        return pin_of(value)[0]
+        return head_of(value)[1]
 
     def _compare_pins(self, rows):
         users: dict = {}

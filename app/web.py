@@ -105,5 +105,5 @@ def connect(settings, loop, pool, radio, batteries, bank, sources, bridge_state,
     address = Address(radio, settings.WEB_PORT)
     loop.add("page", Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site).tick)
     loop.add("history", history.tick)
-    name = None if settings.has_workflow else host_name(settings.identity)
+    name = None if settings.workflow else host_name(settings.identity)
     loop.add("page address", Announcer(radio, settings.WEB_PORT, name, address).tick)

@@ -20,6 +20,7 @@ class Snapshot(Values):
 
     def __init__(self, battery):
         super().__init__(dict(battery.pack.topology), self)
+        self._read_at = []  # nothing is put here
         self.mean_current = 0  # mA, see Values
         self.is_online = False
         self.connection = ""
@@ -39,9 +40,8 @@ class Snapshot(Values):
         self._is_of_one_moment = pack.is_of_one_moment(CELLS)
         current = pack.at(CURRENT)
         mode = pack.at(MODE)
-        if current is None or mode is None or fits_mode(current, mode):
-            self._always_differs = False
-        elif not self._always_differs or against_mode(current, mode):
+        is_known = current is not None and mode is not None
+        if is_known and not fits_mode(current, mode) and (not self._always_differs or against_mode(current, mode)):
             return False
         return self._is_of_one_moment and pack.is_of_one_moment(_TEMPERATURES)
 

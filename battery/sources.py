@@ -21,6 +21,8 @@ from collections import namedtuple
 from .json import bounded
 from .readings import BINARY, ENUM, MAIN, NUMBER, TEXT
 
+PER_MESSAGE = 5  # rows in one discovery message: up to 650 bytes each, as most have their own availability
+
 # One value. name: None keeps the place of a value that there is not; it is not published, and Home Assistant removes it.
 # decimals: value = raw / 10**decimals; deadband: a smaller change of raw is published with the next one only; icon,
 # device_class: Home Assistant's, or None; category: of battery/readings.py; is_total: it only grows, or starts again from 0;

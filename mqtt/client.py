@@ -36,6 +36,7 @@ STABLE_AFTER_MS = 60000  # a connection that ended sooner makes the back-off lon
 JOIN_TIMEOUT_S = 2  # limits the chip's own retries, not its first attempt
 RADIO_RESTART_AFTER = 10  # failures in a row without any response from the network
 RESTORE_MS = 1500  # a broker sends retained messages right after the SUBACK; a new broker has none
+GONE_AT_ONCE = 8  # topics in one request
 INBOX_SIZE = 8  # received messages waiting to be executed; normally one person presses one button
 # A broker without retained messages may close a connection that asks for them, the last will included.
 _RETAIN = 0
@@ -55,14 +56,15 @@ class MqttClient:
 
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
-    of the batteries; `sources`: of the sources (battery/sources.py).
+    of the batteries; `sources`: of the sources (battery/sources.py); `gone`: topics on which nothing is sent any
+    more: what an earlier start has left retained there is cleared.
     Without MQTT_BROKER, or where TLS is not possible, it only keeps the Wi-Fi joined, and only for the page in the browser.
     `trouble` is (code, details) of trouble.py; None while connected, or joined where the page is all that is wanted. `connects`
     counts connections since the start.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
-                 keys=("bms1",), sources=()):  # fmt: skip
+                 keys=("bms1",), sources=(), gone=()):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
@@ -99,12 +101,13 @@ class MqttClient:
                 self._unretained.append(base + "/bank/state")
             for key in sources:
                 self._unretained.append(base + "/" + key + "/state")
+        self._gone = gone
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0
         self._step = 0  # of subscribing, from 1
         self._is_open = False  # the broker has accepted the connection; subscribing may follow
-        self._pool = PacketSocketPool(socket_pool)
+        self._pool = PacketSocketPool(socket_pool, self._on_large)
         self._retaining = _RETAIN
         self._is_retain_refused = False  # proven by a trial: the broker closes for retained messages
         self._rejections = 0  # connections in a row closed before the CONNACK
@@ -245,10 +248,8 @@ class MqttClient:
             return
         interval = READ_INTERVAL_MS if socket.can_tell else BLIND_READ_INTERVAL_MS
         self._next_read = ticks_add(now, ACK_INTERVAL_MS if self._awaited_id else interval)
-        if not socket.is_silent():
-            if socket.has_message():
-                self._client.loop(0)
-            self._take_large()  # too large for any command, but its sender gets an answer
+        if not socket.is_silent() and socket.has_message():
+            self._client.loop(0)
         if self._awaited_id:
             self._await_ack(now, socket)
         if ticks_diff(now, self._next_ping) >= 0:
@@ -306,6 +307,12 @@ class MqttClient:
             known = self._status_topics + list(self._energy_store.topics)
             others = [topic for topic in self._unretained if topic not in known]
             self._restore_topics = others if others and self._subscribe_to(others) else []
+        elif len(self._gone) > GONE_AT_ONCE * (self._step - 4):
+            some = self._gone[GONE_AT_ONCE * (self._step - 4) : GONE_AT_ONCE * (self._step - 3)]
+            if self._subscribe_to(some):
+                self._restore_topics.extend(some)
+            else:
+                self._gone = ()
         elif self._subscribe_to(self._energy_store.topics):
             self._restore_topics.extend(self._energy_store.topics)
             self._pool.last.ping()
@@ -333,7 +340,6 @@ class MqttClient:
         socket = self._pool.last
         if socket.has_message():
             self._client.loop(0)
-        self._take_large()
         is_over = socket.ping_responses != self._restore_pings and ticks_diff(now, self._restore_until) >= 0
         if self._energy_store.all_restored or is_over:
             self._restore_until = None
@@ -344,6 +350,7 @@ class MqttClient:
 
     def _start_session(self, now):
         self._is_restoring = False
+        self._gone = ()
         self._energy_store.finish()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_INTERVAL_MS)
@@ -389,17 +396,15 @@ class MqttClient:
         """MiniMQTT calls this in the middle of its own work, even of a publish: only store the message."""
         self._route(topic, payload, self._pool.last.retained)
 
-    def _take_large(self):
-        large = self._pool.last.take_large()
-        if large is not None:
-            topic, payload, retained = large
-            try:
-                self._route(str(topic, "utf-8"), payload, retained)
-            except UnicodeError:  # no topic of ours
-                pass
+    def _on_large(self, topic, payload, retained):
+        """A message that MiniMQTT does not see: too large for any command, but its sender gets an answer."""
+        try:
+            self._route(str(topic, "utf-8"), payload, retained)
+        except UnicodeError:  # no topic of ours
+            pass
 
     def _route(self, topic, payload, retained):
-        is_unretained = topic in self._unretained
+        is_unretained = topic in self._unretained or topic in self._gone
         if is_unretained and retained and payload and self._retaining != _WITHOUT and topic not in self._to_clear:
             self._to_clear.append(topic)
         if topic in self._status_topics:

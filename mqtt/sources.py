@@ -6,13 +6,13 @@
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.readings import BINARY, ENUM, NUMBER
-from battery.sources import source_steps
+from battery.sources import PER_MESSAGE, source_steps
 
 from .battery_publisher import DISCOVERY_PAUSE_MS, HEARTBEAT_MS
-from .source_parts import PER_MESSAGE
 
 LOOK_MS = 200  # how often a source that has changed is compared with what was published
-_AT_ONCE = 4  # values compared in one step
+# Values compared in one step: those of an output, or it could be "OFF" beside a reason why it is on
+_AT_ONCE = 3
 
 
 class SourcePublisher:

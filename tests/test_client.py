@@ -122,6 +122,7 @@ class Bridge:
         name="",
         keys=("bms1",),
         sources=(),
+        gone=(),
         make=MqttClient,
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
@@ -131,7 +132,7 @@ class Bridge:
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
         parts = (self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}")
-        self.client = make(settings, radio, *parts, keys=keys, sources=sources)
+        self.client = make(settings, radio, *parts, keys=keys, sources=sources, gone=gone)
         self.longest_s = 0
         self._clock = clock
 
@@ -616,6 +617,25 @@ def test_the_state_of_a_sensor_is_cleared_too_also_where_the_bridge_sleeps(broke
     late.stop()
 
 
+@needs_mosquitto
+def test_what_the_settings_do_not_name_any_more_is_cleared(broker, subscriber):
+    """Also with MQTT_RETAIN_STATE, and of discovery messages as long as they may be; nothing where nothing was."""
+    gone = ["t/outputs/state"] + [f"ha/device/daly_x_outputs_{number}/config" for number in range(2, 22)]
+    left = [gone[0], gone[1], gone[12], gone[20]]
+    others = ["ha/device/daly_x_outputs/config", "t/vedirect1/state"]
+    for topic in left + others:
+        subscriber.publish(topic, "old" + 4000 * "x", retain=True)
+    bridge = Bridge(broker.port, loaded=False, gone=gone)
+    bridge.store.topics = ("t/bms1/energy",)
+    subscriber.publish("t/bms1/energy", "{}", retain=True)
+    subscriber.clear()
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    assert [(topic, text) for topic, text, _ in subscriber.received if topic in gone + others] == [
+        (topic, "") for topic in left
+    ]
+    assert not bridge.commands.heard
+
+
 EIGHT = ("bms1", "bms2", "bms3", "bms16", "bms201", "bms202", "bms301", "bms316")
 
 
@@ -624,7 +644,7 @@ def test_the_topics_of_eight_batteries_and_their_bank_are_watched_as_those_of_on
     left = [f"t/{key}/{end}" for key in EIGHT for end in ("state", "status", "connection")] + ["t/bank/state"]
     counters = tuple(f"t/{key}/energy" for key in EIGHT)
     for topic in left:
-        subscriber.publish(topic, "old", retain=True)
+        subscriber.publish(topic, "old" + 1100 * "x" * topic.endswith("state"), retain=True)
     for topic in counters:
         subscriber.publish(topic, "{}", retain=True)
     bridge = Bridge(broker.port, loaded=False, keep=False, keys=EIGHT)
@@ -635,7 +655,7 @@ def test_the_topics_of_eight_batteries_and_their_bank_are_watched_as_those_of_on
     late = Subscriber(broker.port)
     assert wait_until(lambda: late.latest("t/bms316/energy"))
     time.sleep(0.2)
-    assert not [topic for topic, text, _ in late.received if text == "old"]
+    assert not [topic for topic, text, _ in late.received if text.startswith("old")]
     late.stop()
     bridge.publisher.echoes.clear()
     for key in EIGHT:

@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Where the page is: its address on the console and in Home Assistant, the bridge's name in the network, and what it says of MQTT."""
+"""Where the page is: its address on the console and in Home Assistant, the bridge's name in the network; and what it says of
+MQTT.
+"""
 
 import sys
 import types

@@ -9,7 +9,7 @@ What is not known now has no line at all: a value that stays would be an old one
 from battery.alarms import LEVEL_NAMES, active
 from battery.readings import BINARY, NUMBER, OPTIONS, READING
 
-_AT_ONCE = 8  # lines written in one step
+_AT_ONCE = 6  # lines written in one step
 # Name without "daly_", help, key of the reading, factor: value = raw * factor / 10**decimals, decimals, label of the cell or
 # sensor. Base units: an Ah is 3600 C, a kWh 3600000 J. Names that end in _total are counters.
 _READINGS = (

@@ -132,7 +132,7 @@ class Server:
             return True
         self._ready.clear()
         is_waiting = False
-        for socket, _ in self._poll.ipoll(0):
+        for socket, _ in _events(self._poll):
             if socket is self._listener:
                 is_waiting = True
             else:
@@ -365,11 +365,11 @@ class _Client:
         """The request is complete, up to `end` of what has arrived."""
         if self._received - (self._end - end) > LARGEST_HEAD:
             return self._refuse(431, now)
+        self._lingers = self._end > end or self._method not in _METHODS  # a body, or the next request
         if not self._server.is_allowed(self._authorization):
             return self._refuse(401, now)
         if self._method not in _METHODS:
             return self._refuse(405, now)
-        self._lingers = self._end > end  # a request with a body, or the next one
         self.is_dispensable = False
         self._note_progress(now)
         self._begin_sending(self._ask)
@@ -511,7 +511,11 @@ def _poll_of(listener):
 
         poll = select.poll()
         poll.register(listener, _POLLIN)
-        poll.ipoll(0)
+        _events(poll)
     except (ImportError, OSError, TypeError, ValueError, AttributeError):
         return None
     return poll
+
+
+def _events(poll):
+    return poll.ipoll(0)

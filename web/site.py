@@ -16,7 +16,7 @@ from battery.unload import unload
 API = 1  # grows when a key changes its meaning or goes
 WAIT_MS = 500  # so long readings that belong together are waited for
 LONGEST_PIECE = 1024  # bytes of the buffer; it grows for a longer text
-HISTORY_AT_ONCE = 16  # values written in one step
+HISTORY_AT_ONCE = 12  # values written in one step
 VALUES_AT_ONCE = 3  # of bank and sources, read in one step
 _SERIES = ("soc", "current", "voltage")  # of the history, each with one decimal
 _JSON = b"application/json"

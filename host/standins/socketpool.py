@@ -47,7 +47,10 @@ class SocketPool:
 
     def socket(self, family=AF_INET, type=SOCK_STREAM, proto=IPPROTO_IP) -> Socket:
         _trouble.count("sockets")
-        return Socket(_chip.network.socket(family, type, proto))
+        try:
+            return Socket(_chip.network.socket(family, type, proto))
+        except OSError:
+            raise RuntimeError("Out of sockets") from None
 
     def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
         return _resolve(host, port, family, type, proto, flags)
