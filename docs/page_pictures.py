@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -62,8 +63,9 @@ def pictures() -> dict[str, dict]:
 
 
 def digest(what: dict) -> str:
-    """Of the page and of what is shown on it."""
-    return hashlib.sha256(PAGE.read_bytes() + json.dumps(what).encode()).hexdigest()
+    """Of the page, without the names of all readings that there are, and of what is shown on it."""
+    page = re.sub("<!-- made: labels -->.*<!-- end: labels -->", "", PAGE.read_text(), flags=re.DOTALL)
+    return hashlib.sha256((page + json.dumps(what)).encode()).hexdigest()
 
 
 def outdated() -> list[str]:

@@ -4,6 +4,7 @@
 """A bridge of a few lines for the page: the page itself, and answers that a test changes. docs/screens.py uses it, too."""
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -110,8 +111,8 @@ def history(minutes=1440, every=5, soc=57.3, current=-12.4, voltage=52.7, batter
 class FakeBridge:
     """Serves on a free port of this machine until `stop`; `paths` are the requests so far.
 
-    `state` and `bridge` are what it says, `password` is asked for, `delay_s` comes before each answer of the API, `status`
-    answers everything of the API in its place; while `frozen` is set nothing is answered, as by a chip that hangs.
+    `state`, `bridge` and `history` are what it says, with `status` of HTTP; `password` is asked for. Each answer of the API
+    comes after `delay_s` and takes `trickle_s`. While `frozen` is set nothing is answered, as by a chip that hangs.
     """
 
     def __init__(self, batteries=None, bank=None, sources=None):
@@ -120,10 +121,10 @@ class FakeBridge:
         self.history = history()
         self.password = None
         self.delay_s = 0
+        self.trickle_s = 0
         self.status = None
         self.frozen = threading.Event()
         self.paths = []
-        self.open = self.most_open = 0
         self.port = 0
         self.start()
 
@@ -159,14 +160,8 @@ def _handler(fake):
 
         def do_GET(self):
             fake.paths.append(self.path)
-            fake.open += 1
-            fake.most_open = max(fake.most_open, fake.open)
-            try:
+            with contextlib.suppress(OSError):  # the page did not wait
                 self._answer()
-            except OSError:
-                pass  # the page did not wait
-            finally:
-                fake.open -= 1
 
         def _answer(self):
             given = self.headers.get("Authorization", "")
@@ -193,6 +188,8 @@ def _handler(fake):
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                for position in range(0, len(body), len(body) // 10 + 1):
+                    self.wfile.write(body[position : position + len(body) // 10 + 1])
+                    time.sleep(fake.trickle_s / 10)
 
     return Handler
