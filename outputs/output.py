@@ -330,7 +330,7 @@ class Outputs:
         for index in range(len(self._outputs)):
             self._outputs[index].bind(batteries, bank, minutes)
             for value in self._outputs[index].values():
-                value.users |= 1 << index
+                value.add_user(1 << index)
                 if value not in self._values:
                     self._values.append(value)
 
@@ -388,9 +388,7 @@ class Outputs:
             if value.is_calculated and not self._is_new_second:
                 continue
             left -= 1
-            raw = value.raw()
-            if raw != value.seen:
-                value.seen = raw
+            if value.look():
                 self._due |= value.users
         self._looking = 0
         return self._due > 0

@@ -72,6 +72,17 @@ class Value:
         function that returns the minutes since midnight, or None.
         """
 
+    def add_user(self, bit):
+        """An output names it."""
+        self.users |= bit
+
+    def look(self):
+        """Whether it is another one than at the last look."""
+        raw = self.raw()
+        is_other = raw != self.seen
+        self.seen = raw
+        return is_other
+
     def raw(self):
         """The value now: an integer, or a str for the words of a sensor; None: it is not known. Allocates next to nothing."""
 

@@ -17,6 +17,7 @@ from battery.sources import number, text
 
 MOST = 16  # sensors that are read
 FAMILIES = (0x10, 0x28)  # DS18S20, DS18B20: what the library reads
+FIRST_MS = 500  # until the first measurement: in the first passes of the loop all jobs have something to do
 READ_MS = 10000  # from one measurement to the next
 CONVERT_MS = 800  # the longest measurement, of 12 bits, takes 750 ms
 AGAIN_MS = 2000  # to the next measurement, if a jump is to be confirmed, or the first one was disturbed
@@ -142,7 +143,7 @@ class Temperatures:
         """One step on the bus, if one is due."""
         if self._search_at is None:
             self._search_at = ticks_add(now, SEARCH_MS)
-            self._measure_at = now
+            self._measure_at = ticks_add(now, FIRST_MS)
         elif ticks_diff(now, self._called_at) > STALLED_MS:
             for sensor in self._sensors:
                 sensor.forget()
