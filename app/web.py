@@ -47,26 +47,43 @@ class Announcer:
     """Says once on the console where the page is, and gives the bridge the name daly-<id>.local in the network.
 
     `name`: without ".local"; None where CircuitPython's own web workflow has a name already, and it must keep that.
+    `address`: an Address. While the `server` has a problem it is among the `problems` of the settings, for console, screen and
+    Home Assistant.
     """
 
-    def __init__(self, radio, port, name, address):  # an Address
+    def __init__(self, radio, port, name, address, server, problems):
         self._radio = radio
         self._port = port
         self._name = name
         self._address = address
         self._server = None  # mdns.Server; it lives as long as the name
         self._said = ""  # the address as printed
+        self._page_server = server
+        self._problems = problems
+        self._problem = None  # as it stands among them
 
     def tick(self, _now):
         """Returns the ms until the next call."""
+        problem = self._page_server.problem
+        if problem != self._problem:
+            self._replace(problem)
         address = self._address.text()
-        if address and address != self._said:
+        if address and address != self._said and problem is None:
             self._said = address
             if self._server is None and self._name is not None:
                 self._server = _advertise(self._radio, self._name, self._port)
             named = "" if self._server is None else " or " + self._address.of(self._name + ".local")
             print("Page: " + address + named)
         return ADVERTISE_MS
+
+    def _replace(self, problem):
+        if self._problem is not None:
+            self._problems.remove(self._problem)
+        if problem is not None:
+            self._problems.append(problem)
+            print("Page: " + problem)
+        self._problem = problem
+        self._said = ""
 
 
 def host_name(identity):
@@ -103,7 +120,8 @@ def connect(settings, loop, pool, radio, batteries, bank, sources, bridge_state,
         diagnostics,
     )
     address = Address(radio, settings.WEB_PORT)
-    loop.add("page", Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site).tick)
+    server = Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site)
+    loop.add("page", server.tick)
     loop.add("history", history.tick)
     name = None if settings.workflow else host_name(settings.identity)
-    loop.add("page address", Announcer(radio, settings.WEB_PORT, name, address).tick)
+    loop.add("page address", Announcer(radio, settings.WEB_PORT, name, address, server, settings.problems).tick)

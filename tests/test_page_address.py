@@ -21,6 +21,16 @@ class Radio:
     ipv4_address = None
 
 
+class PageServer:
+    """A web.server.Server, as far as its problem is concerned."""
+
+    problem = None
+
+
+def announcer_of(radio, port=80, name="daly-c0ffee", server=None, problems=None):
+    return Announcer(radio, port, name, Address(radio, port), server or PageServer(), [] if problems is None else problems)
+
+
 class Name:
     """CircuitPython's mdns.Server, with the keyword-only arguments that its stubs have; `made`: all of them."""
 
@@ -61,7 +71,7 @@ def test_a_name_in_the_network_has_letters_digits_and_hyphens(identity, name):
 
 def test_the_address_is_printed_once_and_again_when_it_changes_and_the_name_is_given_once(mdns, capsys):
     radio = Radio()
-    announcer = Announcer(radio, 8080, "daly-c0ffee", Address(radio, 8080))
+    announcer = announcer_of(radio, 8080)
     announcer.tick(0)
     assert capsys.readouterr().out == "" and not mdns  # there is no network yet
     radio.ipv4_address = "10.0.0.5"
@@ -78,7 +88,7 @@ def test_the_address_is_printed_once_and_again_when_it_changes_and_the_name_is_g
 def test_the_web_workflow_keeps_its_name(mdns, capsys):
     radio = Radio()
     radio.ipv4_address = "10.0.0.5"
-    Announcer(radio, 80, None, Address(radio, 80)).tick(0)
+    announcer_of(radio, name=None).tick(0)
     assert capsys.readouterr().out == "Page: http://10.0.0.5/\n" and not mdns
 
 
@@ -90,8 +100,22 @@ def test_without_mdns_the_address_has_to_do(mdns, monkeypatch, capsys, error):
     monkeypatch.setattr(Name, "__init__", fail)
     radio = Radio()
     radio.ipv4_address = "10.0.0.5"
-    Announcer(radio, 80, "daly-c0ffee", Address(radio, 80)).tick(0)
+    announcer_of(radio).tick(0)
     assert capsys.readouterr().out == "Page: http://10.0.0.5/\n"
+
+
+def test_a_port_that_is_taken_is_told_while_it_is(capsys):
+    radio, server, problems = Radio(), PageServer(), ["settings.toml line 3: something."]
+    radio.ipv4_address = "10.0.0.5"
+    announcer = announcer_of(radio, name=None, server=server, problems=problems)
+    server.problem = "Port 80 is taken"
+    for now in range(3):
+        announcer.tick(now)
+    assert capsys.readouterr().out == "Page: Port 80 is taken\n"
+    assert problems == ["settings.toml line 3: something.", "Port 80 is taken"]
+    server.problem = None
+    announcer.tick(4)
+    assert capsys.readouterr().out == "Page: http://10.0.0.5/\n" and problems == ["settings.toml line 3: something."]
 
 
 class Client:
