@@ -117,4 +117,3 @@ def test_links_between_pages_become_places_here_or_names(tmp_path, monkeypatch):
     made = start_here.made("1", "", [], "z.zip").decode()
     assert '<h3 id="one">One</h3>' in made and '<h4 id="two">Two</h4>' in made and "<h3>Three" not in made
     assert '<a href="#two">two</a> three <span class="page">(docs/A.md)</span> B <span class="page">(docs/B.md)</span>' in made
-

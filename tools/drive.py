@@ -92,7 +92,7 @@ def written_paths(text: str, windows: bool) -> list[PurePath]:
         tries.append(urllib.parse.unquote(bare.removeprefix("file://")).removeprefix("/" if windows else ""))
     if not windows:
         return [PurePosixPath(word) for word in tries if word]
-    drive = re.fullmatch(r"(?:.*\()?([A-Za-z])(?::|(?=$))[\\/]*\)?", bare)
+    drive = re.fullmatch(r"(?:.*\()?([A-Za-z])(?::|(?=$))[\\/)]*", bare)
     if drive:  # "E:" alone would be the current folder of that drive
         return [PureWindowsPath(f"{drive[1].upper()}:\\")]
     return [PureWindowsPath(word) for word in tries if word]
