@@ -35,8 +35,8 @@ COMPILED = "compiled-"  # what is kept in dist; a digest of the sources follows
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
 FORM_NOTES = (
-    """**This is the form with readable sources.** It is slower and needs more memory than the compiled one in
-`daly-mqtt-{version}.zip`: take that, unless you want to change something.""",
+    """**This is the form with readable sources.** It is slower, needs more memory than the compiled one in
+`daly-mqtt-{version}.zip`, and a board with 8 MB of flash: take the compiled one, unless you want to change something.""",
     """**The program is compiled**: it needs less memory and starts sooner than its sources. Its names are shortened;
 with the project, `python -m tools.pack --line` finds the place of a traceback in the sources. It was made with MicroPython's
 compiler mpy-cross {compiler}; the first byte of each file is then changed from M to C, the only difference to what

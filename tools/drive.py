@@ -204,6 +204,8 @@ class Folder(_Drive):
         try:
             if hasattr(os, "statvfs"):
                 state = os.statvfs(self._path)
+                if not state.f_blocks:  # some file systems do not tell; a full drive is noticed when writing
+                    return 1 << 40, SMALLEST
                 return state.f_bavail * state.f_frsize, state.f_frsize
             return shutil.disk_usage(self._path).free, SMALLEST
         except OSError as error:
