@@ -100,7 +100,8 @@ def files(tag: str, folder: Path) -> list[Path]:
 
 
 def notes_of(version: str, changes: str) -> str:
-    """The text of the release."""
+    """The text of the release; links to pages of the project become words, as they lead nowhere from there."""
+    changes = re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", changes)
     return (
         f"Take `daly-mqtt-{version}.zip`, unpack it on your PC, and open `START-HERE.html` in it with a double click.\n\n"
         f"The other files: `daly-mqtt-{version}-sources.zip` is the same as readable sources, for boards with 8 MB; "
