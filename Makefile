@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py web/*.py)
 
-.PHONY: faults fuzz bench bundle chaos chip clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
+.PHONY: faults fuzz bench bundle chaos chip clean demo help install lint mutants powercuts release rows screens size soak steady test test-homeassistant types unit
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -28,6 +28,7 @@ help:
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
+	@echo "make release    VERSION=1.2.0: changelog, version and pictures of a release, to be looked at, committed and tagged"
 	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board, compiled (PLAIN=1: sources)"
 	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
@@ -85,6 +86,9 @@ test-homeassistant: .venv/ready
 
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
+
+release: .venv/ready
+	@$(BIN)/python -m tools.release prepare "$(VERSION)"
 
 # Passed unchanged, $ and quotes included: neither make nor the shell expands them. Some shells set HOST themselves.
 install: export WEB_PASSWORD = $(value PASSWORD)
