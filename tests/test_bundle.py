@@ -17,9 +17,10 @@ from tools import bundle, pack, pack_merge
 
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
-WORDS = """adafruit_pixelbuf alarm analogio binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc
-    i2cdisplaybus io json microcontroller micropython neopixel_write nvm onewireio os pwmio random rtc select socketpool ssl
-    storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi __future__ builtins collections"""
+WORDS = """adafruit_pixelbuf alarm analogio array binascii bitmaptools board busdisplay busio digitalio displayio errno
+    fourwire gc i2cdisplaybus io json mdns microcontroller micropython neopixel_write nvm onewireio os pwmio random rtc
+    select socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi
+    __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 
