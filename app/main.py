@@ -20,7 +20,7 @@ from . import memory
 from .version import VERSION
 
 # needed to start only
-ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
+ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.identity", "app.memory")
 
 
 def main():
@@ -32,7 +32,7 @@ def main():
     reason = WOKEN if has_slept() else str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
-    settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free)
+    settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free, nvm_store.owners())
     for name in ONCE:
         unload(name)
     parts = make_bms(settings, nvm_store, uarts, wake_pin)
@@ -51,15 +51,18 @@ def has_slept():
         return False
 
 
-def make_hardware(free):
+def make_hardware(free, owners):
     """(settings, screen, UARTs, Pin of the wake line, ssl context, Extras); all but settings and UARTs may be None.
 
-    The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known.
+    The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known. `owners`: the bridges
+    that the counters in the chip's memory belong to, as numbers.
     """
+    from . import identity
     from .kept import Values
     from .settings import KEPT, load
 
-    settings = load(chip_id="".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:]))
+    chip_id = identity.chip_id(microcontroller.cpu.uid, owners)
+    settings = load(chip_id=chip_id)
     unload("app.advice")  # loaded again only for a wrong pin
     from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
 
@@ -77,7 +80,8 @@ def make_hardware(free):
         extras = make(settings, problems)
     for problem in problems:
         print("Settings:", problem)
-    for hint in settings.hints:
+    own = identity.hint(settings, chip_id)
+    for hint in settings.hints + ([own] if own else []):
         print("Settings, hint:", hint)
     return values, screen, uarts, wake_pin, ssl_context, extras
 
@@ -206,7 +210,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states)
+    parts = (publisher, commands, energy_stores, settings.client_id, ssl_context, join, keys, states)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES

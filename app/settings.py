@@ -56,6 +56,7 @@ SETTINGS: tuple = (
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
     _text("BRIDGE_ID", high=16),
     _text("MQTT_BASE_TOPIC"),
+    _text("MQTT_CLIENT_ID", high=128),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
     _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
     _number("PUBLISH_INTERVAL_S", 5, 1, 3600),
@@ -101,7 +102,7 @@ SETTINGS += (
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
 KEPT = tuple([setting.key for setting in SETTINGS])
-KEPT += ("problems", "allowed", "identity", "base_topic", "boards", "has_extras", "more")
+KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "boards", "has_extras", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -124,7 +125,7 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    or made of it; `boards`: the batteries; `more`: the keys of those settings of several batteries, and of
+    `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `boards`: the batteries; `more`: the keys of those settings of several batteries, and of
     outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
@@ -172,7 +173,9 @@ class Settings:
         if [key for key in wrong if key.startswith("WAKE_")]:
             self.WAKE_PIN = ""  # to wake by wrong limits can discharge a battery to death
         self.identity = self.BRIDGE_ID or chip_id
-        self.base_topic = self.MQTT_BASE_TOPIC or "daly/" + self.identity
+        self.base_topic = (self.MQTT_BASE_TOPIC or "daly/{id}").replace("{id}", self.identity)
+        self.client_id = (self.MQTT_CLIENT_ID or "daly-{id}").replace("{id}", self.identity)
+        self.DEVICE_NAME = self.DEVICE_NAME.replace("{id}", self.identity)
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others

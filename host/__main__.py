@@ -348,8 +348,8 @@ def _power_on(options: argparse.Namespace) -> None:
     chip.uart_path = paths[1]
     home = Path(chip.state["drive"])
     chip.nvm_path = str(options.nvm or home / "nvm")  # it survives resets of the chip
-    if options.uart:
-        chip.identity = _identity(options.nvm)
+    if options.uart or options.broker:
+        chip.identity = _identity(options.nvm or options.settings)
     folder = home / "CIRCUITPY"
     folder.mkdir(exist_ok=True)
     drive.prepare(folder, options.settings, _overrides(options))
@@ -368,16 +368,18 @@ def _power_on(options: argparse.Namespace) -> None:
         threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
 
 
-def _identity(nvm: Path) -> bytes:
-    """The chip's number for a real BMS: from this PC and this memory, so that two batteries at one broker have two client ids.
+def _identity(file: Path) -> bytes:
+    """The chip's number for a real BMS or an outside broker: from this PC and this memory, so that two bridges at one broker
+    have two client ids. `file`: the memory, or the settings where none is kept.
 
-    For the simulated BMS it is c0ffee everywhere.
+    The demonstration, with its own BMS and its own broker, is 02da1bc0ffee everywhere.
     """
     try:
         machine = Path("/etc/machine-id").read_text().strip()
     except OSError:
         machine = ""
-    return hashlib.sha256(f"{machine or uuid.getnode()} {nvm}".encode()).digest()[:3]
+    digest = hashlib.sha256(f"{machine or uuid.getnode()} {file}".encode()).digest()
+    return digest[3:5] + digest[:3]  # the last three were all until ids had six bytes
 
 
 def _start_children(options: argparse.Namespace) -> None:

@@ -25,8 +25,8 @@ NO_WIFI = 'CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write i
 class Settings(reader.Settings):
     """What is said of these short files, but for the Wi-Fi that they do not name."""
 
-    def __init__(self, text):
-        super().__init__(text)
+    def __init__(self, text, chip_id=""):
+        super().__init__(text, chip_id)
         self.problems = [problem for problem in self.problems if problem != NO_WIFI]
 
 
@@ -370,3 +370,21 @@ def test_an_identity_that_does_not_is_told_in_a_sentence(identity):
     settings = Settings(f"{BROKER}\nBRIDGE_ID = {identity}")
     assert settings.BRIDGE_ID == "" and len(settings.problems) == 1
     assert "line" in settings.problems[0] and "BRIDGE_ID cannot be" in settings.problems[0]
+
+
+def test_one_file_serves_many_bridges():
+    text = BROKER + '\nMQTT_BASE_TOPIC = "site/{id}/bms"\nMQTT_CLIENT_ID = "site:{id}"\nDEVICE_NAME = "Battery {id}"'
+    for identity in ("02da1bc0ffee", "02da1bc0ffef"):
+        settings = Settings(text, identity)
+        assert (settings.base_topic, settings.client_id) == (f"site/{identity}/bms", f"site:{identity}")
+        assert settings.DEVICE_NAME == settings.boards[0].name == "Battery " + identity and not settings.problems
+
+
+def test_the_id_of_the_settings_counts_there_too():
+    settings = Settings(BROKER + '\nBRIDGE_ID = "shed"\nMQTT_BASE_TOPIC = "a/{id}"', "02da1bc0ffee")
+    assert (settings.base_topic, settings.client_id) == ("a/shed", "daly-shed")
+
+
+def test_without_a_word_topic_and_client_id_are_made_of_the_id():
+    settings = Settings(BROKER, "02da1bc0ffee")
+    assert (settings.base_topic, settings.client_id) == ("daly/02da1bc0ffee", "daly-02da1bc0ffee")
