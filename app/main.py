@@ -169,7 +169,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
-    from mqtt.client import MqttClient
+    from mqtt.client import START_SPREAD_MS, MqttClient
 
     from .bridge_state import BridgeState
     from .commands import make_commands, make_scan
@@ -215,7 +215,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
 
-    client = make_client(settings, wifi.radio, socket_pool, *parts)
+    client = make_client(settings, wifi.radio, socket_pool, *parts, START_SPREAD_MS if reason == "power_on" else 0)
     bridge_state.watch(publisher, client)
     loop.add("events", tick_of(events))
     loop.add("energy store", energy_stores.tick)

@@ -102,7 +102,7 @@ SETTINGS += (
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
 KEPT = tuple([setting.key for setting in SETTINGS])
-KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "boards", "has_extras", "more")
+KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "brokers", "boards", "has_extras", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -125,8 +125,9 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `boards`: the batteries; `more`: the keys of those settings of several batteries, and of
-    outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
+    `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `brokers`: (address, port) of each in MQTT_BROKER;
+    `boards`: the batteries; `more`: the keys of those settings of several batteries, and of outputs and sensors, that are
+    attributes, too; `has_extras`: one of the latter is.
     """
 
     CIRCUITPY_WIFI_SSID: str
@@ -177,6 +178,7 @@ class Settings:
         self.client_id = (self.MQTT_CLIENT_ID or "daly-{id}").replace("{id}", self.identity)
         self.DEVICE_NAME = self.DEVICE_NAME.replace("{id}", self.identity)
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
+        self.brokers = _brokers(self.MQTT_BROKER, self.MQTT_PORT)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
         self.has_extras = "OUTPUT_1" in self.more
@@ -264,6 +266,15 @@ class Settings:
                 if user is not None:
                     self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {user} is; choose a free pin.")
                 users[pin.lower()] = setting.key
+
+
+def _brokers(text, usual_port):
+    """(address, port) of each address in MQTT_BROKER, which has passed its check; one at least, "" for none."""
+    found = []
+    for part in text.split(","):
+        host, _, port = part.strip(BLANKS).partition(":")
+        found.append((host, int(port) if port else usual_port))
+    return tuple(found)
 
 
 EXAMPLE = "settings.example.toml"

@@ -4,8 +4,8 @@
 """How many bytes a day a bridge sends: `python -m campaigns.traffic` plays a day with the simulated BMS.
 
 The day is that of campaigns/rows.py. Of each of its parts some minutes are played in simulated time, as the parts are long and
-steady, and weighted by its length. Counted is each PUBLISH as MQTT 3.1.1 sends it (header, topic, payload) without TCP/IP and TLS,
-which add some 60 bytes to each message. The announcement for Home Assistant is counted for one connection.
+steady, and weighted by its length. Counted is each PUBLISH as MQTT 3.1.1 sends it (header, topic, payload) without TCP/IP and
+TLS, which add some 60 bytes to each message. The announcement for Home Assistant is counted for one connection.
 """
 
 from __future__ import annotations

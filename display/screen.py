@@ -272,11 +272,10 @@ class Screen:
         """The page of our address, the Wi-Fi and the broker."""
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
-        broker = f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
         return pages.network(
             str(radio.ipv4_address) if radio.ipv4_address else None,
             access_point.rssi if access_point else None,
-            broker,
+            self._client.broker,
             self._version,
             self._rows,
             notice,

@@ -134,6 +134,7 @@ BRIDGE_NOTES = {
     "protocol": "what the BMS speaks: `A5`, `P81` or `D2`; `null`: not found yet",
     "current_sign": "`normal`, `inverted` or `not settled yet`",
     "discovery_errors": "discovery messages that could not be made or sent; retried every 10 minutes",
+    "broker": "the broker that is connected to, as `192.168.1.10:1883`: one of those in `MQTT_BROKER`",
     "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
 FOLDERS = ("app", "display", "mqtt", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")

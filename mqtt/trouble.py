@@ -142,12 +142,13 @@ def _wifi_code(error):
     return "wifi_no_answer" if getattr(error, "errno", None) in _SILENT else "wifi_failed"
 
 
-def broker_trouble(settings, error, is_open, rejected, client_id):
-    """The trouble when the broker was not reached or is lost because of `error`.
+def broker_trouble(settings, broker, error, is_open, rejected, client_id):
+    """The trouble when the `broker` (address, port) was not reached or is lost because of `error`.
 
     `is_open`: it had accepted the connection; `rejected`: the return code in its CONNACK, or None.
     """
-    place = f"{settings.MQTT_BROKER}:{settings.MQTT_PORT}"
+    host, port = broker
+    place = f"{host}:{port}"
     if rejected is not None:
         code = _rejection(rejected, settings)
         return code, (place, client_id) if code == "rejected_client_id" else (place,)
@@ -157,13 +158,13 @@ def broker_trouble(settings, error, is_open, rejected, client_id):
     if settings.MQTT_TLS and _is_certificate(error, number):
         return _certificate_code(error), (place,)
     if type(error).__name__ == "gaierror" or number == -2:
-        return _name_code(settings.MQTT_BROKER), (place, False)
-    if ":" in settings.MQTT_BROKER:
+        return _name_code(host), (place, False)
+    if ":" in host:
         return "name_ipv6", (place, False)
     if settings.MQTT_TLS:
         return _cause(error, number), (place, True)
     if number in _CLOSED:
-        return _closed_code(settings), (place, False)
+        return _closed_code(settings, port), (place, False)
     if isinstance(error, AssertionError):
         return "not_mqtt_3_1_1", (place, False)
     return _cause(error, number), (place, False)
@@ -198,9 +199,9 @@ def _rejection(number, settings):
     return "rejected_not_ready" if number in (3, 136, 137) else "rejected_unknown"
 
 
-def _closed_code(settings):
+def _closed_code(settings, port):
     """Why a broker closes the connection before its CONNACK, the likeliest reason."""
-    if settings.MQTT_PORT in _TLS_PORTS:
+    if port in _TLS_PORTS:
         return "closed_tls_port"
     return "closed_login" if settings.MQTT_USERNAME else "closed_no_login"
 

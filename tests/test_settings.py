@@ -249,7 +249,14 @@ def test_what_mqtt_or_wifi_can_never_accept_is_a_mistake_in_the_file(line, remed
 @pytest.mark.parametrize(
     ("address", "remedy"),
     [
-        ("192.168.1.9:1884", 'MQTT_BROKER = "192.168.1.9" and MQTT_PORT = 1884'),
+        ("192.168.1.9:0", "address:port"),
+        ("192.168.1.9:65536", "address:port"),
+        ("a, my broker", "my broker: an address has no spaces"),
+        ("a:1883, b:x", "b:x: an address has only letters"),
+        ("a, ,b", "nothing between two commas"),
+        ("a,", "nothing between two commas"),
+        ("192.168.1,10", "write it as 192.168.1.10"),
+        ("192.168.1.10, mqtt://b", "mqtt://b: it is only the address"),
         ("mqtt://192.168.1.9", 'MQTT_BROKER = "192.168.1.9"'),
         ("mqtts://broker.example:8883/", 'MQTT_BROKER = "broker.example"'),
         ("mqtt://me:hunter2@192.168.1.9", 'MQTT_BROKER = "192.168.1.9"'),
@@ -269,10 +276,19 @@ def test_the_broker_is_an_address_and_nothing_else(address, remedy):
 
 @pytest.mark.parametrize(
     "address",
-    ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "my_pi", "HA2", "1.2.3.4", "10.0.0.1"],
+    ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "my_pi", "HA2", "1.2.3.4", "10.0.0.1"]
+    + ["192.168.1.9:1884", "a, b:8883,c", "192.168.1.10,192.168.1.11"],
 )
 def test_good_addresses_are_good(address):
     assert Settings(f'MQTT_BROKER = "{address}"').problems == []
+
+
+def test_several_brokers_each_with_its_port():
+    text = 'MQTT_BROKER = "10.0.0.1, b.example:8884 ,c"\n'
+    assert Settings(text).brokers == (("10.0.0.1", 1883), ("b.example", 8884), ("c", 1883))
+    assert Settings(text + "MQTT_TLS = true").brokers == (("10.0.0.1", 8883), ("b.example", 8884), ("c", 8883))
+    assert Settings(text + "MQTT_PORT = 1900").brokers == (("10.0.0.1", 1900), ("b.example", 8884), ("c", 1900))
+    assert Settings(BROKER).brokers == (("192.168.1.10", 1883),)
 
 
 def test_one_pin_cannot_do_two_things():
