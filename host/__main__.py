@@ -124,7 +124,12 @@ def _options() -> argparse.Namespace:
         metavar="PATH",
         help="a real serial device or pty instead of the simulated BMS; the second one is on the second UART, and so on",
     )
-    add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
+    add(
+        "--broker",
+        type=_addresses,
+        metavar="HOST:PORT",
+        help="an outside broker instead of the embedded one; several, with commas between them, are tried in turn",
+    )
     add(
         "--bms",
         action="append",
@@ -179,6 +184,10 @@ def _options() -> argparse.Namespace:
 def _default_settings(root: Path) -> Path:
     own = root / "settings.toml"
     return own if own.exists() else ROOT / "settings.toml"
+
+
+def _addresses(text: str) -> list:
+    return [_address(part.strip()) for part in text.split(",")]
 
 
 def _address(text: str) -> tuple:
@@ -465,8 +474,9 @@ def _start(module: str, *arguments: str) -> dict:
 def _overrides(options: argparse.Namespace) -> dict:
     replayed = _replayed_settings(options) | _line_settings(options) | _sensor_settings(options)
     if options.broker:
-        host, port = options.broker
-        return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
+        host, port = options.broker[0]
+        others = "".join(f", {other}:{its}" for other, its in options.broker[1:])
+        return {"MQTT_BROKER": drive.quoted(host + others), "MQTT_PORT": str(port), **replayed}
     port = chip.state["broker"]["ready"]
     return {
         **replayed,
@@ -566,7 +576,8 @@ def _report_slow() -> None:
 
 
 def _broker_name(options: argparse.Namespace) -> str:
-    return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["ready"])))
+    brokers = options.broker or [("127.0.0.1", chip.state["broker"]["ready"])]
+    return "broker " + ", ".join(f"{host}:{port}" for host, port in brokers)
 
 
 def _report_start(options: argparse.Namespace, resumed: bool) -> None:
