@@ -52,6 +52,8 @@ SETTINGS: tuple = (
     _number("MQTT_PORT", 0, 0, 65535),
     Setting("MQTT_TLS", SWITCH, False, None, None),
     _text("MQTT_CA_FILE"),
+    _text("MQTT_CERT_FILE"),
+    _text("MQTT_KEY_FILE"),
     _text("MQTT_USERNAME"),
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
     _text("BRIDGE_ID", high=16),

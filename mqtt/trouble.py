@@ -56,7 +56,10 @@ _CAUSES = {
     "retained last will, and QoS 1?",
     "closed_no_login": "connection closed. MQTT_USERNAME and MQTT_PASSWORD required? Is MQTT_PORT a TLS port? Does it allow a "
     "retained last will, and QoS 1?",
-    "tls_failed": "the TLS handshake failed",
+    "tls_failed": "the TLS handshake failed. Does it require a client certificate (MQTT_CERT_FILE), or refuse yours",
+    "closed_certificate": "connection closed. Does it refuse the certificate of MQTT_CERT_FILE",
+    "own_certificate": "it requires a client certificate; write MQTT_CERT_FILE and MQTT_KEY_FILE",
+    "own_certificate_wrong": "the chip cannot use MQTT_CERT_FILE or MQTT_KEY_FILE; write them in PEM form, without a password",
     "failed": "the connection failed",
 }
 
@@ -115,7 +118,7 @@ def sentence(code, details):
         return f"Broker {details[0]} is not trusted: {_CERTIFICATE[code]}; {remedy}"
     if code in _CAUSES:
         place, with_tls = details
-        if with_tls:
+        if with_tls and not code.startswith("own_"):
             return f"No broker {place} with TLS: {_CAUSES[code]}; is MQTT_PORT its TLS port?"
         return f"No broker {place}: {_CAUSES[code]}"
     return _SENTENCES[code].format(*details)
@@ -155,6 +158,10 @@ def broker_trouble(settings, broker, error, is_open, rejected, client_id):
     number = error.args[0] if error.args else None
     if is_open:
         return _cause(error, number), (place, False)
+    if settings.MQTT_TLS and number in ("invalid key", "invalid cert"):  # CircuitPython's, of ours
+        return "own_certificate_wrong", (place, False)
+    if settings.MQTT_TLS and "certificate required" in str(error).lower():
+        return "own_certificate", (place, False)
     if settings.MQTT_TLS and _is_certificate(error, number):
         return _certificate_code(error), (place,)
     if type(error).__name__ == "gaierror" or number == -2:
@@ -162,7 +169,8 @@ def broker_trouble(settings, broker, error, is_open, rejected, client_id):
     if ":" in host:
         return "name_ipv6", (place, False)
     if settings.MQTT_TLS:
-        return _cause(error, number), (place, True)
+        code = _cause(error, number)
+        return "closed_certificate" if code == "closed" and settings.MQTT_CERT_FILE else code, (place, True)
     if number in _CLOSED:
         return _closed_code(settings, port), (place, False)
     if isinstance(error, AssertionError):
