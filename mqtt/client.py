@@ -30,8 +30,8 @@ BLIND_READ_INTERVAL_MS = 100  # the same where only reading tells whether someth
 ACK_INTERVAL_MS = 20  # the same while a PUBACK is waited for
 IDLE_MS = 20  # a tick without work need not be followed by another one sooner
 RESPONSE_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
-# Back-off with full jitter: an attempt follows after LEAST_BACKOFF_MS up to the back-off. When a broker with thousands of bridges
-# restarts, all lose it in the same moment: they must not come back in step.
+# Back-off with full jitter: an attempt follows after LEAST_BACKOFF_MS up to the back-off. When a broker with thousands of
+# bridges restarts, all lose it in the same moment: they must not come back in step.
 LEAST_BACKOFF_MS = 250
 FIRST_BACKOFF_MS = 1000
 LOST_BACKOFF_MS = 4000  # after a stable connection

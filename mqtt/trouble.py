@@ -57,7 +57,7 @@ _CAUSES = {
     "closed_no_login": "connection closed. MQTT_USERNAME and MQTT_PASSWORD required? Is MQTT_PORT a TLS port? Does it allow a "
     "retained last will, and QoS 1?",
     "tls_failed": "the TLS handshake failed. Does it require a client certificate (MQTT_CERT_FILE), or refuse yours",
-    "closed_certificate": "connection closed. Does it refuse the certificate of MQTT_CERT_FILE",
+    "closed_with_tls": "connection closed. Does it require a client certificate (MQTT_CERT_FILE), or refuse yours",
     "own_certificate": "it requires a client certificate; write MQTT_CERT_FILE and MQTT_KEY_FILE",
     "own_certificate_wrong": "the chip cannot use MQTT_CERT_FILE or MQTT_KEY_FILE; write them in PEM form, without a password",
     "failed": "the connection failed",
@@ -170,7 +170,7 @@ def broker_trouble(settings, broker, error, is_open, rejected, client_id):
         return "name_ipv6", (place, False)
     if settings.MQTT_TLS:
         code = _cause(error, number)
-        return "closed_certificate" if code == "closed" and settings.MQTT_CERT_FILE else code, (place, True)
+        return "closed_with_tls" if code == "closed" else code, (place, True)
     if number in _CLOSED:
         return _closed_code(settings, port), (place, False)
     if isinstance(error, AssertionError):
