@@ -95,7 +95,7 @@ class MqttClient:
         self._unretained: list = []
         if not getattr(settings, "MQTT_RETAIN_STATE", True):
             for key in keys:
-                self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection")]
+                self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection", "/info")]
             if len(keys) > 1:
                 self._unretained.append(base + "/bank/state")
             for key in sources:

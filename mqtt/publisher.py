@@ -18,6 +18,7 @@ from battery.unload import unload
 from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
 CONNECTION_REPEAT_MS = 60000  # where nothing is retained: the longest that a later subscriber waits for the connection text
+BRIDGE_STATE_MS = 30000
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 # Between two states of several batteries: an ESP32-S2 needs 2 s for each, and without them would never announce anything.
@@ -259,6 +260,7 @@ class Publisher:
             or self._of_others(now)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
+            or self._of_next(BatteryPublisher.info, now)
             or self._bridge_state(now)
             or self._next_discovery(now)  # last but one: one that cannot be sent must not delay the numbers
             or self._of_next(BatteryPublisher.single_value, now)
@@ -429,6 +431,6 @@ class Publisher:
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:
             return None
-        self._bridge_due = ticks_add(now, HEARTBEAT_MS)
+        self._bridge_due = ticks_add(now, BRIDGE_STATE_MS)
         # retained, like <base>/status, which the broker itself sets to offline
         return self.write(pair_steps(self.writer.clear(), self._bridge(now)), self.base + "/state", True)
