@@ -287,7 +287,9 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         board.board_id,
         True,
         0 if sleep is None else sleep.valid_s,
+        settings.MQTT_VERSION_TOPIC,
         sources=sources,
+        is_wanted=settings.MQTT_DISCOVERY,
     )
     make = Publisher
     if sleep is not None:

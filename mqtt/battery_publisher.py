@@ -107,7 +107,7 @@ class BatteryPublisher:
     def begin(self, now):
         """A new connection: publish everything again."""
         self.seen_changes = None  # `changes` of the pack when it was compared
-        self.begin_discovery(now)
+        self._discovered_at = self._extras_at = None  # ticks of before are not compared after a long outage
         self.phase = TO_OFFLINE
         self.own_status.begin(now)
         self._heartbeat_due = now

@@ -87,7 +87,8 @@ class MqttClient:
         self._restore_topics: list = []  # topics subscribed to for it
         self._restore_pings = 0  # no retained message follows the next PINGRESP
         base = settings.base_topic
-        self._status_topics = [base + "/status"]  # others may publish there, too
+        # others may publish there, too; and the mark of the discovery that the broker retains
+        self._status_topics = [base + "/status", base + "/announced"]
         for key in keys:
             self._status_topics.append(base + "/" + key + "/status")
         self._status_payloads: dict = {}  # received there last, and not passed on yet

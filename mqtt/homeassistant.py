@@ -51,11 +51,12 @@ class Discovery:
 
     `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
     bridge's own values. `asleep_s`: what a bridge that sleeps publishes is valid for so long, and then everything becomes
-    unavailable; 0: it never sleeps. `writer`: what messages are written into; None: its own.
+    unavailable; 0: it never sleeps. `version_topic`: where the latest version is retained; "": nowhere. `writer`: what
+    messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,
-                 asleep_s=0, writer=None):  # fmt: skip
+                 asleep_s=0, version_topic="", writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -68,6 +69,7 @@ class Discovery:
         self._board = escaped(board)
         self._allowed = allowed
         self._asleep_s = asleep_s
+        self._version_topic = escaped(version_topic)
         self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
@@ -161,7 +163,19 @@ class Discovery:
             self._write_command(DIAGNOSTICS_BUTTON)
             self._write_command(SCAN_BUTTON)
             yield
+            self._write_update()
             yield from self._write_controls(False)
+
+    def _write_update(self):
+        """Whether there is a newer version, by what somebody retains on a topic for all bridges; nothing can be installed."""
+        if not self._version_topic:
+            self._write_removal("firmware", "update")
+            return
+        self._begin_entity("update", "firmware", "firmware", "Firmware", "firmware")
+        self._write_template("version")
+        self._write_category(DIAGNOSTIC)
+        self._field("l_ver_t", self._version_topic)
+        self.writer.put("}")
 
     # the battery
 
@@ -264,7 +278,12 @@ class Discovery:
         self._begin_entity(_platform(row), key, key, name, device_class or icon)
         if row is _CELL_BALANCING:
             number = key.split("_")[1]
-            self._field("val_tpl", "{%set c=(value_json|d).balancing_cells|d%}{{c if c is string or c is none else iif(" + number + " in c,'ON','OFF')}}")
+            self._field(
+                "val_tpl",
+                "{%set c=(value_json|d).balancing_cells|d%}{{c if c is string or c is none else iif("
+                + number
+                + " in c,'ON','OFF')}}",
+            )
         else:
             self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one

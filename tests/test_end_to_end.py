@@ -75,7 +75,15 @@ class Place:
 
     def state(self):
         """The latest state of the battery, numbers as they were written; {} when there is none yet."""
-        return json.loads(self.subscriber.latest("t/bms1/state") or "{}", parse_float=str, parse_int=str)
+        state, info = [self.subscriber.latest(f"t/bms1/{part}") or "{}" for part in ("state", "info")]
+        found = {**json.loads(state, parse_float=str, parse_int=str), **json.loads(info, parse_float=str, parse_int=str)}
+        cells = found.pop("balancing_cells", None)
+        if cells is not None:
+            number = 1
+            while f"cell_{number}_voltage" in found:
+                found[f"cell_{number}_balancing"] = "ON" if str(number) in cells else "OFF"
+                number += 1
+        return found
 
     def is_told_exactly(self):
         state = self.state()

@@ -101,6 +101,18 @@ def test_every_reading_that_is_published_has_an_entity_and_every_template_a_read
         assert re.fullmatch(r"\{\{\(value_json\|d\)\.(\w+)\|d(\(None\))?\}\}", entity["val_tpl"])[1] == key
 
 
+def test_the_latest_version_of_all_bridges_makes_an_update_entity_where_its_topic_is_named():
+    _, pack = make(4)
+    for topic in ("", "fleet/latest"):
+        names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True, 0, topic)
+        entity = json.loads(Discovery(*names).message(0)[1])["cmps"]["firmware"]
+        if topic:
+            assert entity["p"] == "update" and entity["l_ver_t"] == topic and entity["dev_cla"] == "firmware"
+            assert "value_json" in entity["val_tpl"] and ".version" in entity["val_tpl"] and "cmd_t" not in entity
+        else:
+            assert entity == {"p": "update"}  # removes the one of before
+
+
 def said(pack, part):
     writer = Writer()
     for _ in pack_steps(writer.clear(), pack, part=part):
@@ -111,7 +123,7 @@ def said(pack, part):
 def test_the_balancing_of_each_cell_is_read_from_the_list_of_those_that_are_balanced():
     """The templates as Home Assistant renders them; "None" is unknown there, and an empty text is ignored."""
     jinja2 = pytest.importorskip("jinja2")
-    environment = jinja2.Environment(autoescape=False)  # noqa: S701
+    environment = jinja2.Environment(autoescape=False)
     environment.globals["iif"] = lambda test, yes, no: yes if test else no
     _, pack = make(3, 0)
     row = READING["cell_{}_balancing"]
