@@ -91,7 +91,7 @@ NOTES = {
     "serial_number": "as the maker wrote it, if it did",
     "sleep_time": "time without current until the BMS sleeps; `null`: never",
     "cell_{}_voltage": "`cell_count` of them",
-    "cell_{}_balancing": "`cell_count` of them",
+    "cell_{}_balancing": "`cell_count` of them; in the state as `balancing_cells`, the list of those that are ON",
     "temperature_{}": "`temperature_count` of them; `null`: no sensor there",
 }
 # What the patterns of the status LED mean, by their names in app/status_led.py.
