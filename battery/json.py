@@ -150,8 +150,8 @@ def write_pack(writer, pack, every_slot=False, seq=None, time=None):
 def pack_steps(writer, pack, every_slot=False, seq=None, time=None, part=None):
     """What `write_pack` does, as a generator: a few readings in each step; yields True when all is written.
 
-    `part`: STATE or INFO, in the short form that is published; None: everything, and each cell's balancing by itself. Yields None
-    at the end where there is nothing in it.
+    `part`: STATE or INFO, in the short form that is published; None: everything, and each cell's balancing by itself. Yields
+    None at the end where there is nothing in it.
     """
     separator = b"{"
     if seq is not None:
