@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py)
+BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py web/*.py)
 
 .PHONY: faults fuzz bench bundle chaos chip clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
 

@@ -121,6 +121,9 @@ def _foreign(key, known):
 
 def on_name(name, known):
     """What is advised instead of a name."""
+    numbered = [other for other in known if _without_numbers(other) == _without_numbers(name)]
+    if len(numbered) > 1:
+        return f"there are {numbered[0]} to {numbered[-1]}; write one of these"
     best = _nearest(name, known)
     far = _distance(name.upper(), best)
     if far > 1:
@@ -128,6 +131,10 @@ def on_name(name, known):
         if meant:
             return f"did you mean {meant}"
     return f"did you mean {best}" if far <= min(3, len(name) // 3) else "remove it"
+
+
+def _without_numbers(name):
+    return "".join([char for char in name.upper() if not "0" <= char <= "9"])
 
 
 def _words(name):
@@ -206,9 +213,17 @@ def _distance(a, b):
     return row[-1]
 
 
-def on_missing(key, text):
-    """What must stand in the file, and does not."""
+def on_workflow(port, other):
+    """What is wrong with a WEB_PORT that is the web workflow's."""
+    return f"{port} is the port of CircuitPython's own web workflow, and {other} is used; write it, or CIRCUITPY_WEB_API_PORT"
+
+
+def on_missing(key, text, web_port=0):
+    """What must stand in the file, and does not. `web_port`: of the page, which needs no broker; 0: there is none."""
     line = _commented(text, key)
+    if key == "MQTT_BROKER" and web_port:
+        remedy = f"remove the # of line {line}" if line else "write its address"
+        return f"without MQTT_BROKER the battery is on the page in the browser only; {remedy} if you have a broker."
     if line:
         return f"{key} is missing: line {line} is still a comment, remove its #."
     if key == "MQTT_BROKER":

@@ -68,8 +68,9 @@ class BridgeState:
                 self._signal = value
         return pairs
 
-    def pairs(self, now):
-        """(key, value) of each, None is published as null. Without side effects.
+    def pairs(self, now, oldest_ms=None):
+        """(key, value) of each, None is published as null. Without side effects. `oldest_ms`: the age of the oldest reading,
+        where it has been looked for already.
 
         A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/entities.py.
         """
@@ -93,7 +94,7 @@ class BridgeState:
             ("echoes", poller.echoes),
             ("implausible_values", poller.pack.implausible),
             ("poll_cycle", poller.cycle_ms),
-            ("oldest_reading_age", poller.pack.oldest_ms(now)),
+            ("oldest_reading_age", poller.pack.oldest_ms(now) if oldest_ms is None else oldest_ms),
             ("current_sign", poller.pack.polarity.text),
             ("request_gap", poller.timing.gap_ms),
             ("host_address", poller.host_address),

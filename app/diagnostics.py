@@ -4,7 +4,8 @@
 """When the diagnostics are made: everything needed for remote support. What is in them is in report.py.
 
 Requested with PRESS on <base>/diagnostics/set or with `diagnostics` on the console; `python -m host --replay` replays them.
-Those of the first battery are published on <base>/diagnostics, of another one on <base>/<battery>/diagnostics.
+Those of the first battery are published on <base>/diagnostics, of another one on <base>/<battery>/diagnostics. The page in the
+browser offers them as a file, made in steps.
 """
 
 from adafruit_ticks import ticks_diff
@@ -27,12 +28,16 @@ class Diagnostics:
         self._send = None  # receives those that are still to be made: send(battery, json)
         self._next = 0  # the index of the first one of them
 
+    def is_possible(self, now):
+        """Whether the last ones are long enough ago."""
+        return self._send is None and (self._made_at is None or ticks_diff(now, self._made_at) >= PAUSE_MS)
+
     def request(self, publish, now):
         """Pass each JSON to `publish(topic, json)`, topics without the base: the first now, those of other batteries later.
 
         Returns None, or the code of the refusal when it is requested too often.
         """
-        if self._send is not None or (self._made_at is not None and ticks_diff(now, self._made_at) < PAUSE_MS):
+        if not self.is_possible(now):
             return "requested_before"
         first = self._batteries[0]
 
@@ -81,9 +86,26 @@ class Diagnostics:
 
             return report(self._settings, battery or self._batteries[0], self._state(now), self._loop, now)
         finally:
-            if self._send is None:
-                for name in ("app.report", "app.batteries", "app.settings", "battery.controls"):  # the settings need it
-                    unload(name)
+            self._unload()
+
+    def steps(self, writer, battery, values, pairs, now):
+        """The JSON of a battery, as a generator: see `report_steps`. `pairs`: of <base>/state, read before."""
+        self._made_at = now
+        try:
+            from . import settings  # noqa: F401  # each of the two takes 0.1 s or more to load on an ESP32-S2: two passes
+
+            yield
+            from .report import report_steps
+
+            yield
+            yield from report_steps(writer, self._settings, battery, values, pairs, self._loop, now)
+        finally:
+            self._unload()
+
+    def _unload(self):
+        if self._send is None:
+            for name in ("app.report", "app.batteries", "app.settings", "battery.controls"):  # the settings need it
+                unload(name)
 
 
 def _print(_battery, json):

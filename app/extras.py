@@ -7,7 +7,13 @@ from .settings import CHOICE, NUMBER, PIN, SWITCH, TEXT, Setting
 
 OUTPUTS = 8
 VEDIRECT_PORTS = 2
-SENSOR_PINS = ("DS18B20_PIN", "VEDIRECT_1_RX", "VEDIRECT_2_RX", "SUPPLY_PIN")
+# keys of the sensors' sources, each with the setting that names it
+SENSOR_PINS = (
+    ("temperatures", "DS18B20_PIN"),
+    ("vedirect1", "VEDIRECT_1_RX"),
+    ("vedirect2", "VEDIRECT_2_RX"),
+    ("supply", "SUPPLY_PIN"),
+)
 
 ROWS = tuple([Setting(f"OUTPUT_{number}", TEXT, "", 0, 255) for number in range(1, OUTPUTS + 1)])
 ROWS += (
@@ -33,9 +39,9 @@ ROWS += (
 def check(settings):
     """Add to the problems and hints what is wrong with these settings together, and switch that off."""
     if settings.LED_OFF_AT_NIGHT:
-        from .status_led import parse_night
+        from battery.minute import span_of
 
-        if parse_night(settings.LED_OFF_AT_NIGHT) is None:
+        if span_of(settings.LED_OFF_AT_NIGHT) is None:
             where = settings.where("LED_OFF_AT_NIGHT")
             settings.problems.append(f'{where} is not understood; write a time of day to another, such as "22:00-07:00".')
             settings.replace("LED_OFF_AT_NIGHT", "")
@@ -71,7 +77,7 @@ def _check_sleep(settings):
 
 def names_of(settings, problems):
     """The pairs (id or its beginning, name) of DS18B20_NAMES, such as "28ff641e8216c3=boiler, 28ff=cellar"."""
-    names = []
+    names: list = []
     for item in settings.DS18B20_NAMES.split(","):
         id, _, name = item.partition("=")
         id = "".join([sign for sign in id.strip().lower() if sign not in "-:"])
@@ -84,8 +90,18 @@ def names_of(settings, problems):
                 'for example "28ff641e8216c3=boiler".'
             )
             continue
+        others = [other for other in names if _is_alike(other[1], name) or other[0] == id[:14]]
+        if others or _is_alike(name, "problem"):
+            other = f"{others[0][0]} is {others[0][1]}" if others else "its source has a value of that name"
+            problems.append(f'{settings.where("DS18B20_NAMES")}: "{item.strip()}" is left out, as {other}; write another one.')
+            continue
         names.append((id[:14], name))
     return names
+
+
+def _is_alike(name, other):
+    """Whether a rule could not tell them apart."""
+    return name.lower().replace(" ", "_") == other.lower().replace(" ", "_")
 
 
 def known_keys():

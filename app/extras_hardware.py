@@ -21,11 +21,12 @@ LED_FREQUENCY = 1000  # Hz: above what eyes and cameras see flicker
 class Extras:
     """What `make` has made and `connect` needs. `sources`: what is published (battery/sources.py).
 
-    `led`: its light, and from `take_led` on the StatusLed.
+    `named`: keys of the sensors that the settings name. `led`: its light, and from `take_led` on the StatusLed.
     """
 
-    def __init__(self, outputs, sensors, led, sleep):
+    def __init__(self, outputs, sensors, named, led, sleep):
         self.outputs = outputs
+        self.named = named
         self.sensors = sensors
         self.led = led
         self.sleep = sleep
@@ -39,13 +40,14 @@ class Extras:
 def make(settings, problems):
     """The Extras, with their pins. What is not possible is one more problem; everything else is made all the same."""
     sensors: list = []
-    if [key for key in SENSOR_PINS if settings.value(key)]:
+    named = [key for key, pin in SENSOR_PINS if settings.value(pin)]
+    if named:
         from .sensors_hardware import make_sensors
 
         sensors = make_sensors(settings, problems)
         unload("app.sensors_hardware")
     outputs = make_outputs(settings, sensors, problems)  # after the sensors, which their rules may name
-    return Extras(outputs, sensors, make_light(settings, problems), make_sleep(settings, problems))
+    return Extras(outputs, sensors, named, make_light(settings, problems), make_sleep(settings, problems))
 
 
 def connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores):
@@ -73,25 +75,24 @@ def connect(extras, settings, loop, batteries, bank, publisher, commands, client
 
 
 def make_outputs(settings, sensors, problems):
-    """The Outputs; None: there is none. One with a mistake stays off: its pin, if it is known, is held inactive."""
+    """The Outputs; None: there is none. One with a mistake is there, and stays off."""
     if not [number for number in range(1, OUTPUTS + 1) if settings.value(f"OUTPUT_{number}")]:
         return None
     from outputs.output import Output, Outputs
-    from outputs.pin import hold
 
     from .output_rules import read_rules
 
-    outputs = {}
+    outputs: dict = {}
     taken: dict = {}  # pin -> the setting that has it
-    for number, rule, name, is_low in read_rules(settings, sensors, problems):
-        pin = _make_output_pin(settings, f"OUTPUT_{number}", name, is_low, taken, problems)
+    for number, rule, name, pin_name, is_low in read_rules(settings, sensors, problems):
+        pin = _make_output_pin(settings, f"OUTPUT_{number}", pin_name, is_low, taken, problems)
         if pin is not None and rule is not None:
             outputs[number] = Output(rule, pin.drive, settings.value("OUTPUT_OVERRIDE_MIN"))
-        elif pin is not None:
-            hold(pin)
+        else:
+            from outputs.faulty import FaultyOutput
+
+            outputs[number] = FaultyOutput(name, pin)
     unload("app.output_rules")
-    if not outputs:
-        return None
     return Outputs(outputs, sensors, OUTPUT_CONTROL.key in settings.allowed)
 
 
@@ -144,9 +145,13 @@ def make_time_of_day(settings, loop, client, clock):
 
 def night_of(settings):
     """(begin, end) of LED_OFF_AT_NIGHT in minutes of the day; None: it is never off."""
-    from .status_led import parse_night
+    if not settings.LED_OFF_AT_NIGHT:
+        return None
+    from battery.minute import span_of
 
-    return parse_night(settings.LED_OFF_AT_NIGHT) if settings.LED_OFF_AT_NIGHT else None
+    night = span_of(settings.LED_OFF_AT_NIGHT)
+    unload("battery.minute")
+    return night
 
 
 def make_light(settings, problems):

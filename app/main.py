@@ -22,6 +22,9 @@ from .version import VERSION
 # needed to start only
 ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.identity", "app.memory")
 
+# the most discovery messages of each source there can be, PER_MESSAGE rows of battery/sources.py in each
+SOURCES = (("outputs", 5), ("temperatures", 4), ("vedirect1", 7), ("vedirect2", 7), ("supply", 1))
+
 
 def main():
     """Start everything that can be started, and print what cannot. Returns the Loop, which has to be run."""
@@ -62,7 +65,7 @@ def make_hardware(free, owners):
     from .settings import KEPT, load
 
     chip_id = identity.chip_id(microcontroller.cpu.uid, owners)
-    settings = load(chip_id=chip_id)
+    settings = load(chip_id=chip_id, has_room=memory.has_room(free))
     unload("app.advice")  # loaded again only for a wrong pin
     from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
 
@@ -191,7 +194,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     sources = () if extras is None else extras.sources
     sleep = None if extras is None else extras.sleep
     take_pairs = bridge_state.take_pairs if sleep is None else sleep.with_missed(bridge_state.take_pairs)
-    publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep)
+    page = None
+    if settings.WEB_PORT:
+        from .web import Address  # with the server, only with a page
+
+        page = Address(wifi.radio, settings.WEB_PORT).text
+    publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep, page)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
     energy_stores = EnergyStores(nvm_store, batteries, settings.base_topic, settings.identity, *publish, counts=sleep is None)
@@ -210,7 +218,8 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
-    parts = (publisher, commands, energy_stores, settings.client_id, ssl_context, join, keys, states)
+    gone = left_behind(settings, sources, () if extras is None else extras.named)
+    parts = (publisher, commands, energy_stores, settings.client_id, ssl_context, join, keys, states, gone)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
@@ -234,11 +243,36 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         from .extras_hardware import connect
 
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
+    if settings.WEB_PORT:
+        from .web import connect as connect_page
+
+        connect_page(settings, loop, socket_pool, wifi.radio, batteries, bank, sources, bridge_state, client, diagnostics)
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
         sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())
         loop.add("sleep", sleep.tick)
     return loop
+
+
+def left_behind(settings, sources, named):
+    """The topics on which an earlier start may have left something of what the settings do not name any more.
+
+    `named`: keys of the sensors that they name, also where one of them could not be made.
+    """
+    topics = []
+    for key, most in SOURCES:
+        first = 0
+        for source in sources:
+            if source.key == "outputs" == key:
+                from battery.sources import PER_MESSAGE  # which is there already
+
+                first = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
+        if first == 0 and key not in named:
+            topics.append(f"{settings.base_topic}/{key}/state")
+        for message in range(most if key in named else first, most):
+            end = f"_{message + 1}" if message else ""
+            topics.append(f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}{end}/config")
+    return topics
 
 
 def poller_of(batteries):
@@ -268,9 +302,10 @@ def tick_of(parts):
     return Each([part.tick for part in parts]).tick
 
 
-def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep):
+def make_publisher(settings, batteries, writer, take_state, clock, sources, sleep, page):
     """The publisher. `writer`: for its messages; `take_state(now)` returns the pairs for <base>/state; `clock` None: the time
-    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not.
+    of day is not known; `sources`: of battery/sources.py; `sleep`: None: it does not; `page()` returns
+    the page's address; None: there is none.
     """
     from mqtt.publisher import LoadedDiscovery, Publisher
 
@@ -287,6 +322,7 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         board.board_id,
         True,
         0 if sleep is None else sleep.valid_s,
+        page,
         settings.MQTT_VERSION_TOPIC,
         sources=sources,
         is_wanted=settings.MQTT_DISCOVERY,

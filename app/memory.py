@@ -13,6 +13,8 @@ from .watchdog import feed_if_running
 # screen, of which 185 are in use all the time. No board without PSRAM has it: an ESP32-S3 has 163 KB (circuitpython#9120)
 # before Wi-Fi takes about 40 of them (esp-idf#7186); with PSRAM it is 2 MB or more.
 NEEDED = 220000
+# From so many on the page in the browser is on without a setting: PSRAM has 2 MB and more, everything else less than 0.3
+ROOM = 1000000
 # At most, of each further battery: the second takes 29 KB, with what only several need, others 13 (half of 64-bit words)
 OF_A_BATTERY = 30000
 PAGE_S = 4  # how long each page of the sentence is shown
@@ -50,6 +52,11 @@ def check():
         pages += 1
         if pages % REPEAT_PAGES == 0:
             print(words)
+
+
+def has_room(free):
+    """Whether there is memory for what is nice to have; `free`: bytes at the start, None: not known, as on a PC."""
+    return free is None or free >= ROOM
 
 
 def limit_batteries(settings, free):

@@ -5,13 +5,13 @@
 
 from battery.unload import unload
 from mqtt.entities import entity
-from outputs.rules import SOURCES, Names, parse, pin_of
+from outputs.rules import SOURCES, Names, head_of, parse
 
 from .extras import OUTPUTS
 
 
 def read_rules(settings, sensors, problems):
-    """(number, Rule, name of its pin, whether it is active low) of each output; Rule None, with one more problem: a mistake.
+    """(number, Rule, name, name of its pin, whether it is active low) of each output; Rule None: a mistake, one more problem.
 
     `sensors`: sources that there will be.
     """
@@ -28,11 +28,10 @@ def read_rules(settings, sensors, problems):
             rule, mistake = parse(text, names)
             if mistake is not None:
                 problems.append(f"{settings.where(key)}, {mistake}; until then it stays off.")
-            name, is_low = pin_of(text)
-            found.append((number, rule, name, is_low))
+            found.append((number, rule) + head_of(text))
     if names.is_named("time") and not settings.NTP_SERVER:
         problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
-    for module in ("outputs.rules", "mqtt.entities", "app.advice"):
+    for module in ("outputs.rules", "battery.minute", "mqtt.entities", "app.advice"):
         unload(module)
     return found
 
@@ -45,7 +44,8 @@ def _values_of(settings, key):
         from sensors.vedirect_tables import rows_of  # which device it is, is known when it has sent something
 
         keys = [row.key for is_monitor in (False, True) for _, row, _ in rows_of(is_monitor)]
-        unload("sensors.vedirect_tables")
+        for module in ("sensors.vedirect_tables", "sensors.vedirect_monitor", "sensors.vedirect_charger"):
+            unload(module)
         return keys + ["problem"]
     return [pair.partition("=")[2] for pair in settings.value("DS18B20_NAMES").split(",") if "=" in pair] + ["problem"]
 

@@ -8,7 +8,7 @@ import sys
 
 import board
 
-from battery.json import Writer, write_pack
+from battery.json import Writer, pack_steps, pair_steps
 
 from .settings import SECRET, SETTINGS, SWITCH
 from .version import VERSION
@@ -21,28 +21,55 @@ MOST_PROBLEMS = 5
 
 def report(settings, battery, state, loop, now):
     """The JSON as bytes. `loop` counts failures, `state`: the pairs of <base>/state."""
-    poller = battery.poller
     writer = Writer()
+    pieces: list = []
+    for _ in report_steps(writer, settings, battery, battery.pack, state, loop, now):
+        pieces.append(writer.bytes())
+        writer.clear()
+    return b"".join(pieces)
+
+
+def report_steps(writer, settings, battery, values, state, loop, now):
+    """The same as a generator of short steps: each puts a piece into `writer`, which the caller takes and clears.
+
+    `values`: the battery's readings; those of one moment, where time passes between the steps.
+    """
+    length = 0
+    for _ in _readings_steps(writer, settings, battery, values, state, loop):
+        length += len(writer)
+        yield
+    writer.put(b',"frames":[')
+    separator = b'"'
+    for line in battery.poller.trace.lines(now, LIMIT - length - len(writer) - 2):
+        writer.put(separator).put(line).put(b'"')
+        separator = b',"'
+        yield
+    writer.put(b"]}")
+    yield
+
+
+def _readings_steps(writer, settings, battery, values, state, loop):
+    """All but the frames."""
     writer.put(b'{"diagnostics":1,"versions":').put_pairs(_versions())
-    writer.put(b',"settings":').put_pairs([(row.key, _shown(row, getattr(settings, row.key))) for row in _rows(settings)])
+    yield
+    writer.put(b',"settings":')
+    yield from pair_steps(writer, ((row.key, _shown(row, getattr(settings, row.key))) for row in _rows(settings)))
     writer.put(b',"settings_problems":[')
     for index, problem in enumerate(settings.problems[:MOST_PROBLEMS]):
+        yield
         writer.put(b"," if index else b"").put_string(_plain(problem, 150))
-    pairs = [pair for pair in state if pair[0] != "settings_problems"]
-    writer.put(b'],"state":').put_pairs(pairs)
+    writer.put(b'],"state":')
+    yield
+    yield from pair_steps(writer, [pair for pair in state if pair[0] != "settings_problems"])
     writer.put(b',"failures":').put_decimal(loop.failures, 0)
     writer.put(b',"last_failure":').put_string(_plain(loop.last_failure or "none", 80))
     if battery.label:
         writer.put(b',"battery":').put_string(battery.key)
-    writer.put(b',"connection":').put_string(_plain(poller.diagnosis.text, 200))
+    yield
+    writer.put(b',"connection":').put_string(_plain(battery.poller.diagnosis.text, 200))
     writer.put(b',"readings":')
-    write_pack(writer, battery.pack)
-    writer.put(b',"frames":[')
-    separator = b'"'
-    for line in poller.trace.lines(now, LIMIT - len(writer) - 2):
-        writer.put(separator).put(line).put(b'"')
-        separator = b',"'
-    return writer.put(b"]}").bytes()
+    yield
+    yield from pack_steps(writer, values)
 
 
 def _rows(settings):

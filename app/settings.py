@@ -29,6 +29,8 @@ Board = namedtuple("Board", ("number", "uart", "board_number", "name", "label"))
 # low and high limit a number, or the length of a text in bytes; low of a CHOICE are its words or numbers
 
 
+WEB_PORT = 80  # of the page, and of CircuitPython's own web workflow: then the page has the other one
+OTHER_WEB_PORT = 8080
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200)
 PROTOCOLS = ("auto", "a5", "p81", "d2")
 
@@ -70,6 +72,8 @@ SETTINGS: tuple = (
     Setting("MQTT_RETAIN_STATE", SWITCH, False, None, None),
     _text("DEVICE_NAME", "Daly BMS", 1, 40),
     _text("ALLOW_CONTROL"),
+    _number("WEB_PORT", WEB_PORT, 0, 65535),
+    Setting("WEB_PASSWORD", SECRET, "", 0, 64),
     _text("NTP_SERVER", "pool.ntp.org"),
     _number("UTC_OFFSET_MIN", 0, -720, 840),
     Setting("UART_TX", PIN, "TX", 1, 20),
@@ -106,7 +110,7 @@ SETTINGS += (
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
 KEPT = tuple([setting.key for setting in SETTINGS])
-KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "brokers", "boards", "has_extras", "more")
+KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "brokers", "boards", "has_extras", "workflow", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -130,13 +134,15 @@ class Settings:
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
     `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `brokers`: (address, port) of each in MQTT_BROKER;
-    `boards`: the batteries; `more`: the keys of those settings of several batteries, and of outputs and sensors, that are
-    attributes, too; `has_extras`: one of the latter is.
+    `boards`: the batteries; `WEB_PORT`: 0: no page, as it is without the setting unless the board `has_room`; `workflow`:
+    CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of outputs and
+    sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
     CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
     MQTT_PORT: int
+    WEB_PORT: int
     MQTT_BASE_TOPIC: str
     BRIDGE_ID: str
     DEVICE_NAME: str
@@ -149,7 +155,7 @@ class Settings:
     OLED_HEIGHT: int
     WAKE_PIN: str
 
-    def __init__(self, text, chip_id=""):
+    def __init__(self, text, chip_id="", has_room=False):
         from . import advice
 
         entries, self.problems = parse(text)
@@ -186,6 +192,13 @@ class Settings:
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
         self.has_extras = "OUTPUT_1" in self.more
+        workflow_port = _workflow_port(entries)
+        self.workflow = workflow_port > 0
+        if "WEB_PORT" not in entries or "WEB_PORT" in wrong:
+            self.WEB_PORT = self._default_web_port(workflow_port, has_room)
+        elif self.WEB_PORT and workflow_port == self.WEB_PORT:
+            self.problems.append(f"{self.where('WEB_PORT')}: {advice.on_workflow(self.WEB_PORT, OTHER_WEB_PORT)}.")
+            self.WEB_PORT = OTHER_WEB_PORT
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
         if "BANK_WIRING" in self.more:
             from .batteries import resolve
@@ -196,13 +209,20 @@ class Settings:
         said = " ".join(self.problems)
         for key in ("MQTT_BROKER", "CIRCUITPY_WIFI_SSID"):
             if not getattr(self, key) and key not in said:
-                self.problems.append(advice.on_missing(key, text))
+                # the page needs no broker, and its user must not be told that something is wrong
+                found = self.hints if key == "MQTT_BROKER" and self.WEB_PORT else self.problems
+                found.append(advice.on_missing(key, text, self.WEB_PORT))
         self._compare_pins(rows)
         if self.has_extras:
             from .extras import check
 
             check(self)
         self.hints += advice.hints(self, text)
+
+    def _default_web_port(self, workflow_port, has_room):
+        if not has_room or getattr(self, "SLEEP_MINUTES", False):  # asleep nobody would find it
+            return 0
+        return OTHER_WEB_PORT if workflow_port == WEB_PORT else WEB_PORT
 
     def keep_boards(self, most):
         """Read only the first ones."""
@@ -257,9 +277,9 @@ class Settings:
             return value
         if not value or setting.kind != TEXT or not setting.key.startswith("OUTPUT_"):
             return ""
-        from outputs.rules import pin_of  # only with outputs
+        from outputs.rules import head_of  # only with outputs
 
-        return pin_of(value)[0]
+        return head_of(value)[1]
 
     def _compare_pins(self, rows):
         users: dict = {}
@@ -285,7 +305,17 @@ EXAMPLE = "settings.example.toml"
 _FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
-def load(path=FILE, chip_id=""):
+def _workflow_port(entries):
+    """The port of the chip's own web workflow; 0: it is off."""
+    password = entries.get("CIRCUITPY_WEB_API_PASSWORD")
+    if password is None or not password.value:
+        return 0
+    port = entries.get("CIRCUITPY_WEB_API_PORT")
+    written = "" if port is None else str(port.value)
+    return int(written) if written.isdigit() else WEB_PORT
+
+
+def load(path=FILE, chip_id="", has_room=False):
     """The settings of a file; one that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
@@ -295,7 +325,7 @@ def load(path=FILE, chip_id=""):
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
     if not text.strip("\ufeff \t\r\n"):  # CircuitPython makes an empty one on a new drive
         problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
-    settings = Settings(text, chip_id)
+    settings = Settings(text, chip_id, has_room)
     settings.problems[:0] = problems
     return settings
 

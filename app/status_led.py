@@ -214,20 +214,3 @@ class StatusLed:
 def is_between(minute, begin, end):
     """Whether a minute of the day is in a time that may reach over midnight; an empty one has none."""
     return begin <= minute < end if begin <= end else minute >= begin or minute < end
-
-
-def parse_night(text):
-    """(begin, end) of "22:00-07:00" in minutes of the day; None: it is not understood."""
-    parts = [minute_of(part.strip()) for part in text.split("-")]
-    return None if len(parts) != 2 or None in parts else tuple(parts)
-
-
-def minute_of(text):
-    """540 of "9:00"; None: it is no time of the day."""
-    hour, colon, minute = text.partition(":")
-    for digits in (hour, minute):
-        if len(digits) not in (1, 2) or [char for char in digits if not "0" <= char <= "9"]:
-            return None
-    if not colon or len(minute) != 2 or int(hour) > 23 or int(minute) > 59:
-        return None
-    return 60 * int(hour) + int(minute)

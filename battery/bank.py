@@ -7,6 +7,9 @@ A value exists only when every battery that it is made of is online and knows it
 """
 
 from .json import listed
+from .readings import READING
+
+_AT_ONCE = 3  # values written in one step
 
 # Every key, in the order of the JSON; a new one stands behind the others, as its entity must not move to another message. Those
 # that are readings of a battery, too, have its unit and decimals.
@@ -49,7 +52,7 @@ class Bank:
 
     def __init__(self, batteries, is_series=False):
         self._batteries = batteries
-        self._is_series = is_series
+        self.is_series = is_series
         self.count = len(batteries)
         self._parts: list = [0] * self.count  # of the value that is calculated
 
@@ -95,12 +98,12 @@ class Bank:
         if not self._read(key):
             return None
         parts = self._parts
-        if key in _OF_CHARGE and self._is_series:
+        if key in _OF_CHARGE and self.is_series:
             return min(parts)
         if key == "soc":
             return self._weighted(parts)
         total = sum(parts)
-        is_mean = key == ("current" if self._is_series else "pack_voltage")
+        is_mean = key == ("current" if self.is_series else "pack_voltage")
         return rounded(total, self.count) if is_mean else total
 
     def _weighted(self, parts):
@@ -149,6 +152,25 @@ class Bank:
             if unknown:
                 sentences.append(battery.label + ": no " + ", ".join(unknown) + ".")
         return listed(sentences)
+
+
+def bank_steps(writer, raws):
+    """Write a bank's raw values, in the order of KEYS, as one JSON object: a generator, a few in each step; yields False."""
+    for position in range(len(KEYS)):
+        if not position % _AT_ONCE:
+            yield False
+        key = KEYS[position]
+        raw = raws[position]
+        writer.put(b',"' if position else b'{"').put(key).put(b'":')
+        if raw is None:
+            writer.put(b"null")
+        elif key == "problem":
+            writer.put(b'"ON"' if raw else b'"OFF"')
+        elif isinstance(raw, str):
+            writer.put_string(raw)
+        else:
+            writer.put_decimal(raw, READING[key].decimals if key in READING else 0)
+    writer.put(b"}")
 
 
 def rounded(total, count):

@@ -77,9 +77,11 @@ class Writer:
         return self
 
 
-def pair_steps(writer, pairs):
-    """What `put_pairs` does, as a generator: a few pairs in each step; yields True when all is written."""
-    separator = b'{"'
+def pair_steps(writer, pairs, separator=b'{"'):
+    """What `put_pairs` does, as a generator: a few pairs in each step; yields True when all is written.
+
+    `separator`: what stands before the first one; b',"' continues an object.
+    """
     count = 0
     for key, value in pairs:
         if count == _AT_ONCE:

@@ -44,6 +44,10 @@ CELLS = READING["cell_{}_voltage"]
 # second, 301 to 316 on the third; key: in topics and ids, "bms1"; name: of its device in Home Assistant; label: in sentences
 # and on the screen, "" where there is only one battery; poller: of daly/poller.py
 Battery = namedtuple("Battery", ("number", "key", "name", "label", "pack", "poller"))
+# what is requested all the time
+_POLLED = tuple(
+    [row for row in READINGS if row.derive is None and row.group != "slow" and GROUPS[row.group].period_ms is not None]
+)
 TOPOLOGY = ("cell_count", "temperature_count", "battery_code", "software_version", "hardware_version")
 
 
@@ -400,11 +404,14 @@ class Pack(Values):
     def oldest_ms(self, now):
         """Age of the oldest reading that is held, of those that are requested all the time; 0 without any."""
         oldest = 0
-        for row in READINGS:
-            if row.derive is None and GROUPS[row.group].period_ms is not None and row.group != "slow":
-                for slot in range(row.slot, row.slot + row.slots):
-                    if self._raw[slot] is not None:
-                        oldest = max(oldest, ticks_diff(now, self._read_at[slot]))
+        raw = self._raw
+        read_at = self._read_at
+        last_at = None
+        for row in _POLLED:
+            for slot in range(row.slot, row.slot + self.count(row)):
+                if read_at[slot] != last_at and raw[slot] is not None:
+                    last_at = read_at[slot]
+                    oldest = max(oldest, ticks_diff(now, last_at))
         return oldest
 
     def forget(self):

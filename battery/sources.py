@@ -18,7 +18,10 @@ A source has these members; publisher, Home Assistant, rules and screen need not
 
 from collections import namedtuple
 
+from .json import bounded
 from .readings import BINARY, ENUM, MAIN, NUMBER, TEXT
+
+PER_MESSAGE = 5  # rows in one discovery message: up to 650 bytes each, as most have their own availability
 
 # One value. name: None keeps the place of a value that there is not; it is not published, and Home Assistant removes it.
 # decimals: value = raw / 10**decimals; deadband: a smaller change of raw is published with the next one only; icon,
@@ -61,3 +64,29 @@ def text(key, name, icon=None, category=MAIN):
 def enum(key, name, options, icon=None, category=MAIN, command=None):
     """The row of one of these words."""
     return Row(key, name, ENUM, "", 0, 1, None, icon, category, False, options, command)
+
+
+_AT_ONCE = 4  # values written in one step
+
+
+def source_steps(writer, rows, values):
+    """Write the raw values of a source's rows as one JSON object: a generator, a few in each step; yields False."""
+    separator = b'{"'
+    for position in range(len(values)):
+        if position and not position % _AT_ONCE:
+            yield False
+        row = rows[position]
+        raw = values[position]
+        if row.name is None:
+            continue
+        writer.put(separator).put(row.key).put(b'":')
+        separator = b',"'
+        if raw is None:
+            writer.put(b"null")
+        elif row.kind == BINARY:
+            writer.put(b'"ON"' if raw else b'"OFF"')
+        elif isinstance(raw, str):
+            writer.put_string(bounded(raw))
+        else:
+            writer.put_decimal(raw, row.decimals)
+    writer.put(b"}" if separator == b',"' else b"{}")

@@ -5,7 +5,8 @@
 
 `micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
 a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
-and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small.
+and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small;
+`page`: a browser that opens the page and asks for the state as that does.
 
 The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
 8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name and
@@ -210,10 +211,93 @@ class Uart:
 # --- the broker -------------------------------------------------------------------------------------------------------
 
 
-class Broker:
-    """The only server of the network, and its socket: answers as MQTT brokers do, and returns what is subscribed to."""
+class Browser:
+    """The listening socket of the page, and the browser that comes there. VISITS: path, and every so many seconds."""
 
-    AF_INET = SOCK_STREAM = 1
+    VISITS = ((b"/api/state", 2), (b"/api/bridge", 10), (b"/", 60), (b"/api/history?of=bms1&every=5", 60), (b"/metrics", 30))
+    BEGIN_S = 20
+
+    def __init__(self):
+        self.is_listening = self.is_connected = False
+        self.requests = [b"GET " + path + b" HTTP/1.1\r\nHost: board\r\n\r\n" for path, _ in self.VISITS]
+        self.due = [self.BEGIN_S * 1000000] * len(self.requests)
+        self.request = b""  # that has not been read
+        self.visits = self.received = 0
+        self.visitor = Visitor(self)
+        self.event = ((self, 1),)
+        self.accepted = (self.visitor, ("10.0.0.9", 50000))
+
+    def settimeout(self, _):
+        pass
+
+    def setsockopt(self, *_):
+        pass
+
+    def bind(self, _):
+        self.is_listening = True
+
+    def listen(self, _):
+        pass
+
+    def next(self):
+        """The number of the request that is due; -1: none."""
+        for number in range(len(self.due)):
+            if clock.us >= self.due[number]:
+                return number
+        return -1
+
+    def is_ready(self):
+        return not self.is_connected and self.next() >= 0
+
+    def accept(self):
+        number = self.next()
+        if self.is_connected or number < 0:
+            raise OSError(AGAIN)
+        self.due[number] = clock.us + self.VISITS[number][1] * 1000000
+        self.request = self.requests[number]
+        self.is_connected = True
+        return self.accepted
+
+
+class Visitor:
+    """The connection of a Browser: its socket."""
+
+    def __init__(self, browser):
+        self.browser = browser
+        self.event = ((self, 5),)
+
+    def settimeout(self, _):
+        pass
+
+    def setsockopt(self, *_):
+        pass
+
+    def is_ready(self):
+        return self.browser.is_connected
+
+    def recv_into(self, buffer, size=0):
+        request = self.browser.request
+        if not request:
+            raise OSError(AGAIN)
+        for index in range(len(request)):
+            buffer[index] = request[index]
+        self.browser.request = b""
+        return len(request)
+
+    def send(self, data):
+        heap.note_stack()
+        self.browser.received += len(data)
+        return len(data)
+
+    def close(self):
+        self.browser.visits += 1
+        self.browser.is_connected = False
+
+
+class Broker:
+    """The only other server of the network, and its socket: answers as MQTT brokers do, and returns what is subscribed to."""
+
+    AF_INET = SOCK_STREAM = SOL_SOCKET = SO_REUSEADDR = 1
     SOCK_DGRAM = IPPROTO_TCP = TCP_NODELAY = 2
     gaierror = OSError
 
@@ -227,11 +311,18 @@ class Broker:
         self.connects = self.messages = self.bytes = 0
         self.is_shown = False
         self.name = [(1, 1, 0, "", ("10.0.0.1", 1883))]
+        self.browser = None
+        self.event = ((self, 1),)
+
+    def is_ready(self):
+        return self.answered > 0
 
     def getaddrinfo(self, *_):
         return self.name
 
     def socket(self, *_):
+        if self.browser is not None and not self.browser.is_listening:
+            return self.browser  # the page is opened before a broker is looked for
         self.length = self.answered = self.filters_length = 0
         return self
 
@@ -510,22 +601,26 @@ class Group:
 
 
 class Poll:
-    """select.poll() for the one socket there is."""
+    """select.poll(): tells of one socket at a time."""
 
-    socket = None
-    event = (None, 0)
+    def __init__(self):
+        self.sockets = []
 
     def register(self, socket, *_):
-        self.socket = socket
-        self.event = ((socket, 1),)
+        if socket not in self.sockets:
+            self.sockets.append(socket)
 
-    modify = register
+    def modify(self, socket, *_):
+        pass
 
-    def unregister(self, _):
-        self.socket = None
+    def unregister(self, socket):
+        self.sockets.remove(socket)
 
     def ipoll(self, *_):
-        return self.event if self.socket is not None and broker.answered else ()
+        for socket in self.sockets:
+            if socket.is_ready():
+                return socket.event
+        return ()
 
     def poll(self, *_):
         return list(self.ipoll())
@@ -626,6 +721,7 @@ def prepare(responses, seconds, words):
     heap.is_sliced = "sliced" in words
     build(responses)
     broker.is_shown = "show" in words
+    broker.browser = Browser() if "page" in words else None
     heap.is_mapped = "pieces" in words
     if "peak" in words:
         watch_imports()
@@ -652,6 +748,9 @@ def tell():
     print("messages", broker.messages)
     print("bytes", broker.bytes)
     print("requests", uart.requests)
+    if broker.browser is not None:
+        print("visits", broker.browser.visits)
+        print("received", broker.browser.received)
     print("peak", heap.peak)
     print("stack", heap.stack - heap.stack_base)
 

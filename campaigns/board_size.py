@@ -93,18 +93,21 @@ def webassembly() -> Path | None:
 
 
 @contextmanager
-def board_drive(archive: Path | None = None, cells: int = 16) -> Iterator[Path]:
-    """A folder with the compiled bundle for MicroPython, settings, and the responses of a BMS. `archive`: another bundle."""
+def board_drive(archive: Path | None = None, cells: int = 16, page: bool = False) -> Iterator[Path]:
+    """A folder with the compiled bundle for MicroPython, settings, and the responses of a BMS. `archive`: another bundle.
+
+    `page`: the page in the browser is on; run it with the word of that name.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = bundle.everything(True) if archive is None else _unpacked(archive)
         for path, data in files.items():
-            if path.endswith((".py", ".mpy")):
+            if path.endswith((".py", ".mpy", ".html", ".gz")):
                 target = folder / path.removeprefix("lib/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(b"M" + data[1:] if path.endswith(".mpy") else data)
         settings = next(data for path, data in files.items() if path in (bundle.EXAMPLE, bundle.SETTINGS))
-        (folder / bundle.SETTINGS).write_bytes(drive.override(settings, SETTINGS))
+        (folder / bundle.SETTINGS).write_bytes(drive.override(settings, SETTINGS | {"WEB_PORT": "80" if page else "0"}))
         (folder / "responses").write_text(bench.responses(f"cells={cells},temperatures=2,drift=0"))
         yield folder
 

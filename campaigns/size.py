@@ -33,7 +33,7 @@ SEVERAL = ("app.batteries", "mqtt.bank_discovery",
            "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
 # loaded only with outputs, sensors, LED or sleep, besides the packages of their own
 EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_commands", "app.time_of_day",
-          "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",
+          "battery.minute", "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",
           "app.sleep", "app.status_led", "mqtt.sleeping")  # fmt: skip
 EXTRA_PACKAGES = ("outputs", "sensors", "adafruit_ds18x20", "adafruit_onewire", "neopixel")
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state

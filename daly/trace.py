@@ -49,11 +49,14 @@ class Ring:
         """How many bytes are kept of the frame of this age."""
         return min(self._bytes[self.find(age) * self._size + 1], self._size - 2)
 
-    def line(self, age, now):
-        """The frame of this age as text."""
-        at = self.find(age) * self._size
-        frame = "".join(f"{byte:02x}" for byte in self._bytes[at + 2 : at + 2 + self.length(age)])
-        return f"{-ticks_diff(now, self.tick(age))} {chr(self._bytes[at])} {frame}"
+    def line(self, index, tick, now):
+        """The frame that was kept at this index and tick as text; None: another one has taken its place."""
+        if self._ticks[index] != tick:
+            return None
+        at = index * self._size
+        length = min(self._bytes[at + 1], self._size - 2)
+        frame = "".join(f"{byte:02x}" for byte in self._bytes[at + 2 : at + 2 + length])
+        return f"{-ticks_diff(now, tick)} {chr(self._bytes[at])} {frame}"
 
 
 class Trace:
@@ -85,13 +88,15 @@ class Trace:
             room -= 2 * ring.length(age) + 16  # ticks, direction and separators
             if room < 0:
                 break
-            found.append((ring, age))
+            found.append((ring, ring.find(age), ring.tick(age)))
             if ring is self._short:
                 short += 1
             else:
                 long += 1
-        for ring, age in reversed(found):
-            yield ring.line(age, now)
+        for ring, index, tick in reversed(found):
+            line = ring.line(index, tick, now)
+            if line is not None:  # time may pass between two lines
+                yield line
 
     def _newer(self, short, long):
         """The ring with the newer one of the frames of these ages."""

@@ -272,10 +272,13 @@ class Screen:
         """The page of our address, the Wi-Fi and the broker."""
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
+        settings = self._settings
+        broker = self._client.broker if settings.MQTT_BROKER else "page only, no broker"
+        port = "" if settings.WEB_PORT in (0, 80) else f":{settings.WEB_PORT}"
         return pages.network(
-            str(radio.ipv4_address) if radio.ipv4_address else None,
+            str(radio.ipv4_address) + port if radio.ipv4_address else None,
             access_point.rssi if access_point else None,
-            self._client.broker,
+            broker,
             self._version,
             self._rows,
             notice,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 
 """Generates parts of the pages from the code: tables of docs/MQTT.md, the maps of docs/PROTOCOL.md, the access list of
-docs/SECURITY.md, the packages in CONTRIBUTING.md, the blinks of the status LED in README.md.
+docs/SECURITY.md, the packages in CONTRIBUTING.md, the blinks of the status LED in README.md, the labels in web/page.html.
 
     .venv/bin/python docs/generate.py            writes all of them
     .venv/bin/python docs/generate.py --check    lists pages that are out of date, and exits with status 1
@@ -40,16 +40,22 @@ from battery.readings import (  # noqa: E402
     READINGS,
     TEXT,
 )
+from battery.sources import binary, text  # noqa: E402
 from daly.a5 import BLOCKS  # noqa: E402
 from daly.alarm_bytes import alarm_bits  # noqa: E402
 from daly.d2 import D2  # noqa: E402
 from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
+from mqtt.bank_discovery import _OWN  # noqa: E402
 from mqtt.entities import BRIDGE, entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
+from sensors.vedirect_tables import rows_of  # noqa: E402
 from simulator.unmodelled import fields  # noqa: E402
 
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md"))
+PAGES = tuple(
+    ROOT / page
+    for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md", "web/page.html")
+)
 AGAIN = ".venv/bin/python docs/generate.py"
 
 # What the name of a reading does not tell.
@@ -137,7 +143,7 @@ BRIDGE_NOTES = {
     "broker": "the broker that is connected to, as `192.168.1.10:1883`: one of those in `MQTT_BROKER`",
     "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
-FOLDERS = ("app", "display", "mqtt", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")
+FOLDERS = ("app", "display", "mqtt", "web", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")
 
 
 def main() -> None:
@@ -440,6 +446,30 @@ def blinks() -> str:
     return "\n".join(rows)
 
 
+# The names and units of web/page.html
+
+
+def labels() -> str:
+    """key|label|unit|decimals of every reading, value of a source and value of the bridge, each in a <template>."""
+    readings = [(row.key, entity(row).name, entity(row).unit, _decimals(row)) for row in READINGS if row.kind != BITFIELD]
+    own = [(key, name, None, None) for key, (name, _, _) in _OWN.items()]
+    found = {row.key: row for is_monitor in (True, False) for _, row, _ in rows_of(is_monitor)}
+    found["output_{}"] = binary("output_{}", "Output {}")
+    found["problem"] = text("problem", "Problem")  # of the temperature sensors
+    sources = [(row.key, row.name, row.unit, _decimals(row)) for row in found.values()]
+    of_bridge = [(row.key, row.name or row.key.replace("_", " ").capitalize(), row.unit, None) for row in BRIDGE]
+    return "\n".join(_template(*part) for part in (("readings", readings + own), ("sources", sources), ("bridge", of_bridge)))
+
+
+def _decimals(row) -> str:
+    return str(row.decimals) if row.kind == NUMBER else ""
+
+
+def _template(name: str, rows: list) -> str:
+    lines = ["|".join(column or "" for column in row).rstrip("|") for row in rows]
+    return "\n".join([f'<template id="{name}">', *lines, "</template>"])
+
+
 MAKERS = {"map-a5": map_a5, "map-d2": map_d2, "map-p81": map_p81}
 MAKERS |= {
     "blinks": blinks,
@@ -449,6 +479,7 @@ MAKERS |= {
     "controls": controls,
     "acl": acl,
     "layout": layout,
+    "labels": labels,
 }
 
 

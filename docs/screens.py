@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF.
+"""Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF; and the
+page in the browser (page_pictures.py).
 
 `make screens` draws what is not current; with --check it only names it, and the exit status is 1.
 """
@@ -13,13 +14,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "host" / "standins", ROOT / "tests", ROOT):  # appended: the root's code.py has a standard module's name
+# appended: the root's code.py has a standard module's name
+for folder in (ROOT / "host" / "standins", ROOT / "tests", ROOT / "docs", ROOT):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 import board  # noqa: E402
 import busio  # noqa: E402
 import displayio  # noqa: E402
+import page_pictures  # noqa: E402
 from PIL import Image, ImageChops  # noqa: E402
 from simulation import Wire  # noqa: E402
 
@@ -154,7 +157,7 @@ def drawn() -> dict[str, bytes]:
 def outdated() -> list[str]:
     """The names of pictures that differ from the screen, are missing, or are no longer drawn."""
     files = drawn()
-    wrong = [name for name, data in files.items() if not _is_same(SCREENS / name, data)]
+    wrong = [name for name, data in files.items() if not _is_same(SCREENS / name, data)] + page_pictures.outdated()
     return wrong + [path.name for path in SCREENS.glob("*.png") if path.name not in files and not _is_of_others(path)]
 
 
@@ -167,6 +170,9 @@ def main() -> None:
             print(f"docs/screens/{name} is not current; run: {AGAIN}")
         raise SystemExit(1 if names else 0)
     files = drawn()
+    of_the_page = [name for name in names if name.startswith("page-")]
+    if of_the_page:
+        files |= page_pictures.draw(of_the_page)
     SCREENS.mkdir(exist_ok=True)
     for name in names:
         if name in files:
@@ -176,8 +182,8 @@ def main() -> None:
 
 
 def _is_of_others(path: Path) -> bool:
-    """Pictures of Home Assistant are here, too."""
-    return path.name.startswith("home-assistant")
+    """Pictures of Home Assistant are here, too, and those of the page."""
+    return path.name.startswith(("home-assistant", "page-"))
 
 
 def _png(picture: Image.Image) -> bytes:

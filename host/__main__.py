@@ -17,6 +17,7 @@ import os
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,12 @@ def _options() -> argparse.Namespace:
         help="a simulated Victron device on its VE.Direct port: shunt or solar, then for example ,V=26540,SOC=873; or the path "
         "of a serial device; twice: two",
     )
+    add(
+        "--web",
+        type=_port,
+        metavar="PORT",
+        help="the port of the page in the browser; 0: none (default: that of the settings, or the first free one from 8080 on)",
+    )
     add("--replay", type=Path, metavar="FILE", help="a recorded BMS instead: a diagnostics file, or frames in hex")
     add("--seconds", type=_seconds, metavar="N", help="stop after N seconds")
     add("--sleep-seconds", type=_seconds, metavar="N", help="with SLEEP_MINUTES: deep sleep is shortened to N seconds")
@@ -195,6 +202,12 @@ def _address(text: str) -> tuple:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT; write for example 192.168.1.5:1883")
     return host, int(port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 1 to 65535, or 0 for no page; write for example 8080")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -361,6 +374,8 @@ def _power_on(options: argparse.Namespace) -> None:
         chip.identity = _identity(options.nvm or options.settings)
     folder = home / "CIRCUITPY"
     folder.mkdir(exist_ok=True)
+    if not resumed:
+        chip.state["web"] = _web_port(options)
     drive.prepare(folder, options.settings, _overrides(options))
     os.chdir(folder)
     sys.stdin = keyboard.console
@@ -473,6 +488,8 @@ def _start(module: str, *arguments: str) -> dict:
 
 def _overrides(options: argparse.Namespace) -> dict:
     replayed = _replayed_settings(options) | _line_settings(options) | _sensor_settings(options)
+    if chip.state["web"] is not None:
+        replayed["WEB_PORT"] = str(chip.state["web"])
     if options.broker:
         host, port = options.broker[0]
         others = "".join(f", {other}:{its}" for other, its in options.broker[1:])
@@ -486,6 +503,23 @@ def _overrides(options: argparse.Namespace) -> dict:
         "MQTT_PASSWORD": None,
         "MQTT_TLS": None,
     }
+
+
+def _web_port(options: argparse.Namespace) -> int | None:
+    """The port of the page instead of a board's 80, which on a PC is the administrator's; None: the settings name one."""
+    if options.web is not None:
+        return options.web
+    if drive.names(options.settings.read_bytes(), "WEB_PORT"):
+        return None
+    for port in (*range(8080, 8100), 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    return 0
 
 
 def _line_settings(options: argparse.Namespace) -> dict:
@@ -591,6 +625,8 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
         chip.report(f"BMS on {path}{_kind(options, line)}")
     for port, text in zip(_ports(options), options.vedirect, strict=True):
         chip.report(f"VE.Direct on {port}" + ("" if "/" in text else f" (simulated: {text})"))
+    if chip.state["web"]:
+        chip.report("page on http://127.0.0.1:{}/".format(chip.state["web"]))
     _report_settings(options)
     if options.drive and options.settings == ROOT / "settings.toml":
         chip.report("the drive has no settings.toml, so the project's is used: write one before using this drive on a board")

@@ -66,6 +66,11 @@ def text_of(text: bytes, key: str) -> str | None:
     return found[1].decode("utf-8", "replace").strip() if found else None
 
 
+def names(text: bytes, key: str) -> bool:
+    """Whether these settings say something on a key."""
+    return re.search(rb"^\s*" + re.escape(key.encode()) + rb"\s*=", text, re.MULTILINE) is not None
+
+
 def names_wifi(text: bytes) -> bool:
     """Whether these settings name a Wi-Fi."""
     return re.search(rb'^\s*CIRCUITPY_WIFI_SSID\s*=\s*"[^"]', text, re.MULTILINE) is not None

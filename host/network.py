@@ -25,6 +25,15 @@ class PcNetwork:
         """Whether something arrives within so many seconds; None: wait forever."""
         return bool(select.select([inner], [], [], seconds)[0])
 
+    def is_readable(self, inner) -> bool:
+        """Whether reading or accepting would not wait; True too when it is broken."""
+        pending = getattr(inner, "pending", None)  # of TLS
+        return bool(pending and pending()) or bool(select.select([inner], [], [inner], 0)[0])
+
+    def is_writable(self, inner) -> bool:
+        """Whether sending would not wait; True too when it is broken."""
+        return bool(select.select([], [inner], [inner], 0)[1])
+
     def own_address(self) -> str:
         """The address other machines reach this one by; connecting a datagram socket sends nothing."""
         with pc_socket.socket(pc_socket.AF_INET, pc_socket.SOCK_DGRAM) as probe:

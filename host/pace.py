@@ -34,7 +34,7 @@ from host.network import PcNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors")
+PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
 FILES = ("code.py", "safemode.py")
 MARSHAL = 3.67  # how much larger CPython's form of the drive's modules is than their .mpy files, on the whole
 LOADING_COLLECT = 0.7  # of the time of a gc.collect when everything is loaded

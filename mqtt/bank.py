@@ -5,12 +5,11 @@
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.bank import KEYS, Bank
-from battery.readings import READING
+from battery.bank import KEYS, Bank, bank_steps
 
 from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, TO_OFFLINE, TO_ONLINE
 
-_AT_ONCE = 3  # values calculated, or written, in one step
+_AT_ONCE = 3  # values calculated in one step
 
 
 class BankPublisher(Bank):
@@ -97,21 +96,6 @@ class BankPublisher(Bank):
         if not is_other:
             yield None
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
-        writer = self._shared.writer.clear()
-        for position in range(len(KEYS)):
-            if not position % _AT_ONCE:
-                yield False
-            key = KEYS[position]
-            raw = published[position]
-            writer.put(b',"' if position else b'{"').put(key).put(b'":')
-            if raw is None:
-                writer.put(b"null")
-            elif key == "problem":
-                writer.put(b'"ON"' if raw else b'"OFF"')
-            elif isinstance(raw, str):
-                writer.put_string(raw)
-            else:
-                writer.put_decimal(raw, READING[key].decimals if key in READING else 0)
-        writer.put(b"}")
+        yield from bank_steps(self._shared.writer.clear(), published)
         self.is_published = True
         yield True

@@ -41,6 +41,7 @@ STABLE_AFTER_MS = 60000  # a connection that ended sooner makes the back-off lon
 JOIN_TIMEOUT_S = 2  # limits the chip's own retries, not its first attempt
 RADIO_RESTART_AFTER = 10  # failures in a row without any response from the network
 RESTORE_MS = 1500  # a broker sends retained messages right after the SUBACK; a new broker has none
+GONE_AT_ONCE = 8  # topics in one request
 INBOX_SIZE = 8  # received messages waiting to be executed; normally one person presses one button
 # A broker without retained messages may close a connection that asks for them, the last will included.
 _RETAIN = 0
@@ -49,6 +50,7 @@ _CHECK = 2
 _WITHOUT = 3
 REJECTIONS_BEFORE_TRIAL = 2  # before that is tried
 RETAINED_CLOSINGS = 3  # connections in a row that ended with their first retained message
+WIFI_LOOK_MS = 1000  # how often, without a connection to keep, the Wi-Fi is looked at
 _OUT_OF_REACH_S = 1 << 20  # MiniMQTT's own ping blocks for its keep-alive, so it must never fall due
 # What MiniMQTT, the socket pool and the radio have been seen to raise when the network or the broker fails.
 FAILURES = (OSError, RuntimeError, AssertionError, KeyError, IndexError, ValueError, MemoryError, minimqtt.MMQTTException)
@@ -59,17 +61,24 @@ class MqttClient:
 
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
-    of the batteries; `sources`: of the sources (battery/sources.py).
-    `trouble` is None while connected, else (code, details) of trouble.py. `connects` counts connections since the start.
-    `spread_ms`: the first attempt is made at some time within it.
+    of the batteries; `sources`: of the sources (battery/sources.py); `gone`: topics on which nothing is sent any
+    more: what an earlier start has left retained there is cleared.
+    Without MQTT_BROKER, or where TLS is not possible, it only keeps the Wi-Fi joined, and only for the page in the browser.
+    `trouble` is (code, details) of trouble.py; None while connected, or joined where the page is all that is wanted. `connects`
+    counts connections since the start. `spread_ms`: the first attempt is made at some time within it.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
-                 keys=("bms1",), sources=(), spread_ms=0):  # fmt: skip
+                 keys=("bms1",), sources=(), gone=(), spread_ms=0):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
         self._is_possible = self.trouble[0] == "connecting"
+        self._keeps_wifi = not self._is_possible and bool(getattr(settings, "WEB_PORT", 0))
+        self._lasting = self.trouble  # what is wrong also when the Wi-Fi has been joined
+        if self._keeps_wifi and not settings.MQTT_BROKER:
+            self._lasting = None
+            self.trouble = ("connecting", ())
         self._trouble_text = None  # the sentence for `trouble`, once it was asked for
         self._settings = settings
         self._brokers = settings.brokers
@@ -101,12 +110,13 @@ class MqttClient:
                 self._unretained.append(base + "/bank/state")
             for key in sources:
                 self._unretained.append(base + "/" + key + "/state")
+        self._gone = gone
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0
         self._step = 0  # of subscribing, from 1
         self._is_open = False  # the broker has accepted the connection; subscribing may follow
-        self._pool = PacketSocketPool(socket_pool)
+        self._pool = PacketSocketPool(socket_pool, self._on_large)
         self._retaining = _RETAIN
         self._is_retain_refused = False  # proven by a trial: the broker closes for retained messages
         self._rejections = 0  # connections in a row closed before the CONNACK
@@ -162,6 +172,8 @@ class MqttClient:
                 return IDLE_MS
             self._idle_until = None
         if not self._is_possible:
+            if self._keeps_wifi:
+                self._keep_wifi(now)
             return IDLE_MS
         if self._inbox:
             self._run_command(now)
@@ -246,10 +258,8 @@ class MqttClient:
             return
         interval = READ_INTERVAL_MS if socket.can_tell else BLIND_READ_INTERVAL_MS
         self._next_read = ticks_add(now, ACK_INTERVAL_MS if self._awaited_id else interval)
-        if not socket.is_silent():
-            if socket.has_message():
-                self._client.loop(0)
-            self._take_large()  # too large for any command, but its sender gets an answer
+        if not socket.is_silent() and socket.has_message():
+            self._client.loop(0)
         if self._awaited_id:
             self._await_ack(now, socket)
         if ticks_diff(now, self._next_ping) >= 0:
@@ -307,6 +317,12 @@ class MqttClient:
             known = self._status_topics + list(self._energy_store.topics)
             others = [topic for topic in self._unretained if topic not in known]
             self._restore_topics = others if others and self._subscribe_to(others) else []
+        elif len(self._gone) > GONE_AT_ONCE * (self._step - 4):
+            some = self._gone[GONE_AT_ONCE * (self._step - 4) : GONE_AT_ONCE * (self._step - 3)]
+            if self._subscribe_to(some):
+                self._restore_topics.extend(some)
+            else:
+                self._gone = ()
         elif self._subscribe_to(self._energy_store.topics):
             self._restore_topics.extend(self._energy_store.topics)
             self._pool.last.ping()
@@ -334,7 +350,6 @@ class MqttClient:
         socket = self._pool.last
         if socket.has_message():
             self._client.loop(0)
-        self._take_large()
         is_over = socket.ping_responses != self._restore_pings and ticks_diff(now, self._restore_until) >= 0
         if self._energy_store.all_restored or is_over:
             self._restore_until = None
@@ -345,6 +360,7 @@ class MqttClient:
 
     def _start_session(self, now):
         self._is_restoring = False
+        self._gone = ()
         self._energy_store.finish()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_INTERVAL_MS)
@@ -354,6 +370,26 @@ class MqttClient:
         self.connects += 1
         self._set_trouble(None)
         print("MQTT: connected to " + self.broker)
+
+    def _keep_wifi(self, now):
+        """Join the Wi-Fi for the page, and again when it is lost."""
+        if self._next_try is not None and ticks_diff(now, self._next_try) < 0:
+            return
+        self._next_try = ticks_add(now, WIFI_LOOK_MS)
+        if self._lasting is None and not self._energy_store.loaded:
+            self._energy_store.finish()  # there is no broker that could know of larger counters
+        try:
+            if not self._radio.connected or self._radio_stuck:
+                self._join()
+            if not self._radio.ipv4_address:
+                raise OSError(errno.ETIMEDOUT, "no_answer")
+        except FAILURES as error:
+            self._fail(error)
+            return
+        self._silent_failures = 0
+        self._backoff_ms = FIRST_BACKOFF_MS
+        if self.trouble != self._lasting:
+            self._set_trouble(self._lasting)
 
     def _join(self):
         """Join the Wi-Fi: the only step that may take longer, see app/watchdog.py."""
@@ -370,17 +406,15 @@ class MqttClient:
         """MiniMQTT calls this in the middle of its own work, even of a publish: only store the message."""
         self._route(topic, payload, self._pool.last.retained)
 
-    def _take_large(self):
-        large = self._pool.last.take_large()
-        if large is not None:
-            topic, payload, retained = large
-            try:
-                self._route(str(topic, "utf-8"), payload, retained)
-            except UnicodeError:  # no topic of ours
-                pass
+    def _on_large(self, topic, payload, retained):
+        """A message that MiniMQTT does not see: too large for any command, but its sender gets an answer."""
+        try:
+            self._route(str(topic, "utf-8"), payload, retained)
+        except UnicodeError:  # no topic of ours
+            pass
 
     def _route(self, topic, payload, retained):
-        is_unretained = topic in self._unretained
+        is_unretained = topic in self._unretained or topic in self._gone
         if is_unretained and retained and payload and self._retaining != _WITHOUT and topic not in self._to_clear:
             self._to_clear.append(topic)
         if topic in self._status_topics:
@@ -519,7 +553,7 @@ class MqttClient:
         self._trouble_text = None
 
     def _explain(self, judge, error, cause, was_open, closed):
-        if not self._radio.connected:
+        if self._keeps_wifi or not self._radio.connected:
             return judge.wifi_trouble(self._settings.CIRCUITPY_WIFI_SSID, cause)
         topic = self._last_topic
         if was_open and closed and self._short_sessions > 1:

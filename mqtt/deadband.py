@@ -18,6 +18,7 @@ from battery.json import key_of
 from battery.pack import Values
 from battery.plausibility import fits_mode
 from battery.readings import BINARY, BITFIELD, DEADBAND_SHARES, GROUPS, MAIN, NUMBER, READING, READINGS, is_immediate
+from battery.spreads import SPREADS, extremes
 
 EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
 IMMEDIATE_BANDS = 10  # deadbands: a change by so many does not wait for the slow interval (30 mV of a cell, 20 °C)
@@ -38,21 +39,6 @@ _TOGETHER = (
     COUNTERS,
     ("cell_{}_balancing", "balancing"),
     ("alarm_bits_{}", "problem", "fault_code"),
-)
-# cells or sensors, the highest of them and its number, the lowest and its number, their delta
-SPREADS = tuple(
-    tuple(READING[key] if key else None for key in keys)
-    for keys in (
-        (
-            "cell_{}_voltage",
-            "max_cell_voltage",
-            "max_voltage_cell",
-            "min_cell_voltage",
-            "min_voltage_cell",
-            "cell_voltage_delta",
-        ),
-        ("temperature_{}", "max_temperature", "max_temperature_sensor", "min_temperature", "min_temperature_sensor", None),
-    )
 )
 
 
@@ -377,10 +363,7 @@ class Deadband:
         The extremes are published exactly; of the others those that have left their deadband or would lie outside the extremes.
         """
         many, highest, highest_at, lowest, lowest_at, _ = spread
-        high, high_at, low, low_at, unknown = self._extremes(many)
-        if unknown:
-            high, high_at = self._with_reported(many, high, high_at, highest, highest_at, 1)
-            low, low_at = self._with_reported(many, low, low_at, lowest, lowest_at, -1)
+        high, high_at, low, low_at, unknown = extremes(self._pack, spread)
         if not (exact or self._is_spread_due(spread, high, low, fast, slow)):
             return False
         changed = False
@@ -418,41 +401,6 @@ class Deadband:
             if raw != published and self._is_due(many, raw, published, slow, fast):
                 return True
         return False
-
-    def _extremes(self, many):
-        """(highest, its number, lowest, its number, whether one is not known) of the cells themselves; None: none is known."""
-        pack = self._pack
-        count = pack.count(many)
-        high = high_at = low = low_at = None
-        unknown = not count
-        for index in range(count):
-            raw = pack.held(many.slot + index)
-            if raw is None:
-                unknown = True
-                continue
-            if high is None or raw > high:
-                high = raw
-                high_at = index + 1
-            if low is None or raw < low:
-                low = raw
-                low_at = index + 1
-        return high, high_at, low, low_at, unknown
-
-    def _with_reported(self, many, best, number, row, row_at, sign):
-        """(value, number) of the highest (sign 1) or lowest (-1) with what the BMS reports (`row`, `row_at`).
-
-        That is requested less often and may be of another moment, so it counts for the unknown cells only, and alone where no
-        cell is known. None: not known.
-        """
-        pack = self._pack
-        reported = pack.at(row)
-        reported_at = pack.at(row_at)
-        if reported is None or best is None:
-            return reported, reported_at
-        is_known = reported_at is not None and reported_at <= pack.count(many) and pack.at(many, reported_at - 1) is not None
-        if not is_known and sign * reported > sign * best:
-            return reported, reported_at
-        return best, number
 
 
 def _is_fast(group):

@@ -51,12 +51,12 @@ class Discovery:
 
     `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
     bridge's own values. `asleep_s`: what a bridge that sleeps publishes is valid for so long, and then everything becomes
-    unavailable; 0: it never sleeps. `version_topic`: where the latest version is retained; "": nowhere. `writer`: what
-    messages are written into; None: its own.
+    unavailable; 0: it never sleeps. `page()`: the address of the bridge's page, "" while it has none; None: no page.
+    `version_topic`: where the latest version is retained; "": nowhere. `writer`: what messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,
-                 asleep_s=0, version_topic="", writer=None):  # fmt: skip
+                 asleep_s=0, page=None, version_topic="", writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -69,6 +69,7 @@ class Discovery:
         self._board = escaped(board)
         self._allowed = allowed
         self._asleep_s = asleep_s
+        self._page = page
         self._version_topic = escaped(version_topic)
         self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
@@ -145,6 +146,8 @@ class Discovery:
         writer.put('","sw":"').put(self._version).put('"')
         if self._board:
             self._field("hw", self._board)
+        if self._page is not None and self._page():
+            self._field("cu", self._page())
         writer.put("}")
         self._write_root("", ("/status",))
 

@@ -5,9 +5,10 @@
 
 from battery.json import escaped
 from battery.readings import BINARY, ENUM, NUMBER
+from battery.sources import PER_MESSAGE
 
 from .homeassistant import Discovery
-from .source_parts import PER_MESSAGE, place_of
+from .source_parts import place_of
 
 
 class SourceDiscovery(Discovery):

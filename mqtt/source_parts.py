@@ -3,7 +3,6 @@
 
 """The numbers of the discovery messages on sources: each has a range of its own, since its rows may grow."""
 
-PER_MESSAGE = 5  # entities in one message: up to 650 bytes each, as most have their own availability
 MOST = 16  # messages of a source
 
 

@@ -5,14 +5,14 @@
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.json import bounded
 from battery.readings import BINARY, ENUM, NUMBER
+from battery.sources import PER_MESSAGE, source_steps
 
 from .battery_publisher import DISCOVERY_PAUSE_MS, HEARTBEAT_MS
-from .source_parts import PER_MESSAGE
 
 LOOK_MS = 200  # how often a source that has changed is compared with what was published
-_AT_ONCE = 4  # values compared, or written, in one step
+# Values compared in one step: those of an output, or it could be "OFF" beside a reason why it is on
+_AT_ONCE = 3
 
 
 class SourcePublisher:
@@ -86,28 +86,8 @@ class SourcePublisher:
         self._heartbeat_due = ticks_add(now, HEARTBEAT_MS)
         self._published = values
         self.is_published = True
-        yield from self._write(rows, values)
+        yield from source_steps(self._shared.writer.clear(), rows, values)
         yield True
-
-    def _write(self, rows, values):
-        writer = self._shared.writer.clear()
-        for position in range(len(values)):
-            if position and not position % _AT_ONCE:
-                yield False
-            row = rows[position]
-            raw = values[position]
-            if row.name is None:
-                continue
-            writer.put(b',"' if len(writer) else b'{"').put(row.key).put(b'":')
-            if raw is None:
-                writer.put(b"null")
-            elif row.kind == BINARY:
-                writer.put(b'"ON"' if raw else b'"OFF"')
-            elif isinstance(raw, str):
-                writer.put_string(bounded(raw))
-            else:
-                writer.put_decimal(raw, row.decimals)
-        writer.put(b"}" if len(writer) else b"{}")
 
     def has_measured(self):
         """Whether each of its sensors has a value, and subscribers know of all that is known."""

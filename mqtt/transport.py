@@ -39,10 +39,15 @@ _OTHER_SERVERS = {0x15: "speaks_tls", 0x16: "speaks_tls", ord("H"): "web_server"
 
 
 class PacketSocketPool:
-    """Wraps the chip's socket pool for MiniMQTT. `last` is the PacketSocket made last; None: none yet."""
+    """Wraps the chip's socket pool for MiniMQTT. `last` is the PacketSocket made last; None: none yet.
 
-    def __init__(self, pool):
+    `on_large(topic, payload, retained)`: called while an oversized message is read, with topic and the beginning of the payload
+    as bytes; it must only store them.
+    """
+
+    def __init__(self, pool, on_large=None):
         self._pool = pool
+        self._on_large = on_large
         self.SOCK_STREAM = pool.SOCK_STREAM
         self.last = None
         self._addresses: dict = {}  # the results of getaddrinfo, one of each broker
@@ -67,7 +72,7 @@ class PacketSocketPool:
 
     def socket(self, *arguments):
         """A new socket, not connected yet."""
-        self.last = PacketSocket(self._pool.socket(*arguments), self._pool)
+        self.last = PacketSocket(self._pool.socket(*arguments), self._pool, self._on_large)
         return self.last
 
     def close(self):
@@ -95,9 +100,10 @@ class PacketSocket:
     packet that MiniMQTT reads or read last; `acknowledged`: packet identifier of the last PUBACK.
     """
 
-    def __init__(self, socket, pool):
+    def __init__(self, socket, pool, on_large=None):
         self._socket = socket
         self._pool = pool
+        self._on_large = on_large
         self._buffer = bytearray(MAX_PACKET)
         self._chunk = bytearray(128)
         self._length = 0
@@ -106,7 +112,6 @@ class PacketSocket:
         self._to_discard = 0  # bytes of an oversized packet still to come
         self._end = None  # the OSError that ended the connection; packets before it are still read
         self.oversized = 0
-        self._large = None  # (topic, beginning of the payload, retained) of the last oversized message
         self.retained = False
         self.received_at = ticks_ms()  # bytes alone do not count
         self.ping_responses = 0  # PINGRESPs received
@@ -276,12 +281,6 @@ class PacketSocket:
             self._drop_packet()
         return False
 
-    def take_large(self):
-        """(topic, beginning of the payload, retained) of the last oversized message, once; None: there was none."""
-        large = self._large
-        self._large = None
-        return large
-
     def ping(self):
         """Send a PINGREQ; the response changes `received_at` and `ping_responses`. Raises OSError."""
         self.send(_PINGREQ)
@@ -353,15 +352,14 @@ class PacketSocket:
         return self._packet_length > 0
 
     def _discard(self, total):
-        """Discard an oversized packet; of a message the beginning is kept, as much as the buffer holds."""
+        """Discard an oversized packet; of a message the beginning is told, as much as the buffer holds."""
         self.oversized += 1
         at = 2
         while self._buffer[at - 1] & 0x80:
             at += 1
         payload = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
-        if self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
-            topic = bytes(self._buffer[at + 2 : payload])
-            self._large = (topic, bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
+        if self._on_large is not None and self._buffer[0] & 0xF0 == _PUBLISH and payload < MAX_PACKET:
+            self._on_large(bytes(self._buffer[at + 2 : payload]), bytes(self._buffer[payload:]), bool(self._buffer[0] & 1))
         self._to_discard = total - self._length
         self._length = 0
 

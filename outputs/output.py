@@ -17,11 +17,14 @@ from adafruit_ticks import ticks_add, ticks_diff
 from battery.alarms import BITFIELDS, LEVEL_NAMES, PROTECTION, active
 from battery.json import bounded
 from battery.readings import DIAGNOSTIC, MAIN, READING
-from battery.sources import binary, enum, text
+from battery.sources import PER_MESSAGE, binary, enum, text
 
 from .values import TIME
 
-ROUND_MS = 200  # between two looks at all outputs
+MOST = 8  # outputs
+_ROWS = 3  # of each: state, mode, reason
+ROUND_MS = 200  # between two looks at alarms and readings; at what is calculated of many once a second
+_AT_ONCE = 3  # readings that are looked at in one tick
 SECOND_MS = 1000
 REFRESH_S = 30  # how long a number in a reason may be another one than that of now
 
@@ -48,6 +51,7 @@ WAIT = 5
 NO_ALARM = ""
 NOT_KNOWN = "alarms are unknown"
 _ALARM_BITS = READING["alarm_bits_{}"]
+_ALARM_SLOT = _ALARM_BITS.slot - 1  # and the level
 
 
 class Condition:
@@ -86,7 +90,8 @@ class Condition:
 class Output:
     """One pin and its rule. `drive(active)` sets the pin; `is_on`: how it is set; `mode`: AUTO, or what a person has decided.
 
-    `override_min`: for how many minutes that counts; 0: for ever. `changes` counts those of level, mode and reason.
+    `override_min`: for how many minutes that counts; 0: for ever. `changes` counts those of level, mode and reason. `is_timed`:
+    it may decide, or say, something else when time has passed, though nothing else has changed.
     """
 
     def __init__(self, rule, drive, override_min):
@@ -97,6 +102,7 @@ class Output:
         self.is_on = False
         self.mode = AUTO
         self.changes = 0
+        self.is_timed = True
         self._rule_on = False  # what the rule has decided: between its conditions for on and off it stays so
         self._since = 0  # when the level changed last
         self._override_since = 0
@@ -111,17 +117,13 @@ class Output:
 
     def bind(self, batteries, bank, minutes):
         """The same of all values in the rule: see Value in values.py."""
-        for condition in (self._rule.on, self._rule.off):
-            for test in condition.tests if condition else ():
-                test.value.bind(batteries, bank, minutes)
+        for value in self.values():
+            value.bind(batteries, bank, minutes)
 
-    def names(self, kind):
-        """Whether a value of this kind is in the rule."""
-        for condition in (self._rule.on, self._rule.off):
-            for test in condition.tests if condition else ():
-                if test.value.kind == kind:
-                    return True
-        return False
+    def values(self):
+        """The values in its rule, some of them perhaps twice."""
+        rule = self._rule
+        return [test.value for condition in (rule.on, rule.off) if condition is not None for test in condition.tests]
 
     def set_mode(self, mode, seconds):
         """A person has decided: ON, OFF or AUTO."""
@@ -235,6 +237,8 @@ class Output:
             decider = about.decider
             result = self._held
             number = about.seen()
+        # of UNKNOWN it is the time that it says, and that it begins or ends to count
+        self.is_timed = (reason != RULE and reason != ALARM) or number != self._number
         if (
             reason == self._reason
             and about is self._about
@@ -244,6 +248,7 @@ class Output:
             and (number == self._number or seconds - self._said_at < REFRESH_S)
         ):
             return
+        self.is_timed = reason != RULE and reason != ALARM
         self._reason = reason
         self._about = about
         self._decider = decider
@@ -291,34 +296,47 @@ class Outputs:
         self._alarm_bits = [0] * (BITFIELDS + 1)  # of the battery whose alarm that is, and which one it is
         self._seconds = 0  # since the first tick
         self._second_at = None  # tick of the last of them
-        self._index = 0  # of the output that is evaluated next
-        self._evaluated = None  # counters of all that it depends on, and the second, of the last round
+        self._values: list = []  # all that rules name, each once
+        self._every = (1 << len(self._numbers)) - 1
+        self._due = 0  # the outputs that have to be evaluated, a bit each
+        self._looking = 0  # which of the values is looked at next; 0: alarms and all that depends on time come first
+        self._looked_at = None  # counters of all that rules depend on, and the second, of the last look
+        self._looked_second = None
+        self._is_new_second = False
         self.changes = 0
         self.rows: list = []
-        for number in range(1, max(self._numbers) + 1):
-            key = f"output_{number}"
-            if number not in outputs:  # or the entities of those behind it would move to another message
-                self.rows += [binary(key, None), enum(key + "_mode", None, MODES), text(key + "_reason", None)]
-                continue
-            name = outputs[number].name or f"Output {number}"
-            command = f"/outputs/{number}/set" if is_allowed else None
-            self.rows.append(binary(key, name, icon="electric-switch"))
+        # Those that there are not have their places, too: an entity must not move to another message. So have those that fit
+        # into the last message; mqtt/client.py clears what was in the messages behind it.
+        count = _ROWS * self._numbers[-1]
+        while len(self.rows) < count or (len(self.rows) % PER_MESSAGE and len(self.rows) < _ROWS * MOST):
+            self.rows.append(self._row_at(len(self.rows), is_allowed))
+
+    def _row_at(self, place, is_allowed):
+        number = place // _ROWS + 1
+        key = f"output_{number}"
+        is_there = number in self._numbers
+        name = (self.output(number).name or f"Output {number}") if is_there else ""
+        if place % _ROWS == 0:
+            return binary(key, name if is_there else None, icon="electric-switch")
+        if place % _ROWS == 1:
+            command = f"/outputs/{number}/set" if is_there and is_allowed else None
             category = MAIN if is_allowed else DIAGNOSTIC
-            self.rows.append(enum(key + "_mode", name + " mode", MODES, "cog-outline", category, command))
-            self.rows.append(text(key + "_reason", name + " reason", "comment-question-outline", DIAGNOSTIC))
+            return enum(key + "_mode", name + " mode" if is_there else None, MODES, "cog-outline", category, command)
+        return text(key + "_reason", name + " reason" if is_there else None, "comment-question-outline", DIAGNOSTIC)
 
     def bind(self, batteries, bank, minutes):
         """What the rules look at: see Value in values.py."""
         self._batteries = batteries
-        for output in self._outputs:
-            output.bind(batteries, bank, minutes)
+        for index in range(len(self._outputs)):
+            self._outputs[index].bind(batteries, bank, minutes)
+            for value in self._outputs[index].values():
+                value.add_user(1 << index)
+                if value not in self._values:
+                    self._values.append(value)
 
     def needs_time(self):
         """Whether a rule names the time of day."""
-        for output in self._outputs:
-            if output.names(TIME):
-                return True
-        return False
+        return bool([value for output in self._outputs for value in output.values() if value.kind == TIME])
 
     def numbers(self):
         """Those of the outputs, in their order."""
@@ -332,7 +350,7 @@ class Outputs:
         """A person's word, of MODES, for an output."""
         self.output(number).set_mode(MODES.index(word), self._seconds)
         self.changes += 1
-        self._evaluated = None
+        self._due = self._every
 
     def raw(self, key):
         """As of every source."""
@@ -345,22 +363,58 @@ class Outputs:
     def tick(self, now):
         """Evaluate one output, if anything that its rule looks at may have changed. Returns as a job's tick does."""
         self._count_seconds(now)  # in each tick: the loop may have stood still since the output before
-        if self._index == 0:
-            counters = self._seconds
-            for battery in self._batteries:
-                counters += battery.pack.changes
-            for source in self._sources:
-                counters += source.changes
-            if counters == self._evaluated:
-                return ROUND_MS
-            self._evaluated = counters
-            self._look_for_alarms()
-        output = self._outputs[self._index]
-        self._index = (self._index + 1) % len(self._outputs)  # first: one that fails must not stop the others
+        if (self._looking or not self._due) and not self._look():
+            return None if self._looking else ROUND_MS
+        index = 0
+        while not self._due >> index & 1:
+            index += 1
+        self._due &= ~(1 << index)  # first: one that fails must not stop the others
+        output = self._outputs[index]
         before = output.changes
         output.evaluate(self._seconds, self._alarm)
         self.changes += output.changes - before
-        return None if self._index else ROUND_MS
+        return None if self._due else ROUND_MS
+
+    def _look(self):
+        """See what has changed, some values in each tick; returns whether an output is due, and all have been looked at."""
+        if self._looking == 0 and not self._begin_look():
+            return False
+        left = _AT_ONCE
+        while self._looking <= len(self._values):
+            value = self._values[self._looking - 1]
+            if left == 0:
+                return False
+            self._looking += 1  # first: one that fails must not hide the others
+            if value.is_calculated and not self._is_new_second:
+                continue
+            left -= 1
+            if value.look():
+                self._due |= value.users
+        self._looking = 0
+        return self._due > 0
+
+    def _begin_look(self):
+        """Look at alarms and time, if anything may have changed; returns whether it may."""
+        counters = self._seconds
+        for battery in self._batteries:
+            counters += battery.pack.changes
+        for source in self._sources:
+            counters += source.changes
+        if counters == self._looked_at:
+            return False
+        self._looked_at = counters
+        self._looking = 1
+        before = self._alarm
+        self._look_for_alarms()
+        if self._alarm is not before:
+            self._due = self._every
+        self._is_new_second = self._seconds != self._looked_second
+        if self._is_new_second:
+            self._looked_second = self._seconds
+            for index in range(len(self._outputs)):
+                if self._outputs[index].is_timed:
+                    self._due |= 1 << index
+        return True
 
     def _count_seconds(self, now):
         if self._second_at is None:
@@ -377,7 +431,7 @@ class Outputs:
             battery = self._batteries[index]
             if not battery.poller.online or not battery.pack.has(_ALARM_BITS):
                 continue
-            if battery.pack.at(_ALARM_BITS, PROTECTION - 1) is None:
+            if battery.pack.held(_ALARM_SLOT + PROTECTION) is None:
                 is_known = False
             elif self._is_alarm(index, battery):
                 return
@@ -387,8 +441,9 @@ class Outputs:
         bits = self._alarm_bits
         is_active = False
         is_other = self._alarm is NO_ALARM or self._alarm is NOT_KNOWN or bits[0] != index
+        held = battery.pack.held
         for level in range(PROTECTION, BITFIELDS + 1):
-            raw = battery.pack.at(_ALARM_BITS, level - 1) or 0
+            raw = held(_ALARM_SLOT + level) or 0
             is_active = is_active or raw != 0
             is_other = is_other or raw != bits[level]
         if is_active and is_other:
@@ -398,7 +453,7 @@ class Outputs:
     def _name_alarm(self, index, battery):
         self._alarm_bits[0] = index
         for level in range(PROTECTION, BITFIELDS + 1):
-            self._alarm_bits[level] = battery.pack.at(_ALARM_BITS, level - 1) or 0
+            self._alarm_bits[level] = battery.pack.held(_ALARM_SLOT + level) or 0
         found = active(battery.pack)  # None: the warnings are not known
         words = f"{found[0][0]} ({LEVEL_NAMES[found[0][1]]})" if found else "of level 2 or higher"
         self._alarm = f"alarm {words}" + (f" of {battery.label}" if battery.label else "")

@@ -3,13 +3,6 @@
 
 """A pin of this board that switches something."""
 
-_held: list = []
-
-
-def hold(pin):
-    """Keep a Pin as it is for good: of a rule with a mistake, inactive; a pin that is forgotten may float."""
-    _held.append(pin)
-
 
 class Pin:
     """An output, inactive at first. `output`: a digitalio.DigitalInOut, still an input; `active_high`: its active level."""

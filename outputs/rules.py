@@ -8,6 +8,7 @@
 Loaded at the start and forgotten afterwards: what remains are the objects of output.py and values.py.
 """
 
+from battery.minute import minute_of
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, READING, READINGS
 
 from .output import IGNORE, KEEP, OFF, ON, Condition, Rule
@@ -24,6 +25,7 @@ from .values import (
     OfBank,
     OfSource,
     Reading,
+    Span,
     Test,
     TimeOfDay,
     shift,
@@ -66,6 +68,7 @@ class Names:
         self._unit_of = unit_of
         self._nearest = nearest
         self._values_of = values_of
+        self._spans: dict = {}  # the cells, or sensors, of a battery
         self._found: dict = {}  # the same value in several rules is one object: it looks at the cells once
 
     def find(self, name):
@@ -99,7 +102,12 @@ class Names:
             raise ValueError(f"there is no reading {key or name}; {self._advice(key, _readings() + ['time'])}")
         self._check_kind(name, row)
         unit = self._unit_of(row) or ""
-        return Extreme(name, battery, row, unit) if key in EXTREMES else Reading(name, battery, row, index, unit)
+        if key not in EXTREMES:
+            return Reading(name, battery, row, index, unit)
+        many = EXTREMES[key][0]
+        if (battery, many.key) not in self._spans:
+            self._spans[battery, many.key] = Span(many)
+        return Extreme(name, battery, row, unit, self._spans[battery, many.key])
 
     def _of_bank(self, name, key):
         if len(self._batteries) < 2:
@@ -176,13 +184,14 @@ def _example(source):
     return source.rows[0].key if len(source.rows) else "name"
 
 
-def pin_of(text):
-    """(name of the pin, whether it is active low) of a rule, as far as they can be read; "" for none."""
-    words = _Words(text, _start_of_pin(text))
+def head_of(text):
+    """(its name, name of the pin, whether it is active low) of a rule, as far as they can be read; "" for none."""
+    start = _start_of_pin(text)
+    words = _Words(text, start)
     low = [word.lower() for word in words.words]
     is_low = len([at for at in range(len(low) - 1) if low[at] == "active" and low[at + 1] == "low"]) > 0
     pin = words.words[0] if len(words.words) else ""
-    return ("" if pin.lower() in ("on", "off", ",") else pin), is_low
+    return text[: max(0, start - 1)].strip()[:MOST_NAME], ("" if pin.lower() in ("on", "off", ",") else pin), is_low
 
 
 def parse(text, names):
@@ -369,13 +378,11 @@ class _Parser:
 
     def _minutes(self):
         word = self._words[self._at]
-        hours, colon, minutes = word.partition(":")
-        if not (colon and _is_digits(hours) and _is_digits(minutes) and len(hours) < 3 and len(minutes) == 2):
-            self._fail(f"a time is written as 08:00, not {word}")
-        if int(hours) > 23 or int(minutes) > 59:
-            self._fail(f"{word} is no time of the day; the last one is 23:59")
+        minute = minute_of(word)
+        if minute is None:
+            self._fail(f"a time of the day is written as 08:00, up to 23:59, not {word}")
         self._at += 1
-        return 60 * int(hours) + int(minutes)
+        return minute
 
     def _number(self):
         """((digits, decimals), unit, as written) of the number that comes next."""

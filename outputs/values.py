@@ -52,10 +52,17 @@ def word_of(name):
 class Value:
     """`name`: as the rule has it. `kind`: NUMBER, BINARY, ENUM or TEXT of battery/readings.py, or TIME; `decimals`: the value
     is raw / 10**decimals; `unit`: "" for none. All three are None while a sensor has not named the value yet.
+
+    `seen`: raw() when Outputs looked last; `users`: which outputs name it, a bit each. `is_calculated`: raw() has to look at
+    many readings.
     """
+
+    is_calculated = False
 
     def __init__(self, name, kind=None, decimals=None, unit=None):
         self.name = name
+        self.seen = None
+        self.users = 0
         self.kind = kind
         self.decimals = decimals
         self.unit = unit
@@ -64,6 +71,17 @@ class Value:
         """The parts that it comes from have been made: the Battery tuples, their Bank (None: there is one battery), and a
         function that returns the minutes since midnight, or None.
         """
+
+    def add_user(self, bit):
+        """An output names it."""
+        self.users |= bit
+
+    def look(self):
+        """Whether it is another one than at the last look."""
+        raw = self.raw()
+        is_other = raw != self.seen
+        self.seen = raw
+        return is_other
 
     def raw(self):
         """The value now: an integer, or a str for the words of a sensor; None: it is not known. Allocates next to nothing."""
@@ -100,7 +118,7 @@ class Reading(Value):
         self._index = index
         self._poller = self._pack = None
         # What is calculated is so only after a change: 48 cells, or all alarms, are not looked at for nothing
-        self._is_calculated = row.derive is not None
+        self.is_calculated = row.derive is not None
         self._changes = self._value = None
 
     def bind(self, batteries, bank, minutes):
@@ -116,7 +134,7 @@ class Reading(Value):
         pack = self._pack
         if pack is None or not self._poller.online:
             return None
-        if not self._is_calculated:
+        if not self.is_calculated:
             return pack.at(self._row, self._index)
         if pack.changes != self._changes:
             self._changes = pack.changes
@@ -139,39 +157,70 @@ class Reading(Value):
         return self._pack.at(self._row)
 
 
-class Extreme(Reading):
-    """The highest or lowest cell or sensor, or the difference: of them all while each is known, else as the BMS reports it."""
+class Span:
+    """The highest and the lowest of all cells or sensors of a battery: looked for once after each change, for all rules.
 
-    def __init__(self, name, battery, row, unit):
+    `row`: of these cells or sensors. `high` and `low` are None while one of them is not known.
+    """
+
+    def __init__(self, row):
+        self.row = row
+        self.high = self.low = None
+        self._changes = None
+
+    def look(self, pack):
+        """See what they are now."""
+        if pack.changes == self._changes:
+            return
+        self._changes = pack.changes
+        high = low = None
+        held = pack.held
+        for slot in range(self.row.slot, self.row.slot + (pack.count(self.row) or 0)):
+            raw = held(slot)
+            if raw is None:
+                high = low = None
+                break
+            if high is None:
+                high = low = raw
+            elif raw > high:
+                high = raw
+            elif raw < low:
+                low = raw
+        self.high = high
+        self.low = low
+
+
+class Extreme(Reading):
+    """The highest or lowest cell or sensor, or the difference: of them all while each is known, else as the BMS reports it.
+
+    `span`: of all of them.
+    """
+
+    def __init__(self, name, battery, row, unit, span):
         Reading.__init__(self, name, battery, row, 0, unit)
-        self._many, self._sign = EXTREMES[row.key]
-        self._is_calculated = True
+        self._sign = EXTREMES[row.key][1]
+        self._span = span
+        self.is_calculated = True
 
     def exists(self):
         """See Value."""
-        return Reading.exists(self) or self._pack.has(self._many)
+        return Reading.exists(self) or self._pack.has(self._span.row)
 
     def _calculated(self):
         pack = self._pack
-        many = self._many
-        high = low = None
-        for slot in range(many.slot, many.slot + (pack.count(many) or 0)):
-            raw = pack.held(slot)
-            if raw is None:
-                return pack.at(self._row)
-            if high is None or raw > high:
-                high = raw
-            if low is None or raw < low:
-                low = raw
-        if high is None or (self._sign == 0 and not pack.is_of_one_moment(many)):  # as no battery may ever have been
+        span = self._span
+        span.look(pack)
+        if span.high is None or (self._sign == 0 and not pack.is_of_one_moment(span.row)):  # as no battery may ever have been
             return pack.at(self._row)
         if self._sign == 0:
-            return high - low
-        return high if self._sign > 0 else low
+            return span.high - span.low
+        return span.high if self._sign > 0 else span.low
 
 
 class OfBank(Value):
     """A value of all batteries together: `row` of a reading that is in KEYS of battery/bank.py, too."""
+
+    is_calculated = True
 
     def __init__(self, name, row, unit):
         Value.__init__(self, name, row.kind, row.decimals, unit)

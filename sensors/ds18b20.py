@@ -17,6 +17,7 @@ from battery.sources import number, text
 
 MOST = 16  # sensors that are read
 FAMILIES = (0x10, 0x28)  # DS18S20, DS18B20: what the library reads
+FIRST_MS = 500  # until the first measurement: in the first passes of the loop all jobs have something to do
 READ_MS = 10000  # from one measurement to the next
 CONVERT_MS = 800  # the longest measurement, of 12 bits, takes 750 ms
 AGAIN_MS = 2000  # to the next measurement, if a jump is to be confirmed, or the first one was disturbed
@@ -113,6 +114,7 @@ class Temperatures:
         self._is_soon = False
         self._is_measured = False  # all of them, once
         self._problem = "none"
+        self._ambiguous = ""  # the beginning of an id that stands for several sensors
 
     def raw(self, key):
         """As of every source: 0.1 °C, or None."""
@@ -141,7 +143,7 @@ class Temperatures:
         """One step on the bus, if one is due."""
         if self._search_at is None:
             self._search_at = ticks_add(now, SEARCH_MS)
-            self._measure_at = now
+            self._measure_at = ticks_add(now, FIRST_MS)
         elif ticks_diff(now, self._called_at) > STALLED_MS:
             for sensor in self._sensors:
                 sensor.forget()
@@ -195,6 +197,8 @@ class Temperatures:
             problem = _NO_SENSOR
         elif missing:
             problem = ", ".join(missing)[:180] + ": no valid answer"
+        elif self._ambiguous:
+            problem = f"the numbers of several sensors begin with {self._ambiguous}: write more of it in DS18B20_NAMES"
         if problem != self._problem:
             self._problem = problem
             self.changes += 1
@@ -228,13 +232,19 @@ class Temperatures:
         """A row for each that has none yet, in the order of their ids."""
         for id in sorted(ids):
             if id not in self._ids:
-                name = "Temperature " + id[2:]
-                for start, given in self._names:
-                    if id.startswith(start):
-                        name = given
                 self._ids.append(id)
-                self.rows.append(number(id, name, "°C", 1, 2, "temperature"))
+                self.rows.append(number(id, self._name_of(id), "°C", 1, 2, "temperature"))
                 self.changes += 1
+
+    def _name_of(self, id):
+        meant = [pair for pair in self._names if id.startswith(pair[0])]
+        if not meant:
+            return "Temperature " + id[2:]
+        start, name = meant[-1]
+        if name in [row.name for row in self.rows]:  # a rule that names it would not know which one is meant
+            self._ambiguous = start
+            return "Temperature " + id[2:]
+        return name
 
 
 def hex_of(data):

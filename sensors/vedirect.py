@@ -50,7 +50,11 @@ def label_code(label):
 
 _PID = label_code(b"PID")
 _MODEL = label_code(b"BMV")
+_VOLTAGE = label_code(b"V")
 _OF_MONITOR = (_MODEL, label_code(b"CE"), label_code(b"SOC"))
+_OF_CHARGER = (label_code(b"VPV"), label_code(b"PPV"), label_code(b"CS"))
+NO_PID = 0  # of an old device, such as a BMV-600
+NAMELESS = 3  # blocks in a row without PID, then it is one
 _HISTORY = label_code(b"H1")  # in the second block of a battery monitor
 
 
@@ -177,6 +181,9 @@ class VeDirect:
         self._is_right = False  # all of them have been
         self._pid = None
         self._doubtful_pid = None
+        self._nameless = 0  # blocks with a voltage and without a PID, in a row, while the device is not known
+        self._found: tuple = ()  # (PID, model, whether it is a monitor) of a device whose rows are being loaded
+        self._has_pid = False  # there is one in the block that is being judged
         self._is_other = False  # what comes now is of another device
         self._problem = None  # too early to say
         self._known: list = []  # of (label code, Row, words or None)
@@ -191,6 +198,12 @@ class VeDirect:
         self._older_at: list = []  # that of `_older`
         self._staged: list = []  # of the block that is being judged
         self._is_staged = bytearray(0)
+        self._places = bytearray(0)  # those that are, the first `_count` of them
+        self._count = 0
+        # A block without PID that was right, and the places that it has: a monitor's history hardly ever changes, and need not
+        # be judged again then
+        self._kept = bytearray(0)
+        self._kept_places = b""
         self._is_shown = bytearray(0)  # it is in `rows`
         self._has_new = False  # something has come that is not
         self._called_at = self._byte_at = self._block_at = self._doubt_from = self._known_at = self._sweep_at = None
@@ -237,7 +250,7 @@ class VeDirect:
 
     def _sweep(self, now):
         """What has not come for long is not known any more."""
-        for place in range(len(self._known)):
+        for place in range(len(self._values)):
             if self._values[place] is not None:
                 if ticks_diff(now, self._accepted_at[place]) <= EXPIRE_MS:
                     continue
@@ -260,6 +273,8 @@ class VeDirect:
             problem = "another device: restart the bridge"
         elif self._block_at is None and self._byte_at is None:
             problem = "nothing received: check plug, ground and the RX pin"
+        elif self._pid is None and self._nameless >= NAMELESS:
+            problem = "a device that does not say what it is: a battery monitor or a solar charger is understood"
         elif self._block_at is None or (self._known_at is None and self._pid is not None and self._has_none()):
             problem = "only damaged data: check ground and level"
         if problem != self._problem:
@@ -284,6 +299,12 @@ class VeDirect:
             self._take(now)
             self._drop()
             return
+        if self._found:
+            self._learn(now)
+            return
+        if self._at == 0 and self._is_kept():
+            self._is_right = True
+            return
         for _ in range(LINES_AT_ONCE):
             outcome = self._line()
             if outcome is None:
@@ -294,16 +315,22 @@ class VeDirect:
                 self._drop()
             elif self._pid is not None:
                 self._is_right = True  # its values are taken in the next tick
-            elif not self._identify(now):
+                if not self._has_pid:
+                    self._keep()
+            elif not self._identify():
                 self._drop()
-            return  # if it is known only now: once more from the start, with a table
+            return  # if it is known only now: once more from the start, as soon as it has been learnt
 
     def _drop(self):
         """Done with this block."""
         self._reader.drop()
-        self._is_right = False
-        for place in range(len(self._is_staged)):
-            self._is_staged[place] = 0
+        self._is_right = self._has_pid = False
+        self._unstage()
+
+    def _unstage(self):
+        for position in range(self._count):
+            self._is_staged[self._places[position]] = 0
+        self._count = 0
 
     def _note_damaged(self, now):
         self._doubt_from = now
@@ -333,6 +360,7 @@ class VeDirect:
             self._at = end
             return None if block[end] == _RETURN else False
         if code == _PID:
+            self._has_pid = True
             self._is_other = self._number(at, True) != self._pid
             if place is None:
                 self._at = self._end_of(at)
@@ -371,6 +399,8 @@ class VeDirect:
                 return False
         self._staged[place] = staged
         self._is_staged[place] = 1
+        self._places[self._count] = place
+        self._count += 1
         return None if block[self._at] == _RETURN else False
 
     def _number(self, start, is_hex=False):
@@ -405,10 +435,35 @@ class VeDirect:
     def _text(self, staged):
         return str(memoryview(self._reader.block)[staged >> 9 : staged & 511], "ascii")
 
-    def _identify(self, now):
-        """See which device has sent this block; returns whether it is known now. A block without PID does not tell."""
+    def _keep(self):
+        """Keep a block without PID that is right. One with a voltage is no history: then it is the whole of what is sent."""
+        if self._pid != NO_PID and self._is_staged[self._index[_VOLTAGE]]:
+            self._is_other = self._doubt_from is None  # an old device, and what was there before has a PID
+            return
+        length = self._reader.length
+        if len(self._kept) != length:
+            self._kept = bytearray(length)
+        self._kept[:] = memoryview(self._reader.block)[:length]
+        self._kept_places = bytes(memoryview(self._places)[: self._count])
+
+    def _is_kept(self):
+        """Whether the block is the one that has been kept; then its values are staged: they are what they were."""
+        length = self._reader.length
+        if length != len(self._kept) or memoryview(self._reader.block)[:length] != self._kept:
+            return False
+        self._count = len(self._kept_places)
+        self._places[: self._count] = self._kept_places
+        for place in self._kept_places:
+            self._is_staged[place] = 1
+        return True
+
+    def _identify(self):
+        """See which device has sent this block; returns whether it is known now, and has to be learnt.
+
+        A monitor's history has no PID, and no block of an old device has one: that is known by its other labels.
+        """
         pid = model = None
-        is_monitor = False
+        is_monitor = is_charger = has_voltage = False
         while True:
             before = self._at
             if self._line() is not None:
@@ -421,17 +476,45 @@ class VeDirect:
             elif code == _MODEL:
                 model = self._text(start << 9 | self._at)
             is_monitor = is_monitor or code in _OF_MONITOR
+            is_charger = is_charger or code in _OF_CHARGER
+            has_voltage = has_voltage or code == _VOLTAGE
         self._at = 0
-        if pid is None or (self._doubt_from is not None and pid != self._doubtful_pid):
+        if pid is not None:
+            self._nameless = 0
+        elif has_voltage:
+            self._nameless += 1
+            if self._nameless < NAMELESS or not (is_monitor or is_charger):
+                return False
+            pid = NO_PID
+        else:
+            return False
+        if self._doubt_from is not None and pid != self._doubtful_pid:
             self._doubtful_pid = pid
             return False
-        from .vedirect_tables import rows_of, title_and_model  # needed once
+        self._found = (pid, model, is_monitor)
+        return True
 
-        self._known = rows_of(is_monitor)
-        title, self.model = title_and_model(pid, model, is_monitor)
-        unload("sensors.vedirect_tables")
-        if not self._has_name:
-            self.device = title
+    def _learn(self, now):
+        """Load what the device is called, and in the next tick what it sends: each holds the loop up for a moment."""
+        pid, model, is_monitor = self._found
+        if not self._known:
+            from .vedirect_tables import device_rows, title_and_model  # needed once
+
+            self._known = device_rows()
+            title, self.model = title_and_model(pid, model, is_monitor)
+            unload("sensors.vedirect_tables")
+            if not self._has_name:
+                self.device = title
+            return
+        if is_monitor:
+            from .vedirect_monitor import rows
+        else:
+            from .vedirect_charger import rows  # type: ignore[assignment]
+
+        self._known = [(label_code(label), row, words) for label, row, words in rows() + self._known]
+        unload("sensors.vedirect_monitor")
+        unload("sensors.vedirect_charger")
+        unload("sensors.vedirect_words")
         count = len(self._known)
         self._values = [None] * count
         self._former = [None] * count
@@ -441,12 +524,13 @@ class VeDirect:
         self._heard_at = [None] * count
         self._older_at = [None] * count
         self._is_staged = bytearray(count)
+        self._places = bytearray(count)
         self._is_shown = bytearray(count)
         self._index = {self._known[place][0]: place for place in range(count)}
         self._place = {self._known[place][1].key: place for place in range(count)}
         self._known_at = now
         self._pid = pid
-        return True
+        self._found = ()
 
     def _label(self, at):
         """(code, start of the value) of a line that has been judged."""
@@ -463,8 +547,14 @@ class VeDirect:
         if self._is_other or self._noise >= HOPELESS:
             return
         self._block_at = now
-        for place in range(len(self._known)):
-            if self._is_staged[place]:
+        for position in range(self._count):
+            place = self._places[position]
+            staged = self._staged[place]
+            if staged is not None and staged == self._values[place] == self._former[place] == self._older[place]:
+                # as it was: what _take_value would do, in short
+                self._older_at[place] = self._heard_at[place]
+                self._heard_at[place] = self._accepted_at[place] = now
+            else:
                 self._take_value(place, now)
         if self._known_at is None:
             if self._has_new:

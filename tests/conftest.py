@@ -37,6 +37,7 @@ WHOLE = (
     "test_four_batteries.py",
     "test_homeassistant.py",
     "test_outputs_and_sensors.py",
+    "test_page.py",
     "test_sleeping_bridge.py",
     "test_tls.py",
 )

@@ -30,9 +30,8 @@ from simulator.ds18b20 import OneWireBus, Thermometer  # noqa: E402
 from simulator.vedirect import Device  # noqa: E402
 from simulator.wire import SimulatedUart  # noqa: E402
 
-for name in [
-    name for name in sys.modules if name.split(".")[0] in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors")
-]:
+OURS = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
+for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
     del sys.modules[name]
 sys.path.remove(str(ROOT))
 sys.path.insert(0, sys.argv[1])

@@ -70,15 +70,15 @@ def host_without_screen(settings, port, *options):
 class Bridge:
     """`python -m host` on a serial line and a broker. The memory of its chip is a file that survives `kill`.
 
-    `is_woken`: the first start is as after a deep sleep.
+    `is_woken`: the first start is as after a deep sleep. `command`: what is executed, with the options.
     """
 
     def __init__(self, folder, uart, port, settings="", host="127.0.0.1", options=(), base="t", is_woken=False):
         self.nvm = folder / "nvm"
         self._log = folder / "bridge.log"
         (folder / "settings.toml").write_text(f'MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "{base}"\n' + settings)
-        self._command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
-        self._command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
+        self.command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
+        self.command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
         self.start(is_woken)
 
     def start(self, is_woken=False):
@@ -86,7 +86,7 @@ class Bridge:
         with self._log.open("a") as log:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=environment, stdin=pipe, stdout=log, stderr=log, text=True
+                self.command, cwd=ROOT, env=environment, stdin=pipe, stdout=log, stderr=log, text=True
             )
 
     def type(self, line):

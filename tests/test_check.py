@@ -58,6 +58,29 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
             ("line 7: DS18B20_NAMES", '"boiler" is left out'),
         ],
     ),
+    "thermometers that a rule could not tell apart": (
+        GOOD
+        + 'DS18B20_PIN = "IO4"\n'
+        + 'DS18B20_NAMES = "28aa01=Hot water, 28aa02=hot_water, 28aa01=tank, 28aa03=problem, 28aa04=attic"\n',
+        "lolin_s2_mini",
+        [
+            ("line 5: DS18B20_NAMES", '"28aa02=hot_water" is left out, as 28aa01 is Hot water; write another one'),
+            ("line 5: DS18B20_NAMES", '"28aa01=tank" is left out, as 28aa01 is Hot water; write another one'),
+            (
+                "line 5: DS18B20_NAMES",
+                '"28aa03=problem" is left out, as its source has a value of that name; write another one',
+            ),
+        ],
+    ),
+    "a number that there is not": (
+        GOOD + 'OUTPUT_9 = "IO5 on when soc > 80"\nVEDIRECT_3_RX = "IO6"\nUART_4_TX = "IO7"\n',
+        "lolin_s2_mini",
+        [
+            ("line 4: OUTPUT_9 is not a setting; there are OUTPUT_1 to OUTPUT_8; write one of these",),
+            ("line 5: VEDIRECT_3_RX is not a setting; there are VEDIRECT_1_RX to VEDIRECT_2_RX; write one of these",),
+            ("line 6: UART_4_TX is not a setting; there are UART_2_TX to UART_3_TX; write one of these",),
+        ],
+    ),
     "a short Wi-Fi password": (
         'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "horse"\nMQTT_BROKER = "192.168.1.10"\n',
         None,

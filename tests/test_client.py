@@ -122,6 +122,7 @@ class Bridge:
         name="",
         keys=("bms1",),
         sources=(),
+        gone=(),
         make=MqttClient,
         spread_ms=0,
     ):
@@ -132,7 +133,7 @@ class Bridge:
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
         parts = (self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}")
-        self.client = make(settings, radio, *parts, keys=keys, sources=sources, spread_ms=spread_ms)
+        self.client = make(settings, radio, *parts, keys=keys, sources=sources, gone=gone, spread_ms=spread_ms)
         self.longest_s = 0
         self._clock = clock
 
@@ -685,6 +686,25 @@ def test_the_state_of_a_sensor_is_cleared_too_also_where_the_bridge_sleeps(broke
     late.stop()
 
 
+@needs_mosquitto
+def test_what_the_settings_do_not_name_any_more_is_cleared(broker, subscriber):
+    """Also with MQTT_RETAIN_STATE, and of discovery messages as long as they may be; nothing where nothing was."""
+    gone = ["t/outputs/state"] + [f"ha/device/daly_x_outputs_{number}/config" for number in range(2, 22)]
+    left = [gone[0], gone[1], gone[12], gone[20]]
+    others = ["ha/device/daly_x_outputs/config", "t/vedirect1/state"]
+    for topic in left + others:
+        subscriber.publish(topic, "old" + 4000 * "x", retain=True)
+    bridge = Bridge(broker.port, loaded=False, gone=gone)
+    bridge.store.topics = ("t/bms1/energy",)
+    subscriber.publish("t/bms1/energy", "{}", retain=True)
+    subscriber.clear()
+    assert bridge.run(lambda: bridge.client.connected and not bridge.publisher.more and subscriber.latest("t/event"))
+    assert [(topic, text) for topic, text, _ in subscriber.received if topic in gone + others] == [
+        (topic, "") for topic in left
+    ]
+    assert not bridge.commands.heard
+
+
 EIGHT = ("bms1", "bms2", "bms3", "bms16", "bms201", "bms202", "bms301", "bms316")
 
 
@@ -693,7 +713,7 @@ def test_the_topics_of_eight_batteries_and_their_bank_are_watched_as_those_of_on
     left = [f"t/{key}/{end}" for key in EIGHT for end in ("state", "status", "connection")] + ["t/bank/state"]
     counters = tuple(f"t/{key}/energy" for key in EIGHT)
     for topic in left:
-        subscriber.publish(topic, "old", retain=True)
+        subscriber.publish(topic, "old" + 1100 * "x" * topic.endswith("state"), retain=True)
     for topic in counters:
         subscriber.publish(topic, "{}", retain=True)
     bridge = Bridge(broker.port, loaded=False, keep=False, keys=EIGHT)
@@ -704,7 +724,7 @@ def test_the_topics_of_eight_batteries_and_their_bank_are_watched_as_those_of_on
     late = Subscriber(broker.port)
     assert wait_until(lambda: late.latest("t/bms316/energy"))
     time.sleep(0.2)
-    assert not [topic for topic, text, _ in late.received if text == "old"]
+    assert not [topic for topic, text, _ in late.received if text.startswith("old")]
     late.stop()
     bridge.publisher.echoes.clear()
     for key in EIGHT:
@@ -938,6 +958,63 @@ def test_settings_with_which_no_connection_is_possible_are_a_trouble_from_the_st
     for _ in range(5):
         client.tick(ticks_ms())
     assert client.trouble == (code, ()) and "MQTT_" in client.trouble_text and not sockets.made
+
+
+class RadioOfAPage:
+    """A Wi-Fi that is joined at the second attempt; `address` None: the router gives none."""
+
+    def __init__(self):
+        self.connected = False
+        self.address = "10.0.0.7"
+        self.attempts = 0
+
+    @property
+    def ipv4_address(self):
+        return self.address if self.connected else None
+
+    def connect(self, ssid, password, timeout):
+        self.attempts += 1
+        if self.attempts % 2:
+            raise ConnectionError("No network with that ssid")
+        self.connected = True
+
+
+def page_client(text):
+    settings = Settings(f'CIRCUITPY_WIFI_SSID = "cellar"\nWEB_PORT = 80\n{text}')
+    settings.base_topic = "t"
+    store = FakeStore()
+    store.loaded = False
+    radio = RadioOfAPage()
+    return MqttClient(settings, radio, Sockets(), FakePublisher(), FakeCommands(), store, "x"), radio, store
+
+
+def test_without_a_broker_the_wifi_is_joined_for_the_page_and_again_when_it_is_lost():
+    client, radio, store = page_client("")
+    assert client.trouble[0] == "connecting"
+    client.tick(0)
+    assert client.trouble == ("wifi_not_found", ("cellar",)) and store.loaded
+    for now in range(0, 6000, 20):
+        client.tick(ticks_ms() + now)
+    assert radio.connected and client.trouble is None and not client.connected and client.trouble_text == ""
+    radio.connected = False
+    for now in range(6000, 12000, 20):
+        client.tick(ticks_ms() + now)
+    assert radio.connected and client.trouble is None and radio.attempts == 4
+
+
+def test_without_an_address_from_the_router_there_is_no_page():
+    client, radio, _store = page_client("")
+    radio.attempts = 1
+    radio.address = None
+    client.tick(0)
+    assert radio.connected and client.trouble == ("wifi_no_answer", ("cellar",))
+
+
+def test_where_tls_is_not_possible_the_page_says_so_and_the_counters_stay_unknown():
+    client, radio, store = page_client('MQTT_BROKER = "10.0.0.9"\nMQTT_TLS = true')
+    radio.attempts = 1
+    client.tick(0)
+    assert radio.connected and client.trouble == ("tls_not_possible", ()) and not store.loaded
 
 
 def test_the_sentences_do_not_stay_in_memory():

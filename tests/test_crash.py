@@ -220,7 +220,7 @@ def drive(tmp_path):
     """A CIRCUITPY drive with the firmware on it, impatient so that a test need not wait for minutes."""
     folder = tmp_path / "drive"
     folder.mkdir()
-    for package in ("battery", "daly", "display", "mqtt", "outputs", "sensors", "app"):
+    for package in ("battery", "daly", "display", "mqtt", "outputs", "sensors", "web", "app"):
         subprocess.run(["cp", "-r", str(ROOT / package), str(folder)], check=True)
     (folder / "code.py").write_text((ROOT / "code.py").read_text())
     (folder / "settings.toml").write_text('MQTT_BROKER = "b"\nMQTT_BASE_TOPIC = "t"\nCIRCUITPY_WIFI_SSID = "shed"\n')

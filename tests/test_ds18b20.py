@@ -102,6 +102,15 @@ def test_names_are_given_by_the_id_or_its_beginning_and_a_named_one_has_its_row_
     assert away.source.raw("28000000000001") is None and away.source.raw("problem") == "Attic: no valid answer"
 
 
+def test_a_beginning_that_several_ids_have_names_one_of_them_and_says_so(room):
+    several = room({FIRST: 1, SECOND: 2, THIRD: 3}, [("28ff", "Boiler"), ("28aa", "Cellar")]).run(12)
+    assert [row.name for row in several.source.rows[1:]] == ["Cellar", "Boiler", "Temperature ff641e8216c4"]
+    sentence = "the numbers of several sensors begin with 28ff: write more of it in DS18B20_NAMES"
+    assert several.problem == sentence and several.source.raw("problem") == sentence
+    both = room({FIRST: 1, SECOND: 2}, [("28ff", "Boiler"), (SECOND, "Tank")])
+    assert [row.name for row in both.source.rows[1:]] == ["Boiler", "Tank"] and both.problem is None
+
+
 def test_one_that_was_there_at_the_start_keeps_its_row(room):
     later = room({FIRST: 20.0, THIRD: 5.0})
     later.models[THIRD].is_there = False

@@ -104,7 +104,7 @@ def test_every_reading_that_is_published_has_an_entity_and_every_template_a_read
 def test_the_latest_version_of_all_bridges_makes_an_update_entity_where_its_topic_is_named():
     _, pack = make(4)
     for topic in ("", "fleet/latest"):
-        names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True, 0, topic)
+        names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True, 0, None, topic)
         entity = json.loads(Discovery(*names).message(0)[1])["cmps"]["firmware"]
         if topic:
             assert entity["p"] == "update" and entity["l_ver_t"] == topic and entity["dev_cla"] == "firmware"

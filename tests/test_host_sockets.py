@@ -163,3 +163,21 @@ def serve_once(server, context):
     with context.wrap_socket(server.accept()[0], server_side=True) as peer:
         peer.sendall(peer.recv(4))
         peer.recv(1)
+
+
+def test_who_listens_accepts_without_waiting_and_a_port_is_taken_once(pool):
+    listener = pool.socket()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    listener.bind(("127.0.0.1", port))
+    listener.listen(1)
+    listener.settimeout(0)
+    assert error_of(listener.accept) == errno.EAGAIN
+    assert error_of(lambda: pool.socket().bind(("127.0.0.1", port))) == errno.EADDRINUSE
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        ours, address = listener.accept()
+        assert address == peer.getsockname()
+        assert error_of(lambda: ours.recv_into(bytearray(4), 4)) == errno.EAGAIN  # it never waits by itself
+        ours.close()
+    listener.close()

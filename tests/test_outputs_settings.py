@@ -3,6 +3,7 @@
 
 """Outputs from the settings: their pins, mistakes, commands, the time of day and the pages of the screen."""
 
+import gc
 import sys
 
 import board
@@ -14,7 +15,6 @@ from app.settings import Settings
 from app.time_of_day import TimeOfDay
 from display.outputs import OutputPages, output_page
 from mqtt.commands import Commands
-from outputs import pin as pins
 
 GOOD = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"\nMQTT_BROKER = "192.0.2.1"\nMQTT_BASE_TOPIC = "t"\n'
 RULE = "on when soc > 80 off when soc < 60"
@@ -53,13 +53,13 @@ def test_a_value_that_no_victron_device_has_is_a_mistake(name, advice):
 def test_outputs_keep_their_numbers():
     outputs, problems = made("Heater: IO5 " + RULE, "", "io6 " + RULE + ", active low")
     assert problems == [] and outputs.numbers() == [1, 3]
-    assert [row.name for row in outputs.rows[::3]] == ["Heater", None, "Output 3"]
+    assert [row.name for row in outputs.rows[::3]] == ["Heater", None, "Output 3", None]
     assert board.IO5._claimed and board.IO6._claimed
 
 
 def test_what_only_the_start_needs_does_not_stay():
     made("IO5 on when sco > 80")
-    assert not {"outputs.rules", "mqtt.entities", "app.advice"} & set(sys.modules)
+    assert not {"outputs.rules", "battery.minute", "mqtt.entities", "app.advice"} & set(sys.modules)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,29 @@ def test_what_only_the_start_needs_does_not_stay():
 def test_mistakes_are_told_once_and_that_output_stays_off(lines, more, words):
     outputs, problems = made(*lines, more=more)
     assert len(problems) == len(words) and all(word in problem for word, problem in zip(words, problems, strict=True)), problems
-    assert (outputs is None) == (len(lines) == 1 and "NTP" not in more)
+    number = len(lines)
+    assert outputs.numbers() == list(range(1, number + 1)), "its entities stay"
+    is_faulty = "NTP" not in more
+    assert (outputs.raw(f"output_{number}_reason") == "off: its line in the settings has a mistake") == is_faulty
+    outputs.bind([], None, None)
+    outputs.command(number, "on")
+    for now in range(0, 20000, 50):
+        outputs.tick(now)
+    assert not is_faulty or (outputs.raw(f"output_{number}"), outputs.raw(f"output_{number}_mode")) == (0, "auto")
 
 
 def test_a_pin_in_use_is_told():
     board.IO5._claim()
-    outputs, problems = made("IO5 " + RULE)
-    assert outputs is None and "line 5: OUTPUT_1: IO5 is in use; choose a free pin." in problems[0]
+    _, problems = made("IO5 " + RULE)
+    assert "line 5: OUTPUT_1: IO5 is in use; choose a free pin." in problems[0]
 
 
 @pytest.mark.parametrize(("option", "level"), [("", False), (", active low", True)])
 def test_the_pin_of_a_rule_with_a_mistake_is_held_inactive(option, level):
-    pins._held.clear()
-    made("IO5 on when sco > 80" + option)
-    (held,) = pins._held
-    assert held._output.value is level
+    outputs, _ = made("Heater: IO5 on when sco > 80" + option)
+    gc.collect()
+    assert outputs.rows[0].name == "Heater"
+    assert outputs.output(1)._pin._output.value is level
 
 
 @pytest.mark.parametrize(("word", "names"), [("outputs", True), ("soc", False)])

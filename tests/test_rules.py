@@ -11,7 +11,7 @@ from mqtt_units import unit_of
 
 from battery.sources import enum, number, text
 from outputs.output import IGNORE, KEEP, OFF, ON
-from outputs.rules import Names, parse, pin_of
+from outputs.rules import Names, head_of, parse
 
 
 class Sensor:
@@ -282,12 +282,12 @@ def test_words_and_units_of_a_sensor():
         ("IO5 on when soc > 8²", 19, "soc is in %, not in ²"),
         ("IO5 on when soc > ٣", 19, "a number is expected, as 80 or 3.45, not ٣"),
         ("IO5 on when cell_²_voltage > 3", 13, "no reading cell_²_voltage"),
-        ("IO5 on when time > 0²:00", 20, "a time is written as 08:00, not 0²:00"),
+        ("IO5 on when time > 0²:00", 20, "a time of the day is written as 08:00, up to 23:59, not 0²:00"),
         ("IO5 on when .soc > 5", 13, "there is no reading .soc"),
         ("IO5 on when bms1. > 5", 13, "there is no reading bms1."),
         ("IO5 on when bank. > 5", 13, "there is only one battery"),
-        ("IO5 on when time > 8", 20, "a time is written as 08:00, not 8"),
-        ("IO5 on when time > 24:00", 20, "24:00 is no time of the day"),
+        ("IO5 on when time > 8", 20, "a time of the day is written as 08:00, up to 23:59, not 8"),
+        ("IO5 on when time > 24:00", 20, "a time of the day is written as 08:00, up to 23:59, not 24:00"),
         ("IO5 on when soc > 80 and", 25, "name of a value is expected"),
         ("IO5 on when soc > 80 soc < 90", 19, "soc is in %, not in soc"),
         ("IO5 on when soc > 80 % soc < 90", 24, '"and", "or", "off when", a comma or the end is expected, not "soc"'),
@@ -339,7 +339,7 @@ def test_the_bank_exists_where_there_are_two_batteries():
 )
 def test_the_pin_is_known_whatever_else_is_wrong(text, pin):
     """So that it can be held at its inactive level."""
-    assert pin_of(text) == pin
+    assert head_of(text)[1:] == pin
 
 
 def test_nothing_that_is_written_breaks_the_parser():

@@ -208,7 +208,7 @@ def test_bugs_with_their_tracebacks(world, tmp_path, file, line, says):
     broker = world.broker(USER)
     subscriber = world.listen(broker.port, USER)
     drive = tmp_path / "drive"
-    for name in ("app", "battery", "daly", "mqtt", "display", "outputs", "sensors"):
+    for name in ("app", "battery", "daly", "mqtt", "display", "outputs", "sensors", "web"):
         shutil.copytree(ROOT / name, drive / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "code.py", drive)
     error = "TypeError" if "client" in file else "ValueError"

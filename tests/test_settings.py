@@ -17,7 +17,7 @@ from app.settings import CHOICE, NUMBER, SECRET, SETTINGS, TEXT
 SHIPPED = Path(__file__).parent.parent / "settings.toml"
 BROKER = 'MQTT_BROKER = "192.168.1.10"\n'
 NUMBERS = [setting for setting in SETTINGS if setting.kind == NUMBER]
-NO_PORT = {"MQTT_PORT": 1883}  # its 0 stands for the usual port
+NO_PORT = {"MQTT_PORT": 1883, "WEB_PORT": 0}  # its 0 stands for the usual port; there is no page where there is no room
 TEXTS = [setting for setting in SETTINGS if setting.kind in (TEXT, SECRET)]
 NO_WIFI = 'CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write its name, as CIRCUITPY_WIFI_SSID = "my network".'
 
@@ -25,8 +25,8 @@ NO_WIFI = 'CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write i
 class Settings(reader.Settings):
     """What is said of these short files, but for the Wi-Fi that they do not name."""
 
-    def __init__(self, text, chip_id=""):
-        super().__init__(text, chip_id)
+    def __init__(self, text, chip_id="", has_room=False):
+        super().__init__(text, chip_id, has_room)
         self.problems = [problem for problem in self.problems if problem != NO_WIFI]
 
 
@@ -345,6 +345,52 @@ def test_whatever_the_file_holds_every_setting_has_a_value_that_will_do(lines):
     assert all(problem.endswith(".") for problem in settings.problems)
 
 
+# the page in the browser
+
+
+@pytest.mark.parametrize(
+    ("lines", "with_room", "without"),
+    [
+        ("", 80, 0),
+        ("WEB_PORT = 0", 0, 0),
+        ("WEB_PORT = 8000", 8000, 8000),
+        ("WEB_PORT = 70000", 80, 0),
+        ('CIRCUITPY_WEB_API_PASSWORD = "x"', 8080, 0),
+        ('CIRCUITPY_WEB_API_PASSWORD = ""', 80, 0),
+        ('CIRCUITPY_WEB_API_PASSWORD = "x"\nCIRCUITPY_WEB_API_PORT = 8081', 80, 0),
+        ('CIRCUITPY_WEB_API_PASSWORD = "x"\nWEB_PORT = 80', 8080, 8080),
+        ('CIRCUITPY_WEB_API_PASSWORD = "x"\nCIRCUITPY_WEB_API_PORT = 8081\nWEB_PORT = 8081', 8080, 8080),
+        ("SLEEP_MINUTES = 10", 0, 0),
+        ("SLEEP_MINUTES = 10\nWEB_PORT = 80", 80, 80),
+    ],
+)
+def test_the_page_is_on_where_there_is_room_and_as_the_setting_says(lines, with_room, without):
+    assert with_room == Settings(f"{BROKER}\n{lines}", has_room=True).WEB_PORT
+    assert without == Settings(f"{BROKER}\n{lines}", has_room=False).WEB_PORT
+
+
+def test_a_port_that_is_the_web_workflows_is_told():
+    [problem] = read('CIRCUITPY_WEB_API_PASSWORD = "secret"\nWEB_PORT = 80').problems
+    assert "line 3: WEB_PORT" in problem and "8080" in problem and "web workflow" in problem and "secret" not in problem
+
+
+WIFI = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"'
+
+
+def test_with_a_page_no_broker_is_needed():
+    settings = Settings(f"{WIFI}\nWEB_PORT = 80")
+    assert settings.problems == [] and "on the page in the browser only" in settings.hints[0]
+
+
+def test_a_broker_that_is_still_a_comment_is_told_also_with_a_page():
+    settings = Settings(f'{WIFI}\nWEB_PORT = 80\n# MQTT_BROKER = "10.0.0.1"')
+    assert settings.problems == [] and "remove the # of line 4" in settings.hints[0]
+
+
+def test_without_a_page_the_missing_broker_is_a_mistake():
+    assert "MQTT_BROKER is missing" in Settings(f"{WIFI}\nWEB_PORT = 0", has_room=True).problems[0]
+
+
 # the file that is shipped
 
 
@@ -366,7 +412,8 @@ def test_the_shipped_file_documents_every_setting_with_its_true_default():
     assert {line.split(" ")[0] for line in documented} | to_be_edited == {row.key for row in rows} - like_others
     for setting in rows:
         if setting.key not in to_be_edited:
-            assert getattr(everything, setting.key) == NO_PORT.get(setting.key, setting.default), setting.key
+            default = 1883 if setting.key == "MQTT_PORT" else setting.default
+            assert getattr(everything, setting.key) == default, setting.key
 
 
 def test_the_shipped_file_holds_no_secret_and_reads_the_same_in_every_editor():

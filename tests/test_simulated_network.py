@@ -158,3 +158,70 @@ def test_a_timeout_waits_in_simulated_time_for_every_next_byte(uart, clock):
     assert len(answer) == 13 and answer[:3] == b"\xa5\x01\x90"
     # the call that brings too little is followed by another, as on the board
     assert clock.monotonic() == pytest.approx(26 * 10 / 9600 + 0.005 + 2 * 0.05, abs=1e-3)
+
+
+# visitors
+
+
+def listening(port=80):
+    socket = socketpool.SocketPool(wifi.radio).socket()
+    socket.bind(("", port))
+    socket.listen(2)
+    socket.settimeout(0)
+    return socket
+
+
+def test_a_visitor_is_accepted_says_something_and_hears_the_answer(network):
+    listener = listening()
+    assert error_of(listener.accept) == errno.EAGAIN
+    visitor = network.visit(80)
+    visitor.send(b"hello")
+    ours, _ = listener.accept()
+    assert received(ours) == b"hello" and error_of(received, ours) == errno.EAGAIN
+    assert ours.send(b"good day") == 8 and visitor.received == b"good day"
+    ours.close()
+    assert visitor.is_closed and not visitor.was_reset
+
+
+def test_who_takes_nothing_leaves_no_room_and_what_is_not_read_resets(network):
+    listener = listening()
+    visitor = network.visit(80, reads=False)
+    visitor.send(b"hello")
+    ours, _ = listener.accept()
+    assert ours.send(bytes(9000)) == 5760
+    assert error_of(ours.send, b"x") == errno.EAGAIN
+    visitor.take(10)
+    assert ours.send(bytes(9000)) == 10
+    ours.close()
+    assert visitor.was_reset
+
+
+def test_a_visitor_who_leaves_is_noticed(network):
+    listener = listening()
+    visitor = network.visit(80)
+    ours, _ = listener.accept()
+    visitor.leave()
+    assert error_of(received, ours) == errno.ENOTCONN
+
+
+def test_nobody_listens_or_too_many_wait_and_visitors_are_refused(network):
+    assert network.visit(80) is None
+    listener = listening()
+    assert network.visit(80) and network.visit(80)
+    assert network.visit(80) is None
+    listener.close()
+    assert network.visit(80) is None
+
+
+def test_a_port_is_taken_once_and_the_chip_has_eight_sockets(network):
+    listener = listening()
+    pool = socketpool.SocketPool(wifi.radio)
+    assert error_of(pool.socket().bind, ("", 80)) == errno.EADDRINUSE
+    kept = [pool.socket() for _ in range(6)]
+    with pytest.raises(RuntimeError, match="Out of sockets"):
+        pool.socket()
+    visitor = network.visit(80)
+    assert error_of(listener.accept) == errno.EAGAIN and visitor.was_reset
+    kept[0].close()
+    network.visit(80)
+    assert listener.accept()

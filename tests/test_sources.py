@@ -6,15 +6,22 @@
 import itertools
 import json
 
+import board
 import pytest
 from home_assistant_rules import message_faults
 from simulation import Wire, only
+from test_outputs import Life
 
+from app.extras_hardware import make
+from app.kept import Values
+from app.main import SOURCES, left_behind
+from app.settings import KEPT, Settings
 from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
 from battery.sources import binary, enum, number, text
 from mqtt.publisher import LoadedDiscovery, Publisher
 from mqtt.sleeping import SleepingPublisher
+from sensors.vedirect_tables import rows_of
 
 STATE = "daly/x/shed/state"
 
@@ -265,3 +272,68 @@ def test_the_place_of_a_value_that_there_is_not_is_kept_free():
     assert {key: entity for key, entity in first.items() if len(entity) == 1} == removed
     assert [key for key, entity in first.items() if len(entity) > 1] == ["inside", "energy", "door"]
     assert found["homeassistant/device/daly_c0ffee_shed_2/config"]["cmps"] == {"note": {"p": "sensor"}}
+
+
+def test_every_discovery_message_that_there_can_be_is_known_where_what_is_left_behind_is_cleared():
+    def most(rows):
+        return -(-rows // 5)
+
+    victron = max(len(rows_of(is_monitor)) for is_monitor in (False, True)) + 1  # and what is wrong with it
+    rows = {"outputs": 8 * 3, "temperatures": 16 + 1, "vedirect1": victron, "vedirect2": victron, "supply": 1}
+    assert {key: most(count) for key, count in rows.items()} == dict(SOURCES)
+
+
+ALL = {"outputs": "outputs, _2, _3, _4, _5", "temperatures": "temperatures, _2, _3, _4", "supply": "supply",
+       "vedirect1": "vedirect1, _2, _3, _4, _5, _6, _7", "vedirect2": "vedirect2, _2, _3, _4, _5, _6, _7"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "named", "gone"),
+    [
+        ("", (), ALL),
+        ('DS18B20_PIN = "IO4"\nSUPPLY_PIN = "IO99"\n', ("temperatures", "supply"), ("outputs", "vedirect1", "vedirect2")),
+        ('VEDIRECT_2_RX = "IO4"\nOUTPUT_2 = "IO5 on when soc > 80"\n', ("vedirect2",), ("_3, _4, _5", "temperatures",
+         "vedirect1", "supply")),
+        ('OUTPUT_1 = "a mistake"\n', (), ("_2, _3, _4, _5", "temperatures", "vedirect1", "vedirect2", "supply")),
+        ('OUTPUT_8 = "IO5 on when soc > 80"\n', (), ("temperatures", "vedirect1", "vedirect2", "supply")),
+    ],
+)  # fmt: skip
+def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
+    settings = Settings(
+        'CIRCUITPY_WIFI_SSID = "shed"\nBRIDGE_ID = "a_7"\nMQTT_DISCOVERY_PREFIX = "ha"\nMQTT_BASE_TOPIC = "t"\n' + lines
+    )
+    extras = make(settings, []) if settings.has_extras else None
+    for pin in (board.IO4, board.IO5):
+        pin._free()
+    values = Values(settings, KEPT + settings.more)
+    assert (() if extras is None else tuple(extras.named)) == named
+    topics = left_behind(values, () if extras is None else extras.sources, named)
+    expected = set()
+    for key in gone:
+        ends = ALL.get(key, key).split(", ")
+        source = key if key in ALL else "outputs"
+        expected |= {f"ha/device/daly_a_7_{source}{end if end[0] == '_' else ''}/config" for end in ends}
+        expected |= {f"t/{source}/state"} if key in ALL else set()
+    assert set(topics) == expected and len(topics) == len(expected)
+
+
+def test_state_mode_and_reason_of_an_output_are_of_one_moment():
+    """A message is written in steps, and an output may switch between two of them."""
+    life = Life(*[f"IO{pin} on when soc > 50, on for at least 0 s, off for at least 0 s" for pin in (5, 6, 7, 9)], step_ms=50)
+    bridge = Bridge(life.outputs, interval_ms=100)
+    bridge.publisher.republish_soon(0)
+
+    def listen(wire):
+        if wire.now % 50 == 0:
+            life.set(soc=400 if wire.now % 100 else 600)
+            for output in life.outputs._outputs:
+                output.evaluate(wire.now // 50, "")
+            life.outputs.changes += 1
+        Bridge._listen(bridge, wire)
+
+    bridge.wire.run(40, listen)
+    states = [json.loads(payload) for payload in bridge.texts("daly/x/outputs/state")]
+    told = {
+        (state[f"output_{n}"].lower(), state[f"output_{n}_reason"].partition(":")[0]) for state in states for n in (1, 2, 3, 4)
+    }
+    assert len(states) > 50 and told <= {("on", "on"), ("off", "off"), ("off", "off at the start")}

@@ -15,7 +15,8 @@ import pytest
 from adafruit_ticks import ticks_add
 
 from app import status_led
-from app.status_led import GpioLight, PixelLight, StatusLed, is_between, parse_night, pattern_of_bms, pattern_of_network
+from app.status_led import GpioLight, PixelLight, StatusLed, is_between, pattern_of_bms, pattern_of_network
+from battery.minute import span_of
 from daly import diagnosis
 from host import chip
 from mqtt import trouble
@@ -208,7 +209,7 @@ def test_what_is_not_known_is_no_alarm():
 
 
 def test_at_night_it_is_off_and_without_a_time_it_is_not():
-    bridge = Bridge(diagnosis.OK, night=parse_night("22:00-07:00"), minute=None).run(2)
+    bridge = Bridge(diagnosis.OK, night=span_of("22:00-07:00"), minute=None).run(2)
     assert bridge.light.changes[-1][1] == 5
     bridge.minute = 22 * 60
     assert bridge.run(2).light.changes[-1][1] == 0
@@ -227,14 +228,14 @@ def test_a_night_may_reach_over_midnight(minute, begin, end, inside):
 
 @pytest.mark.parametrize("text", ["22:00-07:00", "22:00 - 7:00"])
 def test_a_night_that_is_understood(text):
-    assert parse_night(text) == (22 * 60, 7 * 60)
+    assert span_of(text) == (22 * 60, 7 * 60)
 
 
 @pytest.mark.parametrize(
     "text", ["", "22-7", "22:00", "22:00-24:00", "22:60-07:00", "22:0-07:00", "x", "22:00-07:00-08:00", "²2:00-07:00"]
 )
 def test_a_night_that_is_not(text):
-    assert parse_night(text) is None
+    assert span_of(text) is None
 
 
 def test_it_is_dark_before_the_chip_sleeps():

@@ -13,6 +13,7 @@ import adafruit_ticks
 import pytest
 from vedirect_recordings import NAMES, WRAP, Listener, blocks, recording
 
+from sensors import vedirect
 from sensors.vedirect import VeDirect
 from simulator.vedirect import KINDS, Device, block
 
@@ -357,6 +358,77 @@ def test_another_device_is_refused_until_the_restart():
     assert "another device" in listener.source.raw("problem")
     listener.hear(SHUNT)
     assert listener.source.raw("voltage") == 26542 and listener.source.raw("problem") == "none"
+
+
+OLD_MONITOR = block(
+    {"V": "12800", "VS": "12400", "I": "-2150", "CE": "-30000", "SOC": "858", "TTG": "240", "Alarm": "OFF", "Relay": "OFF",
+     "AR": "0", "BMV": "602S", "FW": "212"}
+)  # fmt: skip
+OLD_HISTORY = block({"H1": "-55000", "H2": "-30000", "H4": "3", "H7": "11200", "H8": "14500", "H12": "0"})
+OLD_CHARGER = block({"V": "13790", "I": "-10", "VPV": "15950", "PPV": "0", "CS": "5", "ERR": "0", "FW": "118"})
+
+
+@pytest.mark.parametrize(
+    ("blocks", "device", "model", "values"),
+    [
+        (OLD_MONITOR + OLD_HISTORY, "BMV", "BMV-602S", {"soc": 858, "voltage": 12800, "charge_cycles": 3, "relay": 0}),
+        (OLD_CHARGER, "VE.Direct", "VE.Direct", {"pv_voltage": 15950, "state": "float", "current": -10}),
+    ],
+)
+def test_an_old_device_without_pid_is_known_by_its_labels(blocks, device, model, values):
+    listener = listen()
+    for _ in range(2):
+        listener.hear(blocks).run(800)
+    assert listener.values() == {}, "not by a single block"
+    for _ in range(4):
+        listener.hear(blocks).run(800)
+    assert (listener.source.device, listener.source.model, listener.source.raw("problem")) == (device, model, "none")
+    listener.hear(blocks).run(12000)  # one that sends no whole history
+    listener.hear(blocks)
+    assert values.items() <= listener.values().items()
+    for _ in range(7):
+        listener.hear(SHUNT).run(800)
+    assert listener.values() == {} and "another device" in listener.source.raw("problem")
+
+
+def test_an_old_device_in_place_of_one_with_pid_is_another_one():
+    listener = listen().hear(SHUNT + HISTORY)
+    for _ in range(7):
+        listener.hear(OLD_MONITOR + OLD_HISTORY).run(800)
+        assert listener.source.raw("voltage") in (26542, None)
+    assert "another device" in listener.source.raw("problem")
+
+
+def test_what_is_neither_monitor_nor_charger_and_has_no_pid_is_told():
+    listener = listen()
+    for _ in range(6):
+        listener.hear(block({"V": "12800", "AC_OUT_V": "23000", "MODE": "2"})).run(800)
+    assert listener.values() == {} and listener.source.raw("problem").startswith("a device that does not say what it is")
+
+
+def test_a_history_that_is_as_it_was_is_known_on_and_one_that_changes_is_followed():
+    listener = listen()
+    for cycles in ["17"] * 12 + ["18"] * 3:
+        listener.hear(SHUNT + block(KINDS["shunt"][1] | {"H4": cycles})).run(700)
+        assert listener.source.raw("charge_cycles") == int(cycles) and listener.source.raw("deepest_discharge") == -102000
+    for _ in range(7):
+        listener.hear(SHUNT).run(800)
+    assert listener.source.raw("charge_cycles") is None, "it is not sent any more"
+
+
+def test_in_no_tick_more_than_one_table_is_loaded(monkeypatch):
+    """Each holds the loop up."""
+    for name in [name for name in sys.modules if name.startswith("sensors.vedirect_")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(vedirect, "unload", lambda name: None)
+    listener = listen()
+    listener.port.data += SHUNT
+    loaded = []
+    for _ in range(40):
+        before = set(sys.modules)
+        listener.run(10)
+        loaded.append([name for name in set(sys.modules) - before if name.startswith("sensors.")])
+    assert max(map(len, loaded)) == 1 and sum(map(len, loaded)) == 3  # the third has words
 
 
 @pytest.mark.parametrize("noise", [b"x" * 500, bytes(500), b":" + b"A" * 500, bytes(range(128, 256))])

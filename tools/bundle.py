@@ -12,6 +12,7 @@ CircuitPython. The same content gives the same zip, byte for byte.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import re
@@ -25,11 +26,12 @@ from pathlib import Path
 from tools import pack
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors")
+PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
 PLAIN = ("code.py", "safemode.py")  # CircuitPython starts these as .py only
 SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what all of them are
 EXAMPLE = "settings.example.toml"  # the same on the drive
 FILES = "daly-mqtt-files.txt"
+PAGE = "web/page.html"  # compressed on the drive: the browser unpacks it
 COMPILED = "compiled-"  # what is kept in dist; a digest of the sources follows
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
@@ -47,11 +49,12 @@ def version() -> str:
 
 
 def firmware() -> dict[str, bytes]:
-    """Path on the drive -> contents of our own files, the example of the settings included."""
+    """Path on the drive -> contents of our own files, the example of the settings and the page included."""
     paths = [ROOT / name for name in PLAIN]
     paths += sorted(file for package in PACKAGES for file in (ROOT / package).glob("*.py"))
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
     files[EXAMPLE] = (ROOT / SETTINGS).read_bytes()
+    files[PAGE + ".gz"] = gzip.compress((ROOT / PAGE).read_bytes(), 9, mtime=0)
     return files
 
 

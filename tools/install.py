@@ -133,7 +133,7 @@ def _sweep(drive, files: dict[str, bytes]) -> None:
     """Remove the temporary files of an interrupted installation."""
     for folder in sorted({path.rpartition("/")[0] for path in files}):
         for name in drive.names(folder):
-            if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW)):
+            if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW, ".gz" + NEW)):
                 drive.remove(f"{folder}/{name}" if folder else name)
 
 

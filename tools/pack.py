@@ -16,6 +16,7 @@ means; `python -m tools.pack FOLDER` writes the packed files.
 
 from __future__ import annotations
 
+import array
 import ast
 import builtins
 import collections
@@ -38,11 +39,11 @@ from tools.pack_source import Attribute, Place, Scope, Source, Variable, replace
 SMALL = 1 << 30  # integers below need no object on the heap
 INTERNED = 10  # a text of so many characters is kept once, whatever the module
 # Python's own modules that the firmware or a library uses, and its types: their attributes keep their names
-PYTHON_MODULES = ("binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "select", "ssl", "struct",
-                  "sys", "time", "traceback")  # fmt: skip
+PYTHON_MODULES = ("array", "binascii", "builtins", "collections", "errno", "gc", "io", "json", "os", "random", "select", "ssl",
+                  "struct", "sys", "time", "traceback")  # fmt: skip
 PYTHON_TYPES = (str, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset, int, float, range, BaseException, OSError,
                 StopIteration, UnicodeError, type, property, io.TextIOWrapper, io.BufferedReader, io.BytesIO,
-                io.StringIO, types.GeneratorType, ssl.SSLContext)  # fmt: skip
+                io.StringIO, array.array, types.GeneratorType, ssl.SSLContext)  # fmt: skip
 # Methods that only a board's objects have, or that Python has on some systems only
 OF_BOARDS = ("ipoll", "poll", "register", "unregister", "modify")
 # Keyword arguments of functions that are built in
@@ -458,6 +459,9 @@ def _local_names(source: Source, short: dict[str, str], keywords: set[str]) -> d
 def main() -> None:
     from tools import bundle  # which imports this module
 
+    is_folder = len(sys.argv) == 2 and not sys.argv[1].startswith("-")
+    if not is_folder and sys.argv[1:] != ["--names"] and not (len(sys.argv) == 3 and sys.argv[1] == "--line"):
+        raise SystemExit("python -m tools.pack FOLDER writes the packed firmware there; --names: names; --line FILE:N: a line")
     files = {**bundle.firmware(), **bundle.libraries()}
     ours = {path: data.decode() for path, data in files.items() if is_ours(path)}
     if sys.argv[1:2] == ["--line"]:

@@ -32,8 +32,9 @@ GROUPS: Groups = {
                   "daly.poller", "daly.schedule", "daly.timing", "daly.trace"),
     "display.core": ("display.pages", "display.screen"),
     "outputs.core": ("outputs.output", "outputs.values"),
-    "mqtt.core": ("mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband", "mqtt.publisher",
-                  "mqtt.transport"),
+    "mqtt.core": ("battery.spreads", "mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband",
+                  "mqtt.publisher", "mqtt.transport"),
+    "web.core": ("app.web", "battery.snapshot", "web.history", "web.server", "web.site"),
 }  # fmt: skip
 START = "app.main"  # its functions run once, whatever the settings say
 

@@ -10,6 +10,7 @@ like silence until the timeout. The pool has no `timeout` attribute, which is ho
 
 from __future__ import annotations
 
+import contextlib as _contextlib
 import errno as _errno
 import os as _os
 import select as _select
@@ -21,6 +22,7 @@ from host import trouble as _trouble
 
 _NAME_SERVER_S = 7.0  # lwIP sends four requests, 1 to 3 s apart
 _SEND_BUFFER = 576000  # bytes, as lwIP has it on the ESP32; Linux doubles it for its own bookkeeping
+_POLLIN, _POLLOUT = 1, 4
 _NOT_YET = (BlockingIOError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
 
 
@@ -45,7 +47,10 @@ class SocketPool:
 
     def socket(self, family=AF_INET, type=SOCK_STREAM, proto=IPPROTO_IP) -> Socket:
         _trouble.count("sockets")
-        return Socket(_chip.network.socket(family, type, proto))
+        try:
+            return Socket(_chip.network.socket(family, type, proto))
+        except OSError:
+            raise RuntimeError("Out of sockets") from None
 
     def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
         return _resolve(host, port, family, type, proto, flags)
@@ -81,6 +86,33 @@ class Socket:
 
     def setsockopt(self, level, optname, value) -> None:
         self._open().setsockopt(level, optname, value)
+
+    def bind(self, address) -> None:
+        host, port = address
+        inner = self._open()
+        inner.bind((_resolve(host, port, inner.family, inner.type)[0][4][0] if host else "", port))
+
+    def listen(self, backlog) -> None:
+        with _contextlib.suppress(OSError):  # the board does not tell
+            self._open().listen(backlog)
+
+    def accept(self) -> tuple[Socket, tuple[str, int]]:
+        """OSError(EAGAIN) for whatever reason when not to wait; ETIMEDOUT when nobody came in time."""
+        end_at = None if self._timeout is None else _chip.clock.monotonic() + self._timeout
+        while True:
+            inner = self._open()
+            try:
+                if _trouble.is_networked():
+                    accepted, address = inner.accept()
+                    _trouble.count("sockets")
+                    socket = Socket(accepted)
+                    socket._timeout = 0  # the memory of a new object is zero, and nothing else is set
+                    return socket, address
+            except OSError:
+                pass
+            if self._timeout == 0:
+                raise _error(_errno.EAGAIN)
+            _pause(end_at)
 
     def connect(self, address) -> None:
         inner = self._open()
@@ -143,6 +175,19 @@ class Socket:
             self._inner.close()
         self._inner = None
 
+    def _has(self, mask) -> bool:
+        """Whether it is readable or writable, an error included, as lwIP tells it."""
+        if self._inner is None:
+            return True
+        if not _trouble.is_networked():
+            return bool(mask & _POLLOUT) and len(self._unsent) < _SEND_BUFFER
+        if not self._is_alive():
+            return True
+        network = _chip.network
+        return bool(mask & _POLLIN and network.is_readable(self._inner)) or bool(
+            mask & _POLLOUT and network.is_writable(self._inner)
+        )
+
     def _is_alive(self) -> bool:
         return _trouble.is_networked() and _trouble.of("address") == self._address
 
@@ -195,6 +240,29 @@ def _resolve(host, port, family=0, type=0, proto=0, flags=0):
         return _chip.network.getaddrinfo(host, port, family or _socket.AF_INET, type, proto, flags)  # lwIP too has IPv4 first
     except _socket.gaierror:
         raise SocketPool.gaierror(SocketPool.EAI_NONAME, "Name or service not known") from None
+
+
+class _Poll:
+    """select.poll as the board has it, with `ipoll`: extmod/modselect.c; host/poll.py puts it there."""
+
+    def __init__(self) -> None:
+        self._masks: dict = {}
+
+    def register(self, socket, mask=_POLLIN | _POLLOUT) -> None:
+        if not isinstance(socket, Socket):
+            raise TypeError("stream operation not supported")
+        self._masks[socket] = mask
+
+    def modify(self, socket, mask) -> None:
+        if socket not in self._masks:
+            raise _error(_errno.ENOENT)
+        self._masks[socket] = mask
+
+    def unregister(self, socket) -> None:
+        del self._masks[socket]
+
+    def ipoll(self, timeout=-1, flags=0):
+        return iter([(socket, mask) for socket, mask in self._masks.items() if socket._has(mask)])
 
 
 _wrap_plain = _ssl.SSLContext.wrap_socket

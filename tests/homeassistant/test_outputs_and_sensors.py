@@ -25,7 +25,7 @@ DS18B20_NAMES = "28ff641e8216c3=boiler"
 """
 UNPLUGGED_S = 40  # after the bridge's start the boiler's thermometer is gone
 SENSORS = f"--sensor ds18b20=55.5,until={UNPLUGGED_S} --sensor ds18b20=4.5 --sensor supply=13.1".split()
-BOILER = "sensor.daly_bms_temperatures_28ff641e8216c3"
+BOILER, OTHER = "sensor.daly_bms_temperatures_28ff641e8216c3", "sensor.daly_bms_temperatures_28ff641e8216c4"
 HEATER, SECOND = "daly_bms_bridge_outputs_output_1", "daly_bms_bridge_outputs_output_2"
 
 LAST = "sensor.daly_bms_cell_16_voltage"  # of what is announced after all that stands here
@@ -251,16 +251,33 @@ def test_home_assistant_had_nothing_to_complain_of(house):
     assert house.ha.warnings() == []
 
 
+def test_an_output_that_the_settings_do_not_name_any_more_goes(house):
+    """First one of two, then the last one; all else stays."""
+    file = house.folder / "settings.toml"
+    for number, output in ((1, HEATER), (2, SECOND)):
+        gone = {name for name in EXPECTED if output in name}
+        kept = house.shown().keys() - gone
+        house.bridge.stop()
+        file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith(f"OUTPUT_{number}")))
+        house.bridge.start()
+        house.wait(lambda gone=gone: not gone & set(house.made().values()), START_S)
+        house.wait(lambda kept=kept: kept <= house.shown().keys() and "unavailable" not in house.shown()[LAST], START_S)
+    late = Subscriber(house.broker.port)
+    time.sleep(1)
+    assert not [topic for topic, _, _ in late.received if "outputs" in topic]
+    late.stop()
+    assert house.ha.warnings() == []
+
+
 def test_what_is_no_more_goes_with_its_device_and_all_else_comes_back(house):
     """As docs/HOME-ASSISTANT.md advises. Last of all: Home Assistant warns of the messages that it clears itself."""
     house.bridge.stop()
-    device = house.devices()[BRIDGE]
+    device = house.devices()[TEMPERATURES]
     for entry in device["config_entries"]:
         house.ha.command("config/device_registry/remove_config_entry", device_id=device["id"], config_entry_id=entry)
-    file = house.folder / "settings.toml"
-    file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith("OUTPUT_1")))
+    at = house.bridge.command.index("ds18b20=4.5")
+    del house.bridge.command[at - 1 : at + 1]
     house.bridge.start()
-    gone = {name for name in EXPECTED if HEATER in name}
-    house.wait(lambda: EXPECTED.keys() - gone <= house.shown().keys(), START_S)
-    house.wait(lambda: house.shown()[f"select.{SECOND}_mode"] == "auto", 15)
-    assert not gone & house.shown().keys()
+    house.wait(lambda: BOILER in house.shown(), START_S)
+    time.sleep(3)
+    assert OTHER not in house.shown()

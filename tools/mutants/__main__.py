@@ -19,7 +19,7 @@ from .selection import Names, Selection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGETS = ("battery/*.py", "daly/*.py", "mqtt/publisher.py", "mqtt/deadband.py", "app/nvm_store.py", "app/energy_store.py")
-PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "sensors", "app", "host", "simulator", "campaigns")
+PACKAGES = ("battery", "daly", "mqtt", "display", "outputs", "sensors", "web", "app", "host", "simulator", "campaigns")
 KEPT = ROOT / ".mutants"
 PAGE = ROOT / "docs" / "MUTANTS.md"
 FIRST = 30  # tests that are tried first, where each mutant imports everything anew
