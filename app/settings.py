@@ -141,6 +141,7 @@ class Settings:
 
     CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
+    MQTT_CLIENT_ID: str
     MQTT_PORT: int
     WEB_PORT: int
     MQTT_BASE_TOPIC: str
