@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from campaigns import nats
 from campaigns.mosquitto import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,12 +25,11 @@ STORE = shutil.which("victoria-metrics")
 VMALERT = shutil.which("vmalert")
 PROMTOOL = shutil.which("promtool")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-NATS = shutil.which("nats-server", path=f"{ROOT}/.deploy/bin")  # of PyPI: Debian's 2.9 is three years older
 needs_store = pytest.mark.skipif(
     not (STORE and VMALERT and ALERTMANAGER), reason="no VictoriaMetrics or Alertmanager here: make test-deploy installs them"
 )
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: make test-deploy installs prometheus")
-needs_nats = pytest.mark.skipif(NATS is None, reason="no nats-server in .deploy: make test-deploy installs it")
+needs_nats = pytest.mark.skipif(nats.PROGRAM is None, reason="no nats-server in .deploy: make test-deploy installs it")
 
 
 def options_of(service):

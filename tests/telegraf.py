@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""A stand-in for Telegraf, which is in no registry here: it reads deploy/one-machine/telegraf/telegraf.conf itself and does what
-Telegraf's documentation says of every option in it. An option that it does not know is an error, so that the file cannot say
-more than is tried.
+"""A stand-in for Telegraf, which is in no registry here: it reads deploy/one-machine/telegraf/telegraf.conf and does what
+Telegraf's documentation says of every option in it. An option that it does not know is an error, so that the file cannot
+say more than is tried.
 
     line_protocol(config, topic, payload, now)    what Telegraf would write for one message
     Telegraf(...)                                 the same between a real broker and a real store

@@ -20,9 +20,9 @@ from mqtt.entities import BRIDGE
 
 NOW = 1_700_000_000
 STATE = (
-    b'{"seq":7,"time":null,"pack_voltage":52.7,"current":-12.4,"soc":57.3,"mode":"discharging","charge_mosfet":"ON","fan":"OFF",'
-    b'"problem":"ON","active_alarms":"Cell overvoltage (protection), EEPROM (fault)","cell_1_voltage":3.296,"time_to_full":null,'
-    b'"serial_number":"221LD","balancing":"OFF"}'
+    b'{"seq":7,"time":null,"pack_voltage":52.7,"current":-12.4,"soc":57.3,"mode":"discharging","charge_mosfet":"ON",'
+    b'"fan":"OFF","problem":"ON","active_alarms":"Cell overvoltage (protection), EEPROM (fault)","cell_1_voltage":3.296,'
+    b'"time_to_full":null,"serial_number":"221LD","balancing":"OFF"}'
 )
 
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""`make fleet`: the list of bridges, read as spreadsheets write it, and what is made of it. With odd names, and without a secret
-in what is said."""
+"""`make fleet`: the list of bridges, read as spreadsheets write it, and what is made of it. With odd names, and without a
+secret in what is said."""
 
 import json
 import os
@@ -217,13 +217,13 @@ def test_an_odd_name_arrives_as_it_was_written(tmp_path, cell):
     quoted = cell.replace('"', '""')
     make(tmp_path, f'cellar-1,broker.example,"{quoted}","{quoted} 12345","{quoted} pass"', head=HEAD + ",MQTT_PASSWORD")
     settings = settings_of(tmp_path)
-    assert settings.CIRCUITPY_WIFI_SSID == cell and settings.CIRCUITPY_WIFI_PASSWORD == cell + " 12345"
-    assert settings.MQTT_PASSWORD == cell + " pass"
+    assert cell == settings.CIRCUITPY_WIFI_SSID and cell + " 12345" == settings.CIRCUITPY_WIFI_PASSWORD
+    assert cell + " pass" == settings.MQTT_PASSWORD
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20))
 def test_a_text_in_a_line_is_read_back_as_it_was(text):
-    assert Settings(line("MQTT_PASSWORD", text)).MQTT_PASSWORD == text
+    assert text == Settings(line("MQTT_PASSWORD", text)).MQTT_PASSWORD
 
 
 def test_what_the_firmware_would_refuse_is_refused_with_row_and_column_and_nothing_is_written(tmp_path):
@@ -296,11 +296,8 @@ def test_no_secret_is_said(tmp_path):
 def test_mosquitto_takes_the_users_and_the_access_list(tmp_path):
     make(tmp_path, ROW, 'b-2,b.example,c,wifi-secret,"ü:""\\ $x 1"', head=HEAD + ",MQTT_PASSWORD")
     broker_folder = tmp_path / "fleet" / "broker"
-    lines = ["allow_anonymous false", f"password_file {broker_folder}/users", f"acl_file {broker_folder}/acl"]
-    broker = Mosquitto(tmp_path, lines=[])
-    broker.kill()
-    broker._lines = [text for text in broker._lines if "allow_anonymous" not in text] + lines
-    broker.start()
+    lines = [f"password_file {broker_folder}/users", f"acl_file {broker_folder}/acl"]
+    broker = Mosquitto(tmp_path, lines=lines, anonymous=False)
     try:
         others = dict(text.split("=", 1) for text in (broker_folder / "secrets.env").read_text().splitlines())
         installer = Subscriber(broker.port, ("installer", others["INSTALLER_MQTT_PASSWORD"]), "daly/#")
@@ -326,7 +323,7 @@ def test_the_users_of_nats_have_the_rights_of_their_own_topics():
     bridge, telegraf, installer = [row for row in text.splitlines() if row.startswith("  {")]
     assert bridge == (
         '  {user: "cellar-1", password: "a\\"\\\\b", allowed_connection_types: ["MQTT"], '
-        'permissions: {publish: ["daly.cellar-1.>"], subscribe: ["daly.cellar-1.>"]}}'
+        'permissions: {publish: ["daly.cellar-1.>"], subscribe: ["daly.cellar-1", "daly.cellar-1.>"]}}'
     )
     assert 'publish: {deny: [">"]}' in telegraf and 'publish: ["daly.>"]' in installer
 
@@ -343,7 +340,7 @@ def test_a_board_gets_program_and_settings_over_the_network_and_one_that_is_gone
     said = []
     monkeypatch.setattr(fleet.bundle, "can_compile", lambda: False)
     rows = [
-        f"gone,b.example,c,wifi-secret,127.0.0.1:9,web-secret,ca.crt",
+        "gone,b.example,c,wifi-secret,127.0.0.1:9,web-secret,ca.crt",
         f"a,b.example,c,wifi-secret,{board.address},web-secret,ca.crt",
     ]
     rows += ["cable,b.example,c,wifi-secret,,,ca.crt"]

@@ -5,7 +5,7 @@
 
     make fleet CSV=bridges.csv               a folder for each row, and the files of the broker, in fleet/
     make fleet CSV=bridges.csv INSTALL=1     the same, and onto the boards over the network: column host
-    make fleet CSV=bridges.csv VERSIONS=broker.example    who is online with which version
+    make fleet CSV=bridges.csv VERSIONS=broker.example CA=ca.crt    who is online with which version
 
 Run it as often as you like: passwords that it has made are kept. No password is printed or on a command line.
 """
@@ -115,7 +115,7 @@ def _certificates(bridge: Bridge, source: Path) -> tuple[dict[str, bytes], list[
                 data = path.read_bytes()
             except OSError as error:
                 wrong.append(
-                    f"row {bridge.row}, column {key}: {path} cannot be read ({error.strerror}); it counts from the folder of the list"
+                    f"row {bridge.row}, column {key}: {path} cannot be read ({error.strerror}); name it from the list on"
                 )
                 continue
             if b"-----BEGIN " not in data:
@@ -174,11 +174,13 @@ def _is_of(password: str, hashed: str) -> bool:
 def nats_users(bridges: dict[str, str], others: dict[str, str]) -> str:
     """users.conf of deploy/cluster. Passwords stand in it as they are: with bcrypt a node would need minutes of its processor
     for ten thousand bridges that come back at once; who can read the file is the node's administrator anyway."""
-    rights = {name: f'publish: ["daly.{name}.>"], subscribe: ["daly.{name}.>"]' for name in bridges}
-    rights["telegraf"] = 'publish: {deny: [">"]}, subscribe: ["daly.>", "$MQTT.sub.>"]'
-    rights["installer"] = 'publish: ["daly.>"], subscribe: ["daly.>", "$MQTT.sub.>"]'
+    rights = {name: f'publish: ["daly.{name}.>"], subscribe: ["daly.{name}", "daly.{name}.>"]' for name in bridges}
+    # daly/# is two subjects there: daly, and what is below it
+    rights["telegraf"] = 'publish: {deny: [">"]}, subscribe: ["daly", "daly.>", "$MQTT.sub.>"]'
+    rights["installer"] = 'publish: ["daly.>"], subscribe: ["daly", "daly.>", "$MQTT.sub.>"]'
+    kinds = 'allowed_connection_types: ["MQTT"]'
     lines = [
-        f'  {{user: "{name}", password: {_nats_text(password)}, allowed_connection_types: ["MQTT"], permissions: {{{rights[name]}}}}}'
+        f'  {{user: "{name}", password: {_nats_text(password)}, {kinds}, permissions: {{{rights[name]}}}}}'
         for name, password in (bridges | others).items()
     ]
     return "# Made by `make fleet`: change the list of bridges, not this.\nusers: [\n" + "\n".join(lines) + "\n]\n"
@@ -286,12 +288,19 @@ def _harmless(value) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make fleet", description=__doc__.splitlines()[0])
-    parser.add_argument("csv", type=Path, help="the list of bridges")
+    parser.add_argument("csv", nargs="?", help="the list of bridges (or in the environment: FLEET_CSV)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where everything is written (default: {FOLDER})")
     parser.add_argument("--install", action="store_true", help="also onto the boards that have an address")
     parser.add_argument("--versions", metavar="BROKER", help="list who has which version; writes nothing but versions.csv")
     parser.add_argument("--ca", type=Path, help="with --versions: the certificate of the broker's authority")
     options = parser.parse_args(arguments)
+    # `make fleet` passes them in the environment: no shell interprets quotes, spaces and dollar signs there
+    options.csv = Path(options.csv or os.environ.get("FLEET_CSV", ""))
+    options.versions = options.versions or os.environ.get("FLEET_BROKER")
+    options.ca = options.ca or (Path(os.environ["FLEET_CA"]) if os.environ.get("FLEET_CA") else None)
+    if options.csv == Path():
+        print("Which list? make fleet CSV=bridges.csv; docs/FLEET.md has an example.", file=sys.stderr)
+        return 2
     try:
         bridges, notes = read(options.csv)
         if options.versions:
@@ -304,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
     except Wrong as error:
         print("\n".join(sentence.rstrip(".") + "." for sentence in error.sentences), file=sys.stderr)
-        print("Nothing was written.", file=sys.stderr)
+        print("" if options.versions else "Nothing was written.", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"{error.filename} cannot be written ({error.strerror}).", file=sys.stderr)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Reads the list of bridges: a CSV file as spreadsheets write it, one bridge a row. Every mistake is a sentence with row and column.
+"""Reads the list of bridges, a CSV file as spreadsheets write it, one bridge a row. Every mistake is a sentence with its place.
 
 Columns in capitals are settings (settings.toml has them all); `id` is BRIDGE_ID and the user name at the broker, `host` the
 board's address for the web workflow; all others are notes of yours and not used.
@@ -41,7 +41,7 @@ class Wrong(Exception):
 
 
 class Bridge(NamedTuple):
-    """One row: its number as the spreadsheet shows it, the id, the board's address ("": none), and {setting: value} as written."""
+    """One row: its number in the spreadsheet, the id, the board's address ("": none), and {setting: value} as written."""
 
     row: int
     id: str
@@ -75,7 +75,7 @@ def parse(text: str, name: str = "the list") -> tuple[list[Bridge], list[str]]:
             continue
         if len(cells) > len(heads) and any(cell.strip() for cell in cells[len(heads) :]):
             wrong.append(
-                f"row {number} has {len(cells)} cells for {len(heads)} columns; is a {_separator(text)} inside a cell without quotes?"
+                f"row {number} has {len(cells)} cells for {len(heads)} columns; is a {_separator(text)} in one without quotes?"
             )
             continue
         given = {head: cell for head, cell in zip(heads, cells, strict=False) if head and cell.strip()}

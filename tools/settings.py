@@ -117,7 +117,7 @@ def is_setting(key: str) -> bool:
 
 
 def line(key: str, value: str) -> str:
-    """A line of settings.toml for a value written as text: numbers and switches without quotes. Never raises: see `problems`."""
+    """A line of settings.toml for a value written as text: numbers and switches without quotes."""
     row = _row(key)
     is_number = row and (row.kind == NUMBER or (row.kind == CHOICE and not isinstance(row.low[0], str)))
     if row and row.kind == SWITCH and value.lower() in ("true", "false"):
@@ -128,7 +128,7 @@ def line(key: str, value: str) -> str:
 
 
 def problems(text: str) -> list[str]:
-    """What the firmware would object to in a settings.toml, as sentences that begin with `settings.toml line 3:` where they can."""
+    """What the firmware objects to in a settings.toml: sentences, which begin with `settings.toml line 3:` where they can."""
     return Settings(text).problems
 
 

@@ -12,22 +12,18 @@ import time
 import pytest
 from engines import needs_nats
 from mosquitto import Subscriber, free_port, wait_until
-from nodes import Cluster
 from processes import Bridge, SimulatedBms
 
+from campaigns.nats import Cluster
+from tools.fleet import nats_users
 from tools.settings import is_setting
 
 pytestmark = [needs_nats, pytest.mark.timeout(300)]
 
 BASE = "daly/cellar-1"
 INSTALLER = ("installer", "i-secret")
-USERS = """users: [
-  {user: "cellar-1", password: "pw-1", allowed_connection_types: ["MQTT"], permissions: {publish: ["daly.cellar-1.>"], subscribe: ["daly.cellar-1.>"]}}
-  {user: "cellar-2", password: "pw-2", allowed_connection_types: ["MQTT"], permissions: {publish: ["daly.cellar-2.>"], subscribe: ["daly.cellar-2.>"]}}
-  {user: "telegraf", password: "t-secret", allowed_connection_types: ["MQTT"], permissions: {publish: {deny: [">"]}, subscribe: ["daly.>", "$MQTT.sub.>"]}}
-  {user: "installer", password: "i-secret", allowed_connection_types: ["MQTT"], permissions: {publish: ["daly.>"], subscribe: ["daly.>", "$MQTT.sub.>"]}}
-]
-"""  # as tools/fleet.py writes it: test_fleet.py
+BRIDGES = {"cellar-1": "pw-1", "cellar-2": "pw-2"}
+USERS = nats_users(BRIDGES, {"telegraf": "t-secret", "installer": "i-secret"})
 SETTINGS = 'BRIDGE_ID = "cellar-1"\nMQTT_USERNAME = "cellar-1"\nMQTT_PASSWORD = "pw-1"\nMQTT_BIRTH_TOPIC = ""\n'
 # A node closes the connection of who publishes where it may not (mosquitto drops the message), so no discovery
 SETTINGS += (
@@ -56,6 +52,7 @@ class Balancer:
                     node = socket.create_connection(("127.0.0.1", port), 1)
                 except OSError:
                     continue
+                node.settimeout(None)
                 self.chosen = port
                 for pair in ((client, node), (node, client)):
                     threading.Thread(target=_copy, args=pair, daemon=True).start()
@@ -173,7 +170,7 @@ def test_the_firmware_reaches_a_node_over_tls(tmp_path):
     tls = f'MQTT_TLS = true\nMQTT_CA_FILE = "{tmp_path}/bridge/ca.crt"\n'
     bridge = Bridge(tmp_path / "bridge", bms.path, cluster.nodes[0].port, SETTINGS + tls, host="localhost", base="")
     try:
-        assert wait_until(lambda: "MQTT: connected to" in bridge.log, 40), (said(bridge), cluster.log[-2000:])
+        assert wait_until(lambda: "MQTT: connected to" in bridge.log, 40), (said(bridge), cluster.nodes[0].log[-2000:])
     finally:
         bridge.stop()
         bms.stop()
