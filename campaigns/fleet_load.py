@@ -347,8 +347,8 @@ class Bridge:
 
 
 class Cost(NamedTuple):
-    """Of one broker with so many bridges; seconds to connect them, messages and bytes a second in, share of a processor,
-    MB of memory, and the share of the messages that the reader has received."""
+    """Of one broker with so many bridges; seconds to connect them, messages and kilobytes of them that come in a second, share
+    of a processor, MB of memory, and the share of the messages that the reader has received."""
 
     broker: str
     bridges: int
@@ -361,8 +361,8 @@ class Cost(NamedTuple):
 
 
 class Back(NamedTuple):
-    """Seconds from the broker's new start (or the node's death) until 99 % were online, failed attempts for each bridge, the most attempts of all
-    in one second, and share of a processor meanwhile."""
+    """Seconds from the broker's new start (or the node's death) until 99 % were online, failed attempts for each bridge, the
+    most attempts of all in one second, and share of a processor meanwhile."""
 
     broker: str
     bridges: int

@@ -237,3 +237,9 @@ def test_with_and_without_containers_the_store_has_the_same_options():
 def test_the_access_list_has_one_line_for_all_bridges():
     lines = [line for line in (ONE_MACHINE / "mosquitto" / "acl").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "pattern readwrite daly/%u/#" and len([line for line in lines if line.startswith("pattern")]) == 1
+
+
+@pytest.mark.parametrize("folder", (ONE_MACHINE, CLUSTER), ids=lambda folder: folder.name)
+def test_links_of_the_folders_lead_somewhere(folder):
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (folder / "README.md").read_text())
+    assert targets and [target for target in targets if "://" not in target and not (folder / target).exists()] == []
