@@ -24,7 +24,15 @@ from paho.mqtt.client import topic_matches_sub
 FILE = Path(__file__).resolve().parent.parent / "deploy" / "one-machine" / "telegraf" / "telegraf.conf"
 
 INPUT = {"name_override", "servers", "topics", "username", "password", "qos", "persistent_session", "topic_tag", "data_format"}
-INPUT |= {"max_undelivered_messages", "json_string_fields", "tag_keys", "fieldinclude", "topic_parsing", "data_type"}
+INPUT |= {
+    "max_undelivered_messages",
+    "json_string_fields",
+    "tag_keys",
+    "fieldinclude",
+    "fieldexclude",
+    "topic_parsing",
+    "data_type",
+}
 INPUT |= {"value_field_name"}
 AGENT = {"interval", "flush_interval", "metric_batch_size", "metric_buffer_limit", "omit_hostname"}
 OUTPUT = {"urls", "skip_database_creation", "exclude_retention_policy_tag", "content_encoding"}
@@ -97,6 +105,7 @@ def _metric(source, topic, payload):
             tags |= {name: part for name, part in zip(names, topic.split("/"), strict=True) if name not in ("_", "")}
     if "fieldinclude" in source:
         fields = {key: value for key, value in fields.items() if _is_in(key, source["fieldinclude"])}
+    fields = {key: value for key, value in fields.items() if not _is_in(key, source.get("fieldexclude", ()))}
     return (tags, fields) if fields else None
 
 

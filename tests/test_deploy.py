@@ -79,6 +79,10 @@ def test_the_three_words_of_a_status_are_numbers(word, number):
     assert series("daly/a/bms201/status", word.encode()) == {("battery", ("battery=bms201", "bridge=a"), "status"): number}
 
 
+def test_a_list_of_cells_is_not_a_series_for_each_place_in_it():
+    assert [key for *_, key in series("daly/a/bms1/state", b'{"soc":1,"balancing_cells":[3,7]}')] == ["soc"]
+
+
 def test_the_bridges_own_state_carries_its_version():
     found = series("daly/a/state", b'{"version":"0.1.0","uptime":12,"rssi":-50,"ip_address":"192.0.2.2","free_memory":null}')
     tags = ("bridge=a", "version=0.1.0")
