@@ -485,6 +485,7 @@ async def measure(
         memory_of(broker.pids),
         min(1.0, received / max(1, sent * visible)),
     )
+    print(json.dumps(cost._asdict()), flush=True)
     if outages:
         whats = ("one node killed",) if len(broker.ports) > 1 else ("restarted, random pauses", "restarted, pauses in step")
         for what in whats:
@@ -593,6 +594,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m campaigns.fleet_load", description=__doc__.splitlines()[0])
     parser.add_argument("--bridges", default=",".join(map(str, SIZES)), metavar="N,N", help="how many, one after the other")
     parser.add_argument("--broker", choices=("mosquitto", "nats", "both"), default="both")
+    parser.add_argument("--no-outages", action="store_true", help="only what it costs while nothing is wrong")
     parser.add_argument("--nats-most", type=int, default=5000, metavar="N", help="bridges at the nodes at most (default: 5000)")
     parser.add_argument("--write", action="store_true", help="write the tables and the plot into docs/")
     options = parser.parse_args()
@@ -611,7 +613,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 broker = kind(Path(folder), passwords)
                 try:
-                    cost, its = asyncio.run(measure(broker, number, messages, passwords, outages=True))
+                    cost, its = asyncio.run(measure(broker, number, messages, passwords, not options.no_outages))
                 except RuntimeError as error:
                     print(f"{broker.name}, {number}: {error}", file=sys.stderr)
                     continue
@@ -619,7 +621,7 @@ def main() -> int:
                     broker.stop()
             costs.append(cost)
             backs += its
-            print(json.dumps([cost._asdict(), *(back._asdict() for back in its)]), flush=True)
+            print(json.dumps([back._asdict() for back in its]), flush=True)
     text = table(costs, backs)
     print(text)
     if options.write:

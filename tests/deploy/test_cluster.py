@@ -5,14 +5,17 @@
 subscribers of the nodes that are left."""
 
 import json
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 from engines import needs_nats
 from mosquitto import Subscriber, free_port, wait_until
-from processes import Bridge, SimulatedBms
+from processes import ROOT, Bridge, SimulatedBms
 
 from campaigns.nats import Cluster
 from tools.fleet import nats_users
@@ -125,22 +128,43 @@ def test_a_subscription_to_other_bridges_is_refused(cluster):
     home.stop()
 
 
-def test_each_node_may_die_under_a_bridge_and_its_energy_goes_on(tmp_path, cluster):
+HAS_LIST = (
+    "tried in turn" in subprocess.run([sys.executable, "-m", "host", "--help"], cwd=ROOT, capture_output=True, text=True).stdout
+)
+needs_list = pytest.mark.skipif(not HAS_LIST, reason="this firmware has one broker only in MQTT_BROKER")
+
+
+@pytest.mark.parametrize("way", ("load balancer", pytest.param("all three in MQTT_BROKER", marks=needs_list)))
+def test_each_node_may_die_under_a_bridge_and_its_energy_goes_on(tmp_path, cluster, way):
     bms = SimulatedBms(tmp_path, "drift=0,soc=57.3,current=-240")
-    balancer = Balancer([node.port for node in cluster.nodes])
-    bridge = Bridge(tmp_path, bms.path, balancer.port, SETTINGS, base="")
+    ports = [node.port for node in cluster.nodes]
+    balancer = Balancer(ports)
+    if way == "load balancer":
+        bridge = Bridge(tmp_path, bms.path, balancer.port, SETTINGS, base="")
+    else:
+        others = ",".join(f"127.0.0.1:{port}" for port in ports[:-1])
+        bridge = Bridge(tmp_path, bms.path, ports[-1], SETTINGS, host=others + ",127.0.0.1", base="")
+
+    def chosen():
+        """The port of the node it is connected to."""
+        if way == "load balancer":
+            return balancer.chosen
+        ports_so_far = re.findall(r"MQTT: connected to 127\.0\.0\.1:(\d+)", bridge.log)
+        return int(ports_so_far[-1]) if ports_so_far else None
+
     try:
+        assert wait_until(chosen, 40), said(bridge)
         counted = 0
         for number in range(len(cluster.nodes)):
             home = watch(cluster.nodes[number])
             assert wait_until(lambda: energy(home) > counted, 60), said(bridge)  # noqa: B023
             counted = energy(home)
             home.stop()
-            dead = next(node for node in cluster.nodes if node.port == balancer.chosen)
+            dead = next(node for node in cluster.nodes if node.port == chosen())
             other = watch(next(node for node in cluster.nodes if node is not dead))
             dead.kill()
             killed = time.monotonic()
-            assert wait_until(lambda: balancer.chosen != dead.port, 60), said(bridge)  # noqa: B023
+            assert wait_until(lambda: chosen() != dead.port, 60), said(bridge)  # noqa: B023
             assert wait_until(lambda: any(t > killed + 1 and m[0] == BASE + "/bms1/state" for t, m in list(other.timed)), 60)  # noqa: B023
             print(f"at the next node after {time.monotonic() - killed:.1f} s")
             # energy never goes back: not on the broker, not in what the bridge counts on with
