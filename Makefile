@@ -88,7 +88,8 @@ test-homeassistant: .venv/ready
 
 # what the tests of deploy/ and the load run; RUNLEVEL: the system's own services are not started
 .deploy/ready:
-	@command -v victoria-metrics vmalert promtool prometheus-alertmanager mosquitto >/dev/null || \
+	@(for program in victoria-metrics vmalert promtool prometheus-alertmanager mosquitto; do \
+		command -v $$program >/dev/null || exit 1; done) || \
 		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
 		victoria-metrics prometheus prometheus-alertmanager mosquitto openssl; } || \
 		echo "Not installed: those tests are skipped. Debian 12 has them; apt needs root."
