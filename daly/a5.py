@@ -129,6 +129,7 @@ TRAILING_MS = 16  # how long trailing frames are waited for, until it is known w
 TRUNCATED_BYTES = 9  # bytes of no good frame that are a response, damaged (Louisvdw#165: cut off after 9), not noise before it
 DAMAGED_PAUSE_MS = 5  # a response of one frame that has come, but damaged, is over when the line is quiet for so long
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
+_BYTES = tuple([f"{size}s" for size in range(LENGTH)])  # formats of so many bytes
 _SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
 
 
@@ -179,6 +180,21 @@ class FrameReader:
         self.damaged[:] = self.frame
         self._restart()
         return DAMAGED
+
+    def skip(self, data, size):
+        """Take the first of these `size` bytes for which `feed` would return NOTHING; returns how many.
+
+        They are copied all at once, where `feed` takes a tenth of a millisecond for each.
+        """
+        count = self._count if self._count < LENGTH else 0
+        size = min(size, LENGTH - 1 - count)
+        if not size or (not count and data[0] != START):
+            return 0
+        if count < 4 <= count + size and data[3 - count] != PAYLOAD_LENGTH:
+            return 0
+        pack_into(_BYTES[size], self.frame, count, data)
+        self._count = count + size
+        return size
 
     def partial(self):
         """How many bytes of an unfinished frame are held."""
