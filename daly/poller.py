@@ -268,9 +268,10 @@ class Poller:
             self._schedule.begin(now)
             self._expire(now)
         is_waiting = self._protocol.pending >= 0
-        undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
-        # not just before the last byte, which should not wait
-        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= self._expire_ms:
+        undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else -_OVERDUE_MS
+        # not when the last byte may come, which should not wait, unless it is high time
+        is_urgent = not -_OVERDUE_MS < undisturbed_ms < EXPIRING_MS
+        if ticks_diff(now, self._expired_at) >= (self._expire_ms if is_urgent else 2 * self._expire_ms):
             self._expire(now)
         if undisturbed_ms > 0:
             return True
@@ -300,6 +301,8 @@ class Poller:
             finally:  # what was sent is open, whatever has gone wrong
                 if was_sent:
                     self._open(self._next, self._requested_at)
+                    if ticks_diff(now, self._expired_at) >= self._expire_ms:  # while the line is busy for certain
+                        self._expire(now)
         if self._next is None and self._protocol.pending >= 0:
             self._choose_next(now)
 
