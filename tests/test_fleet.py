@@ -348,7 +348,7 @@ def test_a_board_gets_program_and_settings_over_the_network_and_one_that_is_gone
     try:
         make(tmp_path, *rows, head=head)
         failed = fleet.onto_boards(
-            read(*rows, head=head), tmp_path / "fleet", lambda host, word: drive.Web(host, word, 0.2), said.append
+            read(*rows, head=head), tmp_path / "fleet", lambda host, word: drive.Web(host, word, 5), said.append
         )
     finally:
         board.close()
