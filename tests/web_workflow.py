@@ -18,7 +18,7 @@ from pathlib import Path
 class Board:
     """`folder` is its drive. `requests` are (method, path) as they came; `hang_up_at`: numbers of requests to drop."""
 
-    def __init__(self, folder: Path, password="secret", capacity=1 << 20):
+    def __init__(self, folder: Path, password="secret", capacity=4 << 20):
         self.folder = folder
         self.password = password
         self.capacity = capacity
