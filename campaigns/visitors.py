@@ -298,17 +298,19 @@ def table(seconds: float, scenes: list[str], paces: list[str]) -> str:
     root = bundled()
     with ThreadPoolExecutor(2) as pool:
         found = dict(zip(todo, pool.map(lambda one: run(*one, seconds, root), todo)))
-    lines = ["| | time / limit | next request after, 99 % | longest pass | in it | largest tick of the server | answered |"]
+    head = "time / limit | next request after, 99 % | longest pass | in it | largest tick of the server | answered"
+    lines = [f"| | {head} | `/api/state` whole after |"]
     for name in paces:
-        lines += ["|---" * 7 + "|"] if name == paces[0] else []
-        lines.append(f"| **{chip.NAMES.get(name, name)}** | | | | | | |")
+        lines += ["|---" * 8 + "|"] if name == paces[0] else []
+        lines.append(f"| **{chip.NAMES.get(name, name)}** | | | | | | | |")
         for scene in scenes:
             one = found[name, scene]
             largest = f"{one.largest:,} bytecodes" if one.largest else ""
-            lines.append(
-                f"| {scene} | {one.ratio:.3f} | {one.late:.1f} ms | {one.longest_ms:.0f} ms | {one.longest_job} | {largest} "
-                f"| {one.answered or ''} |"
-            )
+            # of one battery: with more each notes the requests to all
+            line = "| " if SCENES[scene][1] == FOUR else f"{one.ratio:.3f} | {one.late:.1f} ms"
+            state = f"{one.state_s:.2f} s" if one.state_s else ""
+            longest = f"{one.longest_ms:.0f} ms | {one.longest_job}"
+            lines.append(f"| {scene} | {line} | {longest} | {largest} | {one.answered or ''} | {state} |")
     return "\n".join(lines) + "\n"
 
 

@@ -71,7 +71,7 @@ class Server:
         self._pool = pool
         self._radio = radio
         self._port = port
-        self._password = password.encode()
+        self.password = password.encode()
         self._site = site
         self._listener = None
         self._poll = None  # of all sockets; None: this board has none
@@ -134,7 +134,7 @@ class Server:
             return True
         self._ready.clear()
         is_waiting = False
-        for socket, _ in _events(self._poll):
+        for socket, _ in self._poll.ipoll(0):
             if socket is self._listener:
                 is_waiting = True
             else:
@@ -197,19 +197,11 @@ class Server:
                 return True
         return False
 
-    def is_allowed(self, authorization):
-        """Whether the value of this header opens the page."""
-        return not self._password or is_password(authorization, self._password)
-
     def open(self, target, now):
         """The site's answer; None: there is none, False: not yet."""
         path, _, query = target.partition("?")
         answer = self._site.open(path, query, now)
         return False if answer is self._site.BUSY else answer
-
-    def count(self):
-        """One more request is answered."""
-        self.requests += 1
 
     def _close(self, client):
         self._serving = None
@@ -369,7 +361,8 @@ class _Client:
         if self._received - (self._end - end) > LARGEST_HEAD:
             return self._refuse(431, now)
         self._lingers = self._end > end or self._method not in _METHODS  # a body, or the next request
-        if not self._server.is_allowed(self._authorization):
+        password = self._server.password
+        if password and not is_password(self._authorization, password):
             return self._refuse(401, now)
         if self._method not in _METHODS:
             return self._refuse(405, now)
@@ -425,7 +418,7 @@ class _Client:
         return self._send_first(head if self._method == b"HEAD" else head + text, now)
 
     def _send_first(self, data, now):
-        self._server.count()
+        self._server.requests += 1
         self._begin = 0
         self._end = len(data)
         self._piece = memoryview(data)
@@ -516,11 +509,7 @@ def _poll_of(listener):
 
         poll = select.poll()
         poll.register(listener, _POLLIN)
-        _events(poll)
+        poll.ipoll(0)  # type: ignore[attr-defined]
     except (ImportError, OSError, TypeError, ValueError, AttributeError):
         return None
     return poll
-
-
-def _events(poll):
-    return poll.ipoll(0)
