@@ -25,6 +25,7 @@ COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
 MOST_FILLS = 8  # calls of the filler at the end of a pass
+SPARE_MS = 12  # that must be left behind each: its calls differ, and the next request must not wait for the longest
 _WRAP = (1 << 29) - 1  # of the ticks
 _HALF = 1 << 28
 
@@ -128,7 +129,7 @@ class Loop:
     def _fill(self, job, now, free):
         """Call the filler while it fits; returns the tick afterwards."""
         for _ in range(MOST_FILLS):
-            if (now - job.due) & _WRAP >= _HALF or job.took_ms >= free:
+            if (now - job.due) & _WRAP >= _HALF or job.took_ms + SPARE_MS >= free:
                 break
             after = self._run(job, now)
             free -= (after - now) & _WRAP
