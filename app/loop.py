@@ -21,10 +21,12 @@ LONGEST_BACKOFF_MS = 60000
 CRITICAL_FAILURES = 5  # in a row: 1 + 2 + 4 + 8 + 16 s without the critical job, then the chip is restarted
 # Between two passes, for the chip's own tasks. A byte takes a millisecond on the line, and less is busy waiting on the chip.
 PAUSE_S = 0.001
-COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
+COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
+MOST_FILLS = 8  # calls of the filler at the end of a pass
+SPARE_MS = 12  # that must be left behind each: its calls differ, and the next request must not wait for the longest
 _WRAP = (1 << 29) - 1  # of the ticks
 _HALF = 1 << 28
 
@@ -72,6 +74,7 @@ class Loop:
         self._jobs: list = []  # all but the critical one
         self._critical_name = critical
         self._critical = None
+        self._filler = None  # the job that is called again in what is left of the free time
         self._feed = feed
         self._free_ms = free_ms
         self._feed_at = clock()
@@ -80,13 +83,17 @@ class Loop:
         self.longest_ms = 0  # longest pass since the last reset_longest()
         self.add("memory", _collect, COLLECT_PATIENCE_MS)
 
-    def add(self, name, tick, patience_ms=PATIENCE_MS):
-        """One more job, called after those added before it."""
+    def add(self, name, tick, patience_ms=PATIENCE_MS, fills=False):
+        """One more job, called after those added before it. `fills`: where it wants the next pass and the line is free for
+        longer, it is called again at once: one job of many short steps, for which a pass each would take too long.
+        """
         job = Job(name, tick, self._clock, patience_ms)
         if name == self._critical_name:
             self._critical = job
         else:
             self._jobs.append(job)
+        if fills:
+            self._filler = job
 
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
@@ -113,11 +120,23 @@ class Loop:
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after
+        if self._filler is not None:
+            now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)
             self._feed()
         self._measure(begun, now)
         return free > 2
+
+    def _fill(self, job, now, free):
+        """Call the filler while it fits; returns the tick afterwards."""
+        for _ in range(MOST_FILLS):
+            if (now - job.due) & _WRAP >= _HALF or job.took_ms + SPARE_MS >= free:
+                break
+            after = self._run(job, now)
+            free -= (after - now) & _WRAP
+            now = after
+        return now
 
     def _measure(self, begun, ended):
         took_ms = (ended - begun) & _WRAP

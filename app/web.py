@@ -121,7 +121,7 @@ def connect(settings, loop, pool, radio, batteries, bank, sources, bridge_state,
     )
     address = Address(radio, settings.WEB_PORT)
     server = Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site)
-    loop.add("page", server.tick)
+    loop.add("page", server.tick, fills=True)
     loop.add("history", history.tick)
     name = None if settings.workflow else host_name(settings.identity)
     loop.add("page address", Announcer(radio, settings.WEB_PORT, name, address, server, settings.problems).tick)

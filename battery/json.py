@@ -13,7 +13,7 @@ MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as un
 # Bytes of the longest message, in one piece of memory that is taken once: a state of 48 cells with everything that a protocol
 # can say has up to 5400, a discovery message 4096.
 LARGEST = 5632
-_AT_ONCE = 6  # readings or pairs written in one step: 3,000 bytecodes
+_AT_ONCE = 3  # readings or pairs written in one step: 1,500 bytecodes
 
 
 class Writer:

@@ -37,6 +37,7 @@ from host import chip, keyboard, pace
 from host.broker import Broker
 from host.simulated_network import SimulatedNetwork
 from simulator.bms import BYTE_US, Bms
+from simulator.bus import Bus, connect
 from simulator.ds18b20 import OneWireBus, Thermometer
 from simulator.vedirect import Device
 from simulator.wire import SimulatedUart
@@ -238,7 +239,7 @@ def _job_name(variables: dict, code: CodeType) -> str | None:
 class Uart(SimulatedUart):
     """Notes what was requested."""
 
-    def __init__(self, bms: Bms, passes: Passes):
+    def __init__(self, bms: Bms | Bus, passes: Passes):
         super().__init__(bms, passes.clock)
         self._passes = passes
 
@@ -269,7 +270,7 @@ class Firmware:
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []
-        self._bms = Bms(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f},{bms}", note=self._log.append)
+        self._bms = connect(f"cells={cells},temperatures=2,think={1000 * THINK_S:.0f},{bms}", note=self._log.append)
         self._think_s = self._bms.options.think / 1000
         self._broker = Broker(self._on_publish)
         self._first_value_s: float | None = None

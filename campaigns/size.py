@@ -27,10 +27,10 @@ VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
 UNLOADED = ("app.advice", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
-UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
+UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan", "web.metrics")
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",
-           "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank")  # fmt: skip
+           "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank", "web.bank")  # fmt: skip
 # loaded only with outputs, sensors, LED or sleep, besides the packages of their own
 EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_commands", "app.time_of_day",
           "battery.minute", "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",

@@ -14,6 +14,8 @@ SHORT = 13  # bytes of a frame of A5; requests of the newer protocols are shorte
 FRAMES = 64  # short ones that are kept
 LONG = 160  # bytes of the longest response of the newer protocols that we ask for
 LONG_FRAMES = 6  # whose ring is made for the first one
+_WRAP = (1 << 29) - 1  # of the ticks
+_HALF = 1 << 28
 
 
 class Ring:
@@ -37,17 +39,19 @@ class Ring:
         if self.kept < self._count:
             self.kept += 1
 
-    def find(self, age):
-        """Index of a frame by its age, 0 is the newest."""
-        return (self._next - 1 - age) % self._count
+    def note(self, found, now, order):
+        """Append (ms before `now`, `order`, age, length, index, tick) of each frame to `found`; age 0: the newest.
 
-    def tick(self, age):
-        """When the frame of this age was kept."""
-        return self._ticks[self.find(age)]
-
-    def length(self, age):
-        """How many bytes are kept of the frame of this age."""
-        return min(self._bytes[self.find(age) * self._size + 1], self._size - 2)
+        In one go, as frames come meanwhile otherwise: in few bytecodes, hence.
+        """
+        kept = self._bytes
+        size = self._size
+        index = self._next
+        for age in range(self.kept):
+            index = (index or self._count) - 1
+            tick = self._ticks[index]
+            before = ((now - tick + _HALF) & _WRAP) - _HALF  # as ticks_diff
+            found.append((before, order, age, min(kept[index * size + 1], size - 2), index, tick))
 
     def line(self, index, tick, now):
         """The frame that was kept at this index and tick as text; None: another one has taken its place."""
@@ -81,27 +85,19 @@ class Trace:
         "-1240 > a540900800..." is a request sent 1240 ms before `now`.
         """
         found: list = []
-        short = long = 0
-        while short < self._short.kept or (self._long is not None and long < self._long.kept):
-            ring = self._newer(short, long)
-            age = short if ring is self._short else long
-            room -= 2 * ring.length(age) + 16  # ticks, direction and separators
+        if self._long is not None:
+            self._long.note(found, now, 0)
+        self._short.note(found, now, 1)
+        found.sort()  # the newest first
+        count = 0
+        for _, _, _, length, _, _ in found:
+            room -= 2 * length + 16  # ticks, direction and separators
             if room < 0:
                 break
-            found.append((ring, ring.find(age), ring.tick(age)))
-            if ring is self._short:
-                short += 1
-            else:
-                long += 1
-        for ring, index, tick in reversed(found):
+            count += 1
+        for position in range(count - 1, -1, -1):
+            _, is_short, _, _, index, tick = found[position]
+            ring = self._short if is_short else self._long
             line = ring.line(index, tick, now)
             if line is not None:  # time may pass between two lines
                 yield line
-
-    def _newer(self, short, long):
-        """The ring with the newer one of the frames of these ages."""
-        if self._long is None or long >= self._long.kept:
-            return self._short
-        if short >= self._short.kept:
-            return self._long
-        return self._short if ticks_diff(self._short.tick(short), self._long.tick(long)) > 0 else self._long

@@ -354,6 +354,7 @@ class MqttClient:
         if self._energy_store.all_restored or is_over:
             self._restore_until = None
             self._client.unsubscribe(self._restore_topics)
+            self._restore_topics = []  # 2 KB
             self._start_session(ticks_ms())
         elif ticks_diff(now, socket.received_at) > SILENCE_LIMIT_MS:
             raise OSError(errno.ETIMEDOUT, "no_answer")

@@ -109,6 +109,33 @@ def test_a_job_that_fails_rests_longer_and_longer_and_the_others_go_on(clock, ca
     assert max(pauses(bench.other.called)[-800:]) <= 1010  # and its rests begin anew
 
 
+def test_the_filler_uses_what_is_left_of_the_free_time_and_no_more(clock):
+    bench = Bench(clock)
+    page = Job(clock)
+    bench.loop.add("page", page, fills=True)
+    bench.other.takes, page.takes = 5, 4
+    bench.free = 30
+    begun = clock.now
+    bench.loop.step()
+    assert page.called == [begun + ms for ms in (5, 9, 13)]  # at 30 the response is whole
+    assert len(bench.other.called) == 1
+    bench.free = 1000
+    bench.loop.step()
+    assert len(page.called) == 3 + 9  # a pass has an end, however long the line is free
+    page.pause_ms = 20
+    bench.loop.step()
+    assert len(page.called) == 3 + 9 + 1
+
+
+def test_a_filler_that_fails_rests(clock, capsys):
+    bench = Bench(clock)
+    page = Job(clock)
+    page.fails = True
+    bench.loop.add("page", page, fills=True)
+    bench.loop.step()
+    assert len(page.called) == 1 and bench.loop.failures == 1 and "Traceback" in capsys.readouterr().out
+
+
 def test_the_watchdog_is_not_fed_while_the_vital_job_fails(clock):
     bench = Bench(clock)
     bench.run(5)

@@ -278,10 +278,10 @@ def test_http_1_0_gets_it_until_the_connection_ends(house):
     assert got.body == b"".join(PIECES) and "Transfer-Encoding" not in got.headers and "Content-Length" not in got.headers
 
 
-def test_what_is_not_there_yet_is_asked_for_again_and_not_in_every_pass(house):
+def test_what_is_not_there_yet_is_asked_for_again(house):
     got = house.get("/later")
     assert got.body == b"".join(PIECES)
-    assert house.passed > 9 * 15
+    assert 9 <= house.passed < 9 * 15
 
 
 def test_an_empty_answer_is_one(house):

@@ -29,6 +29,8 @@ _BUFFER = 1024  # for a client: first its request, then the pieces of the answer
 _LINE = 512  # of it for lines; a longer header is none that is needed
 _LINES = 16  # looked at in one step
 _CHUNK = 5  # bytes before a chunk: "3fa\r\n"
+_TAIL = 7  # behind it: its end, and the chunk that says that there are no more
+_ENOUGH = 500  # made of an answer until it is sent: each packet takes time, too
 _POLLIN, _POLLOUT = 1, 4
 _METHODS = (b"GET", b"HEAD")
 
@@ -69,7 +71,7 @@ class Server:
         self._pool = pool
         self._radio = radio
         self._port = port
-        self._password = password.encode()
+        self.password = password.encode()
         self._site = site
         self._listener = None
         self._poll = None  # of all sockets; None: this board has none
@@ -132,7 +134,7 @@ class Server:
             return True
         self._ready.clear()
         is_waiting = False
-        for socket, _ in _events(self._poll):
+        for socket, _ in self._poll.ipoll(0):
             if socket is self._listener:
                 is_waiting = True
             else:
@@ -195,19 +197,11 @@ class Server:
                 return True
         return False
 
-    def is_allowed(self, authorization):
-        """Whether the value of this header opens the page."""
-        return not self._password or is_password(authorization, self._password)
-
     def open(self, target, now):
         """The site's answer; None: there is none, False: not yet."""
         path, _, query = target.partition("?")
         answer = self._site.open(path, query, now)
         return False if answer is self._site.BUSY else answer
-
-    def count(self):
-        """One more request is answered."""
-        self.requests += 1
 
     def _close(self, client):
         self._serving = None
@@ -255,6 +249,7 @@ class _Client:
         self._lingers = True  # something of the client may be unread
         self._answer = None
         self._piece = None  # what is sent
+        self._made = 0  # bytes of the next piece in the buffer
         self._is_chunked = False
 
     def is_over(self, now):
@@ -366,7 +361,8 @@ class _Client:
         if self._received - (self._end - end) > LARGEST_HEAD:
             return self._refuse(431, now)
         self._lingers = self._end > end or self._method not in _METHODS  # a body, or the next request
-        if not self._server.is_allowed(self._authorization):
+        password = self._server.password
+        if password and not is_password(self._authorization, password):
             return self._refuse(401, now)
         if self._method not in _METHODS:
             return self._refuse(405, now)
@@ -422,7 +418,7 @@ class _Client:
         return self._send_first(head if self._method == b"HEAD" else head + text, now)
 
     def _send_first(self, data, now):
-        self._server.count()
+        self._server.requests += 1
         self._begin = 0
         self._end = len(data)
         self._piece = memoryview(data)
@@ -444,29 +440,31 @@ class _Client:
         return True
 
     def _fill(self, now):
-        """Make the next piece; False: there is none, or not yet."""
+        """Make some more of the next piece; False: it is not long enough to be sent, or there is none."""
         if self._answer is None:
             return False
-        self._piece = self._view
-        count = self._answer.readinto(self._view[_CHUNK : _BUFFER - 2], now)
-        if count < 0:
+        count = self._answer.readinto(self._view[_CHUNK + self._made : _BUFFER - _TAIL], now)
+        if count >= 0:
+            self._made += count
+            if self._made < _ENOUGH:
+                return False
+        else:
             self._answer.close()
             self._answer = None
-            self._begin = 0
-            self._end = 5 if self._is_chunked else 0
-            self.buffer[:5] = b"0\r\n\r\n"
-            return self._is_chunked
-        if not count:
-            self._due = ticks_add(now, _WAIT_MS)
-            return False
-        self._begin = _CHUNK
-        self._end = _CHUNK + count
+        self._piece = self._view
+        self._begin = begin = _CHUNK
+        self._end = end = begin + self._made
         if self._is_chunked:
-            self._begin = 0
-            self.buffer[:_CHUNK] = b"%03x\r\n" % count
-            self.buffer[self._end : self._end + 2] = b"\r\n"
-            self._end += 2
-        return True
+            if self._made:
+                self._begin = 0
+                self.buffer[:begin] = b"%03x\r\n" % self._made
+                self.buffer[end : end + 2] = b"\r\n"
+                self._end = end = end + 2
+            if count < 0:
+                self.buffer[end : end + 5] = b"0\r\n\r\n"
+                self._end = end + 5
+        self._made = 0
+        return self._begin < self._end
 
     # the end
 
@@ -511,11 +509,7 @@ def _poll_of(listener):
 
         poll = select.poll()
         poll.register(listener, _POLLIN)
-        _events(poll)
+        poll.ipoll(0)  # type: ignore[attr-defined]
     except (ImportError, OSError, TypeError, ValueError, AttributeError):
         return None
     return poll
-
-
-def _events(poll):
-    return poll.ipoll(0)

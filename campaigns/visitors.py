@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from campaigns import chip
 from host import pace, poll
@@ -50,16 +51,23 @@ MALFORMED = (
     b"GET / HTTP/1.1\r\nAuthorization: Basic " + b"A" * 400 + b"\r\n\r\n",
     b"x\n",
 )
+FOUR = 'BMS_BOARD_NUMBERS = "1-4"'  # batteries on one line
 
 
 class Crowd:
-    """All visitors; `answered`: whole answers that they got, of those that are counted."""
+    """All visitors; `answered`: whole answers that they got; `state_s`: how long each took that asked for the state.
 
-    def __init__(self, network: SimulatedNetwork):
+    `now()`: seconds of simulated time.
+    """
+
+    def __init__(self, network: SimulatedNetwork, now: Callable[[], float]):
         self.network = network
+        self.now = now
         self.visitors: list[Visitor] = []
         self.answered = 0
         self.refused = 0
+        self.state_s: list[float] = []
+        self._waiting: list[tuple[Visitor, float]] = []  # for the state, since then
 
     def come(self, data: bytes = b"", reads: bool = True) -> Visitor | None:
         """One more connects and sends this; None: he is refused."""
@@ -69,7 +77,16 @@ class Crowd:
             return None
         visitor.send(data)
         self.visitors.append(visitor)
+        if data == STATE and reads:
+            self._waiting.append((visitor, self.now()))
         return visitor
+
+    def note_states(self) -> None:
+        """To be called often: note who has the whole state now."""
+        for one in [one for one in self._waiting if one[0].is_closed or one[0].has_left]:
+            self._waiting.remove(one)
+            if one[0].received.startswith(b"HTTP/1.1 200") and one[0].received.endswith(b"0\r\n\r\n"):
+                self.state_s.append(self.now() - one[1])
 
     def here(self) -> int:
         """Forget those whose connection is over; how many are left."""
@@ -98,6 +115,13 @@ def browser(crowd: Crowd) -> Iterator[float]:
         crowd.come(STATE)
         if at % 5 == 0:
             crowd.come(BRIDGE)
+
+
+def asking(crowd: Crowd) -> Iterator[float]:
+    """Asks for the state, one after the other, as fast as it comes."""
+    while True:
+        while crowd.here() or crowd.come(STATE) is None:
+            yield LOOK_S
 
 
 def three_browsers(crowd: Crowd) -> Iterator[float]:
@@ -180,6 +204,9 @@ SCENES: dict[str, tuple[Callable[[Crowd], Iterator[float]] | None, str]] = {
     "the page is off": (None, ""),
     "nobody": (nobody, ""),
     "a browser": (browser, ""),
+    "a browser, four batteries": (browser, FOUR),
+    "only the state, again and again": (asking, ""),
+    "the same, four batteries": (asking, FOUR),
     "three browsers and Prometheus": (three_browsers, ""),
     "everything, as fast as it comes": (greedy, ""),
     "slow loris: eight who send a byte a second": (loris, ""),
@@ -201,6 +228,7 @@ class Result:
     largest: int  # bytecodes of a tick of the server
     answered: int  # requests, as the visitors counted them
     late: float  # next request after, 99 %, ms
+    state_s: float  # until /api/state is whole, the median; 0: nobody has it
 
 
 class Firmware(chip.Firmware):
@@ -209,7 +237,7 @@ class Firmware(chip.Firmware):
     def __init__(self, chosen: pace.Pace, scene: str, seconds: float, root: Path):
         make, settings = SCENES[scene]
         on = f"WEB_PORT = {PORT if make else 0};{settings}"
-        super().__init__(chosen, 16, seconds, root, on, [])
+        super().__init__(chosen, 16, seconds, root, on, [], "boards=4" if settings == FOUR else "")
         self._make = make
         self._scene: Iterator[float] | None = None
         self._next_s = float(BEGIN_S)
@@ -218,12 +246,13 @@ class Firmware(chip.Firmware):
     def _wire(self, folder: str) -> None:
         super()._wire(folder)
         poll.install()
-        self.crowd = Crowd(chip.chip.network)
+        self.crowd = Crowd(chip.chip.network, self.clock.monotonic)
         if self._make is not None:
             self._scene = self._make(self.crowd)
 
     def _on_step(self, seconds: float) -> None:
         super()._on_step(seconds)
+        self.crowd.note_states()
         if self._scene is not None and (now := self.clock.monotonic()) >= self._next_s:
             self._next_s = now + next(self._scene)
 
@@ -237,12 +266,14 @@ class Firmware(chip.Firmware):
         late = chip.part(figures.turnarounds, 0.99)
         if "Traceback" in figures.output:
             raise RuntimeError(figures.output[-3000:])
-        return Result(figures.ratio, longest.took_ms, longest.job, page.largest if page else 0, self.crowd.answered, late)
+        state_s = median(self.crowd.state_s) if self.crowd.state_s else 0.0
+        largest = page.largest if page else 0
+        return Result(figures.ratio, longest.took_ms, longest.job, largest, self.crowd.answered, late, state_s)
 
 
 def run(name: str, scene: str, seconds: float, root: Path) -> Result:
     """A scene at a pace, in a process of its own. Raises RuntimeError when the firmware fails."""
-    command = [sys.executable, "-m", "campaigns.web", "--pace", name, "--scene", scene, "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "campaigns.visitors", "--pace", name, "--scene", scene, "--seconds", str(seconds)]
     command += ["--root", str(root), "--json"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -267,17 +298,19 @@ def table(seconds: float, scenes: list[str], paces: list[str]) -> str:
     root = bundled()
     with ThreadPoolExecutor(2) as pool:
         found = dict(zip(todo, pool.map(lambda one: run(*one, seconds, root), todo)))
-    lines = ["| | time / limit | next request after, 99 % | longest pass | in it | largest tick of the server | answered |"]
+    head = "time / limit | next request after, 99 % | longest pass | in it | largest tick of the server | answered"
+    lines = [f"| | {head} | `/api/state` whole after |"]
     for name in paces:
-        lines += ["|---" * 7 + "|"] if name == paces[0] else []
-        lines.append(f"| **{chip.NAMES.get(name, name)}** | | | | | | |")
+        lines += ["|---" * 8 + "|"] if name == paces[0] else []
+        lines.append(f"| **{chip.NAMES.get(name, name)}** | | | | | | | |")
         for scene in scenes:
             one = found[name, scene]
             largest = f"{one.largest:,} bytecodes" if one.largest else ""
-            lines.append(
-                f"| {scene} | {one.ratio:.3f} | {one.late:.1f} ms | {one.longest_ms:.0f} ms | {one.longest_job} | {largest} "
-                f"| {one.answered or ''} |"
-            )
+            # of one battery: with more each notes the requests to all
+            line = "| " if SCENES[scene][1] == FOUR else f"{one.ratio:.3f} | {one.late:.1f} ms"
+            state = f"{one.state_s:.2f} s" if one.state_s else ""
+            longest = f"{one.longest_ms:.0f} ms | {one.longest_job}"
+            lines.append(f"| {scene} | {line} | {longest} | {largest} | {one.answered or ''} | {state} |")
     return "\n".join(lines) + "\n"
 
 
@@ -289,7 +322,7 @@ def write(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m campaigns.web", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m campaigns.visitors", description=__doc__.splitlines()[0])
     parser.add_argument("--pace", nargs="*", default=["s2", "s3"], help="s2, s3, pc, or microseconds a bytecode")
     parser.add_argument("--scene", nargs="*", default=list(SCENES), choices=list(SCENES), metavar="SCENE")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="simulated")
