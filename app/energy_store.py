@@ -8,11 +8,11 @@ larger value counts, and what has been counted since the start is added. Until t
 published: a number that is corrected a moment later would be a dip or a jump in the energy dashboard.
 """
 
-import binascii
-
 from battery.energy import COUNTERS
 from battery.readings import READING
 from battery.unload import unload
+
+from .nvm_store import owner_of
 
 TICK_MS = 100  # between two calls
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
@@ -35,7 +35,7 @@ class EnergyStores:
         self._nvm_store = nvm_store
         self._publish = publish
         self._retain = retain
-        owner = binascii.crc32(identity.encode()) | 1  # never 0
+        owner = owner_of(identity)
         self.stores = [EnergyStore(nvm_store, battery, base, owner, report, counts) for battery in batteries]
         self.topics = tuple([topic for store in self.stores for topic in store.topics])
         self.loaded = not counts  # the retained state has been asked for

@@ -70,7 +70,33 @@ def make_ssl_context(settings, problems, reserved=0):
             place = f"{settings.where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE}"
             problems.append(f"{place} is no certificate in PEM form, or is not on the drive; copy it there.")
             return None
-    return context
+    return context if _load_own_certificate(settings, context, problems) else None
+
+
+def _load_own_certificate(settings, context, problems):
+    """Give the context the client certificate, if there is one. Returns whether that is done; else there is one more problem.
+
+    The key may be in the same file. The chip reads both into memory, and judges them only when it connects.
+    """
+    if not settings.MQTT_CERT_FILE:
+        if settings.MQTT_KEY_FILE:
+            problems.append(f"{settings.where('MQTT_KEY_FILE')} stands there without MQTT_CERT_FILE; write both, or none.")
+        return not settings.MQTT_KEY_FILE
+    try:
+        key_file = settings.MQTT_KEY_FILE or settings.MQTT_CERT_FILE
+        with open(settings.MQTT_CERT_FILE, encoding="ascii") as file:
+            certificates(file.read())
+        with open(key_file, encoding="ascii") as file:
+            text = file.read()
+        if "PRIVATE KEY-----" not in text or "ENCRYPTED" in text:  # a PC would ask for its password, on the console
+            raise ValueError("no key")
+        context.load_cert_chain(settings.MQTT_CERT_FILE, key_file)
+        return True
+    except (OSError, ValueError):
+        place = f"{settings.where('MQTT_CERT_FILE')} with MQTT_KEY_FILE"
+        more = "in PEM form and its key without a password, or they are not on the drive"
+        problems.append(f"{place}: {settings.MQTT_CERT_FILE} and {key_file} are not a certificate {more}; copy them there.")
+        return False
 
 
 def certificates(text):

@@ -21,6 +21,7 @@ LONGEST_BACKOFF_MS = 60000
 CRITICAL_FAILURES = 5  # in a row: 1 + 2 + 4 + 8 + 16 s without the critical job, then the chip is restarted
 # Between two passes, for the chip's own tasks. A byte takes a millisecond on the line, and less is busy waiting on the chip.
 PAUSE_S = 0.001
+COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
@@ -32,8 +33,9 @@ class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
     in the next pass."""
 
-    def __init__(self, name, tick, clock):
+    def __init__(self, name, tick, clock, patience_ms):
         self.name = name
+        self.patience_ms = patience_ms  # the longest that it waits for the line
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late
         self.failures = 0  # in a row
@@ -76,11 +78,11 @@ class Loop:
         self.failures = 0
         self.last_failure = None  # "job: exception", the latest; None: there was none
         self.longest_ms = 0  # longest pass since the last reset_longest()
-        self.add("memory", _collect)
+        self.add("memory", _collect, COLLECT_PATIENCE_MS)
 
-    def add(self, name, tick):
+    def add(self, name, tick, patience_ms=PATIENCE_MS):
         """One more job, called after those added before it."""
-        job = Job(name, tick, self._clock)
+        job = Job(name, tick, self._clock, patience_ms)
         if name == self._critical_name:
             self._critical = job
         else:
@@ -107,7 +109,7 @@ class Loop:
                 return False
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
-            if late < _HALF and (job.took_ms < free or late >= PATIENCE_MS):
+            if late < _HALF and (job.took_ms + 1 < free or late >= job.patience_ms):
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after
@@ -115,7 +117,7 @@ class Loop:
             self._feed_at = ticks_add(now, FEED_MS)
             self._feed()
         self._measure(begun, now)
-        return free > 1
+        return free > 2
 
     def _measure(self, begun, ended):
         took_ms = (ended - begun) & _WRAP

@@ -20,7 +20,7 @@ from . import memory
 from .version import VERSION
 
 # needed to start only
-ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.memory")
+ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.identity", "app.memory")
 
 # the most discovery messages of each source there can be, PER_MESSAGE rows of battery/sources.py in each
 SOURCES = (("outputs", 5), ("temperatures", 4), ("vedirect1", 7), ("vedirect2", 7), ("supply", 1))
@@ -35,7 +35,7 @@ def main():
     reason = WOKEN if has_slept() else str(microcontroller.cpu.reset_reason).split(".")[-1].lower()
     nvm_store = NvmStore(microcontroller.nvm, ticks_ms())
     nvm_store.count_boot(reason)
-    settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free)
+    settings, screen, uarts, wake_pin, ssl_context, extras = make_hardware(free, nvm_store.owners())
     for name in ONCE:
         unload(name)
     parts = make_bms(settings, nvm_store, uarts, wake_pin)
@@ -54,15 +54,17 @@ def has_slept():
         return False
 
 
-def make_hardware(free):
+def make_hardware(free, owners):
     """(settings, screen, UARTs, Pin of the wake line, ssl context, Extras); all but settings and UARTs may be None.
 
-    The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known.
+    The screen comes first: it says what is wrong. `free`: bytes of memory at the start; None: not known. `owners`: the bridges
+    that the counters in the chip's memory belong to, as numbers.
     """
+    from . import identity
     from .kept import Values
     from .settings import KEPT, load
 
-    chip_id = "".join(f"{byte:02x}" for byte in microcontroller.cpu.uid[-3:])
+    chip_id = identity.chip_id(microcontroller.cpu.uid, owners)
     settings = load(chip_id=chip_id, has_room=memory.has_room(free))
     unload("app.advice")  # loaded again only for a wrong pin
     from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
@@ -81,7 +83,8 @@ def make_hardware(free):
         extras = make(settings, problems)
     for problem in problems:
         print("Settings:", problem)
-    for hint in settings.hints:
+    own = identity.hint(settings, chip_id)
+    for hint in settings.hints + ([own] if own else []):
         print("Settings, hint:", hint)
     return values, screen, uarts, wake_pin, ssl_context, extras
 
@@ -169,7 +172,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     """The parts that publish, execute commands and show; returns the Loop with all of them among its jobs."""
     import wifi
 
-    from mqtt.client import MqttClient
+    from mqtt.client import START_SPREAD_MS, MqttClient
 
     from .bridge_state import BridgeState
     from .commands import make_commands, make_scan
@@ -216,12 +219,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
     gone = left_behind(settings, sources, () if extras is None else extras.named)
-    parts = (publisher, commands, energy_stores, "daly-" + settings.identity, ssl_context, join, keys, states, gone)
+    parts = (publisher, commands, energy_stores, settings.client_id, ssl_context, join, keys, states, gone)
     make_client = MqttClient
     if sleep is not None:
         from mqtt.sleeping import SleepingClient as make_client  # only with SLEEP_MINUTES
 
-    client = make_client(settings, wifi.radio, socket_pool, *parts)
+    client = make_client(settings, wifi.radio, socket_pool, *parts, START_SPREAD_MS if reason == "power_on" else 0)
     bridge_state.watch(publisher, client)
     loop.add("events", tick_of(events))
     loop.add("energy store", energy_stores.tick)
@@ -320,7 +323,9 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         True,
         0 if sleep is None else sleep.valid_s,
         page,
+        settings.MQTT_VERSION_TOPIC,
         sources=sources,
+        is_wanted=settings.MQTT_DISCOVERY,
     )
     make = Publisher
     if sleep is not None:

@@ -185,6 +185,10 @@ class NvmStore:
         """The numbers of the batteries that are read: their records stay in any case."""
         self._in_use = numbers
 
+    def owners(self):
+        """The bridges that the counters stored belong to, as numbers (see owner_of); 0: none yet."""
+        return [record.owner for record in self._records]
+
     def gone(self):
         """The numbers of batteries that are stored and not read any more."""
         return [record.number for record in self._records if record.number not in self._in_use]
@@ -307,6 +311,11 @@ class NvmStore:
         self.sequence, self.boots, self.failed_boots, earned, self._reserve, length, text, self._earlier = fields[2:10]
         self._earned_ms = min(60000 * earned, SPARE * INTERVAL_MS)
         self.failure = str(text[:length], "ascii")
+
+
+def owner_of(identity):
+    """The id of a bridge as the number that is stored, never 0."""
+    return binascii.crc32(identity.encode()) | 1
 
 
 def crc_is_right(block, begin, end):

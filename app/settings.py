@@ -54,11 +54,16 @@ SETTINGS: tuple = (
     _number("MQTT_PORT", 0, 0, 65535),
     Setting("MQTT_TLS", SWITCH, False, None, None),
     _text("MQTT_CA_FILE"),
+    _text("MQTT_CERT_FILE"),
+    _text("MQTT_KEY_FILE"),
     _text("MQTT_USERNAME"),
     Setting("MQTT_PASSWORD", SECRET, "", 0, 255),
     _text("BRIDGE_ID", high=16),
     _text("MQTT_BASE_TOPIC"),
+    _text("MQTT_CLIENT_ID", high=128),
+    Setting("MQTT_DISCOVERY", SWITCH, True, None, None),
     _text("MQTT_DISCOVERY_PREFIX", "homeassistant"),
+    _text("MQTT_VERSION_TOPIC"),
     _text("MQTT_BIRTH_TOPIC", "homeassistant/status"),
     _number("PUBLISH_INTERVAL_S", 5, 1, 3600),
     _number("CELLS_INTERVAL_S", 60, 1, 3600),
@@ -105,7 +110,7 @@ SETTINGS += (
 )
 # What the parts of the firmware use, with `more`; the Settings themselves are forgotten with this module
 KEPT = tuple([setting.key for setting in SETTINGS])
-KEPT += ("problems", "allowed", "identity", "base_topic", "boards", "has_extras", "workflow", "more")
+KEPT += ("problems", "allowed", "identity", "base_topic", "client_id", "brokers", "boards", "has_extras", "workflow", "more")
 FOREIGN_PREFIX = "CIRCUITPY_"  # CircuitPython's own keys, which we neither read nor doubt
 # What is taken instead where the file's value cannot be used and the default might do harm
 _SAFER = {"MQTT_TLS": True}  # a password is not sent in the clear because of a mistyped `true`
@@ -128,13 +133,15 @@ class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
     `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
-    or made of it; `boards`: the batteries; `WEB_PORT`: 0: no page, as it is without the setting unless the board `has_room`;
-    `workflow`: CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of
-    outputs and sensors, that are attributes, too; `has_extras`: one of the latter is.
+    `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `brokers`: (address, port) of each in MQTT_BROKER;
+    `boards`: the batteries; `WEB_PORT`: 0: no page, as it is without the setting unless the board `has_room`; `workflow`:
+    CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of outputs and
+    sensors, that are attributes, too; `has_extras`: one of the latter is.
     """
 
     CIRCUITPY_WIFI_SSID: str
     MQTT_BROKER: str
+    MQTT_CLIENT_ID: str
     MQTT_PORT: int
     WEB_PORT: int
     MQTT_BASE_TOPIC: str
@@ -178,8 +185,11 @@ class Settings:
         if [key for key in wrong if key.startswith("WAKE_")]:
             self.WAKE_PIN = ""  # to wake by wrong limits can discharge a battery to death
         self.identity = self.BRIDGE_ID or chip_id
-        self.base_topic = self.MQTT_BASE_TOPIC or "daly/" + self.identity
+        self.base_topic = (self.MQTT_BASE_TOPIC or "daly/{id}").replace("{id}", self.identity)
+        self.client_id = (self.MQTT_CLIENT_ID or "daly-{id}").replace("{id}", self.identity)
+        self.DEVICE_NAME = self.DEVICE_NAME.replace("{id}", self.identity)
         self.MQTT_PORT = self.MQTT_PORT or (8883 if self.MQTT_TLS else 1883)
+        self.brokers = _brokers(self.MQTT_BROKER, self.MQTT_PORT)
         if self.OLED_TYPE == "SH1106":
             self.OLED_HEIGHT = 64  # there are no others
         self.has_extras = "OUTPUT_1" in self.more
@@ -282,6 +292,15 @@ class Settings:
                 if user is not None:
                     self.problems.append(f"{self.where(setting.key)} cannot be {pin}: {user} is; choose a free pin.")
                 users[pin.lower()] = setting.key
+
+
+def _brokers(text, usual_port):
+    """(address, port) of each address in MQTT_BROKER, which has passed its check; one at least, "" for none."""
+    found = []
+    for part in text.split(","):
+        host, _, port = part.strip(BLANKS).partition(":")
+        found.append((host, int(port) if port else usual_port))
+    return tuple(found)
 
 
 EXAMPLE = "settings.example.toml"

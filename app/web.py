@@ -66,7 +66,7 @@ class Announcer:
         """Returns the ms until the next call."""
         problem = self._page_server.problem
         if problem != self._problem:
-            self._replace(problem)
+            self._tell(problem)
         address = self._address.text()
         if address and address != self._said and problem is None:
             self._said = address
@@ -76,7 +76,7 @@ class Announcer:
             print("Page: " + address + named)
         return ADVERTISE_MS
 
-    def _replace(self, problem):
+    def _tell(self, problem):
         if self._problem is not None:
             self._problems.remove(self._problem)
         if problem is not None:

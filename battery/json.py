@@ -6,7 +6,7 @@
 import io
 import json
 
-from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, OPTIONS, READINGS
+from .readings import BINARY, BITFIELD, ENUM, GROUPS, NUMBER, OPTIONS, READING, READINGS
 from .text import write_decimal
 
 MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as unknown
@@ -127,8 +127,16 @@ def listed(sentences):
     return bounded(text)
 
 
+_CELL_BALANCING = READING["cell_{}_balancing"]
+
 # row by row what stands before its number: b'"soc":', or for cells b'"cell_', b'_voltage":'; made when it is first written
 _KEYS: list = [None] * len(READINGS)
+
+
+# The parts of what is published on a battery: what is read again and again, and what is read once
+STATE = 0
+INFO = 1
+BALANCING_CELLS = "balancing_cells"  # in the state: the numbers of the cells that are being balanced, as a list
 
 
 def write_pack(writer, pack, every_slot=False, seq=None, time=None):
@@ -141,8 +149,12 @@ def write_pack(writer, pack, every_slot=False, seq=None, time=None):
     return writer
 
 
-def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
-    """What `write_pack` does, as a generator: a few readings in each step; yields True when all is written."""
+def pack_steps(writer, pack, every_slot=False, seq=None, time=None, part=None):
+    """What `write_pack` does, as a generator: a few readings in each step; yields True when all is written.
+
+    `part`: STATE or INFO, in the short form that is published; None: everything, and each cell's balancing by itself. Yields
+    None at the end where there is nothing in it.
+    """
     separator = b"{"
     if seq is not None:
         writer.put(b'{"seq":').put_decimal(seq, 0).put(b',"time":')
@@ -153,6 +165,13 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
         row = READINGS[position]
         if row.kind == BITFIELD or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
             continue
+        if part is not None:
+            if (GROUPS[row.group].period_ms is None) != (part == INFO):
+                continue
+            if row is _CELL_BALANCING:
+                _put_balancing(writer, pack, row, separator)
+                left -= 1
+                continue
         key = _KEYS[position]
         if key is None:
             key = _KEYS[position] = tuple([part.encode() for part in ('"' + row.key + '":').split("{}")])
@@ -171,7 +190,23 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None):
         if row.derive is not None:
             left = 1
     writer.put(b"}")
-    yield True
+    yield True if separator == b"," else None
+
+
+def _put_balancing(writer, pack, row, separator):
+    """The numbers of the cells that are being balanced, null while one of them is not known."""
+    writer.put(separator).put(b'"').put(BALANCING_CELLS).put(b'":')
+    count = pack.count(row)
+    values = [pack.at(row, index) for index in range(count)]
+    if not count or None in values:
+        writer.put(b"null")
+        return
+    separator = b"["
+    for index in range(count):
+        if values[index]:
+            writer.put(separator).put_decimal(index + 1, 0)
+            separator = b","
+    writer.put(b"[]" if separator == b"[" else b"]")
 
 
 def _is_not_asked_for(pack, row):

@@ -46,7 +46,8 @@ class Mosquitto:
     """One broker on 127.0.0.1:`port` (None: any free one), started by the constructor; its files are in `folder`.
 
     `users`: (name, password) pairs, one of which every client must use; without any, all clients are accepted. `lines`: more
-    lines of its configuration. `persistent`: retained messages survive `kill`.
+    lines of its configuration. `persistent`: retained messages survive `kill`. `anonymous`: whether clients without a name are
+    accepted; None: if there are no users.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Mosquitto:
         lines: Iterable[str] = (),
         port: int | None = None,
         persistent: bool = False,
+        anonymous: bool | None = None,
     ):
         self.port = free_port() if port is None else port
         self._folder = folder
         self._persistent = persistent
         self._lines = [f"listener {self.port} {ADDRESS}", f"user {getpass.getuser()}", "log_dest none"]
-        self._lines += [f"allow_anonymous {'false' if users else 'true'}", *lines]
+        anonymous = not users if anonymous is None else anonymous
+        self._lines += [f"allow_anonymous {'true' if anonymous else 'false'}", *lines]
         if users:
             self._lines.append(f"password_file {self._write_passwords(users)}")
         self.start()
@@ -85,6 +88,10 @@ class Mosquitto:
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if not wait_until(self._accepts, START_S):
             raise RuntimeError("mosquitto does not start")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill(self) -> None:
         """End it like a power cut: clients get no notice."""

@@ -77,19 +77,19 @@ def play(cells: int, seconds: int, settings_text: str = "", begin: float = 0) ->
 class Day:
     """The BMS, the firmware's core at its serial line, and the rows of both publishers."""
 
-    def __init__(self, cells: int, settings, begin: float):
+    def __init__(self, cells: int, settings, begin: float, take_state=lambda now: (), has_bridge: bool = False):
         self.ours: Counter = Counter()
         self.naive: Counter = Counter()
         self._dice = Random(1)
         self._pack = Pack()
         self._pack.energy.load([0, 0, 0, 0])
-        poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
+        self.poller = poller = Poller(self._pack, stale_periods=settings.STALE_PERIODS)
         self._wire = Wire(Bms(f"cells={cells},soc=60,current=0"), poller)
         batteries = [Battery(1, "bms1", settings.DEVICE_NAME, "", self._pack, poller)]
-        discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, batteries, "0")
+        discovery = Discovery("homeassistant", "x", "c0ffee", settings.DEVICE_NAME, batteries, "0", has_bridge=has_bridge)
         fast, slow = 1000 * settings.PUBLISH_INTERVAL_S, 1000 * settings.CELLS_INTERVAL_S
         band = settings.DEADBAND_PERCENT
-        self._publisher = Publisher("x", discovery, batteries, lambda now: (), fast, slow, band)
+        self.publisher = Publisher("x", discovery, batteries, take_state, fast, slow, band)
         self._writer = Writer()
         self._enabled: set = set()
         self._shown: dict = {}
@@ -98,8 +98,9 @@ class Day:
 
     def run(self, seconds: int) -> None:
         """Simulate so many seconds of the day."""
-        next_second = next_change = 0.0
-        while self._wire.us < seconds * 1e6:
+        next_second = next_change = self._wire.us
+        end_us = self._wire.us + seconds * 1e6
+        while self._wire.us < end_us:
             if self._wire.us >= next_change:
                 next_change = self._wire.us + 1e6 * self._change_current()
             if self._wire.us >= next_second:
@@ -116,10 +117,13 @@ class Day:
         return pause * self._dice.uniform(0.3, 1.7)
 
     def _publish(self) -> None:
-        message = self._publisher.poll(self._wire.now)
-        if message is None:
-            return
-        topic, payload, _, _ = message
+        message = self.publisher.poll(self._wire.now)
+        if message is not None:
+            topic, payload, _, qos = message
+            self.hear(topic, payload if isinstance(payload, (bytes, str)) else payload.bytes(), qos)
+
+    def hear(self, topic: str, payload: bytes | str, _qos: int) -> None:
+        """The publisher has published a message: count the rows that it adds."""
         if topic.endswith("/config"):
             for key, entity in json.loads(payload)["cmps"].items():
                 if len(entity) > 1 and entity.get("en", True):

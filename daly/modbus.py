@@ -211,6 +211,25 @@ class FrameReader:
         self._high = _HIGH[low]
         return NOTHING if count < self._unseen_until else self._look(now)
 
+    def skip(self, data, size):
+        """Take the first of these `size` bytes for which `feed` would return NOTHING; returns how many."""
+        count = self._count
+        size = min(size, self._unseen_until - 1 - count)
+        if size <= 0:
+            return 0
+        buffer = self._buffer
+        low = self._low
+        high = self._high
+        for i in range(size):
+            byte = data[i]
+            buffer[count + i] = byte
+            low ^= byte
+            low, high = high ^ _LOW[low], _HIGH[low]
+        self._count = count + size
+        self._low = low
+        self._high = high
+        return size
+
     def _look(self, now):
         """Whether the bytes held begin with a whole frame; drop those that begin none."""
         if self._taken:

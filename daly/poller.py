@@ -232,7 +232,9 @@ class Poller:
         others = self._overheard()
         if count:
             self._last_byte = now
-        for i in range(count):
+        # most of what comes is the middle of a frame
+        begin = 0 if others else protocol.reader.skip(data, count)
+        for i in range(begin, count):
             event = protocol.feed(data[i], now)
             if event != NOTHING:
                 self._take(event, i + 1 == count, now)
@@ -266,9 +268,10 @@ class Poller:
             self._schedule.begin(now)
             self._expire(now)
         is_waiting = self._protocol.pending >= 0
-        undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else 0
-        # not just before the last byte, which should not wait
-        if not 0 < undisturbed_ms < EXPIRING_MS and ticks_diff(now, self._expired_at) >= self._expire_ms:
+        undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else -_OVERDUE_MS
+        # not when the last byte may come, which should not wait, unless it is high time
+        is_urgent = not -_OVERDUE_MS < undisturbed_ms < EXPIRING_MS
+        if ticks_diff(now, self._expired_at) >= (self._expire_ms if is_urgent else 2 * self._expire_ms):
             self._expire(now)
         if undisturbed_ms > 0:
             return True
@@ -298,6 +301,8 @@ class Poller:
             finally:  # what was sent is open, whatever has gone wrong
                 if was_sent:
                     self._open(self._next, self._requested_at)
+                    if ticks_diff(now, self._expired_at) >= self._expire_ms:  # while the line is busy for certain
+                        self._expire(now)
         if self._next is None and self._protocol.pending >= 0:
             self._choose_next(now)
 

@@ -273,7 +273,7 @@ class Screen:
         radio = self._radio
         access_point = radio.ap_info if radio.connected else None
         settings = self._settings
-        broker = f"{settings.MQTT_BROKER}:{settings.MQTT_PORT}" if settings.MQTT_BROKER else "page only, no broker"
+        broker = self._client.broker if settings.MQTT_BROKER else "page only, no broker"
         port = "" if settings.WEB_PORT in (0, 80) else f":{settings.WEB_PORT}"
         return pages.network(
             str(radio.ipv4_address) + port if radio.ipv4_address else None,

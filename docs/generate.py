@@ -97,7 +97,7 @@ NOTES = {
     "serial_number": "as the maker wrote it, if it did",
     "sleep_time": "time without current until the BMS sleeps; `null`: never",
     "cell_{}_voltage": "`cell_count` of them",
-    "cell_{}_balancing": "`cell_count` of them",
+    "cell_{}_balancing": "`cell_count` of them; in the state as `balancing_cells`, the list of those that are ON",
     "temperature_{}": "`temperature_count` of them; `null`: no sensor there",
 }
 # What the patterns of the status LED mean, by their names in app/status_led.py.
@@ -140,6 +140,7 @@ BRIDGE_NOTES = {
     "protocol": "what the BMS speaks: `A5`, `P81` or `D2`; `null`: not found yet",
     "current_sign": "`normal`, `inverted` or `not settled yet`",
     "discovery_errors": "discovery messages that could not be made or sent; retried every 10 minutes",
+    "broker": "the broker that is connected to, as `192.168.1.10:1883`: one of those in `MQTT_BROKER`",
     "settings_problems": "what is wrong with settings.toml, or `none`; what does not fit into 255 characters is counted: `+2`",
 }
 FOLDERS = ("app", "display", "mqtt", "web", "outputs", "sensors", "daly", "battery", "host", "simulator", "campaigns", "tools")

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 FOLDER = Path(__file__).resolve().parent / "wiring"
 PLUS, GROUND, OTHER_GROUND, TO_BOARD, TO_BMS, NEVER = "#c62828", "#212121", "#8d6e63", "#1565c0", "#2e7d32", "#d50000"
+BATTERY_SIDE, BOARD_SIDE = "#fff8ee", "#eef6fd"
 PITCH = 34  # between two pins
 
 
@@ -22,28 +23,75 @@ class Drawing:
         self.pins: dict[str, tuple[int, int]] = {}
         self.parts: list[str] = []
 
-    def box(self, name: str, x: int, y: int, width: int, left=(), right=(), fill="#eceff1", below="") -> None:
+    def box(
+        self,
+        name: str,
+        x: int,
+        y: int,
+        width: int,
+        left=(),
+        right=(),
+        fill="#eceff1",
+        below="",
+        pitch=PITCH,
+        height=0,
+        color="#212121",
+    ) -> None:
         """A box named `name`; its pins are known as "name.pin" afterwards."""
-        height = 44 + PITCH * max(len(left), len(right))
+        height = height or 44 + pitch * max(len(left), len(right))
         self.parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="{fill}" stroke="#546e7a"/>')
-        self.words(x + width // 2, y + 22, name, "middle", bold=True)
+        self.words(x + width // 2, y + 22, name, "middle", bold=True, color=color)
         if below:
             self.words(x + width // 2, y + height + 18, below, "middle", size=13, color="#546e7a")
         for pins, side, anchor, inset in ((left, x, "start", 10), (right, x + width, "end", -10)):
             for index, pin in enumerate(pins):
-                place = side, y + 50 + PITCH * index
-                self.pins[f"{name}.{pin}"] = place
-                self.parts.append(
-                    f'<circle cx="{place[0]}" cy="{place[1]}" r="4.5" fill="#fff" stroke="#37474f" stroke-width="2"/>'
-                )
-                self.words(place[0] + inset, place[1] + 5, pin, anchor)
+                self._pin(f"{name}.{pin}", side, y + 33 + pitch // 2 + pitch * index)
+                self.words(side + inset, y + 38 + pitch // 2 + pitch * index, pin, anchor)
+
+    def chip(self, x: int, y: int, width: int, left, right, text, pitch: int) -> None:
+        """A chip with eight pins from above: 1 to 4 down the left side, 5 to 8 up the right one, a dot at pin 1."""
+        height = 44 + pitch * 4
+        box = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="#e8f5e9" stroke="#546e7a"/>'
+        body = f'<rect x="{x + 78}" y="{y + 34}" width="{width - 156}" height="{height - 60}" rx="4" fill="#37474f"/>'
+        dot = f'<circle cx="{x + 96}" cy="{y + 52}" r="7" fill="#fff"/>'
+        self.parts += [box, body, dot]
+        for line, word in enumerate(text):
+            self.words(x + width // 2, y + height // 2 + 4 + 20 * line, word, "middle", 14 if line else 16, "#ffffff", not line)
+        self.words(x + 10, y + 20, "dot: pin 1", size=13, color=NEVER, bold=True)
+        for pins, side, anchor, inset, first, step in ((left, x, "start", 12, 1, 1), (right, x + width, "end", -12, 8, -1)):
+            for index, pin in enumerate(pins):
+                here = y + 33 + pitch // 2 + pitch * index
+                self._pin(f"chip.{pin}", side, here)
+                self.words(side + inset, here - 2, pin, anchor, 14, bold=True)
+                self.words(side + inset, here + 15, f"pin {first + step * index}", anchor, 12, "#546e7a")
+
+    def _pin(self, name: str, x: int, y: int) -> None:
+        self.pins[name] = x, y
+        self.parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" fill="#fff" stroke="#37474f" stroke-width="2"/>')
+
+    def zone(self, x: int, y: int, width: int, height: int, fill: str, text: str) -> None:
+        """A coloured area behind everything that is drawn on it."""
+        area = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="10" fill="{fill}"/>'
+        self.parts.append(area)
+        self.words(x + width // 2, y + height - 12, text, "middle", 14, "#546e7a")
+
+    def line(self, x1: int, y1: int, x2: int, y2: int, color: str, dashed: bool = False) -> None:
+        self.path(f"M{x1} {y1} L{x2} {y2}", color, dashed)
+
+    def path(self, path: str, color: str, dashed: bool = False) -> None:
+        dash = ' stroke-dasharray="8 6"' if dashed else ""
+        self.parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="3"{dash}/>')
+
+    def step(self, number: int, x: int, y: int) -> None:
+        """The number of a step, in a circle."""
+        self.parts.append(f'<circle cx="{x}" cy="{y}" r="14" fill="#455a64"/>')
+        self.words(x, y + 6, str(number), "middle", 16, "#ffffff", True)
 
     def wire(self, start: str, end: str, color: str, label: str = "", via: int | None = None, dashed: bool = False) -> None:
         """A wire between two pins, straight or with a step at x = `via`."""
         (x1, y1), (x2, y2) = self.pins[start], self.pins[end]
         path = f"M{x1} {y1} H{via} V{y2} H{x2}" if via else f"M{x1} {y1} L{x2} {y2}"
-        dash = ' stroke-dasharray="8 6"' if dashed else ""
-        self.parts.insert(0, f'<path d="{path}" fill="none" stroke="{color}" stroke-width="3"{dash}/>')
+        self.path(path, color, dashed)
         if label:
             self.words((x1 + (via or x2)) // 2, y1 - 8, label, "middle", size=13, color=color)
 
@@ -67,30 +115,137 @@ class Drawing:
 
 
 def uart() -> Drawing:
-    drawing = Drawing(860, 300, "BMS to board through the isolator")
-    drawing.box("BMS socket", 20, 50, 150, right=("3.3 V", "TX", "RX", "GND (B−)"), fill="#fff3e0", below="battery side")
-    drawing.box(
-        "Isolator ADUM1201", 320, 50, 220, ("VDD1", "IN 1", "OUT 1", "GND1"), ("VDD2", "OUT 2", "IN 2", "GND2"), "#e8f5e9"
+    """The isolator as it lies on the table, pin 1 at the top left, with its four wires on each side."""
+    drawing = Drawing(940, 470, "BMS to board through the isolator, seen from above")
+    drawing.zone(10, 10, 350, 390, BATTERY_SIDE, "battery side")
+    drawing.zone(580, 10, 350, 390, BOARD_SIDE, "board's side")
+    drawing.box("BMS socket", 30, 90, 130, right=("3.3 V", "RX", "TX", "GND"), fill="#fff3e0", pitch=60)
+    drawing.box("ESP32 board", 780, 90, 130, left=("3V3", "TX", "RX", "GND"), fill="#e3f2fd", pitch=60)
+    drawing.chip(
+        330, 90, 280, ("VDD1", "OUT 1", "IN 1", "GND1"), ("VDD2", "IN 2", "OUT 2", "GND2"), ("ADUM1201", "seen from above"), 60
     )
-    drawing.box("ESP32 board", 690, 50, 150, left=("3V3", "RX", "TX", "GND"), fill="#e3f2fd", below="board's side")
     for pin, here, color, label in (
-        ("3.3 V", "VDD1", PLUS, ""),
-        ("TX", "IN 1", TO_BOARD, "responses"),
-        ("RX", "OUT 1", TO_BMS, "requests"),
-        ("GND (B−)", "GND1", OTHER_GROUND, "battery ground"),
+        ("3.3 V", "VDD1", PLUS, "supply"),
+        ("RX", "OUT 1", TO_BMS, "requests ←"),
+        ("TX", "IN 1", TO_BOARD, "responses →"),
+        ("GND", "GND1", OTHER_GROUND, "battery ground"),
     ):
-        drawing.wire(f"BMS socket.{pin}", f"Isolator ADUM1201.{here}", color, label)
+        drawing.wire(f"BMS socket.{pin}", f"chip.{here}", color, label)
     for pin, here, color, label in (
-        ("3V3", "VDD2", PLUS, ""),
-        ("RX", "OUT 2", TO_BOARD, "responses"),
-        ("TX", "IN 2", TO_BMS, "requests"),
+        ("3V3", "VDD2", PLUS, "supply"),
+        ("TX", "IN 2", TO_BMS, "← requests"),
+        ("RX", "OUT 2", TO_BOARD, "→ responses"),
         ("GND", "GND2", GROUND, "board ground"),
     ):
-        drawing.wire(f"Isolator ADUM1201.{here}", f"ESP32 board.{pin}", color, label)
-    drawing.barrier(430, 90, 122, "")
-    drawing.words(430, 266, "no wire crosses this line", "middle", 13, NEVER)
+        drawing.wire(f"chip.{here}", f"ESP32 board.{pin}", color, label)
+    drawing.barrier(470, 40, 370, "no wire crosses this line")
+    for line, text in enumerate((
+        "Turn the isolator until the dot or notch of its chip is at the top left: that is pin 1.",
+        "A small two-sided board has its pins in the same places. If its print says otherwise, the print is right.",
+    )):  # fmt: skip
+        drawing.words(470, 432 + 20 * line, text, "middle", 14)
+    return drawing
+
+
+def socket() -> Drawing:
+    """What a voltmeter should show at each pin of the socket before anything is connected."""
+    drawing = Drawing(940, 410, "Volts at the BMS's socket before anything is connected")
+    drawing.box("BMS socket", 30, 40, 170, right=("GND", "3.3 V", "TX", "RX", "button", "12 V"), fill="#fff3e0", pitch=44)
+    rows = (
+        ("0 V", "the same as B−, where the black tip of the voltmeter is", "#212121"),
+        ("3.0 to 3.6 V", "feeds the isolator's battery side", TO_BMS),
+        ("0 to 3.6 V", "differs at rest: 3.3 V, less, or 0 V", TO_BOARD),
+        ("0 to 3.6 V", "differs at rest: 3.3 V, less, or 0 V", TO_BOARD),
+        ("any", "not on every socket; leave it free", "#546e7a"),
+        ("12 to 15 V", "DANGER: never to the board or the isolator", NEVER),
+    )
+    for index, (volts, text, color) in enumerate(rows):
+        y = 95 + 44 * index
+        drawing.line(200, y, 300, y, color, dashed=True)
+        drawing.words(312, y + 6, volts, bold=True, size=17, color=color)
+        drawing.words(450, y + 6, text, color=color)
     drawing.words(
-        430, 284, "bare chip: VDD1 1, OUT 1 2, IN 1 3, GND1 4, GND2 5, OUT 2 6, IN 2 7, VDD2 8", "middle", 12, "#546e7a"
+        30,
+        368,
+        "The order of the pins differs from socket to socket: it is the measurement that tells which is which.",
+        size=14,
+    )
+    drawing.words(
+        30,
+        392,
+        "More than 3.6 V on a pin that should be 3.3 V, TX or RX: stop, and read “The 12 V socket”.",
+        size=14,
+        color=NEVER,
+    )
+    return drawing
+
+
+def build() -> Drawing:
+    """Everything together, with the order in which it is connected."""
+    drawing = Drawing(1080, 660, "The whole build")
+    drawing.zone(10, 10, 455, 590, BATTERY_SIDE, "battery side: its ground is B−")
+    drawing.zone(575, 10, 495, 590, BOARD_SIDE, "board's side: its ground is that of the USB charger")
+    drawing.box("Battery", 40, 40, 170, fill="#fff3e0", height=100)
+    drawing.words(125, 100, "4 to 48 cells", "middle", 13, "#546e7a")
+    drawing.line(80, 140, 80, 240, OTHER_GROUND)
+    drawing.words(92, 188, "B− and the thin sense wires:", size=13, color=OTHER_GROUND)
+    drawing.words(92, 206, "they are there already", size=13, color=OTHER_GROUND)
+    drawing.box("Daly BMS", 40, 240, 170, right=("3.3 V", "RX", "TX", "GND"), fill="#fff3e0", pitch=44)
+    drawing.words(52, 352, "UART", size=13, color="#546e7a")
+    drawing.words(52, 370, "socket", size=13, color="#546e7a")
+    drawing.words(125, 480, "P− goes to load and charger.", "middle", 13, "#546e7a")
+    drawing.words(125, 498, "Nothing of this build touches it.", "middle", 13, "#546e7a")
+    drawing.box(
+        "Isolator", 400, 240, 240, ("VDD1", "OUT 1", "IN 1", "GND1"), ("VDD2", "IN 2", "OUT 2", "GND2"), "#e8f5e9", pitch=44
+    )
+    drawing.box("ESP32 board", 830, 240, 180, ("3V3", "TX", "RX", "GND"), fill="#e3f2fd", pitch=44)
+    for pin, left, right, board, color in (
+        ("3.3 V", "VDD1", "VDD2", "3V3", PLUS),
+        ("RX", "OUT 1", "IN 2", "TX", TO_BMS),
+        ("TX", "IN 1", "OUT 2", "RX", TO_BOARD),
+        ("GND", "GND1", "GND2", "GND", None),
+    ):
+        drawing.wire(f"Daly BMS.{pin}", f"Isolator.{left}", color or OTHER_GROUND)
+        drawing.wire(f"Isolator.{right}", f"ESP32 board.{board}", color or GROUND)
+    drawing.box("Screen (OLED)", 830, 40, 180, fill="#263238", height=90, color="#ffffff")
+    drawing.words(920, 104, "57 %  52.7 V", "middle", 18, "#80deea", True)
+    for x, pin, color in ((860, "VCC", PLUS), (900, "GND", GROUND), (940, "SDA", TO_BOARD), (980, "SCL", TO_BMS)):
+        drawing.line(x, 130, x, 240, color)
+        drawing.words(x + 5, 190, pin, size=12, color=color)
+    drawing.words(970, 330, "Wi-Fi", "middle", 15, "#546e7a", True)
+    drawing.words(970, 350, "to broker", "middle", 12, "#546e7a")
+    drawing.words(970, 366, "and Home", "middle", 12, "#546e7a")
+    drawing.words(970, 382, "Assistant", "middle", 12, "#546e7a")
+    drawing.box("USB charger, 5 V", 830, 520, 180, fill="#f3e5f5", height=50)
+    drawing.line(920, 460, 920, 520, PLUS)
+    drawing.words(932, 495, "USB cable", size=13, color=PLUS)
+    drawing.barrier(520, 290, 160, "")
+    drawing.words(520, 200, "Only the isolator", "middle", 14, NEVER, True)
+    drawing.words(520, 219, "joins the two sides", "middle", 14, NEVER, True)
+    for number, x, y in ((1, 800, 545), (2, 800, 85), (3, 240, 270), (4, 735, 270), (5, 305, 270)):
+        drawing.step(number, x, y)
+    drawing.words(540, 628, "In this order:  1 power the board alone · 2 the screen · 3 measure the BMS's socket", "middle")
+    drawing.words(540, 650, "4 the isolator to the board · 5 the isolator to the BMS, last", "middle")
+    return drawing
+
+
+def supply12() -> Drawing:
+    """The battery side of the isolator where the socket has 12 V and no 3.3 V."""
+    drawing = Drawing(940, 320, "A socket with 12 V: a converter feeds the isolator's battery side")
+    drawing.zone(10, 10, 700, 272, BATTERY_SIDE, "battery side")
+    drawing.box("BMS socket", 30, 50, 130, right=("12 V", "GND", "RX", "TX"), fill="#fff3e0")
+    drawing.box("Step-down converter", 250, 50, 200, ("IN +", "IN − "), ("OUT +", "OUT −"), "#fffde7", below="set to 3.3 V")
+    drawing.box("Isolator", 620, 50, 190, ("VDD1", "GND1", "OUT 1", "IN 1"), fill="#e8f5e9")
+    drawing.wire("BMS socket.12 V", "Step-down converter.IN +", NEVER, "12 V")
+    drawing.wire("BMS socket.GND", "Step-down converter.IN − ", OTHER_GROUND)
+    drawing.wire("Step-down converter.OUT +", "Isolator.VDD1", PLUS, "3.3 V")
+    drawing.wire("Step-down converter.OUT −", "Isolator.GND1", OTHER_GROUND)
+    drawing.path("M160 168 H210 V225 H570 V168 H620", TO_BMS)
+    drawing.path("M160 202 H190 V240 H595 V202 H620", TO_BOARD)
+    drawing.words(840, 125, "board's side:", size=14)
+    drawing.words(840, 145, "as before", size=14)
+    drawing.words(
+        470, 306, "Measure the converter's output before the isolator is connected: 3.3 V, not more.", "middle", 14, NEVER
     )
     return drawing
 
@@ -175,7 +330,16 @@ def rs485() -> Drawing:
     return drawing
 
 
-DRAWINGS = {"uart": uart, "power": power, "oled": oled, "wake": wake, "rs485": rs485}
+DRAWINGS = {
+    "build": build,
+    "uart": uart,
+    "socket": socket,
+    "supply12": supply12,
+    "power": power,
+    "oled": oled,
+    "wake": wake,
+    "rs485": rs485,
+}
 
 
 def main() -> None:

@@ -125,7 +125,12 @@ def _options() -> argparse.Namespace:
         metavar="PATH",
         help="a real serial device or pty instead of the simulated BMS; the second one is on the second UART, and so on",
     )
-    add("--broker", type=_address, metavar="HOST:PORT", help="an outside broker instead of the embedded one")
+    add(
+        "--broker",
+        type=_addresses,
+        metavar="HOST:PORT",
+        help="an outside broker instead of the embedded one; several, with commas between them, are tried in turn",
+    )
     add(
         "--bms",
         action="append",
@@ -186,6 +191,10 @@ def _options() -> argparse.Namespace:
 def _default_settings(root: Path) -> Path:
     own = root / "settings.toml"
     return own if own.exists() else ROOT / "settings.toml"
+
+
+def _addresses(text: str) -> list:
+    return [_address(part.strip()) for part in text.split(",")]
 
 
 def _address(text: str) -> tuple:
@@ -361,8 +370,8 @@ def _power_on(options: argparse.Namespace) -> None:
     chip.uart_path = paths[1]
     home = Path(chip.state["drive"])
     chip.nvm_path = str(options.nvm or home / "nvm")  # it survives resets of the chip
-    if options.uart:
-        chip.identity = _identity(options.nvm)
+    if options.uart or options.broker:
+        chip.identity = _identity(options.nvm or options.settings)
     folder = home / "CIRCUITPY"
     folder.mkdir(exist_ok=True)
     if not resumed:
@@ -383,16 +392,18 @@ def _power_on(options: argparse.Namespace) -> None:
         threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
 
 
-def _identity(nvm: Path) -> bytes:
-    """The chip's number for a real BMS: from this PC and this memory, so that two batteries at one broker have two client ids.
+def _identity(file: Path) -> bytes:
+    """The chip's number for a real BMS or an outside broker: from this PC and this memory, so that two bridges at one broker
+    have two client ids. `file`: the memory, or the settings where none is kept.
 
-    For the simulated BMS it is c0ffee everywhere.
+    The demonstration, with its own BMS and its own broker, is 02da1bc0ffee everywhere.
     """
     try:
         machine = Path("/etc/machine-id").read_text().strip()
     except OSError:
         machine = ""
-    return hashlib.sha256(f"{machine or uuid.getnode()} {nvm}".encode()).digest()[:3]
+    digest = hashlib.sha256(f"{machine or uuid.getnode()} {file}".encode()).digest()
+    return digest[3:5] + digest[:3]  # the last three were all until ids had six bytes
 
 
 def _start_children(options: argparse.Namespace) -> None:
@@ -480,8 +491,9 @@ def _overrides(options: argparse.Namespace) -> dict:
     if chip.state["web"] is not None:
         replayed["WEB_PORT"] = str(chip.state["web"])
     if options.broker:
-        host, port = options.broker
-        return {"MQTT_BROKER": drive.quoted(host), "MQTT_PORT": str(port), **replayed}
+        host, port = options.broker[0]
+        others = "".join(f", {other}:{its}" for other, its in options.broker[1:])
+        return {"MQTT_BROKER": drive.quoted(host + others), "MQTT_PORT": str(port), **replayed}
     port = chip.state["broker"]["ready"]
     return {
         **replayed,
@@ -604,7 +616,8 @@ def _page_address() -> str:
 
 
 def _broker_name(options: argparse.Namespace) -> str:
-    return "broker {}:{}".format(*(options.broker or ("127.0.0.1", chip.state["broker"]["ready"])))
+    brokers = options.broker or [("127.0.0.1", chip.state["broker"]["ready"])]
+    return "broker " + ", ".join(f"{host}:{port}" for host, port in brokers)
 
 
 def _report_start(options: argparse.Namespace, resumed: bool) -> None:

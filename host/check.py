@@ -136,7 +136,7 @@ def _hints(settings, path: Path) -> list[str]:
             hints.append(f"{where(key)} is still the example; {remedy}.")
     if _FIVE_GHZ.search(settings.CIRCUITPY_WIFI_SSID):
         hints.append(f"{where('CIRCUITPY_WIFI_SSID')}: the board has 2.4 GHz only; if this Wi-Fi has 5 GHz, use another.")
-    broker = settings.MQTT_BROKER
+    broker = settings.brokers[0][0]
     if broker.endswith(".local"):
         hints.append(f"{where('MQTT_BROKER')}: names that end in .local are often not found; an IP address is safer.")
     if broker in _ONLY_IN_HOME_ASSISTANT:
@@ -145,14 +145,16 @@ def _hints(settings, path: Path) -> list[str]:
         hints.append(f"{where('MQTT_BROKER')}: {broker} is still an example; write the address of your broker.")
     if settings.MQTT_PORT in _PORTS:
         hints.append(f"{where('MQTT_PORT')}: {settings.MQTT_PORT} is {_PORTS[settings.MQTT_PORT]}; the usual port is 1883.")
-    if settings.MQTT_CA_FILE and not settings.MQTT_TLS:
-        hints.append(f"{where('MQTT_CA_FILE')} is used with MQTT_TLS = true only.")
-    if settings.MQTT_CA_FILE:
-        certificate = path.parent / settings.MQTT_CA_FILE.lstrip("/")
-        if not certificate.is_file():
-            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is not next to this file; copy it to the drive.")
-        elif b"-----BEGIN CERTIFICATE-----" not in certificate.read_bytes():
-            hints.append(f"{where('MQTT_CA_FILE')}: {settings.MQTT_CA_FILE} is no certificate in PEM format; convert it.")
+    for key, mark in (("MQTT_CA_FILE", "CERTIFICATE"), ("MQTT_CERT_FILE", "CERTIFICATE"), ("MQTT_KEY_FILE", "PRIVATE KEY")):
+        name = getattr(settings, key)
+        if name and not settings.MQTT_TLS:
+            hints.append(f"{where(key)} is used with MQTT_TLS = true only.")
+        if name:
+            file = path.parent / name.lstrip("/")
+            if not file.is_file():
+                hints.append(f"{where(key)}: {name} is not next to this file; copy it to the drive.")
+            elif f"{mark}-----".encode() not in file.read_bytes():
+                hints.append(f"{where(key)}: {name} is no {mark.lower()} in PEM format; convert it.")
     return hints
 
 

@@ -35,7 +35,6 @@ class BankPublisher(Bank):
 
     def begin(self, now):
         """A new connection: publish everything again."""
-        self.begin_discovery()
         self.republish(now)
 
     def begin_discovery(self):

@@ -9,7 +9,7 @@ The battery's part of publisher.py, which asks for its messages in the order tha
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.energy import COUNTERS
-from battery.json import bounded, pack_steps
+from battery.json import INFO, STATE, bounded, pack_steps
 from battery.readings import READING
 
 from .deadband import Deadband, SingleValues
@@ -20,6 +20,7 @@ DISCOVERY_PAUSE_MS = 6000
 REPUBLISH_MS = 3000
 # The state is published this often even unchanged, well inside expire_after.
 HEARTBEAT_MS = 10000
+INFO_REPEAT_MS = 600000  # what is read once is repeated this often, for later subscribers
 CONNECTION_CHECK_MS = 500  # how often the connection text is compared
 CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
 LONGEST_CORRECTION_MS = 60000
@@ -106,7 +107,7 @@ class BatteryPublisher:
     def begin(self, now):
         """A new connection: publish everything again."""
         self.seen_changes = None  # `changes` of the pack when it was compared
-        self.begin_discovery(now)
+        self._discovered_at = self._extras_at = None  # ticks of before are not compared after a long outage
         self.phase = TO_OFFLINE
         self.own_status.begin(now)
         self._heartbeat_due = now
@@ -114,6 +115,8 @@ class BatteryPublisher:
         self._connection_text = None
         self._connection_is_repeated = False  # it is to be repeated
         self._connection_due = now
+        self._info_changes = None  # of the readings that are read once, as published last; None: they were not
+        self._info_due = now  # to be repeated
         self._deadband.begin(now)
         self._published_counters = [None] * len(COUNTERS)
         self._result_due = True
@@ -141,6 +144,7 @@ class BatteryPublisher:
     def republish(self, now, is_birth):
         """Publish the state again, changed or not; `is_birth`: the result of a command, too, as Home Assistant has started."""
         self._heartbeat_due = now
+        self._info_changes = None
         self._result_due = self._result_due or is_birth
 
     def repeat_status(self, now, with_connection):
@@ -283,6 +287,9 @@ class BatteryPublisher:
         if phase == _TO_UNKNOWN or (phase == OFFLINE and self.poller.complete):
             return self._write_state(now, self._deadband.begin_all(now), True, phase + 1)
         if phase == TO_ONLINE:
+            message = self.info(now)  # it is known already if only the connection is new
+            if message is not None:
+                return message
             self.phase = ONLINE
             return self._status("online")
         taken = self._deadband.begin_take(now) if phase == ONLINE else False
@@ -292,6 +299,16 @@ class BatteryPublisher:
         if self._status_due:
             return self._status("online" if phase == ONLINE else "offline", 0)  # QoS 0: it is repeated anyway
         return None
+
+    def info(self, now):
+        """What is read once, such as limits and versions: whenever it has changed, and again for later subscribers."""
+        changes = self._deadband.once_changes + self.published.topology_changes
+        if self.phase < OFFLINE or (self._info_changes == changes and ticks_diff(now, self._info_due) < 0):
+            return None
+        self._info_changes = changes
+        self._info_due = ticks_add(now, INFO_REPEAT_MS)
+        steps = pack_steps(self._shared.writer.clear(), self.published, part=INFO)
+        return self._shared.write(steps, self._topic + "/info", self._shared.retain)
 
     def take_set_counters(self, now):
         """Counters that were set by command: immediately and exactly, also while the battery is offline."""
@@ -361,7 +378,7 @@ class BatteryPublisher:
         layout = self.published.topology  # of these values: the live one may know more by now
         every_slot = not layout["cell_count"] or self._fewer_since is not None or self._are_fewer(layout)
         self.states += 1
-        for is_whole in pack_steps(self._shared.writer.clear(), self.published, every_slot, self.states, self._time()):
+        for is_whole in pack_steps(self._shared.writer.clear(), self.published, every_slot, self.states, self._time(), STATE):
             if is_whole and phase is not None:
                 self.phase = phase
             yield is_whole

@@ -30,8 +30,13 @@ BLIND_READ_INTERVAL_MS = 100  # the same where only reading tells whether someth
 ACK_INTERVAL_MS = 20  # the same while a PUBACK is waited for
 IDLE_MS = 20  # a tick without work need not be followed by another one sooner
 RESPONSE_TIMEOUT_S = 2  # for CONNACK, SUBACK and PUBACK
+# Back-off with full jitter: an attempt follows after LEAST_BACKOFF_MS up to the back-off. When a broker with thousands of
+# bridges restarts, all lose it in the same moment: they must not come back in step.
+LEAST_BACKOFF_MS = 250
 FIRST_BACKOFF_MS = 1000
+LOST_BACKOFF_MS = 4000  # after a stable connection
 LONGEST_BACKOFF_MS = 60000
+START_SPREAD_MS = 2000  # after a power cut all boards of a site start in step
 STABLE_AFTER_MS = 60000  # a connection that ended sooner makes the back-off longer
 JOIN_TIMEOUT_S = 2  # limits the chip's own retries, not its first attempt
 RADIO_RESTART_AFTER = 10  # failures in a row without any response from the network
@@ -60,11 +65,11 @@ class MqttClient:
     more: what an earlier start has left retained there is cleared.
     Without MQTT_BROKER, or where TLS is not possible, it only keeps the Wi-Fi joined, and only for the page in the browser.
     `trouble` is (code, details) of trouble.py; None while connected, or joined where the page is all that is wanted. `connects`
-    counts connections since the start.
+    counts connections since the start. `spread_ms`: the first attempt is made at some time within it.
     """
 
     def __init__(self, settings, radio, socket_pool, publisher, commands, energy_store, client_id, ssl_context=None, join=None,
-                 keys=("bms1",), sources=(), gone=()):  # fmt: skip
+                 keys=("bms1",), sources=(), gone=(), spread_ms=0):  # fmt: skip
         self.connected = False
         self.connects = 0
         self.trouble = _obstacle(settings, ssl_context)
@@ -76,6 +81,9 @@ class MqttClient:
             self.trouble = ("connecting", ())
         self._trouble_text = None  # the sentence for `trouble`, once it was asked for
         self._settings = settings
+        self._brokers = settings.brokers
+        self._at = 0  # which of them
+        self._failures = 0  # attempts to connect since the last connection
         self._radio = radio
         self._publisher = publisher
         self._commands = commands
@@ -88,7 +96,8 @@ class MqttClient:
         self._restore_topics: list = []  # topics subscribed to for it
         self._restore_pings = 0  # no retained message follows the next PINGRESP
         base = settings.base_topic
-        self._status_topics = [base + "/status"]  # others may publish there, too
+        # others may publish there, too; and the mark of the discovery that the broker retains
+        self._status_topics = [base + "/status", base + "/announced"]
         for key in keys:
             self._status_topics.append(base + "/" + key + "/status")
         self._status_payloads: dict = {}  # received there last, and not passed on yet
@@ -96,7 +105,7 @@ class MqttClient:
         self._unretained: list = []
         if not getattr(settings, "MQTT_RETAIN_STATE", True):
             for key in keys:
-                self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection")]
+                self._unretained += [base + "/" + key + end for end in ("/status", "/state", "/connection", "/info")]
             if len(keys) > 1:
                 self._unretained.append(base + "/bank/state")
             for key in sources:
@@ -117,13 +126,13 @@ class MqttClient:
         self._last_size = 0
         self._closing_topic = ""  # the topic with which the connection before ended, too
         self._short_sessions = 0  # in a row
-        self._short_backoff_ms = FIRST_BACKOFF_MS
+        self._short_backoff_ms = LOST_BACKOFF_MS
         self._stable_at = None  # tick from which this connection counts as stable; None: it does
         self._client = self._make_client()
         self._silent_failures = 0  # in a row, without any response from the network
         self._radio_stuck = False
         self._backoff_ms = FIRST_BACKOFF_MS
-        self._next_try = None
+        self._next_try = ticks_add(ticks_ms(), random.randrange(spread_ms)) if spread_ms else None
         self._next_read = None
         self._has_published = False  # in the last tick
         self._is_sending = False  # a message has been begun and not sent completely
@@ -135,9 +144,10 @@ class MqttClient:
     def _make_client(self):
         """A MiniMQTT for one connection: a used one still holds the dead socket and fails with it again."""
         settings = self._settings
+        host, port = self._brokers[self._at]
         client = minimqtt.MQTT(
-            broker=settings.MQTT_BROKER,
-            port=settings.MQTT_PORT,
+            broker=host,
+            port=port,
             username=settings.MQTT_USERNAME or None,
             password=settings.MQTT_PASSWORD if settings.MQTT_USERNAME else None,
             client_id=self._client_id,
@@ -240,7 +250,7 @@ class MqttClient:
     def _note_stable(self):
         self._stable_at = None
         self._short_sessions = self._rejections = self._retained_closings = 0
-        self._short_backoff_ms = FIRST_BACKOFF_MS
+        self._short_backoff_ms = LOST_BACKOFF_MS
 
     def _receive(self, now):
         socket = self._pool.last
@@ -282,7 +292,7 @@ class MqttClient:
             self._retaining = _RETAIN
         self._client.keep_alive = _OUT_OF_REACH_S
         self._is_open = True
-        self._rejections = 0
+        self._rejections = self._failures = 0
         self._stable_at = ticks_add(ticks_ms(), max(STABLE_AFTER_MS, 3 * self._short_backoff_ms // 2))
 
     def _subscribe(self):
@@ -359,7 +369,7 @@ class MqttClient:
         self.connected = True
         self.connects += 1
         self._set_trouble(None)
-        print("MQTT: connected to " + self._broker_address())
+        print("MQTT: connected to " + self.broker)
 
     def _keep_wifi(self, now):
         """Join the Wi-Fi for the page, and again when it is lost."""
@@ -452,17 +462,25 @@ class MqttClient:
         cause = _cause(error)
         closed = self._radio.connected and judge.is_closing(cause)
         self._decide_retain(was_open, closed)
-        self._next_try = ticks_add(ticks_ms(), self._next_backoff(was_open))
         self._count_silent_failure(cause)
         trouble = self._explain(judge, error, cause, was_open, closed)
+        self._next_try = ticks_add(ticks_ms(), _jittered(self._next_backoff(was_open)))
         if trouble != self.trouble:
             self._set_trouble(trouble)
             print("MQTT: " + self.trouble_text)
         unload("mqtt.trouble")
 
     def _next_backoff(self, was_open):
-        """ms until the next attempt, short after a stable connection. Jittered: two clients with one id must not keep step."""
+        """The back-off until the next attempt, short after a stable connection and at the next one of several brokers.
+
+        A connection that has ended is made again to the same broker; one that cannot be made, to the next one.
+        """
         if not was_open:
+            self._failures += 1
+            if self._radio.connected and self._retaining == _RETAIN:  # else something is being tried with this one
+                self._at = (self._at + 1) % len(self._brokers)
+                if self._failures % len(self._brokers):
+                    return FIRST_BACKOFF_MS
             backoff = self._backoff_ms
             self._backoff_ms = min(2 * backoff, LONGEST_BACKOFF_MS)
             return backoff
@@ -475,7 +493,7 @@ class MqttClient:
         if self._short_sessions:
             self._short_backoff_ms = min(2 * backoff, LONGEST_BACKOFF_MS)
         self._backoff_ms = self._short_backoff_ms
-        return backoff * random.randrange(80, 121) // 100
+        return backoff
 
     def _decide_retain(self, was_open, closed):
         """Find out whether the broker closes the connection for retained messages, and only then stop using them."""
@@ -503,7 +521,7 @@ class MqttClient:
     def _stop_retaining(self):
         self._retaining = _WITHOUT
         self._is_retain_refused = True
-        print(f"MQTT: {self._broker_address()} keeps no retained messages. Continuing without: later subscribers wait.")
+        print(f"MQTT: {self.broker} keeps no retained messages. Continuing without: later subscribers wait.")
 
     def _count_silent_failure(self, cause):
         """A stuck radio driver recovers when it is switched off and on. One through which a refusal arrives is not stuck."""
@@ -514,8 +532,11 @@ class MqttClient:
         self._silent_failures += 1
         self._radio_stuck = self._silent_failures % RADIO_RESTART_AFTER == 0
 
-    def _broker_address(self):
-        return f"{self._settings.MQTT_BROKER}:{self._settings.MQTT_PORT}"
+    @property
+    def broker(self):
+        """Address and port of the broker that is or will be connected to."""
+        host, port = self._brokers[self._at]
+        return f"{host}:{port}"
 
     @property
     def trouble_text(self):
@@ -539,10 +560,12 @@ class MqttClient:
             is_same_topic = topic == self._closing_topic
             self._closing_topic = topic
             return judge.short_sessions_trouble(
-                self._broker_address(), self._short_sessions, topic, self._last_size, is_same_topic, self._client_id
+                self.broker, self._short_sessions, topic, self._last_size, is_same_topic, self._client_id
             )
         self._closing_topic = topic if was_open else self._closing_topic
-        return judge.broker_trouble(self._settings, cause, was_open, _rejected(error, cause, was_open), self._client_id)
+        broker = self._brokers[self._at]
+        rejected = _rejected(error, cause, was_open)
+        return judge.broker_trouble(self._settings, broker, cause, was_open, rejected, self._client_id)
 
 
 def _rejected(error, cause, was_open):
@@ -551,6 +574,11 @@ def _rejected(error, cause, was_open):
         return None
     code = getattr(error, "code", None) or getattr(cause, "code", None)
     return cause.args[0] if isinstance(cause, KeyError) and cause.args else code
+
+
+def _jittered(backoff_ms):
+    """Some time up to a back-off."""
+    return random.randrange(LEAST_BACKOFF_MS, backoff_ms + 1)
 
 
 def _obstacle(settings, ssl_context):

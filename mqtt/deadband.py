@@ -17,7 +17,7 @@ from battery.energy import COUNTERS
 from battery.json import key_of
 from battery.pack import Values
 from battery.plausibility import fits_mode
-from battery.readings import BINARY, BITFIELD, DEADBAND_SHARES, MAIN, NUMBER, READING, READINGS, is_immediate
+from battery.readings import BINARY, BITFIELD, DEADBAND_SHARES, GROUPS, MAIN, NUMBER, READING, READINGS, is_immediate
 from battery.spreads import SPREADS, extremes
 
 EXACT_MS = 900000  # everything is published exactly this often, whatever the deadband
@@ -98,6 +98,7 @@ class Deadband:
 
     def __init__(self, pack, fast_ms, slow_ms, band_percent):
         self.published = PublishedValues(pack)
+        self.once_changes = 0  # of those published values that are read once
         self._pack = pack
         self._fast_ms = fast_ms
         self._slow_ms = slow_ms
@@ -322,6 +323,8 @@ class Deadband:
         if raw == self.published.at(row, index):
             return False
         self.published.put(row, index, raw, now)
+        if GROUPS[row.group].period_ms is None:
+            self.once_changes += 1
         return True
 
     def _is_due(self, row, raw, published, due, may_jump):

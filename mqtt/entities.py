@@ -145,6 +145,7 @@ BRIDGE = (
     BridgeEntity("host_address", None, None, None, None),
     BridgeEntity("protocol", "BMS protocol", DIAGNOSTIC, None, "mdi:swap-horizontal"),
     BridgeEntity("discovery_errors", None, None, None, None),
+    BridgeEntity("broker", None, None, None, None),
 )
 
 

@@ -16,7 +16,7 @@ moment. Without the payloads for available and `cns` an entity would now and the
 
 from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, SCAN_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
-from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READINGS
+from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READING, READINGS
 
 from .entities import BRIDGE, entity
 
@@ -36,6 +36,8 @@ _CLASSES = {
     "s": "duration",
 }
 
+_CELL_BALANCING = READING["cell_{}_balancing"]
+
 # The messages of the bridge come first. The last one of all has what is needed when the BMS does not respond: it is sent with
 # them, and again when the battery is known.
 _BRIDGE = 0
@@ -50,11 +52,11 @@ class Discovery:
     `name`: of the bridge's device, without " bridge"; `batteries`: each a Battery of battery/pack.py. `has_bridge`: with the
     bridge's own values. `asleep_s`: what a bridge that sleeps publishes is valid for so long, and then everything becomes
     unavailable; 0: it never sleeps. `page()`: the address of the bridge's page, "" while it has none; None: no page.
-    `writer`: what messages are written into; None: its own.
+    `version_topic`: where the latest version is retained; "": nowhere. `writer`: what messages are written into; None: its own.
     """
 
     def __init__(self, prefix, base, identity, name, batteries, version, allowed=(), board="", has_bridge=False,
-                 asleep_s=0, page=None, writer=None):  # fmt: skip
+                 asleep_s=0, page=None, version_topic="", writer=None):  # fmt: skip
         self._prefix = prefix
         self._base = escaped(base)  # as it stands in JSON
         self._identity = escaped(identity)
@@ -68,6 +70,7 @@ class Discovery:
         self._allowed = allowed
         self._asleep_s = asleep_s
         self._page = page
+        self._version_topic = escaped(version_topic)
         self.writer = Writer(LARGEST) if writer is None else writer
         self._bridge_rows = [row for row in BRIDGE if row.name and has_bridge]
         self.bridge_parts = max(1, (len(self._bridge_rows) + PER_MESSAGE - 1) // PER_MESSAGE)
@@ -120,7 +123,8 @@ class Discovery:
             entities = self._write_bridge(first)
         else:
             # what is sent before the BMS has answered must not take from the device what it was called before a restart
-            self._begin_battery(kind != _EXTRAS or self._battery.pack.topology["cell_count"] > 0)
+            is_once = kind == _SINGLE and GROUPS[row].period_ms is None
+            self._begin_battery(kind != _EXTRAS or self._battery.pack.topology["cell_count"] > 0, is_once)
             if kind == _SINGLE:
                 entities = self._write_single(row, first)
             elif kind == _COUNTED:
@@ -162,11 +166,23 @@ class Discovery:
             self._write_command(DIAGNOSTICS_BUTTON)
             self._write_command(SCAN_BUTTON)
             yield
+            self._write_update()
             yield from self._write_controls(False)
+
+    def _write_update(self):
+        """Whether there is a newer version, by what somebody retains on a topic for all bridges; nothing can be installed."""
+        if not self._version_topic:
+            self._write_removal("firmware", "update")
+            return
+        self._begin_entity("update", "firmware", "firmware", "Firmware", "firmware")
+        self._write_template("version")
+        self._write_category(DIAGNOSTIC)
+        self._field("l_ver_t", self._version_topic)
+        self.writer.put("}")
 
     # the battery
 
-    def _begin_battery(self, with_model=True):
+    def _begin_battery(self, with_model, is_once):
         writer = self.writer.clear()
         self._write_device()
         writer.put(',"mf":"Daly"')
@@ -177,7 +193,7 @@ class Discovery:
                 self._field(field, escaped(self._battery.pack.topology[key]))
         writer.put(',"via_device":"').put(self._bridge).put('"}')
         key = "/" + self._battery.key
-        self._write_root(key, ("/status", key + "/status"))
+        self._write_root(key, ("/status", key + "/status"), "/info" if is_once else "/state")
 
     def _model(self):
         cells = self._battery.pack.topology["cell_count"]
@@ -263,7 +279,16 @@ class Discovery:
         device_class = seen.device_class or _CLASSES.get(seen.unit)
         icon = "mdi:" + seen.icon if seen.icon else None
         self._begin_entity(_platform(row), key, key, name, device_class or icon)
-        self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
+        if row is _CELL_BALANCING:
+            number = key.split("_")[1]
+            self._field(
+                "val_tpl",
+                "{%set c=(value_json|d).balancing_cells|d%}{{c if c is string or c is none else iif("
+                + number
+                + " in c,'ON','OFF')}}",
+            )
+        else:
+            self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
         # the switch takes the place of the reading where there is one
         self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
         state_class = total if seen.is_total else "measurement" if seen.unit else None  # how it is kept in the statistics
@@ -291,11 +316,11 @@ class Discovery:
     def _write_device(self):
         self.writer.put('{"dev":{"ids":["').put(self._device).put('"],"cns":[],"name":').put_string(self._device_name)
 
-    def _write_root(self, part, availability):
+    def _write_root(self, part, availability, state="/state"):
         writer = self.writer
         writer.put(',"o":{"name":"daly-bridge","sw":"').put(self._version).put('"},')
         self._write_availability(availability)
-        writer.put(',"avty_mode":"all","stat_t":"').put(self._base).put(part).put('/state","cmps":{')
+        writer.put(',"avty_mode":"all","stat_t":"').put(self._base).put(part).put(state).put('","cmps":{')
         self._first = True
 
     def _write_availability(self, topics, template_of_last=""):

@@ -10,6 +10,8 @@ battery are retained only if the settings want it: what the broker delivers to l
 old. So status and connection text are repeated, and everything is published again shortly after a discovery message.
 """
 
+import random
+
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.json import pair_steps
@@ -18,6 +20,8 @@ from battery.unload import unload
 from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
 CONNECTION_REPEAT_MS = 60000  # where nothing is retained: the longest that a later subscriber waits for the connection text
+BRIDGE_STATE_MS = 30000
+ASK_MS = 3000  # a broker sends what it retains right after the SUBACK; it is waited for with the discovery only
 RETRY_MS = 600000  # between two attempts at a discovery message that failed: no memory, or the connection ended
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 # Between two states of several batteries: an ESP32-S2 needs 2 s for each, and without them would never announce anything.
@@ -30,11 +34,14 @@ _BEGUN = ("",)  # in place of a message: one is being written
 class LoadedDiscovery:
     """A Discovery that is in memory only while messages are written, 10 KB on a board. Its writer comes first."""
 
-    def __init__(self, writer, *arguments, sources=()):
+    def __init__(self, writer, *arguments, sources=(), is_wanted=True):
         self.writer = writer
+        self._count = self.bridge_parts = self.battery_parts = 0
         self._arguments = arguments
         self._sources = sources
         self._loaded = self._of_sources = None
+        if not is_wanted:
+            return
         discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
         self._count = discovery.parts()
         self.bridge_parts = discovery.bridge_parts
@@ -128,6 +135,8 @@ class Publisher:
         self._last_part = None  # the discovery message published last; None: it was another message
         self._closing_part = None
         self._closings = 0
+        self._mark_topic = base + "/announced"
+        self._mark = None  # what is retained there of the discovery that has been sent; None: it is not complete
         self.begin(0)
 
     def begin(self, now):
@@ -136,7 +145,6 @@ class Publisher:
         self._is_due = True  # there may be a message
         self._look_at = now
         self._note_closing(now)
-        self._part = 0  # of the bridge's discovery, which one is sent next
         self._is_online_published = False
         self._others_first = 0  # how many other messages, if there are any, come before the next state of a battery
         self._statuses[0].begin(now)
@@ -144,6 +152,11 @@ class Publisher:
             each.begin(now)
         for other in self._others:
             other.begin(now)
+        self._asks_until = None  # how long the broker is asked whether it retains the discovery; None: that is known
+        if self._mark is None:
+            self._begin_discovery(now)
+        else:
+            self._asks_until = ticks_add(now, ASK_MS)
         self._bridge_due = now
         self._repeat_due = ticks_add(now, HEARTBEAT_MS)
         self._connection_repeat_due = ticks_add(now, CONNECTION_REPEAT_MS)
@@ -157,6 +170,10 @@ class Publisher:
     def status_received(self, topic, payload, now):
         """Compare `payload` (bytes), received on one of the status topics, with the status published last."""
         self._is_due = True
+        if topic == self._mark_topic:
+            if self._mark is not None and payload == self._mark.encode():
+                self._asks_until = None  # it has all of this life's
+            return
         for each in self._statuses:
             each.received(topic, payload, now)
 
@@ -259,6 +276,7 @@ class Publisher:
             or self._of_others(now)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
+            or self._of_next(BatteryPublisher.info, now)
             or self._bridge_state(now)
             or self._next_discovery(now)  # last but one: one that cannot be sent must not delay the numbers
             or self._of_next(BatteryPublisher.single_value, now)
@@ -306,11 +324,7 @@ class Publisher:
     def _republish(self, now):
         if self._rediscover_at is not None and ticks_diff(now, self._rediscover_at) >= 0:
             self._rediscover_at = None
-            self._part = 0
-            for each in self._batteries:
-                each.begin_discovery(now)
-            for other in self._others:
-                other.begin_discovery()
+            self._begin_discovery(now)
             self._republish_at = ticks_add(now, REPUBLISH_MS)
             self._is_birth = True
         elif self._republish_at is not None and ticks_diff(now, self._republish_at) >= 0:
@@ -325,6 +339,15 @@ class Publisher:
             self._is_birth = False
             self._connection_repeat_due = now
             self._repeat_status(now)
+
+    def _begin_discovery(self, now):
+        """Publish discovery again."""
+        self._asks_until = self._mark = None
+        self._part = 0  # of the bridge's, which one is sent next
+        for each in self._batteries:
+            each.begin_discovery(now)
+        for other in self._others:
+            other.begin_discovery()
 
     def _repeat_status(self, now):
         """Repeat status and connection text for later subscribers: they are not retained."""
@@ -341,12 +364,25 @@ class Publisher:
             self._republish_at = ticks_add(now, REPUBLISH_MS)
 
     def _next_discovery(self, now):
+        """The next discovery message, and behind the last one the mark by which a broker that retains them is recognized.
+
+        It is another one each time: a broker that was not there when something changed has an earlier one.
+        """
+        if not self.discovery.parts():
+            return None
+        if self._asks_until is not None:
+            if ticks_diff(now, self._asks_until) < 0:
+                return None
+            self._begin_discovery(now)
         if self._part < self.discovery.bridge_parts:
             self._part += 1
             return self.discover(self._part - 1, now)
         message = self._of_next(BatteryPublisher.next_discovery, now) or self._discover_others(now) or self._retry_failed(now)
         if message is None and self._is_discovered():
             self.discovery.unload()
+            if self._mark is None and not [other for other in self._others if not other.is_discovered()]:
+                self._mark = f"{random.getrandbits(30):x}"
+                return self._mark_topic, self._mark, True, 1
         return message
 
     def _is_discovered(self):
@@ -363,6 +399,7 @@ class Publisher:
         """Begin one discovery message, see Discovery.begin; None when it is skipped, or there is no memory for it."""
         if part in self._failed_parts:
             return None
+        self._mark = None
         try:
             topic, steps = self.discovery.begin(part, is_settled)
         except (MemoryError, ValueError):
@@ -429,6 +466,6 @@ class Publisher:
     def _bridge_state(self, now):
         if ticks_diff(now, self._bridge_due) < 0:
             return None
-        self._bridge_due = ticks_add(now, HEARTBEAT_MS)
+        self._bridge_due = ticks_add(now, BRIDGE_STATE_MS)
         # retained, like <base>/status, which the broker itself sets to offline
         return self.write(pair_steps(self.writer.clear(), self._bridge(now)), self.base + "/state", True)

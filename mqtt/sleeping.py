@@ -21,10 +21,11 @@ class SleepingPublisher(Publisher):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self._announces = True
+        self._announces = self.discovery.parts() > 0
 
     def begin(self, now):
         """A new connection: publish everything again."""
+        self._mark = None  # the chip must not sleep while the broker is asked what it retains
         super().begin(now)
         self._last_messages = None  # what is still to be published before the chip sleeps; None: it does not
         self._is_bridge_published = self.is_announced = self._is_known_announced = False

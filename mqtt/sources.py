@@ -34,7 +34,7 @@ class SourcePublisher:
 
     def begin(self, now):
         """A new connection: publish everything again."""
-        self.begin_discovery()
+        self._announced_at = None
         self.republish(now)
 
     def begin_discovery(self):

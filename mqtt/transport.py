@@ -50,7 +50,7 @@ class PacketSocketPool:
         self._on_large = on_large
         self.SOCK_STREAM = pool.SOCK_STREAM
         self.last = None
-        self._addresses = None  # the result of the last getaddrinfo
+        self._addresses: dict = {}  # the results of getaddrinfo, one of each broker
         self._failures = 0
 
     def getaddrinfo(self, *arguments):
@@ -59,15 +59,16 @@ class PacketSocketPool:
         The result is reused until connecting has failed a few times: without a name server the chip waits 7 s and more, which
         cannot be shortened.
         """
-        if self._addresses is None:
-            self._addresses = self._pool.getaddrinfo(*arguments)
-        return self._addresses
+        name = arguments[:2]
+        if name not in self._addresses:
+            self._addresses[name] = self._pool.getaddrinfo(*arguments)
+        return self._addresses[name]
 
     def connect_failed(self):
         """No broker at that address: after LOOKUP_AFTER_FAILURES failures the name is looked up again."""
         self._failures += 1
         if self._failures % LOOKUP_AFTER_FAILURES == 0:
-            self._addresses = None
+            self._addresses.clear()
 
     def socket(self, *arguments):
         """A new socket, not connected yet."""

@@ -56,7 +56,10 @@ _CAUSES = {
     "retained last will, and QoS 1?",
     "closed_no_login": "connection closed. MQTT_USERNAME and MQTT_PASSWORD required? Is MQTT_PORT a TLS port? Does it allow a "
     "retained last will, and QoS 1?",
-    "tls_failed": "the TLS handshake failed",
+    "tls_failed": "the TLS handshake failed. Does it require a client certificate (MQTT_CERT_FILE), or refuse yours",
+    "closed_with_tls": "connection closed. Does it require a client certificate (MQTT_CERT_FILE), or refuse yours",
+    "own_certificate": "it requires a client certificate; write MQTT_CERT_FILE and MQTT_KEY_FILE",
+    "own_certificate_wrong": "the chip cannot use MQTT_CERT_FILE or MQTT_KEY_FILE; write them in PEM form, without a password",
     "failed": "the connection failed",
 }
 
@@ -115,7 +118,7 @@ def sentence(code, details):
         return f"Broker {details[0]} is not trusted: {_CERTIFICATE[code]}; {remedy}"
     if code in _CAUSES:
         place, with_tls = details
-        if with_tls:
+        if with_tls and not code.startswith("own_"):
             return f"No broker {place} with TLS: {_CAUSES[code]}; is MQTT_PORT its TLS port?"
         return f"No broker {place}: {_CAUSES[code]}"
     return _SENTENCES[code].format(*details)
@@ -142,28 +145,34 @@ def _wifi_code(error):
     return "wifi_no_answer" if getattr(error, "errno", None) in _SILENT else "wifi_failed"
 
 
-def broker_trouble(settings, error, is_open, rejected, client_id):
-    """The trouble when the broker was not reached or is lost because of `error`.
+def broker_trouble(settings, broker, error, is_open, rejected, client_id):
+    """The trouble when the `broker` (address, port) was not reached or is lost because of `error`.
 
     `is_open`: it had accepted the connection; `rejected`: the return code in its CONNACK, or None.
     """
-    place = f"{settings.MQTT_BROKER}:{settings.MQTT_PORT}"
+    host, port = broker
+    place = f"{host}:{port}"
     if rejected is not None:
         code = _rejection(rejected, settings)
         return code, (place, client_id) if code == "rejected_client_id" else (place,)
     number = error.args[0] if error.args else None
     if is_open:
         return _cause(error, number), (place, False)
+    if settings.MQTT_TLS and number in ("invalid key", "invalid cert"):  # CircuitPython's, of ours
+        return "own_certificate_wrong", (place, False)
+    if settings.MQTT_TLS and "certificate required" in str(error).lower():
+        return "own_certificate", (place, False)
     if settings.MQTT_TLS and _is_certificate(error, number):
         return _certificate_code(error), (place,)
     if type(error).__name__ == "gaierror" or number == -2:
-        return _name_code(settings.MQTT_BROKER), (place, False)
-    if ":" in settings.MQTT_BROKER:
+        return _name_code(host), (place, False)
+    if ":" in host:
         return "name_ipv6", (place, False)
     if settings.MQTT_TLS:
-        return _cause(error, number), (place, True)
+        code = _cause(error, number)
+        return "closed_with_tls" if code == "closed" else code, (place, True)
     if number in _CLOSED:
-        return _closed_code(settings), (place, False)
+        return _closed_code(settings, port), (place, False)
     if isinstance(error, AssertionError):
         return "not_mqtt_3_1_1", (place, False)
     return _cause(error, number), (place, False)
@@ -198,9 +207,9 @@ def _rejection(number, settings):
     return "rejected_not_ready" if number in (3, 136, 137) else "rejected_unknown"
 
 
-def _closed_code(settings):
+def _closed_code(settings, port):
     """Why a broker closes the connection before its CONNACK, the likeliest reason."""
-    if settings.MQTT_PORT in _TLS_PORTS:
+    if port in _TLS_PORTS:
         return "closed_tls_port"
     return "closed_login" if settings.MQTT_USERNAME else "closed_no_login"
 

@@ -31,11 +31,13 @@ children.end_with_us()
 
 # Files whose tests share processes that are expensive to start, or build upon one another.
 WHOLE = (
+    "test_cluster.py",
     "test_commands_end_to_end.py",
     "test_end_to_end.py",
     "test_faults.py",
     "test_four_batteries.py",
     "test_homeassistant.py",
+    "test_one_machine.py",
     "test_outputs_and_sensors.py",
     "test_page.py",
     "test_sleeping_bridge.py",

@@ -766,3 +766,27 @@ def test_a_late_frame_of_another_response_shows_nothing():
         board.request(0x95)
         board.feed(frame(0x95, bytes.fromhex(cells(1)[0])))
         assert board.a5.is_truncated(25)
+
+
+def test_bytes_that_complete_nothing_can_be_taken_at_once():
+    """In whatever pieces frames, and what is none, arrive: as byte by byte."""
+    good = [frame(function, bytes(range(1, 9))) for function in (0x90, 0x93, 0x94)]
+    line = b"\x17\xa5" + good[0] + b"\xa5\x01\xa5\x01\x02\x03" + good[1] + good[2][:-1] + b"\x00" + good[0]
+    for size in range(1, len(line)):
+        one, other = FrameReader(), FrameReader()
+        frames = 0
+        for begin in range(0, len(line), size):
+            piece = line[begin : begin + size]
+            taken = one.skip(piece, len(piece))
+            assert all(other.feed(byte) == 0 for byte in piece[:taken])
+            for byte in piece[taken:]:
+                event = one.feed(byte)
+                assert event == other.feed(byte)
+                frames += event == 1
+            assert one.partial() == other.partial() and one.discarded == other.discarded
+            assert one.frame[: one.partial()] == other.frame[: one.partial()]
+        assert frames == 3 and one.checksum_errors == other.checksum_errors == 1
+
+
+def test_a_frame_that_comes_at_once_is_taken_but_for_its_last_byte():
+    assert FrameReader().skip(frame(0x90, bytes(8)) + b"\xa5", 14) == 12

@@ -297,7 +297,7 @@ def test_the_state_of_the_bridge_sums_what_can_be_summed():
         for each in batteries:
             each.poller.pack = each.pack
         state = BridgeState(radio, Pollers(batteries), memory, Loop(lambda: 0, []), [], "power_on", 0)
-        state.watch(SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1))
+        state.watch(SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1, broker="192.168.1.10:1883"))
         return dict(state.pairs(0))
 
     one = battery(1, pack(1, 300, "normal"), poller(10, 700, 0x40, "A5"))

@@ -83,6 +83,7 @@ def converse(now, milliseconds, tell):
             if message is not None:
                 topic, text, retain, qos = message
                 text = text if isinstance(text, (str, bytes)) else text.bytes()
+                text = "random" if topic.endswith("/announced") else text
                 print("message", topic, retain, qos, text if isinstance(text, str) else str(text, "utf-8"))
 
 

@@ -31,7 +31,7 @@ class Radio:
 
 def state_of(radio, loop):
     memory = SimpleNamespace(boots=1, safe_modes=0, failure="")
-    publisher, session = SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1)
+    publisher, session = SimpleNamespace(discovery_errors=0), SimpleNamespace(connects=1, broker="192.168.1.10:1883")
     state = BridgeState(radio, Poller(Pack()), memory, loop, ["line 3: WRONG"], "power_on", 0)
     state.watch(publisher, session)
     return state

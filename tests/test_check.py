@@ -86,10 +86,10 @@ WRONG = {  # name: (file, board, what must be said: the words of each mistake, i
         None,
         [("line 2", "CIRCUITPY_WIFI_PASSWORD", "fewer than 8")],
     ),
-    "broker with its port, against the port": (
-        WIFI + 'MQTT_BROKER = "192.168.1.9:1884"\nMQTT_PORT = 1883\n',
+    "broker with a port that is none": (
+        WIFI + 'MQTT_BROKER = "192.168.1.9:70000"\nMQTT_PORT = 1883\n',
         None,
-        [("line 3", "MQTT_BROKER", "192.168.1.9:1884", "MQTT_PORT = 1884")],
+        [("line 3", "MQTT_BROKER", "192.168.1.9:70000", "address:port")],
     ),
     "broker as a URL": (
         WIFI + 'MQTT_BROKER = "mqtt://homeassistant.local"\n',

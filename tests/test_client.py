@@ -124,6 +124,7 @@ class Bridge:
         sources=(),
         gone=(),
         make=MqttClient,
+        spread_ms=0,
     ):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", 'CIRCUITPY_WIFI_SSID = "shed"']
         lines += [f'MQTT_USERNAME = "{username}"', f'MQTT_PASSWORD = "{password}"']
@@ -132,7 +133,7 @@ class Bridge:
         settings.MQTT_RETAIN_STATE = keep
         self.publisher, self.commands, self.store, self.sockets = FakePublisher(), FakeCommands(), FakeStore(loaded), Sockets()
         parts = (self.sockets, self.publisher, self.commands, self.store, name or f"bridge-{port}")
-        self.client = make(settings, radio, *parts, keys=keys, sources=sources, gone=gone)
+        self.client = make(settings, radio, *parts, keys=keys, sources=sources, gone=gone, spread_ms=spread_ms)
         self.longest_s = 0
         self._clock = clock
 
@@ -328,9 +329,77 @@ def test_a_broker_that_is_not_there_is_asked_less_and_less_often_but_for_ever(mo
             tries.append(now / 1000)
         now += 200
     pauses = [after - before for before, after in pairwise(tries)]
-    assert pauses[0] <= 2 and pauses == sorted(pauses)
-    assert 30 <= pauses[-1] <= 120 and tries[-1] >= (now / 1000) - 120
+    for number, pause in enumerate(pauses):
+        assert 0.2 <= pause <= min(60, 2**number) + 0.4, (number, pause)
+    late = pauses[8:]
+    assert sum(late) / len(late) > 15 and tries[-1] >= (now / 1000) - 61
     assert bridge.client.trouble[0] == "refused"
+
+
+def tries_of(monkeypatch, seconds, **options):
+    """When, in seconds, a bridge tries to connect to a broker that is not there; simulated."""
+    now = 0
+    monkeypatch.setattr(client_module, "ticks_ms", lambda: now)
+    bridge = Bridge(free_port(), clock=lambda: now, **options)
+    tries = []
+    while now < 1000 * seconds:
+        before = len(bridge.sockets.made)
+        bridge.tick()
+        if len(bridge.sockets.made) > before:
+            tries.append(now / 1000)
+        now += 50
+    return tries
+
+
+def test_bridges_that_lose_their_broker_together_do_not_come_back_in_step(monkeypatch):
+    """Full jitter: each attempt is at any time up to the back-off, those of many bridges are spread over all of it."""
+    pauses = []
+    for _ in range(60):
+        tries = tries_of(monkeypatch, 16)
+        pauses.append(tries[3] - tries[2])  # a back-off of four seconds
+    assert min(pauses) < 1 and max(pauses) > 3 and min(pauses) >= 0.2
+    seconds = [int(pause) for pause in pauses]
+    assert max(seconds.count(second) for second in range(4)) < 30
+
+
+def test_boards_that_start_in_step_after_a_power_cut_connect_at_different_times(monkeypatch):
+    first = [tries_of(monkeypatch, 3, spread_ms=2000)[0] for _ in range(30)]
+    assert min(first) < 0.8 and max(first) > 1.2 and max(first) <= 2.1
+    assert {tries_of(monkeypatch, 3)[0] for _ in range(5)} == {0}
+
+
+@needs_mosquitto
+def test_of_several_brokers_the_next_one_is_tried_at_once(broker, capsys):
+    bridge = Bridge(broker.port, host=f"127.0.0.1:{free_port()}, localhost:{free_port()}, 127.0.0.1")
+    assert bridge.run(bridge.is_connected, 8)
+    assert bridge.client.broker == f"127.0.0.1:{broker.port}" and len(bridge.sockets.made) >= 3
+    assert f"MQTT: connected to 127.0.0.1:{broker.port}" in capsys.readouterr().out
+
+
+@needs_mosquitto
+def test_when_its_broker_dies_it_goes_on_at_the_next_one_and_back(broker, tmp_path):
+    (tmp_path / "b").mkdir()
+    other = Mosquitto(tmp_path / "b")
+    bridge = Bridge(broker.port, host=f"127.0.0.1, 127.0.0.1:{other.port}")
+    try:
+        for dies, lives in ((broker, other), (other, broker)):
+            assert bridge.run(bridge.is_connected, 15) and bridge.client.broker == f"127.0.0.1:{dies.port}"
+            dies.kill()
+            assert bridge.run(bridge.is_not_connected, 5) and f"127.0.0.1:{dies.port}" in bridge.client.trouble_text
+            assert bridge.run(bridge.is_connected, 15) and bridge.client.broker == f"127.0.0.1:{lives.port}"
+            dies.start()
+        assert bridge.client.connects == 3 and bridge.publisher.sessions == 3
+    finally:
+        other.kill()
+
+
+@needs_mosquitto
+def test_a_connection_that_only_broke_is_made_again_to_the_same_broker(broker, tmp_path):
+    bridge = Bridge(broker.port, host=f"127.0.0.1, 127.0.0.1:{free_port()}")
+    assert bridge.run(bridge.is_connected)
+    bridge.sockets.made[-1].close()
+    assert bridge.run(bridge.is_not_connected, 5) and bridge.run(bridge.is_connected, 8)
+    assert bridge.client.broker == f"127.0.0.1:{broker.port}" and len(bridge.sockets.made) == 2
 
 
 @pytest.mark.parametrize(
@@ -835,7 +904,8 @@ def test_every_failure_has_a_code_and_a_sentence_of_ours(error, settings, was_op
     parsed = Settings(broker + settings)
     parsed.MQTT_BROKER = settings.split('"')[1] if "MQTT_BROKER" in settings else "10.0.0.9"
     rejected = error.args[0] if isinstance(error, KeyError) else None
-    found, details = broker_trouble(parsed, error, was_open, rejected, "daly-x")
+    broker = (parsed.MQTT_BROKER, parsed.MQTT_PORT)
+    found, details = broker_trouble(parsed, broker, error, was_open, rejected, "daly-x")
     assert found == code
     text = sentence(found, details)
     assert [word for word in words if word not in text] == []

@@ -13,7 +13,7 @@ from simulation import only
 
 import mqtt
 from battery.controls import CONTROL, CONTROLS
-from battery.json import Writer, bounded, listed, write_pack
+from battery.json import INFO, STATE, Writer, bounded, listed, pack_steps
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, OPTIONS, READING, READINGS
 from mqtt.entities import entity as entity_of
@@ -83,16 +83,65 @@ def test_no_message_is_too_large(cells):
 @pytest.mark.parametrize("cells", [1, 16, 48])
 def test_every_reading_that_is_published_has_an_entity_and_every_template_a_reading(cells):
     _, pack = make(cells, 3)
-    published = json.loads(write_pack(Writer(), pack).bytes())
-    announced = {}
+    published = {"state": json.loads(said(pack, STATE)), "info": json.loads(said(pack, INFO))}
+    announced = {"state": {}, "info": {}}
     for key, entity, message in entities(messages(cells, 3)[BRIDGE_PARTS:]):
-        assert message["stat_t"] == "daly/c0ffee/bms1/state"
-        assert key not in announced
-        announced[key] = entity
-    from_state = {key: entity for key, entity in announced.items() if "stat_t" not in entity}
-    assert from_state.keys() == published.keys()
-    for key, entity in from_state.items():
+        part = message["stat_t"].rpartition("/")[2]
+        assert message["stat_t"] == "daly/c0ffee/bms1/" + part
+        assert key not in announced["state"] and key not in announced["info"]
+        announced[part][key] = entity
+    assert announced["info"].keys() == published["info"].keys() and "cell_overvoltage_limit_1" in announced["info"]
+    from_state = {key: entity for key, entity in announced["state"].items() if "stat_t" not in entity}
+    balanced = {f"cell_{number}_balancing" for number in range(1, cells + 1)}
+    assert from_state.keys() - balanced == published["state"].keys() - {"balancing_cells"} and balanced <= from_state.keys()
+    for key, entity in {**from_state, **announced["info"]}.items():
+        if key in balanced:
+            assert "(value_json|d).balancing_cells" in entity["val_tpl"]
+            continue
         assert re.fullmatch(r"\{\{\(value_json\|d\)\.(\w+)\|d(\(None\))?\}\}", entity["val_tpl"])[1] == key
+
+
+def test_the_latest_version_of_all_bridges_makes_an_update_entity_where_its_topic_is_named():
+    _, pack = make(4)
+    for topic in ("", "fleet/latest"):
+        names = ("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True, 0, None, topic)
+        entity = json.loads(Discovery(*names).message(0)[1])["cmps"]["firmware"]
+        if topic:
+            assert entity["p"] == "update" and entity["l_ver_t"] == topic and entity["dev_cla"] == "firmware"
+            assert "value_json" in entity["val_tpl"] and ".version" in entity["val_tpl"] and "cmd_t" not in entity
+        else:
+            assert entity == {"p": "update"}  # removes the one of before
+
+
+def said(pack, part):
+    writer = Writer()
+    for _ in pack_steps(writer.clear(), pack, part=part):
+        pass
+    return writer.bytes()
+
+
+def test_the_balancing_of_each_cell_is_read_from_the_list_of_those_that_are_balanced():
+    """The templates as Home Assistant renders them; "None" is unknown there, and an empty text is ignored."""
+    jinja2 = pytest.importorskip("jinja2")
+    environment = jinja2.Environment(autoescape=False)
+    environment.globals["iif"] = lambda test, yes, no: yes if test else no
+    _, pack = make(3, 0)
+    row = READING["cell_{}_balancing"]
+    templates = [
+        environment.from_string(entity["val_tpl"])
+        for key, entity, _ in entities(messages(3, 0))
+        if key.startswith("cell_") and key.endswith("_balancing") and "val_tpl" in entity
+    ]
+    for values, expected in (
+        ((0, 1, 1), ["OFF", "ON", "ON"]),
+        ((0, 0, 0), ["OFF", "OFF", "OFF"]),
+        ((1, None, 0), ["None", "None", "None"]),  # one of them is not known
+    ):
+        for index, value in enumerate(values):
+            pack.put(row, index, value, 0)
+        state = json.loads(said(pack, STATE))
+        assert [template.render(value_json=state) for template in templates] == expected
+    assert [template.render() for template in templates] == ["", "", ""]
 
 
 def test_no_template_fails_on_a_message_that_is_no_json():

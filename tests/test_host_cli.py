@@ -250,6 +250,21 @@ def test_the_firmware_sees_the_settings_it_should(drive, serial_port):
     assert 'setting MQTT_BROKER = "10.0.0.1"' in shown and "setting MQTT_PORT = 1884" in shown
 
 
+def test_bridges_at_one_outside_broker_have_ids_of_their_own_and_the_demonstration_always_the_same(drive, tmp_path):
+    code = 'import microcontroller\nprint("chip", microcontroller.cpu.uid.hex())\n' + HELLO
+
+    def uid(*options):
+        return re.search(r"chip (\w+)", run_until(("hello",), "--drive", drive(code), *options))[1]
+
+    outside = []
+    for name in ("a.toml", "b.toml", "a.toml"):
+        (tmp_path / name).write_text("")
+        outside.append(uid("--broker", "127.0.0.1:1", "--settings", tmp_path / name))
+    assert outside[0] == outside[2] != outside[1]
+    assert [len(each) for each in outside] == [12] * 3
+    assert uid() == "02da1bc0ffee"
+
+
 def test_published_messages_are_shown_and_reach_the_embedded_broker(drive, serial_port):
     code = """
 import time, wifi, socketpool

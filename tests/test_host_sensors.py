@@ -90,7 +90,9 @@ def test_home_assistant_is_told_of_all_of_them():
     )
     try:
         for line in process.stdout:
-            match = re.search(r"-> homeassistant/device/daly_c0ffee_(temperatures|vedirect1|supply)(_\d)?/config (.*)", line)
+            match = re.search(
+                r"-> homeassistant/device/daly_02da1bc0ffee_(temperatures|vedirect1|supply)(_\d)?/config (.*)", line
+            )
             if match:
                 topic = re.search(r"homeassistant/\S+", line)[0]
                 assert message_faults(topic, match[3]) == []
@@ -105,7 +107,7 @@ def test_home_assistant_is_told_of_all_of_them():
     )
     temperature = found["temperatures"]["cmps"][FIRST]
     assert f"['{FIRST}']" in temperature["val_tpl"] and temperature["unit_of_meas"] == "°C"
-    assert found["supply"]["dev"]["ids"] == ["daly_c0ffee"]
+    assert found["supply"]["dev"]["ids"] == ["daly_02da1bc0ffee"]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ def test_nothing_else_is_done_while_a_response_is_about_to_be_whole(clock):
     assert len(bench.bms.called) == 100 and not bench.other.called
     assert not bench.loop.step()  # nor is there a pause
     bench.free = 2
-    assert bench.loop.step() and len(bench.other.called) == 1
+    assert not bench.loop.step() and len(bench.other.called) == 1  # a pause of 1 ms would end too late
+    bench.free = 3
+    assert bench.loop.step()
 
 
 def test_a_job_that_never_fits_is_called_after_a_tenth_of_a_second(clock):
@@ -178,10 +180,27 @@ def test_a_job_that_takes_longer_than_the_line_is_idle_waits_for_a_longer_time(c
     called = len(bench.other.called)
     bench.run(1)
     assert len(bench.other.called) - called <= 10
-    bench.free = 9
+    bench.free = 10
     called = len(bench.other.called)
     bench.run(1)
     assert len(bench.other.called) - called > 50
+
+
+def test_the_collection_of_garbage_waits_for_a_long_gap_for_at_most_a_second(clock, monkeypatch):
+    collected = []
+
+    def collect():
+        collected.append(clock.now)
+        clock.now += 40
+
+    monkeypatch.setattr(loop_module, "gc", SimpleNamespace(collect=collect))
+    bench = Bench(clock)
+    bench.free = 60
+    bench.run(7)
+    assert len(collected) == 2 and collected[1] - collected[0] < 5020
+    bench.free = 20
+    bench.run(60)
+    assert all(6000 <= pause < 6020 for pause in pauses(collected)[2:]) and len(collected) > 9
 
 
 def test_the_longest_pass_is_told_once(clock):

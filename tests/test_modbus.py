@@ -409,3 +409,18 @@ def test_one_that_asks_the_same_as_we_do_gets_what_we_want(make):
     board = make()
     assert feed(board, bytes(board.build(0)), 1000) == [ECHO]
     assert feed(board, rival_frames(board)[2], 1010) == [RESPONSE]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 30, len(LIVE_D2)])
+def test_the_middle_of_a_response_can_be_taken_at_once(size):
+    """In whatever pieces it arrives: as byte by byte."""
+    board = d2()
+    events = []
+    skipped = 0
+    for begin in range(0, len(LIVE_D2), size):
+        piece = LIVE_D2[begin : begin + size]
+        taken = board.reader.skip(piece, len(piece))
+        skipped += taken
+        events += feed(board, piece[taken:])
+    assert events == [RESPONSE] and bytes(board.reader.frame[: board.reader.length]) == LIVE_D2
+    assert skipped >= len(LIVE_D2) - 5 or size > 3  # the head is looked at byte by byte

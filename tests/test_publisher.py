@@ -12,16 +12,19 @@ import pytest
 from simulation import Deadband, Wire, only
 
 from battery.energy import COUNTERS
+from battery.json import LARGEST, Writer
 from battery.pack import Pack
 from battery.polarity import Polarity
 from battery.readings import BITFIELD, READING, READINGS, TEXT
+from campaigns.faults.subscriber import each_balancing
 from daly.a5 import BLOCKS
 from mqtt import deadband
 from mqtt.entities import BRIDGE
 from mqtt.homeassistant import Discovery
-from mqtt.publisher import Publisher
+from mqtt.publisher import LoadedDiscovery, Publisher
 
-STATUS, STATE = "daly/x/bms1/status", "daly/x/bms1/state"
+STATUS, STATE, INFO = "daly/x/bms1/status", "daly/x/bms1/state", "daly/x/bms1/info"
+MARK = "daly/x/announced"
 WORDS = "homeassistant/device/daly_c0ffee_bms1_controls/config"
 INTERVAL_MS = 2000
 SELDOM = {
@@ -104,7 +107,7 @@ def is_empty(readings):
 
 def states(broker, since=0):
     """[(ms, readings)] of every state with numbers."""
-    said = [(ms, json.loads(text)) for ms, topic, text, _, _ in broker.since(since) if topic == STATE]
+    said = [(ms, each_balancing(json.loads(text))) for ms, topic, text, _, _ in broker.since(since) if topic == STATE]
     return [(ms, state) for ms, state in said if state["pack_voltage"] is not None]
 
 
@@ -153,7 +156,9 @@ def test_without_a_battery_the_bridge_says_so():
     assert set(broker.texts(STATUS)) == {"offline"}
     states = [json.loads(text) for text in broker.texts(STATE)]
     assert all(is_empty(state) for state in states)
-    assert {"cell_1_voltage", "cell_48_balancing", "temperature_16"} <= states[0].keys()  # of all that there may be
+    assert {"cell_1_voltage", "cell_48_voltage", "balancing_cells", "temperature_16"} <= states[
+        0
+    ].keys()  # of all that there may be
     # its layout is unknown; but what is said of the link is needed just now
     assert {topic for _, topic, _, _, _ in broker.heard if "bms1" in topic and "config" in topic} == {WORDS}
 
@@ -202,6 +207,7 @@ def test_a_battery_whose_layout_never_changes_is_announced(counted, mute):
 
 MEASURED = ("bms1/state", "bms1/status", "bms1/connection", "bms1/soc")
 KEPT = (
+    "/announced",
     "/config",
     "x/status",
     "x/state",
@@ -220,7 +226,7 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
             continue
         assert retain == topic.endswith(KEPT), topic
         if topic not in told:
-            assert qos == (1 if topic.endswith(("config", "status", "connection", "command_result")) else 0), topic
+            assert qos == (1 if topic.endswith(("config", "announced", "status", "connection", "command_result")) else 0), topic
         told.add(topic)
     assert all(any(topic.endswith(end) for topic in told) for end in MEASURED)
 
@@ -250,8 +256,8 @@ def test_every_single_value_is_said_again_within_a_minute_and_never_in_a_flood()
     came = broker.wire.us / 1000
     broker.run(62)
     values = [(ms, topic) for ms, topic, _, _, _ in broker.since(came) if topic.startswith("daly/x/bms1/")]
-    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "connection"))]
-    state = json.loads(broker.texts(STATE)[-1])
+    values = [(ms, topic) for ms, topic in values if not topic.endswith(("state", "status", "connection", "info"))]
+    state = {**each_balancing(json.loads(broker.texts(STATE)[-1])), **json.loads(broker.texts(INFO)[-1])}
     assert {topic.rpartition("/")[2] for _, topic in values} == state.keys() - {"seq", "time"}
     assert max(len([ms for ms, _ in values if at <= ms < at + 1000]) for at in range(int(came), int(came) + 60000, 500)) <= 5
 
@@ -313,7 +319,7 @@ def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
     assert len({topic for _, topic, _, _, _ in broker.heard if topic.endswith("/config")}) == parts - 1
     assert broker.publisher.discovery_errors >= 1
     assert broker.texts(STATUS)[-1] == "online" and states(broker, 110000)
-    assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(105000)}
+    assert "daly/x/state" in {topic for _, topic, _, _, _ in broker.since(85000)}
 
 
 @pytest.mark.slow
@@ -413,7 +419,7 @@ def test_everything_is_valid_json_or_a_short_word(start):
     for _, topic, text, _, _ in broker.heard:
         if topic.endswith(("/status", "/connection")):
             assert 0 < len(text) <= 255
-        elif text or not topic.endswith("/config"):  # an empty announcement removes
+        elif topic != MARK and (text or not topic.endswith("/config")):  # an empty announcement removes
             json.loads(text)
     assert json.loads(broker.texts("daly/x/state")[-1]) == {"uptime": 7, "rssi": None, "note": 'a "quoted" word'}
 
@@ -847,7 +853,7 @@ def test_single_values_say_what_the_state_says():
     assert {broker.texts(f"daly/x/bms1/{key}")[-1] for key in ("soc", "mode", "problem", "cell_4_voltage")} == {""}
     broker.wire.set("silent", 0)
     broker.run(30)
-    state = json.loads(broker.texts(STATE)[-1])
+    state = {**json.loads(broker.texts(STATE)[-1]), **json.loads(broker.texts(INFO)[-1])}
     broker.run(0.5)
     for key in ("soc", "mode", "problem", "active_alarms", "cell_count", "balancing", "max_voltage_cell", "chemistry"):
         assert broker.texts(f"daly/x/bms1/{key}")[-1] == str(state[key]), key
@@ -1136,3 +1142,112 @@ def test_what_waits_to_be_published_does_not_wait_twice():
     assert broker.texts("daly/x/bms2/status") == ["offline"] and broker.texts("daly/x/bms2/connection") == ["is not read"]
     broker.publisher.publish("/bms2/status", "offline")
     assert len(broker.run(5).texts("daly/x/bms2/status")) == 2
+
+
+# quiet: what a broker retains is not announced again
+
+
+def announcements(broker, since=0):
+    return [topic for _, topic, _, _, _ in broker.since(since) if topic.endswith("/config")]
+
+
+def reconnect(broker, mark, seconds=30):
+    """A new connection to a broker that retains this mark; None: it retains nothing. What is announced then."""
+    at = broker.wire.us / 1000
+    broker.connect().run(0.2)
+    if mark is not None:
+        broker.publisher.status_received(MARK, mark.encode(), broker.wire.now)
+    broker.run(seconds)
+    return announcements(broker, at)
+
+
+def test_a_broker_that_retains_the_announcement_is_told_nothing_again():
+    broker = connected(seconds=30)
+    first = announcements(broker)
+    assert len(first) > 20
+    for _ in range(3):
+        assert reconnect(broker, broker.texts(MARK)[-1]) == []
+    assert broker.texts(STATUS)[-1] == "online"
+
+
+def test_the_mark_is_retained_and_comes_behind_all_that_it_stands_for():
+    broker = connected(seconds=40)
+    topics = [topic for _, topic, _, _, _ in broker.heard]
+    last = max(position for position, topic in enumerate(topics) if topic.endswith("/config"))
+    assert max(position for position, topic in enumerate(topics) if topic == MARK) > last
+    assert {(retain, qos) for _, topic, _, retain, qos in broker.heard if topic == MARK} == {(True, 1)}
+
+
+@pytest.mark.parametrize("mark", [None, "", "0", "another"])
+def test_a_broker_that_has_lost_it_or_never_had_it_is_told_all_again(mark):
+    broker = connected(seconds=30)
+    everything = set(announcements(broker))
+    before = broker.texts(MARK)[-1]
+    assert set(reconnect(broker, mark)) == everything
+    assert broker.texts(MARK)[-1] != before  # one that had the first announcement only is recognized
+
+
+def test_a_connection_that_ended_in_the_middle_of_it_leaves_no_mark():
+    broker = Broker().connect()
+    while len(announcements(broker)) < 8:
+        broker.run(0.05)
+    assert broker.texts(MARK) == []
+    assert len(set(reconnect(broker, "0"))) > 20
+
+
+def test_home_assistants_start_gets_it_whatever_the_broker_retains():
+    broker = connected(seconds=30)
+    reconnect(broker, broker.texts(MARK)[-1])
+    at = broker.wire.us / 1000
+    broker.publisher.rediscover(broker.wire.now, 1000)
+    broker.run(30)
+    assert set(announcements(broker, at)) == set(announcements(broker))
+
+
+def test_what_has_changed_is_announced_under_another_mark():
+    broker = connected("drift=0,cells=8", 30)
+    before = broker.texts(MARK)[-1]
+    at = broker.wire.us / 1000
+    broker.wire.set("cells", 7)
+    broker.run(40)
+    assert announcements(broker, at) and broker.texts(MARK)[-1] != before
+    assert reconnect(broker, broker.texts(MARK)[-1]) == []
+    assert reconnect(broker, before) != []
+
+
+def test_without_discovery_nothing_is_announced_and_all_else_is_published():
+    def make(*arguments, has_bridge):
+        return LoadedDiscovery(Writer(LARGEST), *arguments, (), "", has_bridge, is_wanted=False)
+
+    broker = connected(seconds=30, discovery=make)
+    assert announcements(broker) == [] and broker.texts(MARK) == []
+    assert broker.texts(STATUS)[-1] == "online" and broker.texts(STATE) and broker.texts("daly/x/state")
+    broker.publisher.rediscover(broker.wire.now, 1000)
+    at = broker.wire.us / 1000
+    broker.run(10)
+    assert announcements(broker) == [] and STATE in {topic for _, topic, _, _, _ in broker.since(at)}
+
+
+# what is read once
+
+
+def test_what_is_read_once_is_not_in_the_state_but_published_when_it_is_known_and_again_for_later_subscribers():
+    broker = connected("drift=0,cells=4", 60)
+    assert json.loads(broker.texts(INFO)[-1])["rated_capacity"] == 280.0
+    assert not {"rated_capacity", "cell_overvoltage_limit_1"} & json.loads(broker.texts(STATE)[-1]).keys()
+    assert not any(retain for _, topic, _, retain, _ in broker.heard if topic == INFO)
+    at = broker.wire.us / 1000
+    broker.run(650)
+    assert len([topic for _, topic, _, _, _ in broker.since(at) if topic == INFO]) == 1
+
+
+def test_it_is_there_before_the_battery_is_online_again_and_becomes_unknown_with_it():
+    broker = connected("drift=0,cells=4", 60)
+    at = broker.wire.us / 1000
+    broker.connect().run(5)
+    talk = [(topic, text) for _, topic, text, _, _ in broker.since(at)]
+    info = [position for position, (topic, _) in enumerate(talk) if topic == INFO]
+    assert info and info[0] < talk.index((STATUS, "online"))
+    broker.wire.set("silent", 1)
+    broker.run(30)
+    assert is_empty(json.loads(broker.texts(INFO)[-1]))

@@ -76,7 +76,7 @@ class Rig:
     def __init__(self, settings="", options="drift=0", seconds=10, start=WRAP - 60000, plugged=True, **more):
         self.settings = Settings(GOOD + settings + WIFI)
         self.wire = Wire(options, current_sign="normal", **more).run(seconds)
-        self.session = SimpleNamespace(trouble=None, trouble_text="")
+        self.session = SimpleNamespace(trouble=None, trouble_text="", broker="192.168.1.10:1883")
         self.radio = SimpleNamespace(connected=True, ap_info=SimpleNamespace(rssi=-58), ipv4_address="192.168.1.77")
         self.panels = []
         self.plugged = plugged

@@ -25,8 +25,8 @@ NO_WIFI = 'CIRCUITPY_WIFI_SSID is missing: without it there is no Wi-Fi; write i
 class Settings(reader.Settings):
     """What is said of these short files, but for the Wi-Fi that they do not name."""
 
-    def __init__(self, text, has_room=False):
-        super().__init__(text, has_room=has_room)
+    def __init__(self, text, chip_id="", has_room=False):
+        super().__init__(text, chip_id, has_room)
         self.problems = [problem for problem in self.problems if problem != NO_WIFI]
 
 
@@ -249,7 +249,14 @@ def test_what_mqtt_or_wifi_can_never_accept_is_a_mistake_in_the_file(line, remed
 @pytest.mark.parametrize(
     ("address", "remedy"),
     [
-        ("192.168.1.9:1884", 'MQTT_BROKER = "192.168.1.9" and MQTT_PORT = 1884'),
+        ("192.168.1.9:0", "address:port"),
+        ("192.168.1.9:65536", "address:port"),
+        ("a, my broker", "my broker: an address has no spaces"),
+        ("a:1883, b:x", "b:x: an address has only letters"),
+        ("a, ,b", "nothing between two commas"),
+        ("a,", "nothing between two commas"),
+        ("192.168.1,10", "write it as 192.168.1.10"),
+        ("192.168.1.10, mqtt://b", "mqtt://b: it is only the address"),
         ("mqtt://192.168.1.9", 'MQTT_BROKER = "192.168.1.9"'),
         ("mqtts://broker.example:8883/", 'MQTT_BROKER = "broker.example"'),
         ("mqtt://me:hunter2@192.168.1.9", 'MQTT_BROKER = "192.168.1.9"'),
@@ -269,10 +276,19 @@ def test_the_broker_is_an_address_and_nothing_else(address, remedy):
 
 @pytest.mark.parametrize(
     "address",
-    ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "my_pi", "HA2", "1.2.3.4", "10.0.0.1"],
+    ["192.168.1.10", "homeassistant", "homeassistant.local", "a-b.example.org", "my_pi", "HA2", "1.2.3.4", "10.0.0.1"]
+    + ["192.168.1.9:1884", "a, b:8883,c", "192.168.1.10,192.168.1.11"],
 )
 def test_good_addresses_are_good(address):
     assert Settings(f'MQTT_BROKER = "{address}"').problems == []
+
+
+def test_several_brokers_each_with_its_port():
+    text = 'MQTT_BROKER = "10.0.0.1, b.example:8884 ,c"\n'
+    assert Settings(text).brokers == (("10.0.0.1", 1883), ("b.example", 8884), ("c", 1883))
+    assert Settings(text + "MQTT_TLS = true").brokers == (("10.0.0.1", 8883), ("b.example", 8884), ("c", 8883))
+    assert Settings(text + "MQTT_PORT = 1900").brokers == (("10.0.0.1", 1900), ("b.example", 8884), ("c", 1900))
+    assert Settings(BROKER).brokers == (("192.168.1.10", 1883),)
 
 
 def test_one_pin_cannot_do_two_things():
@@ -428,3 +444,21 @@ def test_an_identity_that_does_not_is_told_in_a_sentence(identity):
     settings = Settings(f"{BROKER}\nBRIDGE_ID = {identity}")
     assert settings.BRIDGE_ID == "" and len(settings.problems) == 1
     assert "line" in settings.problems[0] and "BRIDGE_ID cannot be" in settings.problems[0]
+
+
+def test_one_file_serves_many_bridges():
+    text = BROKER + '\nMQTT_BASE_TOPIC = "site/{id}/bms"\nMQTT_CLIENT_ID = "site:{id}"\nDEVICE_NAME = "Battery {id}"'
+    for identity in ("02da1bc0ffee", "02da1bc0ffef"):
+        settings = Settings(text, identity)
+        assert (settings.base_topic, settings.client_id) == (f"site/{identity}/bms", f"site:{identity}")
+        assert settings.DEVICE_NAME == settings.boards[0].name == "Battery " + identity and not settings.problems
+
+
+def test_the_id_of_the_settings_counts_there_too():
+    settings = Settings(BROKER + '\nBRIDGE_ID = "shed"\nMQTT_BASE_TOPIC = "a/{id}"', "02da1bc0ffee")
+    assert (settings.base_topic, settings.client_id) == ("a/shed", "daly-shed")
+
+
+def test_without_a_word_topic_and_client_id_are_made_of_the_id():
+    settings = Settings(BROKER, "02da1bc0ffee")
+    assert (settings.base_topic, settings.client_id) == ("daly/02da1bc0ffee", "daly-02da1bc0ffee")

@@ -62,13 +62,16 @@ def certificates(tmp_path_factory):
     make_certificate(folder, "good", "ours", "DNS:localhost,IP:127.0.0.1")
     make_certificate(folder, "other-name", "ours", "DNS:broker.example")
     make_certificate(folder, "expired", "ours", "DNS:localhost", -1)
+    make_certificate(folder, "bridge", "ours", "DNS:bridge")
+    make_certificate(folder, "foreign", "theirs", "DNS:bridge")
+    openssl(folder, "rsa", "-in", "bridge.key", "-aes128", "-passout", "pass:x", "-out", "locked.key")
     return folder
 
 
 class Secure:
     """A mosquitto that speaks TLS with one of the certificates, on one port, and plainly on another, for us to listen on."""
 
-    def __init__(self, folder, certificates, name):
+    def __init__(self, folder, certificates, name, more=()):
         self.port, self.plain_port = free_port(), free_port()
         config = folder / f"tls-{self.port}.conf"
         lines = [f"user {getpass.getuser()}", "log_dest none", "allow_anonymous true", f"listener {self.plain_port} 127.0.0.1"]
@@ -76,6 +79,7 @@ class Secure:
             f"listener {self.port} 127.0.0.1",
             f"certfile {certificates}/{name}.pem",
             f"keyfile {certificates}/{name}.key",
+            *more,
         ]
         config.write_text("\n".join([*lines, ""]))
         self._process = subprocess.Popen([PROGRAM, "-c", config], stderr=subprocess.DEVNULL)
@@ -104,8 +108,8 @@ class Secure:
 def secure(tmp_path, certificates):
     brokers = []
 
-    def start(name):
-        brokers.append(Secure(tmp_path, certificates, name))
+    def start(name, *more):
+        brokers.append(Secure(tmp_path, certificates, name, more))
         return brokers[-1]
 
     yield start
@@ -116,10 +120,10 @@ def secure(tmp_path, certificates):
 class Bridge:
     """A client as app/main.py makes it; `problems` is what the settings' reader would show."""
 
-    def __init__(self, port, ca_file, host="localhost"):
+    def __init__(self, port, ca_file, host="localhost", more=()):
         lines = [f'MQTT_BROKER = "{host}"', f"MQTT_PORT = {port}", "MQTT_TLS = true", f'MQTT_CA_FILE = "{ca_file}"']
         lines += ['CIRCUITPY_WIFI_SSID = "cellar"', 'MQTT_USERNAME = "bridge"', f'MQTT_PASSWORD = "{SECRET}"']
-        settings = Settings("\n".join(lines))
+        settings = Settings("\n".join([*lines, *more]))
         settings.base_topic = "t"
         self.problems = settings.problems
         context = make_ssl_context(settings, self.problems)
@@ -217,6 +221,64 @@ def test_whatever_answers_all_that_ever_leaves_is_tls(certificates):
     assert {data[:2] for data in heard} == {b"\x16\x03"}
     assert not any(SECRET.encode() in data or b"MQTT" in data for data in heard)
     assert bridge.longest_ms < 1000 * LONGEST_TICK_S
+
+
+# a client certificate
+
+
+def requiring(certificates):
+    """Lines of mosquitto's configuration: only clients with a certificate of our authority, whose name is their user name."""
+    return f"cafile {certificates}/ours.pem", "require_certificate true", "use_identity_as_username true"
+
+
+def own(certificates, name):
+    return f'MQTT_CERT_FILE = "{certificates}/{name}.pem"', f'MQTT_KEY_FILE = "{certificates}/{name}.key"'
+
+
+def test_a_broker_that_requires_a_certificate_gets_ours(secure, certificates):
+    broker = secure("good", *requiring(certificates))
+    bridge = Bridge(broker.port, certificates / "ours.pem", more=own(certificates, "bridge"))
+    assert bridge.run(lambda: ("t/state", b'{"a":1}') in broker.heard), bridge.client.trouble_text
+    assert not bridge.problems
+
+
+def test_certificate_and_key_may_be_one_file(secure, certificates, tmp_path):
+    both = (certificates / "bridge.pem").read_text() + (certificates / "bridge.key").read_text()
+    (tmp_path / "both.pem").write_text(both)
+    broker = secure("good", *requiring(certificates))
+    bridge = Bridge(broker.port, certificates / "ours.pem", more=[f'MQTT_CERT_FILE = "{tmp_path}/both.pem"'])
+    assert bridge.run(lambda: bridge.client.connected) and not bridge.problems
+
+
+@pytest.mark.parametrize("own_name", [None, "foreign"])
+def test_without_one_or_with_a_foreign_one_it_says_what_is_missing(secure, certificates, own_name):
+    broker = secure("good", *requiring(certificates))
+    more = own(certificates, own_name) if own_name else ()
+    bridge = Bridge(broker.port, certificates / "ours.pem", more=more)
+    assert bridge.run(bridge.is_refused)
+    assert not bridge.run(lambda: bridge.client.connected, 3) and broker.heard == []
+    assert "MQTT_CERT_FILE" in bridge.client.trouble_text, bridge.client.trouble
+    assert SECRET not in bridge.client.trouble_text
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key"),
+    [
+        ("missing.pem", "bridge.key"),
+        ("bridge.pem", "missing.key"),
+        ("bridge.pem", ""),  # there is no key in it
+        ("bridge.key", "bridge.key"),
+        ("bridge.pem", "bridge.pem"),
+        ("bridge.pem", "foreign.key"),  # not its own
+        ("bridge.pem", "locked.key"),  # with a password, for which a PC would ask on the console
+        ("", "bridge.key"),
+    ],
+)
+def test_files_that_are_no_certificate_and_key_are_told_and_there_is_no_connection(certificates, certificate, key):
+    lines = [f'MQTT_CERT_FILE = "{certificates}/{certificate}"' if certificate else ""]
+    lines += [f'MQTT_KEY_FILE = "{certificates}/{key}"' if key else ""]
+    context, problems = context_of("\n".join(lines))
+    assert context is None and len(problems) == 1 and "MQTT_CERT_FILE" in problems[0] and "MQTT_KEY_FILE" in problems[0]
 
 
 # what cannot be done is said, and then nothing is done

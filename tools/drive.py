@@ -14,17 +14,24 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
+import string
 import time
 import urllib.parse
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 RETRY_S = 60  # seconds of retries: a board that restarts during an update is back by then
 PAUSE_S = 2
+SMALLEST = 512  # bytes a file takes at least on a board's drive, where the system does not tell
 FIRST_RETRY_S = 10  # before the first response the address is probably wrong
 TIMEOUT_S = 15
 MOST_REDIRECTS = 5  # redirects
 PLACES = ("media/*", "media/*/*", "run/media/*/*", "Volumes/*", "mnt/*")  # where systems mount drives
+ON_WINDOWS = os.name == "nt"
+# Windows' own numbers (winerror) that Python's errno does not tell apart from a missing permission
+WRITE_PROTECTED = (19,)
+GONE = (21, 55, 433, 483, 1117, 1167)
 QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
 
 
@@ -44,34 +51,74 @@ def address(text: str) -> tuple[str, int]:
     port = int(found[3] or 80) if found else 0
     if not found or not 0 < port < 65536:
         raise Refused(
-            f'"{text}" is not the address of a board; write HOST=192.168.1.77, as on its screen, or HOST=cpy-1a2b3c.local'
+            f'"{text}" is not the address of a board; write {option("HOST", "192.168.1.77")}, as on its screen, or '
+            f"{option('HOST', 'cpy-1a2b3c.local')}"
         )
     host = (found[1] or found[2]).rstrip(".")
     if re.fullmatch(r"[0-9.]+", host) and not re.fullmatch(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", host):
-        raise Refused(f'"{host}" is not an IP address, which has four numbers up to 255; write HOST=192.168.1.77')
+        raise Refused(
+            f'"{host}" is not an IP address, which has four numbers up to 255; write {option("HOST", "192.168.1.77")}'
+        )
     return host, port
+
+
+def option(name: str, value: str) -> str:
+    """How an option of the command is written here: DRIVE=... for make, --drive ... where there is no make."""
+    return f"--{name.lower()} {value}" if ON_WINDOWS else f"{name}={value}"
+
+
+def command() -> str:
+    """How the installer is called here."""
+    return "py -m tools.install" if ON_WINDOWS else "make install"
 
 
 def boards() -> list[str]:
     """The CIRCUITPY drives that are mounted here."""
+    if ON_WINDOWS:
+        places = [Path(f"{letter}:\\") for letter in string.ascii_uppercase[2:]]
+        return [str(folder) for folder in places if _is_file(folder / "boot_out.txt")]
     found = [file.parent for place in PLACES for file in Path("/").glob(place + "/boot_out.txt")]
     return sorted(str(folder) for folder in found)
 
 
+def written_paths(text: str, windows: bool) -> list[PurePath]:
+    """The paths that a text may mean, most literal first: with quotes, spaces, ~, or file:// as file managers copy it.
+
+    On Windows a drive also as E, E:, E:/, "CIRCUITPY (E:)", and as a shell leaves "E:\\" with its quotation mark.
+    """
+    bare = text.strip().strip(QUOTES).strip()
+    tries = [text, text.strip(), bare]
+    if bare.startswith("file://"):
+        tries.append(urllib.parse.unquote(bare.removeprefix("file://")).removeprefix("/" if windows else ""))
+    if not windows:
+        return [PurePosixPath(word) for word in tries if word]
+    drive = re.fullmatch(r"(?:.*\()?([A-Za-z])(?::|(?=$))[\\/)]*", bare)
+    if drive:  # "E:" alone would be the current folder of that drive
+        return [PureWindowsPath(f"{drive[1].upper()}:\\")]
+    return [PureWindowsPath(word) for word in tries if word]
+
+
 def _folder(text: str) -> Path:
-    """The folder of a text that may have quotes or spaces, ~, or file:// as file managers copy it. Raises Refused."""
-    tries = [text, text.strip(), text.strip().strip(QUOTES).strip()]
-    if tries[-1].startswith("file://"):
-        tries.append(urllib.parse.unquote(tries[-1].removeprefix("file://")))
-    for path in (Path(word).expanduser() for word in tries if word):
+    """The folder that a text means. Raises Refused."""
+    paths = [Path(path).expanduser() for path in written_paths(text, ON_WINDOWS)]
+    for path in paths:
         if _is_folder(path):
             return path
-    shown = tries[-1] or "an empty name"
-    if Path(shown).is_file():
-        raise Refused(f"{shown} is a file; give the folder it is in: DRIVE={Path(shown).parent}")
+    shown = paths[-1] if paths else "an empty name"
+    if _is_file(Path(shown)):
+        raise Refused(f"{shown} is a file; give the folder it is in: {option('DRIVE', str(Path(shown).parent))}")
+    if not ON_WINDOWS and re.fullmatch(r"[A-Za-z]:[\\/]*", str(shown)):
+        raise Refused(f"{shown} is a drive of Windows; run the installer there: py -m tools.install --drive {shown}")
     there = boards()
     remedy = f"there is {' and '.join(there)}" if there else "is the board plugged in, and its drive mounted?"
     raise Refused(f"{shown} is not a folder; {remedy}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_folder(path: Path) -> bool:
@@ -155,22 +202,27 @@ class Folder(_Drive):
     def room(self) -> tuple[int, int]:
         """(bytes free, bytes of the smallest file); many bytes if unknown."""
         try:
-            state = (
-                os.statvfs(self._path) if hasattr(os, "statvfs") else None
-            )  # not on Windows; a full drive is noticed when writing
+            if hasattr(os, "statvfs"):
+                state = os.statvfs(self._path)
+                if not state.f_blocks:  # some file systems do not tell; a full drive is noticed when writing
+                    return 1 << 40, SMALLEST
+                return state.f_bavail * state.f_frsize, state.f_frsize
+            return shutil.disk_usage(self._path).free, SMALLEST
         except OSError as error:
             raise self._trouble("", error) from None
-        return (state.f_bavail * state.f_frsize, state.f_frsize) if state else (1 << 40, 4096)
 
     def _trouble(self, path: str, error: OSError) -> Refused:
         if error.errno == errno.ENOSPC:
             return Full(f"the drive is full, {path} does not fit")
-        if error.errno == errno.EROFS:
+        number = getattr(error, "winerror", None)
+        if error.errno == errno.EROFS or number in WRITE_PROTECTED:
             return Refused(
                 f"the drive is read-only for this PC; eject it, plug the board in again (a boot.py may forbid it): {path}"
             )
-        if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT, errno.ENXIO):
+        if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT, errno.ENXIO) or number in GONE:
             return Refused(f"the drive is gone ({error.strerror}: {path}); plug the board in again and repeat the command")
+        if number is not None and error.errno in (errno.EACCES, errno.EPERM):
+            return Refused(f"{path} cannot be written ({error.strerror}); close the programs that have files of the drive open")
         if error.errno in (errno.EACCES, errno.EPERM):
             return Refused(
                 f"{path} cannot be written ({error.strerror}); the drive is mounted for another user: mount it as yourself"
@@ -277,7 +329,10 @@ class Web(_Drive):
         """Why there is no response, with the remedy."""
         way = f"{self.asked} redirects to {self.name}, which" if self.asked != self.name else self.name
         if isinstance(error, socket.gaierror | UnicodeError):
-            return f"{way} is not found in this network; give the IP address on the board's screen: HOST=192.168.1.77"
+            return (
+                f"{way} is not found in this network; give the IP address on the board's screen: "
+                f"{option('HOST', '192.168.1.77')}"
+            )
         if isinstance(error, ConnectionRefusedError):
             return (
                 f"{way} does not respond (connection refused); is CIRCUITPY_WEB_API_PASSWORD in its settings.toml? After a "
@@ -292,13 +347,13 @@ class Web(_Drive):
             return body
         if status == 401:
             raise Refused(
-                "the password is wrong; it is CIRCUITPY_WEB_API_PASSWORD of the settings.toml on the board, and in a shell it "
-                "belongs in single quotes: PASSWORD='...'"
+                "the password is wrong; it is CIRCUITPY_WEB_API_PASSWORD of the settings.toml on the board"
+                + ("" if ON_WINDOWS else ", and in a shell it belongs in single quotes: PASSWORD='...'")
             )
         if status == 403:
             raise Refused("the board has no CIRCUITPY_WEB_API_PASSWORD in its settings.toml; write one by cable first")
         if status == 409:
-            raise Refused("a PC has the drive by USB; eject it there, or use the cable: make install DRIVE=...")
+            raise Refused(f"a PC has the drive by USB; eject it there, or use the cable: {command()} {option('DRIVE', '...')}")
         if status in (413, 417, 507):
             raise Full(f"the drive is full, {path} does not fit")
         raise Refused(f"the board responds with status {status} to {path}; restart it and repeat the command")

