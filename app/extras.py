@@ -73,6 +73,8 @@ def _check_sleep(settings):
         )
     if settings.allowed:
         settings.hints.append(f"{where}: commands of ALLOW_CONTROL have an effect only in the seconds in which it is awake.")
+    if settings.WEB_PORT:
+        settings.hints.append(f"{settings.where('WEB_PORT')}: with SLEEP_MINUTES the page is there only while it is awake.")
 
 
 def names_of(settings, problems):

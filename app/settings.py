@@ -198,8 +198,9 @@ class Settings:
         if "WEB_PORT" not in entries or "WEB_PORT" in wrong:
             self.WEB_PORT = self._default_web_port(workflow_port, has_room)
         elif self.WEB_PORT and workflow_port == self.WEB_PORT:
-            self.problems.append(f"{self.where('WEB_PORT')}: {advice.on_workflow(self.WEB_PORT, OTHER_WEB_PORT)}.")
-            self.WEB_PORT = OTHER_WEB_PORT
+            other = WEB_PORT if workflow_port == OTHER_WEB_PORT else OTHER_WEB_PORT
+            self.problems.append(f"{self.where('WEB_PORT')}: {advice.on_workflow(self.WEB_PORT, other)}.")
+            self.WEB_PORT = other
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
         if "BANK_WIRING" in self.more:
             from .batteries import resolve

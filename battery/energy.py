@@ -84,6 +84,10 @@ class EnergyMeter:
         index = COUNTERS.index(counter)
         return self._before[index] + self._counts[index]
 
+    def counted(self, counter):
+        """What has been counted since the start, in Wh or mAh."""
+        return self._counts[COUNTERS.index(counter)]
+
     def totals(self):
         """All of them in the order of COUNTERS; None until loaded."""
         return None if self._before is None else tuple([self.total(counter) for counter in COUNTERS])

@@ -573,7 +573,8 @@ def _open_view(options: argparse.Namespace) -> None:
     from host import view
 
     live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    title = f"{_broker_name(options)} · BMS on {', '.join(_paths(options).values())} · Ctrl-C stops"
+    page = [_page_address()] if chip.state["web"] else []  # the log soon has it no more
+    title = " · ".join([*page, _broker_name(options), "BMS " + ", ".join(_paths(options).values()), "Ctrl-C stops"])
     shown = (view.Live if live else view.Plain)(chip.screen, title)
     sys.stdout = sys.stderr = view.Lines(shown.line)
     view.watch_messages(shown)
@@ -609,6 +610,11 @@ def _report_slow() -> None:
     chip.state["slow"] = True  # once, resets or not
 
 
+def _page_address() -> str:
+    """Where a browser on this PC finds the page; the firmware names the address of its stand-in chip."""
+    return "http://127.0.0.1:{}/".format(chip.state["web"])
+
+
 def _broker_name(options: argparse.Namespace) -> str:
     brokers = options.broker or [("127.0.0.1", chip.state["broker"]["ready"])]
     return "broker " + ", ".join(f"{host}:{port}" for host, port in brokers)
@@ -626,7 +632,7 @@ def _report_start(options: argparse.Namespace, resumed: bool) -> None:
     for port, text in zip(_ports(options), options.vedirect, strict=True):
         chip.report(f"VE.Direct on {port}" + ("" if "/" in text else f" (simulated: {text})"))
     if chip.state["web"]:
-        chip.report("page on http://127.0.0.1:{}/".format(chip.state["web"]))
+        chip.report("page on " + _page_address())
     _report_settings(options)
     if options.drive and options.settings == ROOT / "settings.toml":
         chip.report("the drive has no settings.toml, so the project's is used: write one before using this drive on a board")

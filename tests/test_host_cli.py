@@ -12,14 +12,16 @@ import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from mosquitto import Subscriber, wait_until
+from mosquitto import Subscriber, free_port, wait_until
 
 from host import view
 from host.view import Frames, Outlet
@@ -675,3 +677,25 @@ def test_a_chip_is_as_slow_after_a_reset(drive):
     heard = run_until(("ResetReason.SOFTWARE",), "--drive", drive(LIVES), "--chip", "10", "--seconds", 20)
     took = [int(text) for text in re.findall(r"took (\d+)", heard)]
     assert len(took) == 2 and min(took) > 680  # 7 bytecodes an iteration
+
+
+def test_the_live_view_has_the_address_of_the_page_all_the_time():
+    """On 80 columns, in one line; the log names it at the start only."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    port = free_port()
+    command = [sys.executable, "-m", "host", "--no-oled", "--web", str(port)]
+    terminal = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, env=terminal)
+    os.close(slave)
+    seen = ""
+    try:
+        end = time.monotonic() + 20
+        while not (found := re.search("\n? *(\\S.*Ctrl-C stops)", seen)) and time.monotonic() < end:
+            if select.select([master], [], [], 0.2)[0]:
+                seen = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", seen + os.read(master, 65536).decode("utf-8", "replace"))
+    finally:
+        process.kill()  # nobody reads any more
+        process.wait(10)
+        os.close(master)
+    assert found and f"http://127.0.0.1:{port}/ ·" in found[1] and len(found[1]) <= 80, seen

@@ -128,7 +128,10 @@ def test_settings_for_the_network_only_miss_the_broker_and_that_is_said(place):
     place.put({"settings.toml": mine})
     said = place.install()
     assert place.contents()["settings.toml"].startswith(mine)
-    assert said[-1] == "settings.toml has no MQTT_BROKER: write the address of your broker there."
+    assert (
+        said[-1]
+        == "settings.toml has no MQTT_BROKER: write the address of your broker there, unless the page in the browser is enough."
+    )
 
 
 def test_settings_that_were_cut_off_between_two_names_are_found_again(place):
@@ -352,7 +355,8 @@ def updated(text, template=TEMPLATE):
 
 
 def test_what_has_no_broker_is_told():
-    assert "no MQTT_BROKER" in updated('CIRCUITPY_WIFI_SSID = "cellar"\n')[1][-1]
+    said = updated('CIRCUITPY_WIFI_SSID = "cellar"\n')[1][-1]
+    assert "no MQTT_BROKER" in said and "page in the browser" in said
 
 
 def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():

@@ -83,7 +83,10 @@ def visit(chromium, fake):
         page.on(
             "console", lambda message: wrong.append(message.text) if "Failed to load resource" not in message.text else None
         )
-        page.on("request", lambda request: None if request.url.startswith((url, "data:")) else wrong.append(request.url))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith((url.partition("#")[0], "data:")) else wrong.append(request.url),
+        )
         page.goto(url)
         page.wait_for_selector("#link.live")
         return page
@@ -210,7 +213,8 @@ def test_four_batteries_and_their_bank(visit, fake):
     page = visit()
     assert text(page, "#tabs") == "All batteries – ! Daly BMS 57.3 % Daly BMS 2 61.2 % Garage 57.3 % ! Daly BMS 4 no data"
     assert "Garage: EEPROM" in text(page, "#notices")
-    assert "Daly BMS 4: BMS asleep." in text(page) and "3 of 4 online" in text(page) and not is_wide(page)
+    assert "Daly BMS 4: BMS asleep." in text(page, "section.hero")  # where the numbers would be
+    assert text(page).count("Daly BMS 4: BMS asleep.") == 1 and "3 of 4 online" in text(page) and not is_wide(page)
     page.focus("[aria-selected=true]")
     for _ in range(2):
         page.keyboard.press("ArrowRight")
@@ -355,6 +359,51 @@ def test_the_curve_has_gaps_where_nothing_was_known(visit, fake):
     page.wait_for_selector("path.s[d*=L]")
     page.click("text=6 h")
     assert page.get_attribute("path.s:not(.area)", "d").count("M") == 2
+
+
+# of the points of a curve, from left to right: 0 to 1000
+PLACES = "document.querySelector('path.s:not(.area)').getAttribute('d').match(/[\\d.-]+(?= )/g).map(Number)"
+
+
+@pytest.mark.parametrize("hours", [-5, 3])
+def test_a_clock_that_is_set_does_not_move_the_curve(visit, fake, hours):
+    page = visit()
+    wait_for(page, PLACES + ".length > 100")
+    page.evaluate("(hours) => { const now = Date.now; Date.now = () => now() + hours * 3600000; }", hours)
+    ask(page)
+    wait_for(page, "performance.getEntriesByType('resource').filter((each) => each.name.includes('history')).length > 1")
+    wait_for(page, f"{PLACES}.length > 100")
+    places = page.evaluate(PLACES)
+    assert places == sorted(places) and places[-1] <= 1000
+    assert max(later - earlier for earlier, later in itertools.pairwise(places)) < 60  # the hour at night is 42 of 1000
+
+
+def test_an_address_with_a_strange_end_opens_the_page(visit, fake):
+    assert "57.3%" in text(visit(url=fake.url + "#%"))
+
+
+def test_a_bridge_that_starts_again_with_other_batteries(visit, fake):
+    """The page has stayed open: it does not draw the past of another battery."""
+    fake.state["batteries"], fake.state["bank"] = four()
+    page = visit()
+    page.click("text=Garage")
+    wait_for(page, PLACES + ".length > 100")
+    batteries = fake.state["batteries"]
+    batteries["bms1"]["name"], batteries["bms3"]["name"] = "Garage", "Daly BMS"
+    fake.history = fake.history | {"ago_s": None, "soc": [], "current": [], "voltage": []}
+    ask(page)
+    page.wait_for_selector("[aria-selected=true]:has-text('Daly BMS')")
+    wait_for(page, PLACES + ".length < 4")
+    del batteries["bms3"], batteries["bms2"], batteries["bms4"]
+    fake.state["bank"] = None
+    ask(page)
+    wait_for(page, "!document.querySelector('[role=tab]')")
+    assert "57.3%" in text(page) and page.title().startswith("57")
+
+
+def test_only_the_reason_of_an_output_stands_below_it(visit, fake):
+    fake.state["sources"] = {"vedirect1": {"problem": "none", "alarm": "ON", "alarm_reason": "low voltage"}}
+    assert "Alarm On Alarm reason low voltage" in text(visit())
 
 
 def test_sources_are_shown(visit, fake):

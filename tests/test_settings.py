@@ -374,6 +374,17 @@ def test_a_port_that_is_the_web_workflows_is_told():
     assert "line 3: WEB_PORT" in problem and "8080" in problem and "web workflow" in problem and "secret" not in problem
 
 
+def test_a_page_has_another_port_than_the_web_workflow_whatever_that_one_is():
+    settings = read('CIRCUITPY_WEB_API_PASSWORD = "secret"\nCIRCUITPY_WEB_API_PORT = 8080\nWEB_PORT = 8080')
+    assert settings.WEB_PORT == 80 and "and 80 is used" in settings.problems[0]
+
+
+def test_asleep_there_is_no_page():
+    hints = Settings(f"{BROKER}\nSLEEP_MINUTES = 10\nWEB_PORT = 80").hints
+    assert [hint for hint in hints if "line 4: WEB_PORT" in hint and "awake" in hint], hints
+    assert "WEB_PORT" not in " ".join(Settings(f"{BROKER}\nSLEEP_MINUTES = 10", has_room=True).hints)
+
+
 WIFI = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"'
 
 

@@ -50,7 +50,10 @@ def update(drive, template: bytes) -> list[str]:
         _write(drive, (there or b"") + (head + lines).encode())
         sentences.append(f"settings.toml: new settings were added at its end, as comments: {', '.join(added)}.")
     if "MQTT_BROKER" not in parse(text)[0]:
-        sentences.append("settings.toml has no MQTT_BROKER: write the address of your broker there.")
+        sentences.append(
+            "settings.toml has no MQTT_BROKER: write the address of your broker there, "
+            "unless the page in the browser is enough."
+        )
     return sentences
 
 

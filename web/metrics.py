@@ -7,6 +7,7 @@ What is not known now has no line at all: a value that stays would be an old one
 """
 
 from battery.alarms import LEVEL_NAMES, active
+from battery.energy import COUNTERS
 from battery.readings import BINARY, NUMBER, OPTIONS, READING
 
 _AT_ONCE = 6  # lines written in one step
@@ -17,10 +18,17 @@ _READINGS = (
     ("pack_voltage_volts", "Pack voltage.", "pack_voltage", 1, 1, None),
     ("current_amperes", "Current, positive while charging.", "current", 1, 1, None),
     ("power_watts", "Power, positive while charging.", "power", 1, 2, None),
-    ("energy_charged_joules_total", "Energy that went into the battery.", "energy_charged", 3600, 0, None),
-    ("energy_discharged_joules_total", "Energy that came out of the battery.", "energy_discharged", 3600, 0, None),
-    ("charge_in_coulombs_total", "Charge that went into the battery.", "capacity_charged", 36, 1, None),
-    ("charge_out_coulombs_total", "Charge that came out of the battery.", "capacity_discharged", 36, 1, None),
+    (
+        "energy_charged_joules_total",
+        "Energy that went into the battery since the bridge started.",
+        "energy_charged",
+        3600,
+        0,
+        None,
+    ),
+    ("energy_discharged_joules_total", "Energy that came out of the battery since then.", "energy_discharged", 3600, 0, None),
+    ("charge_in_coulombs_total", "Charge that went into the battery since then.", "capacity_charged", 36, 1, None),
+    ("charge_out_coulombs_total", "Charge that came out of the battery since then.", "capacity_discharged", 36, 1, None),
     ("remaining_charge_coulombs", "Charge that is left in the battery.", "remaining_capacity", 36, 1, None),
     ("rated_charge_coulombs", "Rated capacity.", "rated_capacity", 36, 1, None),
     ("remaining_time_seconds", "Time to full or to empty at the mean current.", "remaining_time", 36, 0, None),
@@ -71,14 +79,14 @@ def metrics_steps(writer, identity, batteries, snapshots, pairs, is_connected, s
         _line(writer, "battery_info", labels[position] + b',name="' + _escaped(batteries[position].name) + b'"', 1)
         yield
     for row in _READINGS:
-        yield from _reading_steps(writer, row, snapshots, labels)
+        yield from _reading_steps(writer, row, batteries, snapshots, labels)
     yield from _mode_steps(writer, snapshots, labels)
     yield from _alarm_steps(writer, snapshots, labels)
     yield from _source_steps(writer, sources, bridge)
     yield from _bridge_steps(writer, pairs, is_connected, bridge)
 
 
-def _reading_steps(writer, row, snapshots, labels):
+def _reading_steps(writer, row, batteries, snapshots, labels):
     name, meaning, key, factor, decimals, label = row
     reading = READING[key]
     is_begun = False
@@ -89,6 +97,10 @@ def _reading_steps(writer, row, snapshots, labels):
             raw = values.at(reading, index)
             if raw is None:
                 continue
+            if key in COUNTERS:
+                # After a start the totals are up to an hour old until the broker has been asked. A counter that falls has begun
+                # at 0 for Prometheus, which would add all of the total.
+                raw = batteries[position].pack.energy.counted(key)
             if not left:
                 left = _AT_ONCE
                 yield

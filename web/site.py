@@ -148,7 +148,8 @@ class Site:
         elif index is None:
             pass
         elif path == "/api/history" and self._history is not None:
-            if every.isdigit() and 0 < int(every) <= self._history.minutes:
+            # encoded: as text a "²" is a digit, too, on a PC
+            if every.encode().isdigit() and 0 < int(every) <= self._history.minutes:
                 steps = self._history_steps(index, int(every))
         elif path == "/diagnostics" and index < len(self._batteries):
             if not self._diagnostics.is_possible(now):
