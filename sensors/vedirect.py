@@ -86,50 +86,53 @@ class Reader:
         self._is_synchronous = False
 
     def feed(self, data):
-        """Take bytes. What is not looked at byte by byte here is copied in pieces: that costs a tenth on a board."""
+        """Take bytes (`data`: bytes). They are not looked at one by one here, nor line by line: that costs a tenth on a board."""
         count = len(data)
         at = 0  # what comes before it has been taken
-        look = 0  # from here on for a tab
         while at < count:
             if self._state == _HEX:
                 end = data.find(b"\n", at)
                 if end < 0:
                     return
                 self._state = _TEXT
-                at = look = end + 1
+                at = end + 1
             elif self._state == _SUM:
                 self._state = _TEXT
                 self._put(data, at, at + 1)
                 self._end()
-                at = look = at + 1
+                at += 1
             else:
-                tab = data.find(b"\t", look)
-                end = count if tab < 0 else tab + 1
-                colon = data.find(b":", look, end)
-                if colon >= 0:
-                    self._put(data, at, colon)
+                colon = data.find(b":", at)
+                end = count if colon < 0 else colon
+                left = self._take_text(data, at, end)
+                at = end - left
+                if self._state == _TEXT and colon >= 0:
                     self._state = _HEX
                     at = colon + 1
-                elif tab < 0 or self._may_matter(data, at, tab):
-                    self._put(data, at, end)
-                    at = look = end
-                    self._note_tab()
-                else:
-                    look = end
 
-    def _may_matter(self, data, at, tab):
-        """Whether the label before a tab may be that of the first or the last line, by its last letter."""
-        last = data[tab - 1] if tab > at else self._filling[self._filled - 1]
-        return last == _LAST_LINE[-2] or last == _FIRST_LINE[-2]
-
-    def _note_tab(self):
-        if self._ends_with(_LAST_LINE):
-            self._state = _SUM
-        elif not self._is_synchronous and self._ends_with(_FIRST_LINE):
-            # All known devices begin a block with it, so whatever was lost before it
-            self.lose()
-            self._is_synchronous = True
-            self._put(_FIRST_LINE, 0, len(_FIRST_LINE))
+    def _take_text(self, data, start, end):
+        """Take text up to the end of a block; returns how many bytes behind it have not been taken."""
+        before = self._filled
+        self._put(data, start, end)
+        # a line may have begun in the bytes before these
+        looked = before - len(_LAST_LINE) + 1 if before == self._filled - end + start and before >= len(_LAST_LINE) else 0
+        fresh = bytes(memoryview(self._filling)[looked : self._filled])
+        last = fresh.find(_LAST_LINE)
+        if not self._is_synchronous:
+            first = fresh.find(_FIRST_LINE)
+            if first >= 0 and (last < 0 or first < last):
+                # All known devices begin a block with it, so whatever was lost before it
+                self._filled -= looked + first
+                self._filling[: self._filled] = fresh[first:]
+                self._is_synchronous = True
+                looked = -first
+        if last < 0:
+            return 0
+        filled = looked + last + len(_LAST_LINE)
+        left = self._filled - filled
+        self._filled = filled
+        self._state = _SUM
+        return left
 
     def _put(self, data, start, end):
         filled = self._filled
@@ -139,12 +142,6 @@ class Reader:
             filled = 0
         self._filled = filled + end - start
         self._filling[filled : self._filled] = data[start:end]
-
-    def _ends_with(self, line):
-        """Whether these bytes have just come."""
-        end = self._filled
-        start = end - len(line)
-        return start >= 0 and self._filling[end - 2] == line[-2] and self._filling[start:end] == line
 
     def _end(self):
         """A block is complete, with its sum."""
