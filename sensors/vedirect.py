@@ -28,7 +28,7 @@ GAP_MS = 500  # a block is sent without a pause: what comes after one is not its
 SETTLE_MS = 10000  # the rows are known at the latest so long after the device
 LINES_AT_ONCE = 6  # judged in one tick: 2 ms on an ESP32-S2
 SWEEP_MS = 1000
-IDLE_MS = 50  # in which 96 bytes come
+IDLE_MS = 100  # in which 192 bytes come: they are taken in two ticks
 
 _TEXT = 0  # states of the Reader: collecting, in a HEX frame, the next byte is the sum
 _HEX = 1
@@ -53,6 +53,7 @@ _MODEL = label_code(b"BMV")
 _VOLTAGE = label_code(b"V")
 _OF_MONITOR = (_MODEL, label_code(b"CE"), label_code(b"SOC"))
 _OF_CHARGER = (label_code(b"VPV"), label_code(b"PPV"), label_code(b"CS"))
+_WRAP = (1 << 29) - 1  # of the ticks
 _H = 72  # the first letter of all labels of a monitor's history
 NO_PID = 0  # of an old device, such as a BMV-600
 NAMELESS = 3  # blocks in a row without PID, then it is one
@@ -164,6 +165,7 @@ class Kept:
 
     def __init__(self):
         self.block = bytearray(0)
+        self.length = 0
         self.count = 0  # of its lines; 0: there is none
         self.lengths = bytearray(_MOST_LINES)
         self.places = bytearray(_MOST_LINES)
@@ -173,6 +175,7 @@ class Kept:
         if len(self.block) < length:
             self.block = bytearray(length + 16)  # it grows and shrinks by some digits
         self.block[:length] = memoryview(block)[:length]
+        self.length = length
 
 
 class VeDirect:
@@ -271,11 +274,13 @@ class VeDirect:
         """What has not come for long is not known any more."""
         for place in range(len(self._values)):
             if self._values[place] is not None:
-                if ticks_diff(now, self._accepted_at[place]) <= EXPIRE_MS:
+                if (
+                    now - self._accepted_at[place]
+                ) & _WRAP <= EXPIRE_MS:  # as ticks_diff, which would take longer than all else
                     continue
                 self._forget_blocks()
                 self._set(place, None)
-            if self._heard_at[place] is not None and ticks_diff(now, self._heard_at[place]) > EXPIRE_MS:
+            if self._heard_at[place] is not None and (now - self._heard_at[place]) & _WRAP > EXPIRE_MS:
                 self._forget_blocks()
                 self._heard_at[place] = self._former[place] = self._older[place] = None
         if self._doubt_from is not None and ticks_diff(now, self._doubt_from) > DOUBT_MS:
@@ -331,6 +336,8 @@ class VeDirect:
             return
         if self._at == 0 and self._pid is not None:
             self._compare()
+            if self._is_right:
+                return
         for _ in range(LINES_AT_ONCE):
             self._skip()
             outcome = self._line()
@@ -405,6 +412,17 @@ class VeDirect:
         """Begin with a block: see with which one its lines are compared."""
         self._former_block = self._kept[self._reader.block[2] == _H]
         self._former_at = self._line_count = 0
+        former = self._former_block
+        length = self._reader.length
+        if former.count and memoryview(self._reader.block)[:length] == memoryview(former.block)[: former.length]:
+            # all of them are
+            self._line_count = former.count
+            for place in memoryview(former.places)[: former.count]:
+                if place != _NOWHERE:
+                    self._is_staged[place] = _SAME
+                    self._places[self._count] = place
+                    self._count += 1
+            self._is_right = True
 
     def _skip(self):
         """Pass over the lines that are as they were, wherever they are in the block now."""
