@@ -278,7 +278,6 @@ class VeDirect:
                     now - self._accepted_at[place]
                 ) & _WRAP <= EXPIRE_MS:  # as ticks_diff, which would take longer than all else
                     continue
-                self._forget_blocks()
                 self._set(place, None)
             if self._heard_at[place] is not None and (now - self._heard_at[place]) & _WRAP > EXPIRE_MS:
                 self._forget_blocks()
