@@ -253,6 +253,16 @@ class Uart(SimulatedUart):
         return data
 
 
+class Shunt(Device):
+    """A SmartShunt: in each second voltage, current, power and charge are other ones."""
+
+    def _send(self, now: float) -> None:
+        second = int(now // 1e6)
+        for label, first, step in (("V", 26542, 3), ("I", -5120, 41), ("P", -136, 1), ("CE", -25400, -2)):
+            self.set(label, str(first + step * (second % 7)))
+        super()._send(now)
+
+
 class Firmware:
     """The firmware and everything around it."""
 
@@ -296,7 +306,7 @@ class Firmware:
         sys.path[:0] = [str(STANDINS), str(self._root / "lib")]
         chip.clock, chip.network = self.clock, SimulatedNetwork(self._broker, self.clock)
         chip.power_on_s = self.clock.monotonic()
-        device = Device("shunt")
+        device = Shunt("shunt")
         chip.open_uart = lambda rx, **options: (
             SimulatedUart(device, self.clock) if rx == "IO10" else Uart(self._bms, self.passes)
         )

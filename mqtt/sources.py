@@ -47,12 +47,16 @@ class SourcePublisher:
         self.is_published = False
         self._due = self._heartbeat_due = now  # when it is compared next, and published whatever has changed
         self._seen = None  # `changes` of the source of then
+        self._is_waiting = False  # something was another one then, and is published at `_slow_due`
 
     def state(self, now):
         """The state, when it is due."""
         must = ticks_diff(now, self._heartbeat_due) >= 0
-        if not must and (self._source.changes == self._seen or ticks_diff(now, self._due) < 0):
-            return None
+        if not must:
+            if self._source.changes == self._seen and not (self._is_waiting and ticks_diff(now, self._slow_due) >= 0):
+                return None
+            if ticks_diff(now, self._due) < 0:
+                return None
         self._seen = self._source.changes
         self._due = ticks_add(now, LOOK_MS)
         return self._shared.write(self._steps(now, must), self._topic, self._shared.retain)
@@ -78,8 +82,7 @@ class SourcePublisher:
                 is_slow_other = True
         if is_slow_other and not is_other:
             is_other = ticks_diff(now, self._slow_due) >= 0
-            if not is_other:
-                self._seen = None  # look again
+        self._is_waiting = is_slow_other and not is_other
         if not is_other:
             yield None
         self._slow_due = ticks_add(now, self._fast_ms)

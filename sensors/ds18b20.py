@@ -170,7 +170,8 @@ class Temperatures:
             self._search_at = ticks_add(now, SEARCH_MS)
             self._fork = 65
         else:
-            return 100
+            until_search = ticks_diff(self._search_at, now)
+            return min(ticks_diff(self._measure_at, now), until_search) if self._sensors else until_search
         return PAUSE_MS
 
     # Measuring

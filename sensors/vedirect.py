@@ -28,7 +28,7 @@ GAP_MS = 500  # a block is sent without a pause: what comes after one is not its
 SETTLE_MS = 10000  # the rows are known at the latest so long after the device
 LINES_AT_ONCE = 6  # judged in one tick: 2 ms on an ESP32-S2
 SWEEP_MS = 1000
-IDLE_MS = 50  # in which 96 bytes come
+IDLE_MS = 100  # in which 192 bytes come: they are taken in two ticks
 
 _TEXT = 0  # states of the Reader: collecting, in a HEX frame, the next byte is the sum
 _HEX = 1
@@ -53,9 +53,15 @@ _MODEL = label_code(b"BMV")
 _VOLTAGE = label_code(b"V")
 _OF_MONITOR = (_MODEL, label_code(b"CE"), label_code(b"SOC"))
 _OF_CHARGER = (label_code(b"VPV"), label_code(b"PPV"), label_code(b"CS"))
+_WRAP = (1 << 29) - 1  # of the ticks
+_H = 72  # the first letter of all labels of a monitor's history
 NO_PID = 0  # of an old device, such as a BMV-600
 NAMELESS = 3  # blocks in a row without PID, then it is one
 _HISTORY = label_code(b"H1")  # in the second block of a battery monitor
+_MOST_LINES = 40  # of a block that is kept; the largest known has 22
+_NOWHERE = 255  # place of a line whose value is not taken
+_STAGED = 1  # the value is in `_staged`
+_SAME = 2  # it is the one that has been taken last
 
 
 class Reader:
@@ -86,50 +92,53 @@ class Reader:
         self._is_synchronous = False
 
     def feed(self, data):
-        """Take bytes. What is not looked at byte by byte here is copied in pieces: that costs a tenth on a board."""
+        """Take `data`, of the type bytes. It is not looked at byte by byte, nor line by line: that costs a tenth on a board."""
         count = len(data)
         at = 0  # what comes before it has been taken
-        look = 0  # from here on for a tab
         while at < count:
             if self._state == _HEX:
                 end = data.find(b"\n", at)
                 if end < 0:
                     return
                 self._state = _TEXT
-                at = look = end + 1
+                at = end + 1
             elif self._state == _SUM:
                 self._state = _TEXT
                 self._put(data, at, at + 1)
                 self._end()
-                at = look = at + 1
+                at += 1
             else:
-                tab = data.find(b"\t", look)
-                end = count if tab < 0 else tab + 1
-                colon = data.find(b":", look, end)
-                if colon >= 0:
-                    self._put(data, at, colon)
+                colon = data.find(b":", at)
+                end = count if colon < 0 else colon
+                left = self._take_text(data, at, end)
+                at = end - left
+                if self._state == _TEXT and colon >= 0:
                     self._state = _HEX
                     at = colon + 1
-                elif tab < 0 or self._may_matter(data, at, tab):
-                    self._put(data, at, end)
-                    at = look = end
-                    self._note_tab()
-                else:
-                    look = end
 
-    def _may_matter(self, data, at, tab):
-        """Whether the label before a tab may be that of the first or the last line, by its last letter."""
-        last = data[tab - 1] if tab > at else self._filling[self._filled - 1]
-        return last == _LAST_LINE[-2] or last == _FIRST_LINE[-2]
-
-    def _note_tab(self):
-        if self._ends_with(_LAST_LINE):
-            self._state = _SUM
-        elif not self._is_synchronous and self._ends_with(_FIRST_LINE):
-            # All known devices begin a block with it, so whatever was lost before it
-            self.lose()
-            self._is_synchronous = True
-            self._put(_FIRST_LINE, 0, len(_FIRST_LINE))
+    def _take_text(self, data, start, end):
+        """Take text up to the end of a block; returns how many bytes behind it have not been taken."""
+        before = self._filled
+        self._put(data, start, end)
+        # a line may have begun in the bytes before these
+        looked = before - len(_LAST_LINE) + 1 if before == self._filled - end + start and before >= len(_LAST_LINE) else 0
+        fresh = bytes(memoryview(self._filling)[looked : self._filled])
+        last = fresh.find(_LAST_LINE)
+        if not self._is_synchronous:
+            first = fresh.find(_FIRST_LINE)
+            if first >= 0 and (last < 0 or first < last):
+                # All known devices begin a block with it, so whatever was lost before it
+                self._filled -= looked + first
+                self._filling[: self._filled] = fresh[first:]
+                self._is_synchronous = True
+                looked = -first
+        if last < 0:
+            return 0
+        filled = looked + last + len(_LAST_LINE)
+        left = self._filled - filled
+        self._filled = filled
+        self._state = _SUM
+        return left
 
     def _put(self, data, start, end):
         filled = self._filled
@@ -140,12 +149,6 @@ class Reader:
         self._filled = filled + end - start
         self._filling[filled : self._filled] = data[start:end]
 
-    def _ends_with(self, line):
-        """Whether these bytes have just come."""
-        end = self._filled
-        start = end - len(line)
-        return start >= 0 and self._filling[end - 2] == line[-2] and self._filling[start:end] == line
-
     def _end(self):
         """A block is complete, with its sum."""
         if self._is_synchronous and sum(memoryview(self._filling)[: self._filled]) & 255 == 0:
@@ -155,6 +158,24 @@ class Reader:
             self.damaged += 1
         self.lose()
         self._is_synchronous = True
+
+
+class Kept:
+    """The last block of a kind whose values have been taken: a line that is as it was then need not be judged again."""
+
+    def __init__(self):
+        self.block = bytearray(0)
+        self.length = 0
+        self.count = 0  # of its lines; 0: there is none
+        self.lengths = bytearray(_MOST_LINES)
+        self.places = bytearray(_MOST_LINES)
+
+    def keep(self, block, length):
+        """Keep its bytes; its lines have been noted."""
+        if len(self.block) < length:
+            self.block = bytearray(length + 16)  # it grows and shrinks by some digits
+        self.block[:length] = memoryview(block)[:length]
+        self.length = length
 
 
 class VeDirect:
@@ -200,10 +221,10 @@ class VeDirect:
         self._is_staged = bytearray(0)
         self._places = bytearray(0)  # those that are, the first `_count` of them
         self._count = 0
-        # A block without PID that was right, and the places that it has: a monitor's history hardly ever changes, and need not
-        # be judged again then
-        self._kept = bytearray(0)
-        self._kept_places = b""
+        self._kept: tuple = ()  # of a first block, and of a monitor's history
+        self._former_block = None  # the one of them that the block which is being judged is like
+        self._former_at = 0  # where its next line is
+        self._line_count = 0  # lines that have been judged
         self._is_shown = bytearray(0)  # it is in `rows`
         self._has_new = False  # something has come that is not
         self._called_at = self._byte_at = self._block_at = self._doubt_from = self._known_at = self._sweep_at = None
@@ -226,6 +247,7 @@ class VeDirect:
         if self._called_at is None or ticks_diff(now, self._called_at) > STALLED_MS:
             self._uart.reset_input_buffer()
             self._reader.lose()
+            self._drop()
         self._called_at = now
         if self._reader.is_inside and ticks_diff(now, self._byte_at) > GAP_MS:
             self._reader.lose()
@@ -252,10 +274,13 @@ class VeDirect:
         """What has not come for long is not known any more."""
         for place in range(len(self._values)):
             if self._values[place] is not None:
-                if ticks_diff(now, self._accepted_at[place]) <= EXPIRE_MS:
+                if (
+                    now - self._accepted_at[place]
+                ) & _WRAP <= EXPIRE_MS:  # as ticks_diff, which would take longer than all else
                     continue
                 self._set(place, None)
-            if self._heard_at[place] is not None and ticks_diff(now, self._heard_at[place]) > EXPIRE_MS:
+            if self._heard_at[place] is not None and (now - self._heard_at[place]) & _WRAP > EXPIRE_MS:
+                self._forget_blocks()
                 self._heard_at[place] = self._former[place] = self._older[place] = None
         if self._doubt_from is not None and ticks_diff(now, self._doubt_from) > DOUBT_MS:
             self._doubt_from = None
@@ -284,6 +309,12 @@ class VeDirect:
             self.changes += 1
             print(f"{self.key}: {self.model if problem == 'none' else problem}")
 
+    def _forget_blocks(self):
+        """What is kept is not what is known any more, so each line is judged anew, also of the block that is being judged."""
+        for kept in self._kept:
+            kept.count = 0
+        self._restart()
+
     def _has_none(self):
         """Whether no value is known."""
         for value in self._values:
@@ -302,10 +333,12 @@ class VeDirect:
         if self._found:
             self._learn(now)
             return
-        if self._at == 0 and self._is_kept():
-            self._is_right = True
-            return
+        if self._at == 0 and self._pid is not None:
+            self._compare()
+            if self._is_right:
+                return
         for _ in range(LINES_AT_ONCE):
+            self._skip()
             outcome = self._line()
             if outcome is None:
                 continue
@@ -315,8 +348,9 @@ class VeDirect:
                 self._drop()
             elif self._pid is not None:
                 self._is_right = True  # its values are taken in the next tick
-                if not self._has_pid:
-                    self._keep()
+                if not self._has_pid and self._pid != NO_PID and self._is_staged[self._index[_VOLTAGE]]:
+                    # no history, but an old device: what was there before has a PID
+                    self._is_other = self._doubt_from is None
             elif not self._identify():
                 self._drop()
             return  # if it is known only now: once more from the start, as soon as it has been learnt
@@ -324,22 +358,25 @@ class VeDirect:
     def _drop(self):
         """Done with this block."""
         self._reader.drop()
-        self._is_right = self._has_pid = False
-        self._unstage()
+        self._restart()
 
-    def _unstage(self):
+    def _restart(self):
+        """Nothing of a block has been judged."""
+        self._at = 0
+        self._is_right = self._has_pid = False
         for position in range(self._count):
             self._is_staged[self._places[position]] = 0
         self._count = 0
 
     def _note_damaged(self, now):
         self._doubt_from = now
+        self._forget_blocks()
         self._noise = min(self._noise + 1, 2 * HOPELESS)
 
     def _line(self):
         """Judge the next line. Returns None; True: it was the last one; False: it is wrong, and with it the block."""
         block = self._reader.block
-        at = self._at
+        at = start = self._at
         if block[at] != _RETURN or block[at + 1] != _NEWLINE:
             return False
         at += 2
@@ -355,17 +392,78 @@ class VeDirect:
         if block[at] == _RETURN:
             return False
         place = self._index.get(code)
-        if self._pid is None or (place is None and code != _PID):
+        if self._pid is None or place is None:
             end = self._end_of(at)
             self._at = end
-            return None if block[end] == _RETURN else False
-        if code == _PID:
-            self._has_pid = True
-            self._is_other = self._number(at, True) != self._pid
-            if place is None:
-                self._at = self._end_of(at)
-                return None
-        return self._stage(place, at)
+            outcome = None if block[end] == _RETURN else False
+        else:
+            if code == _PID:
+                self._has_pid = True
+                self._is_other = self._number(at, True) != self._pid
+            outcome = self._stage(place, at)
+        if outcome is None and self._former_block is not None:
+            self._note_line(self._at - start, _NOWHERE if place is None else place)
+        return outcome
+
+    # Lines that are as they were
+
+    def _compare(self):
+        """Begin with a block: see with which one its lines are compared."""
+        self._former_block = self._kept[self._reader.block[2] == _H]
+        self._former_at = self._line_count = 0
+        former = self._former_block
+        length = self._reader.length
+        if former.count and memoryview(self._reader.block)[:length] == memoryview(former.block)[: former.length]:
+            # all of them are
+            self._line_count = former.count
+            for place in memoryview(former.places)[: former.count]:
+                if place != _NOWHERE:
+                    self._is_staged[place] = _SAME
+                    self._places[self._count] = place
+                    self._count += 1
+            self._is_right = True
+
+    def _skip(self):
+        """Pass over the lines that are as they were, wherever they are in the block now."""
+        former = self._former_block
+        if former is None:
+            return
+        block = memoryview(self._reader.block)
+        old = memoryview(former.block)
+        number = self._line_count
+        while number < former.count:
+            length = former.lengths[number]
+            end = self._at + length
+            if block[self._at : end] != old[self._former_at : self._former_at + length] or block[end] != _RETURN:
+                break
+            place = former.places[number]
+            if place != _NOWHERE:
+                if self._is_staged[place]:
+                    break  # it is refused by the judge
+                self._is_staged[place] = _SAME
+                self._places[self._count] = place
+                self._count += 1
+                if self._known[place][0] == _PID:
+                    self._has_pid = True
+                    self._is_other = False
+            self._at = end
+            self._former_at += length
+            number += 1
+        self._line_count = number
+
+    def _note_line(self, length, place):
+        """A line has been judged that is another one than before, or was not there."""
+        former = self._former_block
+        number = self._line_count
+        if number >= _MOST_LINES or length > 255:
+            former.count = 0
+            self._former_block = None
+            return
+        if number < former.count:
+            self._former_at += former.lengths[number]
+        former.lengths[number] = length
+        former.places[number] = place
+        self._line_count = number + 1
 
     def _end_of(self, at):
         """Where a value ends: at the first byte that can be in none."""
@@ -398,7 +496,7 @@ class VeDirect:
             if staged is None:
                 return False
         self._staged[place] = staged
-        self._is_staged[place] = 1
+        self._is_staged[place] = _STAGED
         self._places[self._count] = place
         self._count += 1
         return None if block[self._at] == _RETURN else False
@@ -434,28 +532,6 @@ class VeDirect:
 
     def _text(self, staged):
         return str(memoryview(self._reader.block)[staged >> 9 : staged & 511], "ascii")
-
-    def _keep(self):
-        """Keep a block without PID that is right. One with a voltage is no history: then it is the whole of what is sent."""
-        if self._pid != NO_PID and self._is_staged[self._index[_VOLTAGE]]:
-            self._is_other = self._doubt_from is None  # an old device, and what was there before has a PID
-            return
-        length = self._reader.length
-        if len(self._kept) != length:
-            self._kept = bytearray(length)
-        self._kept[:] = memoryview(self._reader.block)[:length]
-        self._kept_places = bytes(memoryview(self._places)[: self._count])
-
-    def _is_kept(self):
-        """Whether the block is the one that has been kept; then its values are staged: they are what they were."""
-        length = self._reader.length
-        if length != len(self._kept) or memoryview(self._reader.block)[:length] != self._kept:
-            return False
-        self._count = len(self._kept_places)
-        self._places[: self._count] = self._kept_places
-        for place in self._kept_places:
-            self._is_staged[place] = 1
-        return True
 
     def _identify(self):
         """See which device has sent this block; returns whether it is known now, and has to be learnt.
@@ -529,6 +605,7 @@ class VeDirect:
         self._index = {self._known[place][0]: place for place in range(count)}
         self._place = {self._known[place][1].key: place for place in range(count)}
         self._known_at = now
+        self._kept = (Kept(), Kept())
         self._pid = pid
         self._found = ()
 
@@ -545,23 +622,32 @@ class VeDirect:
         """Take over the values of a block that is right."""
         self._noise = max(0, self._noise - 1)
         if self._is_other or self._noise >= HOPELESS:
+            self._forget_blocks()
             return
         self._block_at = now
         for position in range(self._count):
             place = self._places[position]
-            staged = self._staged[place]
-            if staged is not None and staged == self._values[place] == self._former[place] == self._older[place]:
-                # as it was: what _take_value would do, in short
+            if self._is_staged[place] == _SAME:  # what _take_value would do, in short
+                self._older[place] = self._former[place]
                 self._older_at[place] = self._heard_at[place]
                 self._heard_at[place] = self._accepted_at[place] = now
             else:
                 self._take_value(place, now)
+        self._keep()
         if self._known_at is None:
             if self._has_new:
                 self._append_rows()
         elif self._is_whole():
             self._show_rows()
         self._tell()
+
+    def _keep(self):
+        """All values of this block are known now, if none is doubtful."""
+        former = self._former_block
+        if former is not None:
+            former.count = self._line_count if self._doubt_from is None else 0
+            if former.count:
+                former.keep(self._reader.block, self._reader.length)
 
     def _take_value(self, place, now):
         staged = self._staged[place]

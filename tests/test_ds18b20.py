@@ -60,7 +60,7 @@ class Room:
             self.resets_at_once = max(self.resets_at_once, self.bus.resets - resets)
             if watch is not None:
                 watch(self)
-            self.clock.us += 1000 * max(1, pause or 0)
+            self.clock.us = max(self.clock.us, min(int(end), self.clock.us + 1000 * max(1, pause or 0)))
         return self
 
     def ids(self):

@@ -139,6 +139,21 @@ def test_numbers_wait_for_their_interval():
     assert json.loads(bridge.run(6).texts(STATE)[-1])["inside"] == 29.6
 
 
+def test_while_a_number_waits_nothing_is_compared_but_what_is_new():
+    shed = Shed()
+    bridge = Bridge(shed)
+    bridge.run(21)
+    shed.put(inside=230)
+    bridge.run(1)
+    read = []
+    shed.raw = lambda key: read.append(key) or shed.values[key]
+    bridge.run(2)
+    assert read == []
+    shed.put(door=1)
+    bridge.run(1)
+    assert len(read) == len(shed.rows)
+
+
 def test_within_its_deadband_a_number_is_only_in_the_regular_states():
     shed = Shed()
     bridge = Bridge(shed).run(21)

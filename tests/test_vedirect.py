@@ -523,6 +523,69 @@ def test_what_has_not_come_is_not_known():
     assert source.rows == [] and source.raw("voltage") is None and source.raw("nonsense") is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_that_change_move_come_and_go_are_followed(seed):
+    """What is as it was need not be judged again; what is not must be, wherever it is in the block."""
+    dice = random.Random(seed)
+    listener = listen().hear(SHUNT + HISTORY)
+    sent = dict(KINDS["shunt"][0]), dict(KINDS["shunt"][1])
+    for _ in range(150):
+        for fields in sent:
+            for label in dice.sample(
+                ["V", "I", "P", "CE", "SOC", "TTG", "VS", "FW", "H1", "H6", "H9", "H18"], dice.randrange(4)
+            ):
+                if label in fields:
+                    fields[label] = str(dice.choice([1, -1]) * dice.randrange(10 ** dice.randrange(1, 8)))
+            now = dict(fields)
+            for label in dice.sample([label for label in now if label != "PID"], dice.choice([0, 0, 0, 1, 3])):
+                del now[label]
+            if dice.random() < 0.2:
+                names = [label for label in now if label != "PID"]
+                dice.shuffle(names)
+                now = {label: now[label] for label in ["PID"] * ("PID" in now) + names}
+            listener.hear(block(now), dice.choice([None, 1, 30]))
+            assert {key: listener.source.raw(key) for key in expected(now)} == expected(now) | (
+                {"time_to_go": None} if now.get("TTG", "").startswith("-") else {}
+            )
+        listener.run(400)
+
+
+def test_a_value_that_begins_as_it_was_is_another_one():
+    listener = listen()
+    for voltage, current in (("265", "-5"), ("2654", "-51"), ("26542", "-5120"), ("2654", "-5")):
+        listener.hear(shunt(V=voltage, I=current)).run(800)
+        assert (listener.source.raw("voltage"), listener.source.raw("current")) == (int(voltage), int(current))
+
+
+def test_what_was_doubted_is_not_taken_for_known_when_it_comes_again():
+    listener = listen().hear(SHUNT + HISTORY)
+    damaged = bytearray(SHUNT)
+    damaged[40] ^= 1
+    listener.hear(damaged)
+    for _ in range(9):
+        listener.hear(SHUNT + HISTORY).run(800)
+    assert listener.hear(shunt(V="22222")).source.raw("voltage") == 26542  # the median of three
+    listener.run(1800)
+    assert listener.hear(shunt(V="22222")).source.raw("voltage") == 22222
+
+
+def test_a_value_that_expires_while_its_block_is_judged_is_taken_from_it():
+    """However long the device was silent: at the moment of its first block, the last one may just have been forgotten."""
+    for silent_ms in range(4000, 6000, 10):
+        listener = listen().hear(SHUNT + HISTORY).run(silent_ms)
+        listener.port.data = SHUNT
+        assert listener.run(400).source.raw("voltage") == 26542, silent_ms
+
+
+def test_a_block_that_waited_to_be_judged_while_the_loop_stood_still_is_not_of_now():
+    listener = listen().hear(SHUNT + HISTORY)
+    listener.port.data = shunt(V="22222")
+    while listener.port.data:
+        listener.run(10)
+    listener.ms += 6000
+    assert listener.run(200).values() == {}
+
+
 def test_changes_count_only_changes():
     listener = listen().hear(SHUNT + HISTORY).run(300)
     before = listener.source.changes
