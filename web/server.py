@@ -418,7 +418,7 @@ class _Client:
         return self._send_first(head if self._method == b"HEAD" else head + text, now)
 
     def _send_first(self, data, now):
-        self._server.requests += 1
+        self._server.count()
         self._begin = 0
         self._end = len(data)
         self._piece = memoryview(data)
