@@ -203,6 +203,10 @@ class Server:
         answer = self._site.open(path, query, now)
         return False if answer is self._site.BUSY else answer
 
+    def count(self):
+        """One more request is answered."""
+        self.requests += 1
+
     def _close(self, client):
         self._serving = None
         self._clients.remove(client)
