@@ -202,10 +202,10 @@ class Server:
         path, _, query = target.partition("?")
         takes_turns = path[:5] == "/api/" or path == "/metrics"  # not what is waited for longer, or never
         if takes_turns and self._is_behind(client):
-            client.is_waiting = True
+            client.note_waiting(True)
             return False
         answer = self._site.open(path, query, now)
-        client.is_waiting = takes_turns and answer is self._site.BUSY
+        client.note_waiting(takes_turns and answer is self._site.BUSY)
         return False if answer is self._site.BUSY else answer
 
     def _is_behind(self, client):
@@ -274,6 +274,10 @@ class _Client:
     def is_due(self, now, is_ready):
         """Whether a step may do something; `is_ready`: its socket has something, or room."""
         return self._has_lines or (is_ready and ticks_diff(now, self._due) >= 0)
+
+    def note_waiting(self, is_waiting):
+        """Whether it waits for its turn."""
+        self.is_waiting = is_waiting
 
     def step(self, now):
         """One step; False: the connection is over."""
