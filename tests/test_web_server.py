@@ -332,6 +332,33 @@ def test_nothing_lets_another_site_read_it(house):
 # busy
 
 
+class OneAtATime(Site):
+    """Makes one answer at a time, which takes some time; `served`: whose it was."""
+
+    def __init__(self):
+        super().__init__()
+        self.served = []
+
+    def open(self, path, query, now):
+        if self.opened and not self.opened[-1].closed:
+            return self.BUSY
+        self.served.append(query)
+        self.opened.append(Answer([*PIECES, 40]))
+        return self.opened[-1]
+
+
+def test_who_came_first_is_answered_first():
+    """Else one of three browsers waits until the others happen not to ask."""
+    house = House(site=OneAtATime())
+    for number in range(12):
+        house.client(f"GET /api/state?{number} HTTP/1.1\r\n\r\n".encode())
+        house.run(13 if number > 3 else 2, lambda: house.site.served and len(house.site.served) > len(house.clients) - 4)
+        house.run(3000, lambda: len([one for one in house.clients if not one.is_closed]) < 4)
+    house.run(5000, lambda: all(one.is_closed for one in house.clients))
+    assert house.site.served == [str(number) for number in range(12)]
+    house.close()
+
+
 def test_while_another_answer_is_made_the_next_one_waits(house):
     house.site.busy = 8
     assert house.get("/busy").body == b"".join(PIECES)

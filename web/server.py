@@ -197,15 +197,29 @@ class Server:
                 return True
         return False
 
-    def open(self, target, now):
-        """The site's answer; None: there is none, False: not yet."""
+    def open(self, client, target, now):
+        """The site's answer; None: there is none, False: not yet. Those that must wait get theirs in the order they came in."""
         path, _, query = target.partition("?")
+        takes_turns = path[:5] == "/api/" or path == "/metrics"  # not what is waited for longer, or never
+        if takes_turns and self._is_behind(client):
+            client.note_waiting(True)
+            return False
         answer = self._site.open(path, query, now)
+        client.note_waiting(takes_turns and answer is self._site.BUSY)
         return False if answer is self._site.BUSY else answer
 
     def count(self):
         """One more request is answered."""
         self.requests += 1
+
+    def _is_behind(self, client):
+        """Whether another one waits that came before this one."""
+        for one in self._clients:
+            if one is client:
+                return False
+            if one.is_waiting:
+                return True
+        return False
 
     def _close(self, client):
         self._serving = None
@@ -235,6 +249,7 @@ class _Client:
         self.socket = socket
         self.buffer = buffer
         self.is_dispensable = True
+        self.is_waiting = False  # for its turn
         self._server = server
         self._poll = poll
         self._view = memoryview(buffer)
@@ -263,6 +278,10 @@ class _Client:
     def is_due(self, now, is_ready):
         """Whether a step may do something; `is_ready`: its socket has something, or room."""
         return self._has_lines or (is_ready and ticks_diff(now, self._due) >= 0)
+
+    def note_waiting(self, is_waiting):
+        """Whether it waits for its turn."""
+        self.is_waiting = is_waiting
 
     def step(self, now):
         """One step; False: the connection is over."""
@@ -387,7 +406,7 @@ class _Client:
             self._poll.modify(self.socket, _POLLOUT)
 
     def _ask(self, now):
-        answer = self._server.open(self._target, now)
+        answer = self._server.open(self, self._target, now)
         if answer is None:
             return self._refuse(404, now)
         if answer is False:
@@ -418,7 +437,7 @@ class _Client:
         head = b"HTTP/1.1 " + line + b"\r\n" + header + _HEADERS + _NO_STORE
         head += f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n".encode()
         self._note_progress(now)
-        self.is_dispensable = False
+        self.is_dispensable = self.is_waiting = False
         return self._send_first(head if self._method == b"HEAD" else head + text, now)
 
     def _send_first(self, data, now):
