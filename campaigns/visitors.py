@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "WEB-SERVER.md"
 PORT = 80
 BEGIN_S = 12  # of the visits: the BMS is read and everything has been announced
-SECONDS = 60
+SECONDS = 20
 LOOK_S = 0.001  # how often visitors are looked at
 
 PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

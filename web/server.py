@@ -43,7 +43,7 @@ _POLICY = (
 )
 # status line, one header more, what a person reads
 _REFUSALS = {
-    400: (b"400 Bad Request", b"", b"This is no request that this server understands.\n"),
+    400: (b"400 Bad Request", b"", b"This request is not understood.\n"),
     401: (
         b"401 Unauthorized",
         b'WWW-Authenticate: Basic realm="Daly bridge", charset="UTF-8"\r\n',
@@ -53,7 +53,7 @@ _REFUSALS = {
     405: (b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n", b"This server is only for reading.\n"),
     414: (b"414 URI Too Long", b"", b"The address is too long.\n"),
     431: (b"431 Request Header Fields Too Large", b"", b"The request is too large.\n"),
-    503: (b"503 Service Unavailable", b"Retry-After: 1\r\n", b"Others are being answered. Try again.\n"),
+    503: (b"503 Service Unavailable", b"Retry-After: 1\r\n", b"Busy: try again.\n"),
     505: (b"505 HTTP Version Not Supported", b"", b"This server speaks HTTP/1.1.\n"),
 }
 
