@@ -170,8 +170,13 @@ class Kept:
         self.lengths = bytearray(_MOST_LINES)
         self.places = bytearray(_MOST_LINES)
 
-    def keep(self, block, length):
-        """Keep its bytes; its lines have been noted."""
+    def forget(self):
+        """There is none."""
+        self.count = 0
+
+    def keep(self, block, length, count):
+        """Keep its bytes; so many lines of it have been noted."""
+        self.count = count
         if len(self.block) < length:
             self.block = bytearray(length + 16)  # it grows and shrinks by some digits
         self.block[:length] = memoryview(block)[:length]
@@ -312,7 +317,7 @@ class VeDirect:
     def _forget_blocks(self):
         """What is kept is not what is known any more, so each line is judged anew, also of the block that is being judged."""
         for kept in self._kept:
-            kept.count = 0
+            kept.forget()
         self._restart()
 
     def _has_none(self):
@@ -456,7 +461,7 @@ class VeDirect:
         former = self._former_block
         number = self._line_count
         if number >= _MOST_LINES or length > 255:
-            former.count = 0
+            former.forget()
             self._former_block = None
             return
         if number < former.count:
@@ -645,9 +650,10 @@ class VeDirect:
         """All values of this block are known now, if none is doubtful."""
         former = self._former_block
         if former is not None:
-            former.count = self._line_count if self._doubt_from is None else 0
-            if former.count:
-                former.keep(self._reader.block, self._reader.length)
+            if self._doubt_from is None:
+                former.keep(self._reader.block, self._reader.length, self._line_count)
+            else:
+                former.forget()
 
     def _take_value(self, place, now):
         staged = self._staged[place]
