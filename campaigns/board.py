@@ -681,7 +681,7 @@ def build(responses):
     chip = module("microcontroller", Pin=Pin, nvm=Nvm(), watchdog=Watchdog(), reset=restarted)
     chip.cpu = module("cpu", uid=bytes(6), reset_reason="microcontroller.ResetReason.POWER_ON", temperature=40, voltage=None)
     board = module("board", board_id="board")
-    for pin in ("TX", "RX", "SDA", "SCL", "IO5"):
+    for pin in ("TX", "RX", "SDA", "SCL", "IO5", "IO6", "IO11", "IO12", "IO14", "IO16", "IO17", "IO18"):
         setattr(board, pin, Pin())
     module("supervisor", ticks_ms=clock.ticks_ms)
     sys.modules["supervisor"].runtime = module("runtime", serial_bytes_available=0)

@@ -171,11 +171,11 @@ class Kept:
         self.places = bytearray(_MOST_LINES)
 
     def forget(self):
-        """There is none any more."""
+        """There is none."""
         self.count = 0
 
     def keep(self, block, length, count):
-        """Keep its bytes; its lines, `count` of them, have been noted."""
+        """Keep its bytes; so many lines of it have been noted."""
         self.count = count
         if len(self.block) < length:
             self.block = bytearray(length + 16)  # it grows and shrinks by some digits
@@ -650,9 +650,10 @@ class VeDirect:
         """All values of this block are known now, if none is doubtful."""
         former = self._former_block
         if former is not None:
-            former.forget()
-            if self._line_count and self._doubt_from is None:
+            if self._doubt_from is None:
                 former.keep(self._reader.block, self._reader.length, self._line_count)
+            else:
+                former.forget()
 
     def _take_value(self, place, now):
         staged = self._staged[place]
