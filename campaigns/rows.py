@@ -128,7 +128,7 @@ class Day:
             for key, entity in json.loads(payload)["cmps"].items():
                 if len(entity) > 1 and entity.get("en", True):
                     self._enabled.add(key)
-        elif topic == "x/bms1/state":
+        elif topic in ("x/bms1/state", "x/bms1/info"):
             state = json.loads(payload)
             _count(self.ours, self._shown, {key: state[key] for key in self._enabled & state.keys()})
 

@@ -506,10 +506,10 @@ def test_the_number_of_the_highest_cell_is_told_with_its_voltage():
 
 def test_a_battery_that_does_not_change_is_heard_well_before_its_values_expire():
     broker = connected("drift=0", 80)
-    for topic in (STATE, "daly/x/state"):
-        times = [ms for ms, where, _, _, _ in broker.since(5000) if where == topic]
+    for topic, longest in ((STATE, 20000), ("daly/x/state", 31000)):  # expire_after is 60 s
+        times = [ms for ms, where, _, _, _ in broker.since(0) if where == topic]
         assert len(times) >= 3
-        assert max(after - before for before, after in pairwise(times)) <= 20000  # expire_after is 60 s
+        assert max(after - before for before, after in pairwise(times)) <= longest
 
 
 # offline and back
@@ -614,7 +614,8 @@ def is_consistent(state):
     # where they come from different responses it is not known
     assert state["cell_voltage_delta"] is None or state["cell_voltage_delta"] == pytest.approx(delta, abs=1e-9)
     balancing = [state[key] for key in state if key.endswith("_balancing")]
-    assert state["balancing"] is None or (state["balancing"] == "ON") == ("ON" in balancing)
+    if state["balancing"] is not None and None not in balancing:  # the list is not known while one of the cells is not
+        assert (state["balancing"] == "ON") == ("ON" in balancing)
     assert (state["problem"] == "ON") == (state["active_alarms"] not in ("none", None))
     if state["current"] is not None:
         assert state["power"] == pytest.approx(state["current"] * state["pack_voltage"], abs=0.01)
@@ -813,6 +814,8 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
             message = json.loads(text)
             for key, entity in message["cmps"].items():
                 if entity["p"] in ("sensor", "binary_sensor") and len(entity) > 1 and "unit_of_meas" not in entity:
+                    if ").balancing_cells" in entity.get("val_tpl", ""):
+                        continue  # its template makes ON or OFF of a list
                     said = topics[entity.get("stat_t", message["stat_t"])]
                     shown[message["dev"]["ids"][0], key] = said if "stat_t" in entity else json.loads(said)[key]
     texts = {key: text for key, text in shown.items() if isinstance(text, str)}
