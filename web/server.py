@@ -203,6 +203,10 @@ class Server:
         answer = self._site.open(path, query, now)
         return False if answer is self._site.BUSY else answer
 
+    def count(self):
+        """One more request is answered."""
+        self.requests += 1
+
     def _close(self, client):
         self._serving = None
         self._clients.remove(client)
@@ -418,7 +422,7 @@ class _Client:
         return self._send_first(head if self._method == b"HEAD" else head + text, now)
 
     def _send_first(self, data, now):
-        self._server.requests += 1
+        self._server.count()
         self._begin = 0
         self._end = len(data)
         self._piece = memoryview(data)
