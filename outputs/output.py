@@ -441,9 +441,9 @@ class Outputs:
         bits = self._alarm_bits
         is_active = False
         is_other = self._alarm is NO_ALARM or self._alarm is NOT_KNOWN or bits[0] != index
-        held = battery.pack.held
+        pack = battery.pack
         for level in range(PROTECTION, BITFIELDS + 1):
-            raw = held(_ALARM_SLOT + level) or 0
+            raw = pack.held(_ALARM_SLOT + level) or 0  # no name for the method: that would be an object
             is_active = is_active or raw != 0
             is_other = is_other or raw != bits[level]
         if is_active and is_other:
