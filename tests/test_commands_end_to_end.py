@@ -14,6 +14,8 @@ import pytest
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import Bridge, SimulatedBms
 
+from campaigns.faults.subscriber import each_balancing
+
 pytestmark = [needs_mosquitto, pytest.mark.timeout(300)]
 
 CHARGE, CLOCK_AND_SOC, RESTART = 0xDA, 0x21, 0x00
@@ -284,7 +286,8 @@ def test_each_value_is_published_on_its_own_topic(tmp_path):
         assert wait_until(lambda: world.subscriber.latest("t/bms1/state_of_health"), 60)  # what is read last
 
         def state_now():
-            return {key: value for key, value in world.state.items() if key not in ("seq", "time")}
+            said = {**each_balancing(world.state), **json.loads(world.subscriber.latest("t/bms1/info"))}
+            return {key: value for key, value in said.items() if key not in ("seq", "time")}
 
         def is_said(key, value):
             return bool(world.subscriber.latest("t/bms1/" + key)) == (value is not None)

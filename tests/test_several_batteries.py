@@ -112,16 +112,19 @@ CHARGE = ("capacity_charged", "capacity_discharged", "remaining_capacity", "rate
 
 
 def judged(bridge):
-    """[(ms, bank's state, {key: last state of each battery that is online})] of every state of the bank, in order."""
-    states, online, found = {}, set(), []
+    """[(ms, bank's state, {key: last state and info of each battery that is online})] of every state of the bank, in order."""
+    states, infos, online, found = {}, {}, set(), []
     for ms, topic, text, _, _ in bridge.heard:
         key = topic.split("/")[2]
         if topic == BANK:
-            found.append((ms, json.loads(text, parse_float=Decimal), {each: states[each] for each in states if each in online}))
+            known = {each: {**states[each], **infos.get(each, {})} for each in states if each in online}
+            found.append((ms, json.loads(text, parse_float=Decimal), known))
         elif topic.endswith("/status") and key != "status":
             (online.add if text == "online" else online.discard)(key)
         elif topic.endswith("/state") and key != "state":
             states[key] = json.loads(text, parse_float=Decimal)
+        elif topic.endswith("/info"):
+            infos[key] = json.loads(text, parse_float=Decimal)
     return found
 
 
@@ -183,8 +186,10 @@ def test_every_state_of_the_bank_is_the_sum_of_the_states_before_it_to_the_last_
     bridge.run(30)
     bridge.publisher.begin(bridge.now)
     bridge.run(15)
+    bridge.wires[3].pack.put(READING["rated_capacity"], 0, 270000, bridge.now)  # on <base>/…/info
+    bridge.run(10)
     found = judged(bridge)
-    assert len(found) > 30
+    assert len(found) > 30 and found[-1][1]["rated_capacity"] == (270 if is_series else 1110)
     for _, bank, states in found:
         missing = bank.pop("missing")
         assert bank == sum_of(KEYS_OF_FOUR, states, is_series)
