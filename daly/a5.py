@@ -129,7 +129,6 @@ TRAILING_MS = 16  # how long trailing frames are waited for, until it is known w
 TRUNCATED_BYTES = 9  # bytes of no good frame that are a response, damaged (Louisvdw#165: cut off after 9), not noise before it
 DAMAGED_PAUSE_MS = 5  # a response of one frame that has come, but damaged, is over when the line is quiet for so long
 LAST_FRAME = 16  # frames count from 1 (every capture) or 0 (vendor PDF), at most 16 of them
-_BYTES = tuple([f"{size}s" for size in range(LENGTH)])  # formats of so many bytes
 _SUSPECTED = -1  # frames were seen to count from 1, but something before them was damaged
 
 
@@ -143,8 +142,9 @@ class FrameReader:
     length = damaged_length = LENGTH
 
     def __init__(self):
-        self.frame = bytearray(LENGTH)  # all 13 bytes of the last whole frame
-        self.payload = memoryview(self.frame)[4:12]
+        self.frame = bytearray(2 * LENGTH)  # begins with all 13 bytes of the last whole frame
+        self._whole = memoryview(self.frame)[:LENGTH]
+        self.payload = self._whole[4:12]
         self.damaged = bytearray(LENGTH)  # the last run with a wrong checksum
         self._count = 0
         self.checksum_errors = 0  # runs that looked like a frame (start byte, length byte) with a wrong checksum
@@ -174,10 +174,10 @@ class FrameReader:
             if not self._is_frame_so_far(0):
                 self._restart()
             return NOTHING
-        if (sum(self.frame) - byte) & 0xFF == byte:
+        if (sum(self._whole) - byte) & 0xFF == byte:
             return FRAME
         self.checksum_errors += 1
-        self.damaged[:] = self.frame
+        self.damaged[:] = self._whole
         self._restart()
         return DAMAGED
 
@@ -192,7 +192,7 @@ class FrameReader:
             return 0
         if count < 4 <= count + size and data[3 - count] != PAYLOAD_LENGTH:
             return 0
-        pack_into(_BYTES[size], self.frame, count, data)
+        pack_into("12s", self.frame, count, data)  # some of it behind them, where the next ones come
         self._count = count + size
         return size
 

@@ -269,9 +269,9 @@ class Poller:
             self._expire(now)
         is_waiting = self._protocol.pending >= 0
         undisturbed_ms = self._undisturbed_ms - ticks_diff(now, self._requested_at) if is_waiting else -_OVERDUE_MS
-        # not when the last byte may come, which should not wait, unless it is high time
-        is_urgent = not -_OVERDUE_MS < undisturbed_ms < EXPIRING_MS
-        if ticks_diff(now, self._expired_at) >= (self._expire_ms if is_urgent else 2 * self._expire_ms):
+        # not when the last byte may come, which should not wait, or but a little later
+        may_end = -_OVERDUE_MS < undisturbed_ms < EXPIRING_MS
+        if ticks_diff(now, self._expired_at) >= self._expire_ms + (_OVERDUE_MS if may_end else 0):
             self._expire(now)
         if undisturbed_ms > 0:
             return True
