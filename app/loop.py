@@ -33,9 +33,10 @@ class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
     in the next pass."""
 
-    def __init__(self, name, tick, clock, patience_ms):
+    patience_ms = PATIENCE_MS  # the longest that it waits for the line
+
+    def __init__(self, name, tick, clock):
         self.name = name
-        self.patience_ms = patience_ms  # the longest that it waits for the line
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late
         self.failures = 0  # in a row
@@ -78,15 +79,16 @@ class Loop:
         self.failures = 0
         self.last_failure = None  # "job: exception", the latest; None: there was none
         self.longest_ms = 0  # longest pass since the last reset_longest()
-        self.add("memory", _collect, COLLECT_PATIENCE_MS)
+        self.add("memory", _collect).patience_ms = COLLECT_PATIENCE_MS
 
-    def add(self, name, tick, patience_ms=PATIENCE_MS):
-        """One more job, called after those added before it."""
-        job = Job(name, tick, self._clock, patience_ms)
+    def add(self, name, tick):
+        """One more Job, called after those added before it; returns it."""
+        job = Job(name, tick, self._clock)
         if name == self._critical_name:
             self._critical = job
         else:
             self._jobs.append(job)
+        return job
 
     def run(self):
         """Run for ever. Raises RuntimeError when the critical job keeps failing."""
