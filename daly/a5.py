@@ -270,7 +270,10 @@ class MultiFrame:
         width = BLOCKS[self._block].width
         if not self.seen:
             self._clean_start = number == 1 and clean
-        self._stage(number * width, payload, 1, width)
+        staged = self._staged
+        at = number * width - 1
+        for i in range(1, width + 1):  # byte by byte, because slices are objects on the heap
+            staged[at + i] = payload[i]
         # frames count up: what has this number or a higher one is left over from an older response (mpp-solar#516)
         self.seen = self.seen & ((1 << number) - 1) | 1 << number
         if self.first is None or self.first & self.seen:  # a frame 0, where 1 was the first
@@ -299,12 +302,6 @@ class MultiFrame:
     def frames(self):
         """As `seen`, counted from 0."""
         return self.seen >> (self.first or 0)
-
-    def _stage(self, at, payload, begin, size):
-        """Copy a piece of the payload; byte by byte, because slices are objects on the heap."""
-        staged = self._staged
-        for i in range(size):
-            staged[at + i] = payload[begin + i]
 
     def _know_first_frame(self, first):
         self._first_frame[self._block] = first
