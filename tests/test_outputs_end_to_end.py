@@ -49,7 +49,8 @@ def test_the_life_of_outputs(place):
     wait(lambda: state(subscriber).get("output_1") == "ON")
     assert state(subscriber)["output_1_reason"] == "on: soc 85.0 % is above 80 %"
     assert "host: output IO5 (Heater) on\n" in bridge.log and "host: output IO7" not in bridge.log
-    assert "output_2" not in state(subscriber)
+    assert state(subscriber)["output_2"] == "OFF"
+    assert state(subscriber)["output_2_reason"] == "off: its line in the settings has a mistake"
     assert state(subscriber)["output_3"] == "OFF" and state(subscriber)["output_3_mode"] == "auto", "it was retained"
     assert "OUTPUT_2, column 13: there is no reading sco; did you mean soc; until then it stays off." in bridge.log
     wait(lambda: "did you mean soc" in (subscriber.latest("t/state") or ""))
@@ -79,5 +80,7 @@ def test_home_assistant_would_take_them(place):
     assert [message_faults(topic, text) for topic, text in configs()] == [[] for _ in configs()]
     found = [entity for _, text in dict(configs()).items() for entity in json.loads(text)["cmps"].values()]
     entities = [entity for entity in found if len(entity) > 1]
-    assert sorted(entity["p"] for entity in entities) == ["binary_sensor"] * 2 + ["select"] * 2 + ["sensor"] * 2
-    assert [entity["cmd_t"] for entity in entities if entity["p"] == "select"] == ["t/outputs/1/set", "t/outputs/3/set"]
+    assert sorted(entity["p"] for entity in entities) == ["binary_sensor"] * 3 + ["select"] * 3 + ["sensor"] * 3
+    assert [entity["cmd_t"] for entity in entities if entity["p"] == "select"] == [
+        f"t/outputs/{number}/set" for number in (1, 2, 3)
+    ]
