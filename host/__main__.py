@@ -59,6 +59,9 @@ REPLAYED = (
     "STALE_PERIODS",
     "CURRENT_SIGN",
 )
+WEB_VARIABLE = (
+    "DALY_HOST_WEB"  # in the environment: as --web, for many hosts that start at once, where the settings name no port
+)
 DRIVE = "daly-drive-"  # prefix of temporary drives; the process id follows
 
 
@@ -511,6 +514,8 @@ def _web_port(options: argparse.Namespace) -> int | None:
         return options.web
     if drive.names(options.settings.read_bytes(), "WEB_PORT"):
         return None
+    if WEB_VARIABLE in os.environ:
+        return int(os.environ[WEB_VARIABLE])
     for port in (*range(8080, 8100), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 
 """Where the tests find things: the board's packages and, for the chip's own modules, the host's stand-ins."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ for folder in (ROOT / "host" / "standins", ROOT):
         sys.path.append(str(folder))
 
 slow.watch()
+
+# Hosts that start at once would want the same port for their page; who tests the page names one.
+os.environ["DALY_HOST_WEB"] = "0"
 
 # A machine that is busy with other things must not fail a property.
 settings.register_profile("patient", deadline=None)

@@ -20,7 +20,7 @@ from mqtt.deadband import SingleValues
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
-STATE, STATUS = "daly/x/bms1/state", "daly/x/bms1/status"
+STATE, INFO, STATUS = "daly/x/bms1/state", "daly/x/bms1/info", "daly/x/bms1/status"
 STATIC = "homeassistant/device/daly_c0ffee_bms1_static/config"
 SAME_TOPIC_MS = 5000  # Home Assistant drops most of a second discovery message that follows sooner
 
@@ -105,6 +105,7 @@ class HomeAssistant:
         self.discovered: list = []  # (ms, topic) of all of them
         self.topics: dict = {}
         self.states: list = []  # (ms, state)
+        self.info: dict = {}  # what is read once, as heard last
         self.words: list = []  # statuses, and for each state whether it has numbers
 
     def receive(self, ms, topic, text):
@@ -126,6 +127,8 @@ class HomeAssistant:
             state = json.loads(text)
             self.states.append((ms, state))
             self.words.append("numbers" if state.get("pack_voltage") is not None else "nulls")
+        elif topic == INFO:
+            self.info = json.loads(text)
         elif topic == STATUS:
             self.words.append(text)
 
@@ -159,7 +162,16 @@ class House:
 
     @property
     def state(self):
-        return self.ha.states[-1][1]
+        return self.whole(self.ha.states[-1][1])
+
+    def whole(self, state):
+        """A state with what is read once, and the balancing of each cell by itself."""
+        found = state | self.ha.info
+        if "balancing_cells" in found:
+            cells = found.pop("balancing_cells")
+            for number in range(1, len([key for key in found if key.startswith("cell_") and key[5:6].isdigit()]) + 1):
+                found[f"cell_{number}_balancing"] = None if cells is None else "ON" if number in cells else "OFF"
+        return found
 
 
 def moved_house(never_answered=("production_date", "sleep_time"), **more):
@@ -187,7 +199,7 @@ def test_after_a_change_of_protocol_every_state_has_the_keys_of_the_new_one_and_
     after = [(ms, state) for ms, state in house.ha.states if ms > changed]
     wanted = keys_of(SECOND) - {"production_date", "sleep_time"}
     for _, state in [(ms, state) for ms, state in after if state["pack_voltage"] is not None]:
-        assert state.keys() == wanted
+        assert house.whole(state).keys() == wanted
     unknown = {key for key, value in house.state.items() if value is None}
     assert unknown == {"time", "time_to_full"}  # 5 A are discharged
     assert house.state["energy_charged"] == 1.0

@@ -296,7 +296,7 @@ def test_an_old_name_of_a_setting_gets_one_sentence_with_the_new_one(tmp_path, o
 @pytest.mark.parametrize(("row", "unit"), [(row, row.key.split("_")[-1]) for row in SETTINGS if row.kind == NUMBER])
 def test_the_unit_of_a_number_is_in_its_name(row, unit):
     without = {"MQTT_PORT", "BMS_HOST_ADDRESS", "BMS_BOARD_NUMBER", "BMS_REQUEST_FILLER", "BMS_CELL_COUNT"}
-    without |= {"BMS_TEMPERATURE_COUNT", "STALE_PERIODS", "OLED_ADDRESS"}
+    without |= {"BMS_TEMPERATURE_COUNT", "STALE_PERIODS", "OLED_ADDRESS", "WEB_PORT"}
     assert (unit in ("S", "MS", "MIN", "PERCENT", "MV")) != (row.key in without)
 
 
