@@ -152,7 +152,7 @@ def test_a_wake_is_short_and_says_what_happens(place):
 def test_the_led_shows_that_all_is_well(place):
     sleeper, _, _ = place
     # a wake may be over before the pattern of connecting is, on a busy PC several in a row: then a later one shows it
-    wait_until(lambda: "LED on IO21: steady, green" in sleeper.log, 90)
+    assert wait_until(lambda: "LED on IO21: steady, green" in sleeper.log, 90)
 
 
 def test_without_a_broker_it_sleeps_after_a_minute_and_says_why(tmp_path):
