@@ -13,7 +13,7 @@ from battery.json import Writer, pack_steps, pair_steps
 from .settings import SECRET, SETTINGS, SWITCH
 from .version import VERSION
 
-LIMIT = 8000
+LIMIT = 8150  # so that frames remain in the largest one
 # Shown only as set or not, like every secret. The name of a network shows where its owner lives.
 PRIVATE = ("MQTT_USERNAME", "CIRCUITPY_WIFI_SSID")
 MOST_PROBLEMS = 5
