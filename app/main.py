@@ -194,11 +194,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     sources = () if extras is None else extras.sources
     sleep = None if extras is None else extras.sleep
     take_pairs = bridge_state.take_pairs if sleep is None else sleep.with_missed(bridge_state.take_pairs)
-    page = None
+    address = None
     if settings.WEB_PORT:
         from .web import Address  # with the server, only with a page
 
-        page = Address(wifi.radio, settings.WEB_PORT).text
+        address = Address(wifi.radio, settings.WEB_PORT)
+    page = None if address is None else address.text
     publisher = make_publisher(settings, batteries, writer, take_pairs, clock, sources, sleep, page)
     events = [Events(battery, ticks_ms(), publisher.report) for battery in batteries]
     publish = (publisher.report, publisher.publish, settings.MQTT_RETAIN_STATE)
@@ -243,10 +244,11 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         from .extras_hardware import connect
 
         connect(extras, settings, loop, batteries, bank, publisher, commands, client, screen, clock, energy_stores)
-    if settings.WEB_PORT:
+    if address is not None:
         from .web import connect as connect_page
 
-        connect_page(settings, loop, socket_pool, wifi.radio, batteries, bank, sources, bridge_state, client, diagnostics)
+        of_page = (address, settings, loop, socket_pool, wifi.radio)
+        connect_page(*of_page, batteries, bank, sources, bridge_state, client, diagnostics)
     if sleep is not None:
         dark = [part for part in (screen, extras.led) if part is not None]
         sleep.watch(batteries, publisher, client, nvm_store, dark, battery_commands or ())

@@ -104,8 +104,8 @@ def _advertise(radio, name, port):
     return server
 
 
-def connect(settings, loop, pool, radio, batteries, bank, sources, bridge_state, client, diagnostics):
-    """Put server, history and announcer among the jobs of the loop. `bank`: None with one battery."""
+def connect(address, settings, loop, pool, radio, batteries, bank, sources, bridge_state, client, diagnostics):
+    """Put server, history and announcer among the jobs of the loop. `address`: an Address; `bank`: None with one battery."""
     history = History(batteries, bank, HISTORY_MIN)
     site = Site(
         settings.base_topic,
@@ -119,7 +119,6 @@ def connect(settings, loop, pool, radio, batteries, bank, sources, bridge_state,
         history,
         diagnostics,
     )
-    address = Address(radio, settings.WEB_PORT)
     server = Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site)
     loop.add("page", server.tick, fills=True)
     loop.add("history", history.tick)
