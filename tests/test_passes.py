@@ -153,6 +153,8 @@ class Bridge:
         monkeypatch.setattr(client_module, "ticks_ms", lambda: self.wire.now)
         monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=self._sleep))
         monkeypatch.setattr(transport, "ticks_ms", lambda: self.wire.now)
+        # the longest pause there can be, always
+        monkeypatch.setattr(client_module, "random", SimpleNamespace(randrange=lambda _low, end: end - 1))
         settings = Settings('MQTT_BROKER = "10.0.0.1"')
         settings.base_topic = "daly/x"
         pack = self.wire.pack
@@ -255,7 +257,7 @@ def test_a_connection_that_ends_in_the_middle_of_a_message_is_followed_by_one_wi
         assert not bridge.client.connected
         bridge.broker.broken, bridge.broker.room = False, None
         bridge.broker.packets.clear()
-        bridge.run(20, counted=False)
+        bridge.run(40, counted=False)  # the fourth pause has up to 32 s
         assert bridge.client.connected and {first for first, _ in bridge.broker.packets} <= KINDS | {0x31}
         said = dict(bridge.broker.published())
         assert json.loads(said["daly/x/bms1/state"])["cell_16_voltage"] and json.loads(said["daly/x/state"])
