@@ -14,6 +14,7 @@ MOST_TEXT = 255  # characters: Home Assistant shows a state that is longer as un
 # can say has up to 5400, a discovery message 4096.
 LARGEST = 5632
 _AT_ONCE = 3  # readings or pairs written in one step: 1,500 bytecodes
+_OF_MESSAGE = 6  # readings of a message: what becomes unknown is said in few passes, or it would be shown for too long
 
 
 class Writer:
@@ -160,7 +161,8 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None, part=None):
         writer.put(b'{"seq":').put_decimal(seq, 0).put(b',"time":')
         writer.put(b"null") if time is None else writer.put_string(time)
         separator = b","
-    left = _AT_ONCE
+    at_once = _AT_ONCE if part is None else _OF_MESSAGE
+    left = at_once
     for position in range(len(READINGS)):
         row = READINGS[position]
         if row.kind == BITFIELD or not pack.has(row) or (every_slot and _is_not_asked_for(pack, row)):
@@ -179,7 +181,7 @@ def pack_steps(writer, pack, every_slot=False, seq=None, time=None, part=None):
             left = 0
         for index in range(row.slots if every_slot else pack.count(row)):
             if left <= 0:
-                left = _AT_ONCE
+                left = at_once
                 yield False
             left -= 1
             writer.put(separator).put(key[0])

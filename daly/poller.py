@@ -781,7 +781,9 @@ class Poller:
     def _expire(self, now):
         """Forget the readings of one block, another each time, that have not been read again for too long."""
         self.diagnosis.tick(now)
-        self._expired_at = now
+        late_ms = 0 if self._expired_at is None else ticks_diff(now, self._expired_at) - self._expire_ms
+        # the next one is not later because this one was
+        self._expired_at = ticks_add(now, -max(0, min(late_ms, self._expire_ms)))
         if self._compares:  # these blocks and periods are those of the other protocol
             return
         blocks = self._protocol.blocks

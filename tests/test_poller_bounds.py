@@ -3,10 +3,13 @@
 
 """The bounds of the conversation to the millisecond: noise, age, silence, time-outs, writes. Requests and responses by hand."""
 
+from itertools import cycle
+
 import pytest
 from simulation import Wire
 
 from battery.pack import Pack
+from battery.readings import READING
 from daly.poller import Poller
 from daly.timing import Timing
 
@@ -404,3 +407,20 @@ def test_a_response_with_a_frame_missing_is_no_silence():
     line.changed[0x57] = ["0241314232433344"]  # one of five
     line.run(30000)
     assert 0x57 not in line.poller.diagnosis.unsupported
+
+
+@pytest.mark.parametrize("pauses", [(1,), (10,), (30,), (25, 60), (60, 20), (20, 30, 40)])
+def test_old_readings_are_looked_for_as_often_however_the_passes_fall(pauses, monkeypatch):
+    """All blocks within 0.4 s in the mean: a look that is late makes the next one no later."""
+    pack = Pack()
+    poller = Poller(pack)
+    counter = READING["energy_charged"]
+    rounds = []
+    monkeypatch.setattr(pack, "expire", lambda row, _before: rounds.append(now) if row is counter else None)
+    now = 0
+    for pause in cycle(pauses):
+        poller.poll(now)
+        now += pause
+        if now > 30000:
+            break
+    assert len(rounds) >= 30000 / 400
