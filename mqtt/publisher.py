@@ -273,10 +273,10 @@ class Publisher:
             or self._of_next(BatteryPublisher.take_set_counters, now)
             or self._of_next(BatteryPublisher.last_command, now)
             or (None if waits else self._battery_state(now))
+            or self._of_next(BatteryPublisher.info, now)  # the bank counts with it
             or self._of_others(now)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
-            or self._of_next(BatteryPublisher.info, now)
             or self._bridge_state(now)
             or self._next_discovery(now)  # last but one: one that cannot be sent must not delay the numbers
             or self._of_next(BatteryPublisher.single_value, now)

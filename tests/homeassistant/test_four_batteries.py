@@ -146,8 +146,8 @@ def test_the_bank_is_their_sum_to_the_last_digit(house):
     latest, looked = {}, 0
     for topic, text, _ in house.subscriber.received:
         _, key, name = ("/" + topic).rsplit("/", 2)
-        if name == "state" and key in NAMES:
-            latest[key] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+        if name in ("state", "info") and key in NAMES:
+            latest.setdefault(key, {}).update(json.loads(text, parse_float=Decimal, parse_int=Decimal))
         elif name == "state" and key == "bank" and latest.keys() == NAMES.keys():
             bank = json.loads(text, parse_float=Decimal, parse_int=Decimal)
             if bank["current"] is not None:
