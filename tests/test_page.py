@@ -428,7 +428,7 @@ def test_the_real_firmware(visit, tmp_path):
         wait_until(lambda: "Page: http" in firmware.log, 20)
         page = visit(url=f"http://127.0.0.1:{port}/", http_credentials={"username": "any", "password": "secret"})
         page.wait_for_selector("text=57.3", timeout=15000)
-        page.wait_for_selector("dd:has-text('connection refused')")  # there is no broker
+        page.wait_for_selector("dd:has-text('connection refused')", timeout=20000)  # no broker; asked every ten seconds
         bms.set("silent=1")
         page.wait_for_selector("text=No data", timeout=30000)
         assert "BMS asleep, or cut off" in text(page, "main > section:first-child") and "57.3" not in text(page)
