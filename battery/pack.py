@@ -48,6 +48,7 @@ Battery = namedtuple("Battery", ("number", "key", "name", "label", "pack", "poll
 _POLLED = tuple(
     [row for row in READINGS if row.derive is None and row.group != "slow" and GROUPS[row.group].period_ms is not None]
 )
+_COUNTED = tuple([row for row in READINGS if row.counted_by is not None])
 TOPOLOGY = ("cell_count", "temperature_count", "battery_code", "software_version", "hardware_version")
 
 
@@ -154,7 +155,7 @@ class Pack(Values):
         self._rows: tuple | None = None  # those that the protocol can say; None: it is not known
         self._writes: tuple | None = None
         self._unread: tuple = ()  # rows that exist once they have been read
-        self._finished_gaps = 0  # `gaps` when the last response was finished
+        self._found: list = []  # rows of which a value has become known in the present response
         self._last: list = [None] * SLOTS  # the reading before, accepted or not
         self._last_at = [0] * SLOTS  # its ticks
         self._before_last: list = [None] * SLOTS
@@ -185,10 +186,14 @@ class Pack(Values):
             self._forget_battery()
         self._rows = rows
         self._writes = writes
-        self._unread = tuple([row for row in rows if is_optional(row)])
-        sent = {row.key for row in rows if not is_optional(row)}
-        self._set_absent({row.key for row in READINGS if row.key not in sent})
-        self._note_read()
+        self._found.clear()
+        self._unread = tuple([row for row in rows if is_optional(row)])  # nothing has been read with this protocol yet
+        absent = {row.key for row in READINGS}
+        for row in rows:
+            absent.discard(row.key)
+        for row in self._unread:
+            absent.add(row.key)
+        self._set_absent(absent)
         self.topology_changes += 1
         self._note_gap()
 
@@ -207,28 +212,23 @@ class Pack(Values):
         """Whether this row does not exist only because it has not been read yet, or never will be."""
         return row in self._unread
 
-    def _note_read(self):
-        """Optional rows that have been read since the last time exist from now on; True when there are any."""
-        found = [row for row in self._unread if self._is_read(row)]
+    def _note_found(self):
+        """Optional rows that the present response has are read from now on, and exist."""
+        found = [row for row in self._found if row in self._unread]
+        self._found.clear()
         if not found:
-            return False
+            return
         self._unread = tuple([row for row in self._unread if row not in found])
         absent = set(self.absent or ())
         for row in found:
             absent.discard(row.key)
         self._set_absent(absent)
-        return True
+        self.topology_changes += 1
 
     def _set_absent(self, absent):
         self.absent = _without_derived(absent)
         awaited = [row.key for row in self._unread]
         self._unsaid = {key for key in self.absent if key not in awaited}
-
-    def _is_read(self, row):
-        for slot in range(row.slot, row.slot + row.slots):
-            if self._raw[slot] is not None:
-                return True
-        return False
 
     def _is_hidden(self, row):
         polarity = self.polarity
@@ -347,7 +347,7 @@ class Pack(Values):
         else:
             accepted = self._is_confirmed(row, slot, raw)
         if accepted:
-            self.put(row, index, raw, now)
+            self._hold(row, index, raw, now)
         else:
             self.implausible += 1
             is_jump = not is_natural and last == known  # what would be confirmed is held already: the jump is still to be
@@ -381,10 +381,8 @@ class Pack(Values):
             self._finished_changes = self.changes
             for key in TOPOLOGY:
                 self._note_topology(key)
-            if self._unread and self.gaps != self._finished_gaps:
-                self._finished_gaps = self.gaps
-                if self._note_read():
-                    self.topology_changes += 1
+            if self._found:
+                self._note_found()
         if self._counts_now:
             self._counts_now = False
             self._count_energy(now)
@@ -456,8 +454,14 @@ class Pack(Values):
             before = self._raw[slot]
         if before is None or last is None or not is_measured(row) or not (before < last < raw or raw < last < before):
             return False
-        self.put(row, index, last, self._last_at[slot])
+        self._hold(row, index, last, self._last_at[slot])
         return True
+
+    def _hold(self, row, index, raw, now):
+        """An accepted value is what is known now."""
+        if self._raw[row.slot + index] is None and (not self._found or self._found[-1] is not row):
+            self._found.append(row)
+        self.put(row, index, raw, now)
 
     def _count_energy(self, now):
         power = self.raw("power")
@@ -474,7 +478,7 @@ class Pack(Values):
             return
         self.topology[key] = value
         self.topology_changes += 1
-        for row in READINGS:
+        for row in _COUNTED:
             if row.counted_by == key:
                 for slot in range(row.slot + value, row.slot + row.slots):
                     self._raw[slot] = None

@@ -254,7 +254,8 @@ class Deadband:
             if row.counted_by is not None:
                 is_other = self._copy(READING[row.counted_by], 0, self._pack.at(READING[row.counted_by]), now) or is_other
                 for index in range(self._pack.count(row), row.slots):
-                    self._copy(row, index, None, now)
+                    if self.published.held(row.slot + index) is not None:
+                        self.published.put(row, index, None, now)
         if not is_other and self._is_incomplete(now):
             self._postponed = (True, True, True)
         else:
@@ -373,7 +374,8 @@ class Deadband:
             if raw != published and (
                 exact or self._is_due(many, raw, published, True, True) or _is_edge(raw, published, high, low)
             ):
-                changed = self._copy(many, index, raw, now) or changed
+                self.published.put(many, index, raw, now)  # no _copy: cells are many, and neither derived nor read once
+                changed = True
         if many is SPREADS[0][0]:
             is_reported = high == self._pack.at(highest) and low == self._pack.at(lowest)  # both are of one response
             self.published.note_moment(is_reported or (not unknown and self._pack.is_of_one_moment(many)))
