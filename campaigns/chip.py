@@ -41,7 +41,7 @@ from simulator.bus import Bus, connect
 from simulator.ds18b20 import OneWireBus, Thermometer
 from simulator.vedirect import Device
 from simulator.wire import SimulatedUart
-from tools import bundle, pack
+from tools import bundle, pack, pack_merge
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "CHIP.md"
@@ -146,7 +146,7 @@ def bundled() -> Path:
     for path, text in {**{path: files[path].decode() for path in pace.FILES}, **constant}.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text)
-    compiled = bundle.compiled({path: data for path, data in pack.packed(files).items() if path in constant})
+    compiled = bundle.compiled(pack.packed(files))
     (folder / KB).write_text(json.dumps({path.replace(".mpy", ".py"): len(data) / 1024 for path, data in compiled.items()}))
     return folder
 
@@ -276,7 +276,16 @@ class Firmware:
         # as at every start but the first, when the protocol has been remembered
         self._settings = SETTINGS + f'BMS_PROTOCOL = "{protocol}"\n' + settings.replace(";", "\n") + "\n"
         sizes = json.loads((root / KB).read_text()) if (root / KB).exists() else {}
-        self._counter = pace.Counter(root, pace.libraries(), {str(root / path): kb for path, kb in sizes.items()})
+        libraries = pace.libraries()
+        files = {str(root / path): kb for path, kb in sizes.items()}
+        files.update({path: kb for path in libraries for name, kb in sizes.items() if path.endswith(name.removeprefix("lib"))})
+        groups = pack_merge.GROUPS if sizes else {}  # in a folder of other files each is loaded by itself
+        merged = {
+            str(root / pack_merge.path_of(name)): str(root / pack_merge.path_of(target))
+            for target, names in groups.items()
+            for name in names
+        }
+        self._counter = pace.Counter(root, libraries, files, merged)
         self.passes = Passes(root, self._counter, watched)
         self.clock = self.passes.clock = pace.PacedClock(self._counter, chosen, self._on_step)
         self._log: list[dict] = []

@@ -122,19 +122,23 @@ def _is_range(code: CodeType, before: list[dis.Instruction]) -> bool:
 class Counter:
     """Counts the bytecodes of the drive's code in this thread: `root` is the drive, `libraries` are its files elsewhere.
 
-    `sizes`: KB of compiled files, by the names of their sources; those of others are found out.
+    `sizes`: KB of compiled files, by the names of their sources; those of others are found out. `merged`: source -> the file of
+    several sources that the board loads in its place.
 
     `on_call(frame)` is called for each call of the drive's code and may return what is called at its end with what it returns.
     `on_load(kb)` is called before a module is executed; for one that was loaded before the counting, at the first call in it.
     """
 
-    def __init__(self, root: Path, libraries: list[str], sizes: dict[str, float] | None = None):
+    def __init__(
+        self, root: Path, libraries: list[str], sizes: dict[str, float] | None = None, merged: dict[str, str] | None = None
+    ):
         folder = str(root) + "/"
         self._files = tuple(folder + package + "/" for package in PACKAGES) + (folder + "lib/",)
         self._names = frozenset([folder + name for name in FILES] + libraries)
         self.on_call: Callable[[FrameType], Callable[[Any], None] | None] | None = None
         self.on_load: Callable[[float], None] | None = None
         self._sizes = sizes or {}
+        self._merged = merged or {}
         self._loaded: set[str] = set()
         self._functions: dict[CodeType, list[int]] = {}  # their bytecodes so far
         self._tracers: dict[CodeType, Callable | None] = {}
@@ -197,6 +201,11 @@ class Counter:
 
     def _load(self, name: str) -> None:
         self._loaded.add(name)
+        if name in self._merged:
+            name = self._merged[name]
+            if name in self._loaded:
+                return
+            self._loaded.add(name)
         if self.on_load is not None:
             if name not in self._sizes:
                 self._sizes[name] = compiled_kb(Path(name))
