@@ -103,11 +103,11 @@ def charge_low(pack):
 
 
 def alarm_of(field, bit):
-    """(name, level) of one bit, as a number with that bit alone, of a field from 1 to BITFIELDS."""
+    """(name, level), both as words, of one bit, as a number with that bit alone, of a field from 1 to BITFIELDS."""
     found: list = []
     names = FAULTS if field == FAULT else MORE_FAULTS if field == MORE_FAULTS_FIELD else ALARMS
-    _append(found, names, bit, FAULT if field == MORE_FAULTS_FIELD else field)
-    return found[0] if found else ("Unknown", field)
+    _append(found, names, bit, LEVEL_NAMES[FAULT if field == MORE_FAULTS_FIELD else field])
+    return found[0] if found else ("Unknown", LEVEL_NAMES[FAULT])
 
 
 def active_alarms(pack):

@@ -7,7 +7,7 @@ A value exists only when every battery that it is made of is online and knows it
 """
 
 from .json import listed
-from .readings import READING, energy, nominal_voltage, usable_charge
+from .readings import READING, energy, usable_charge
 
 _AT_ONCE = 3  # values written in one step
 
@@ -117,8 +117,8 @@ class Bank:
         if not self._read(key):  # then all that follows is known, too
             return None
         batteries = [self.values(index) for index in range(self.count)]
-        charges = [each.raw("remaining_capacity") if key == "stored_energy" else usable_charge(each) for each in batteries]
-        return energy(min(charges), sum([nominal_voltage(each) for each in batteries]))
+        weakest = min([each.raw("remaining_capacity") if key == "stored_energy" else usable_charge(each) for each in batteries])
+        return sum([energy(each, weakest) for each in batteries])
 
     def _weighted(self, parts):
         """The mean of the parts, each weighted by the battery's rated capacity."""

@@ -204,7 +204,7 @@ class Pack(Values):
         return self._writes is None or key in self._writes
 
     def awaits(self, row):
-        """Whether this row, or what it is calculated from, does not exist only because it has not been read yet, or never will be."""
+        """Whether this row does not exist only because it, or what it is calculated from, has not been read, or never is."""
         return row in self._unread or bool([key for key in NEEDS.get(row.key, ()) if READING[key] in self._unread])
 
     def _note_read(self):

@@ -202,30 +202,25 @@ def _time_to_either(pack):
     return _remaining_time(pack, False) if charging is None else charging
 
 
-def nominal_voltage(pack):
-    """mV of all cells together at the nominal voltage of one; None: not known now."""
-    cells = pack.raw("cell_count")
-    each = pack.raw("nominal_cell_voltage")
-    return None if cells is None or each is None else cells * each
-
-
 def usable_charge(pack):
     """mAh of a full battery: what the BMS calculates with where it says that, else the rated capacity; None: not known now."""
     actual = READING["actual_capacity"]
     return pack.at(actual) if pack.has(actual) else pack.raw("rated_capacity")
 
 
-def energy(charge, voltage):
-    """Wh of so many mAh at so many mV, in small integers up to 2000 Ah at 48 V; None where one is not known."""
-    return None if charge is None or voltage is None else (charge // 10) * (voltage // 10) // 10000
+def energy(pack, charge):
+    """Wh of so many mAh at the nominal voltage of all cells, in small integers up to 2000 Ah at 48 V; None: not known now."""
+    cells = pack.raw("cell_count")
+    each = pack.raw("nominal_cell_voltage")
+    return None if charge is None or cells is None or each is None else (charge // 10) * (cells * each // 10) // 10000
 
 
 def _stored_energy(pack):
-    return energy(pack.raw("remaining_capacity"), nominal_voltage(pack))
+    return energy(pack, pack.raw("remaining_capacity"))
 
 
 def _usable_capacity(pack):
-    return energy(usable_charge(pack), nominal_voltage(pack))
+    return energy(pack, usable_charge(pack))
 
 
 def _cell_voltage_delta(pack):

@@ -8,7 +8,7 @@ The battery's part of publisher.py, which asks for its messages in the order tha
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.alarms import BITFIELDS, LEVEL_NAMES, alarm_of
+from battery.alarms import BITFIELDS, alarm_of
 from battery.energy import COUNTERS
 from battery.json import INFO, STATE, bounded, pack_steps
 from battery.pack import ALARMS
@@ -330,25 +330,21 @@ class BatteryPublisher:
             if len(told) <= index:
                 told.append(bits)
             changed = bits ^ told[index]
-            if changed:
-                return self._event_of(index, bits, changed & -changed, now)
+            if not changed:
+                continue
+            if not (self._events and 0 <= ticks_diff(now, self._events_since) < EVENTS_MS):
+                self._events = 0
+                self._events_since = now
+            if self._events >= EVENTS:
+                return None
+            self._events += 1
+            self._event_field = index
+            self._event_bit = bit = changed & -changed
+            name, level = alarm_of(index + 1, bit)
+            kind = level if bits & bit else "cleared"
+            return self._topic + "/event", f'{{"event_type":"{kind}","alarm":"{name}","level":"{level}"}}', False, 1
         self._told_changes = published.changes
         return None
-
-    def _event_of(self, index, bits, bit, now):
-        if not 0 <= ticks_diff(now, self._events_since) < EVENTS_MS:
-            self._events = 0
-            self._events_since = now
-        if self._events >= EVENTS:
-            return None
-        self._events += 1
-        self._event_field = index
-        self._event_bit = bit
-        name, level = alarm_of(index + 1, bit)
-        word = LEVEL_NAMES[level]
-        kind = word if bits & bit else "cleared"
-        text = '{"event_type":"' + kind + '","alarm":"' + name + '","level":"' + word + '"}'
-        return self._topic + "/event", text, False, 1
 
     def info(self, now):
         """What is read once, such as limits and versions: whenever it has changed, and again for later subscribers."""

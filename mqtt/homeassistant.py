@@ -248,7 +248,7 @@ class Discovery:
         self.writer.put("}")
 
     def _write_event(self):
-        """Alarms that begin or end. Always available, as it says when something was: it must not change when the bridge is back."""
+        """Alarms that begin or end. Always available, as it says when something was: its return would look like an event."""
         if self._asleep_s:  # after each wake all that is active would be of before
             self._write_removal("alarm", "event")
             return

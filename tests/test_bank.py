@@ -74,7 +74,8 @@ def test_the_highest_and_the_lowest_cell_are_named_with_their_battery_and_number
     ("key", "unknown"),
     [("current", {"current", "power"}), ("soc", {"soc"}), ("rated_capacity", {"rated_capacity", "soc", "usable_capacity"}),
      ("pack_voltage", {"pack_voltage", "power"}), ("max_temperature", {"max_temperature", "max_temperature_battery"}),
-     ("remaining_capacity", {"remaining_capacity", "stored_energy"}), ("alarm_bits_{}", {"problem"}), ("max_voltage_cell", set()),
+     ("remaining_capacity", {"remaining_capacity", "stored_energy"}), ("alarm_bits_{}", {"problem"}),
+     ("max_voltage_cell", set()),
      ("nominal_cell_voltage", {"stored_energy", "usable_capacity"}), ("cell_count", {"stored_energy", "usable_capacity"}),
      ("min_cell_voltage", {"min_cell_voltage", "min_voltage_cell", "min_cell_battery", "cell_voltage_delta"})],
 )  # fmt: skip

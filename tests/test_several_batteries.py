@@ -154,9 +154,9 @@ def sum_of(keys, states, is_series=False):
     for key, charge in (("stored_energy", "remaining_capacity"), ("usable_capacity", "rated_capacity")):
         bank[key] = one(key, sum)
         if is_series and bank[key] is not None:  # the weakest one's charge through all of them
-            volts = sum(states[each]["nominal_cell_voltage"] * states[each]["cell_count"] for each in keys)
             hundredths = bank[charge].quantize(Decimal("0.01"), ROUND_DOWN)
-            bank[key] = (hundredths * volts / 1000).quantize(Decimal("0.001"), ROUND_DOWN)
+            volts = [states[each]["nominal_cell_voltage"] * states[each]["cell_count"] for each in keys]
+            bank[key] = sum((hundredths * each / 1000).quantize(Decimal("0.001"), ROUND_DOWN) for each in volts)
     bank["soc"] = one("soc", min)
     if not is_series:
         soc = all_of("soc")

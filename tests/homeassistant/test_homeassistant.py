@@ -72,8 +72,7 @@ class OneBattery(House):
         self.bms = SimulatedBms(folder, OPTIONS)
         self.broker = Mosquitto(folder)
         self.subscriber = Subscriber(self.broker.port)
-        settings = f'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet"\nWEB_PORT = {free_port()}\n'
-        self.bridge = Bridge(folder, self.bms.path, self.broker.port, settings)
+        self.bridge = Bridge(folder, self.bms.path, self.broker.port, 'ALLOW_CONTROL = "charge_mosfet, discharge_mosfet"\n')
         automations = (DOCS / "automations.yaml").read_text().replace("minutes:", "seconds:")  # nobody waits here
         dashboards = (
             "lovelace:\n  dashboards:\n    daly-bms:\n      mode: yaml\n      title: Battery\n      filename: battery.yaml\n"
@@ -105,6 +104,10 @@ class OneBattery(House):
     def events(self):
         """Payloads of all events so far."""
         return [text for topic, text, _ in self.subscriber.received if topic == "t/bms1/event"]
+
+    def links(self):
+        """The link of each device by its name, None where it has none."""
+        return {found["name"]: found["configuration_url"] for found in self.ha.command("config/device_registry/list")}
 
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
@@ -179,13 +182,6 @@ def test_all_is_back_after_the_broker_restarts_with_nothing_retained(house, told
     house.wait(lambda: set(house.shown().values()) == {"unavailable"}, LOST_BRIDGE_S)
     house.broker.start()
     told(f"all states {house.wait(house.is_all_known, BACK_S):.1f} s after the broker's restart")
-
-
-def test_the_devices_link_leads_to_the_page(house):
-    devices = {device["name"]: device["configuration_url"] for device in house.ha.command("config/device_registry/list")}
-    with urllib.request.urlopen(devices["Daly BMS bridge"], timeout=30) as response:
-        assert b"<title>" in response.read()
-    assert devices["Daly BMS"] is None
 
 
 def test_the_battery_is_charging_while_the_mode_says_so(house):
@@ -366,6 +362,18 @@ def test_an_automation_speaks_up_when_the_bridge_is_offline(house):
     house.wait(lambda: "daly_bms_bridge_offline" in house.notifications(), 60)
     house.bridge.start()
     house.wait(house.is_all_known, BACK_S)
+
+
+def test_the_bridge_links_to_its_page_where_it_has_one(house):
+    assert house.links()["Daly BMS bridge"] is None
+    house.bridge.stop()
+    with (house.folder / "settings.toml").open("a") as file:
+        file.write(f"WEB_PORT = {free_port()}\n")
+    house.bridge.start()
+    house.wait(lambda: house.links()["Daly BMS bridge"] is not None, BACK_S)
+    with urllib.request.urlopen(house.links()["Daly BMS bridge"], timeout=30) as response:
+        assert b"<title>" in response.read()
+    assert house.links()["Daly BMS"] is None
 
 
 def test_what_is_not_allowed_any_more_is_removed(house):
