@@ -36,6 +36,7 @@ FAULTS = (
 MORE_FAULTS = "Smart charger fault|Smart load fault|Charge undervoltage|Discharge overvoltage"
 CHARGE_OVERCURRENT = 1 << 8
 DISCHARGE_OVERCURRENT = 1 << 9
+CHARGE_LOW = 1 << 11
 
 
 def with_directions_swapped(bits):
@@ -85,6 +86,28 @@ def problem(pack):
     """1 while any warning, protection or fault is active, else 0; None while not known."""
     found = active(pack)
     return None if found is None else int(len(found) > 0)
+
+
+def charge_low(pack):
+    """1 while the BMS says, at any level, that its state of charge is low, else 0; None while that or the charge is not known.
+
+    So the limit, and how far it must rise again, are those that the BMS is set to.
+    """
+    found = 0
+    for level in (WARNING, PROTECTION, LEVEL_3):
+        bits = pack.raw("alarm_bits_{}", level)
+        if bits is None:
+            return None
+        found |= bits
+    return None if pack.raw("soc") is None else int(found & CHARGE_LOW > 0)
+
+
+def alarm_of(field, bit):
+    """(name, level), both as words, of one bit, as a number with that bit alone, of a field from 1 to BITFIELDS."""
+    found: list = []
+    names = FAULTS if field == FAULT else MORE_FAULTS if field == MORE_FAULTS_FIELD else ALARMS
+    _append(found, names, bit, LEVEL_NAMES[FAULT if field == MORE_FAULTS_FIELD else field])
+    return found[0] if found else ("Unknown", LEVEL_NAMES[FAULT])
 
 
 def active_alarms(pack):

@@ -7,7 +7,7 @@ A value exists only when every battery that it is made of is online and knows it
 """
 
 from .json import listed
-from .readings import READING
+from .readings import READING, energy, usable_charge
 
 _AT_ONCE = 3  # values written in one step
 
@@ -37,11 +37,15 @@ KEYS = (
     "batteries_online",
     "battery_count",
     "missing",
+    "stored_energy",
+    "usable_capacity",
 )
-# the readings of each battery that these are made of
-_PARTS = KEYS[:11] + ("min_cell_voltage", "max_temperature", "problem")
+# the readings of each battery that these are made of, but those that are known with others of them
+_PARTS = KEYS[:1] + KEYS[2:11] + ("min_cell_voltage", "max_temperature", "problem", "usable_capacity")
 # in series the same charge flows through all batteries, and the weakest one ends it
 _OF_CHARGE = KEYS[4:9]
+_OF_ENERGY = KEYS[-2:]
+ALONE = KEYS[-3:]  # calculated in a step of their own
 
 
 class Bank:
@@ -82,6 +86,8 @@ class Bank:
             return None if highest is None or lowest is None else highest - lowest
         if key[:4] in ("max_", "min_"):
             return self._extreme(key)
+        if self.is_series and key in _OF_ENERGY:
+            return self._energy_in_series(key)
         return self._total(key)
 
     def _read(self, key):
@@ -105,6 +111,14 @@ class Bank:
         total = sum(parts)
         is_mean = key == ("current" if self.is_series else "pack_voltage")
         return rounded(total, self.count) if is_mean else total
+
+    def _energy_in_series(self, key):
+        """Wh of what the weakest battery lets flow through all of them."""
+        if not self._read(key):  # then all that follows is known, too
+            return None
+        batteries = [self.values(index) for index in range(self.count)]
+        weakest = min([each.raw("remaining_capacity") if key == "stored_energy" else usable_charge(each) for each in batteries])
+        return sum([energy(each, weakest) for each in batteries])
 
     def _weighted(self, parts):
         """The mean of the parts, each weighted by the battery's rated capacity."""

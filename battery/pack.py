@@ -209,8 +209,8 @@ class Pack(Values):
         return self._writes is None or key in self._writes
 
     def awaits(self, row):
-        """Whether this row does not exist only because it has not been read yet, or never will be."""
-        return row in self._unread
+        """Whether this row does not exist only because it, or what it is calculated from, has not been read, or never is."""
+        return row in self._unread or bool([key for key in NEEDS.get(row.key, ()) if READING[key] in self._unread])
 
     def _note_found(self):
         """Optional rows that the present response has are read from now on, and exist."""

@@ -13,7 +13,7 @@ A raw value is an integer; the value is raw / 10**decimals. Positive current and
 
 from collections import namedtuple
 
-from .alarms import active_alarms, problem
+from .alarms import active_alarms, charge_low, problem
 from .plausibility import beyond_cells, contradicts_capacity, contradicts_cells, contradicts_mode, dead_cell
 
 # kinds
@@ -202,6 +202,27 @@ def _time_to_either(pack):
     return _remaining_time(pack, False) if charging is None else charging
 
 
+def usable_charge(pack):
+    """mAh of a full battery: what the BMS calculates with where it says that, else the rated capacity; None: not known now."""
+    actual = READING["actual_capacity"]
+    return pack.at(actual) if pack.has(actual) else pack.raw("rated_capacity")
+
+
+def energy(pack, charge):
+    """Wh of so many mAh at the nominal voltage of all cells, in small integers up to 2000 Ah at 48 V; None: not known now."""
+    cells = pack.raw("cell_count")
+    each = pack.raw("nominal_cell_voltage")
+    return None if charge is None or cells is None or each is None else (charge // 10) * (cells * each // 10) // 10000
+
+
+def _stored_energy(pack):
+    return energy(pack, pack.raw("remaining_capacity"))
+
+
+def _usable_capacity(pack):
+    return energy(pack, usable_charge(pack))
+
+
 def _cell_voltage_delta(pack):
     highest = pack.raw("max_cell_voltage")
     lowest = pack.raw("min_cell_voltage")
@@ -248,11 +269,14 @@ READINGS = (
     _binary("precharge_mosfet", "status", category=DIAGNOSTIC),
     _binary("heater", "status", category=DIAGNOSTIC),
     _binary("fan", "status", category=DIAGNOSTIC),
+    _row("stored_energy", "status", NUMBER, 3, derive=_stored_energy,
+         needs=("remaining_capacity", "nominal_cell_voltage", "cell_count")),
 
     _row("problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",)),
     _row("active_alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",)),
     _row("alarm_bits_{}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
     _number("fault_code", "alarms", 0, 255, category=DISABLED),
+    _row("battery_low", "alarms", BINARY, derive=charge_low, category=DIAGNOSTIC, needs=("alarm_bits_{}", "soc")),
 
     _number("cell_count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC),
     _number("temperature_count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED),
@@ -295,6 +319,8 @@ READINGS = (
     _text("hardware_version"),
     _text("serial_number"),
     _number("board_number", "static", 1, 16, step=0, category=DISABLED),
+    _row("usable_capacity", "static", NUMBER, 3, derive=_usable_capacity, category=DIAGNOSTIC,
+         needs=("rated_capacity", "nominal_cell_voltage", "cell_count")),
 
     _number("state_of_health", "slow", 1, 1000, step=50, decimals=1, category=DIAGNOSTIC),
     _number("actual_capacity", "slow", 1, 10000000, step=20000, decimals=3, deadband=100, category=DISABLED),

@@ -5,7 +5,7 @@
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.bank import KEYS, Bank, bank_steps
+from battery.bank import ALONE, KEYS, Bank, bank_steps
 
 from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, TO_OFFLINE, TO_ONLINE
 
@@ -87,7 +87,7 @@ class BankPublisher(Bank):
         published = self._published
         is_other = must
         for position in range(len(KEYS)):
-            if not position % _AT_ONCE or KEYS[position] == "missing":
+            if not position % _AT_ONCE or KEYS[position] in ALONE:
                 yield False
             raw = self.raw(KEYS[position])
             is_other = is_other or raw != published[position]

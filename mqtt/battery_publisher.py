@@ -8,8 +8,10 @@ The battery's part of publisher.py, which asks for its messages in the order tha
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from battery.alarms import BITFIELDS, alarm_of
 from battery.energy import COUNTERS
 from battery.json import INFO, STATE, bounded, pack_steps
+from battery.pack import ALARMS
 from battery.readings import READING
 
 from .deadband import Deadband, SingleValues
@@ -25,6 +27,8 @@ CONNECTION_CHECK_MS = 500  # how often the connection text is compared
 CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
 LONGEST_CORRECTION_MS = 60000
 RESULTS = 8  # of commands that wait to be published
+EVENTS = 20  # in EVENTS_MS; what has changed beyond that is published then, if it is still so
+EVENTS_MS = 60000
 
 # What has been published about the battery in this connection, in this order:
 TO_OFFLINE = 0  # nothing
@@ -100,6 +104,8 @@ class BatteryPublisher:
         self._result = None  # of the last command; None: none is allowed
         self._earlier_results: list = []  # not published yet
         self.states = 0  # of the battery, since the start
+        self._told_alarms: list = []  # the bit fields of which each change has been published; []: none is known yet
+        self._events = self._events_since = 0
         self._discovered_cells = 0  # cells in the discovery messages since the start
         self._discovered_sensors = 0  # and temperature sensors
         self._fewer_since = None  # when fewer were published; None: long enough ago
@@ -118,6 +124,8 @@ class BatteryPublisher:
         self._info_changes = None  # of the readings that are read once, as published last; None: they were not
         self._info_due = now  # to be repeated
         self._deadband.begin(now)
+        self._told_changes = None  # `changes` of the published values when they were compared with the alarms told
+        self._event_bit = 0  # of the field _event_field, which has been given away
         self._published_counters = [None] * len(COUNTERS)
         self._result_due = True
         if self.values is not None:
@@ -276,6 +284,9 @@ class BatteryPublisher:
         """The state or the status."""
         self.seen_changes = self.pack.changes
         self._deadband.follow_topology()
+        if self._event_bit:  # it has been received, else no other message would be asked for
+            self._told_alarms[self._event_field] ^= self._event_bit
+            self._event_bit = 0
         phase = self.phase
         if phase == TO_OFFLINE and self.poller.complete:  # only the connection is new, the battery was online before
             phase = OFFLINE
@@ -292,12 +303,47 @@ class BatteryPublisher:
                 return message
             self.phase = ONLINE
             return self._status("online")
+        if phase == ONLINE and self._told_changes != self.published.changes:
+            message = self._event(now)
+            if message is not None:
+                return message
         taken = self._deadband.begin_take(now) if phase == ONLINE else False
         must = ticks_diff(now, self._heartbeat_due) >= 0
         if must or taken is not False:
             return self._write_state(now, taken, must)
         if self._status_due:
             return self._status("online" if phase == ONLINE else "offline", 0)  # QoS 0: it is repeated anyway
+        return None
+
+    def _event(self, now):
+        """An alarm that has begun or ended since it was told last, the next one.
+
+        What is active at the start of the bridge is no event: nobody knows when it began. One that did not reach the broker
+        comes in the next connection.
+        """
+        published = self.published
+        told = self._told_alarms
+        for index in range(BITFIELDS):
+            bits = published.at(ALARMS, index)
+            if bits is None:
+                break  # all five are known, or none
+            if len(told) <= index:
+                told.append(bits)
+            changed = bits ^ told[index]
+            if not changed:
+                continue
+            if not (self._events and 0 <= ticks_diff(now, self._events_since) < EVENTS_MS):
+                self._events = 0
+                self._events_since = now
+            if self._events >= EVENTS:
+                return None
+            self._events += 1
+            self._event_field = index
+            self._event_bit = bit = changed & -changed
+            name, level = alarm_of(index + 1, bit)
+            kind = level if bits & bit else "cleared"
+            return self._topic + "/event", f'{{"event_type":"{kind}","alarm":"{name}","level":"{level}"}}', False, 1
+        self._told_changes = published.changes
         return None
 
     def info(self, now):

@@ -60,6 +60,8 @@ _IMMEDIATE_READINGS = tuple(
     if row.derive is None and is_immediate(row)
     for index in range(row.slots)
 )
+# requested again and again, but a reading that is published with those that are read once is calculated from them
+_OF_ONCE = ("cell_count", "actual_capacity")
 _CURRENT = READING["current"]
 _MODE = READING["mode"]
 _REMAINING_TIME = READING["remaining_time"]
@@ -324,7 +326,7 @@ class Deadband:
         if raw == self.published.at(row, index):
             return False
         self.published.put(row, index, raw, now)
-        if GROUPS[row.group].period_ms is None:
+        if GROUPS[row.group].period_ms is None or row.key in _OF_ONCE:
             self.once_changes += 1
         return True
 

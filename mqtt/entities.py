@@ -41,11 +41,13 @@ time_to_empty|Time to empty|h
 precharge_mosfet|Precharge MOSFET||battery-sync-outline
 heater|Heater||heating-coil
 fan|Fan||fan
+stored_energy|Stored energy|kWh||energy_storage
 """,
     "alarms": """
 problem|Problem|||problem
 active_alarms|Active alarms||alert-outline
 fault_code|Fault code||alert-circle-outline
+battery_low|Battery low|||battery
 """,
     "counts": """
 cell_count|Cell count||counter
@@ -90,6 +92,7 @@ software_version|Software version||identifier
 hardware_version|Hardware version||identifier
 serial_number|Serial number||identifier
 board_number|Board number||identifier
+usable_capacity|Usable capacity|kWh||energy_storage
 """,
     "slow": """
 state_of_health|State of health|%|battery-heart-variant

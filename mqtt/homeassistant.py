@@ -14,6 +14,7 @@ one thread it checks what arrives in another, and the two meet in voluptuous' sh
 moment. Without the payloads for available and `cns` an entity would now and then be lost with a KeyError.
 """
 
+from battery.alarms import LEVEL_NAMES
 from battery.controls import CONTROLS, DIAGNOSTICS_BUTTON, SCAN_BUTTON, WRITTEN
 from battery.json import LARGEST, Writer, escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, DISABLED, ENUM, GROUPS, MAIN, NUMBER, OPTIONS, READING, READINGS
@@ -232,7 +233,31 @@ class Discovery:
         else:
             self._write_removal("last_command", "sensor")
         yield
+        self._write_charging()
+        yield
+        self._write_event()
+        yield
         yield from self._write_controls(True)
+
+    def _write_charging(self):
+        """The mode in the words of a device class that automations know."""
+        self._begin_entity("binary_sensor", "battery_charging", "battery_charging", "Battery charging", "battery_charging")
+        self._field("val_tpl", "{%set m=(value_json|d).mode|d%}{{iif(m=='charging','ON','OFF') if m else m}}")
+        self._write_category(DIAGNOSTIC)
+        self._write_expiry()
+        self.writer.put("}")
+
+    def _write_event(self):
+        """Alarms that begin or end. Always available, as it says when something was: its return would look like an event."""
+        if self._asleep_s:  # after each wake all that is active would be of before
+            self._write_removal("alarm", "event")
+            return
+        self._begin_entity("event", "alarm", "alarm", "Alarm", "mdi:alert-decagram-outline")
+        self._field("stat_t", self._base + "/" + self._battery.key + "/event")
+        self.writer.put(',"avty":[],"evt_typ":["cleared')
+        for word in LEVEL_NAMES[1:]:
+            self.writer.put('","').put(word)
+        self.writer.put('"]}')
 
     def _write_words(self, key, name, topic, icon):
         self._begin_entity("sensor", key, key, name, icon)

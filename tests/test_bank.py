@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 
 from battery.bank import KEYS, Bank, rounded
 from battery.pack import Battery, Pack
-from battery.readings import READING
+from battery.readings import READING, READINGS
 
 FULL = {"pack_voltage": 532, "current": -103, "soc": 573, "remaining_capacity": 160440, "rated_capacity": 280000,
         "max_cell_voltage": 3331, "max_voltage_cell": 4, "min_cell_voltage": 3322, "min_voltage_cell": 9,
-        "max_temperature": 23, "alarm_bits_{}": 0}  # fmt: skip
+        "max_temperature": 23, "alarm_bits_{}": 0, "nominal_cell_voltage": 3200, "cell_count": 16}  # fmt: skip
+
+ROWS = tuple(row for row in READINGS if row.derive is None and row.key != "actual_capacity")
 
 
 def battery(number, online=True, text="The BMS does not respond.", **readings):
     """One with FULL and other readings; None: that one is not known."""
     pack = Pack(16, 1)
+    pack.select(ROWS)
     pack.energy.load((1000 * number, 2000, 3000, 4000))
     for key, raw in {**FULL, **readings}.items():
         for index in range(READING[key].slots):
@@ -43,7 +46,7 @@ def test_what_flows_in_parallel_adds_up_and_the_voltage_is_the_mean():
         "soc": 547, "pack_voltage": 533, "max_cell_voltage": 3331, "max_voltage_cell": 4, "max_cell_battery": "BMS 1",
         "min_cell_voltage": 3322, "min_voltage_cell": 9, "min_cell_battery": "BMS 1", "cell_voltage_delta": 9,
         "max_temperature": 23, "max_temperature_battery": "BMS 1", "problem": 0, "batteries_online": "3 of 3",
-        "battery_count": 3, "missing": "none",
+        "battery_count": 3, "missing": "none", "stored_energy": 3 * 8214, "usable_capacity": 2 * 14336 + 5120,
     }  # fmt: skip
     assert (bank.online, bank.count) == (3, 3)
 
@@ -54,6 +57,9 @@ def test_in_series_the_voltages_add_up_and_the_weakest_battery_counts():
     assert (bank.raw("pack_voltage"), bank.raw("current"), bank.raw("soc")) == (1032, -104, 400)  # -103.5: away from zero
     assert (bank.raw("remaining_capacity"), bank.raw("rated_capacity"), bank.raw("capacity_charged")) == (40000, 100000, 3000)
     assert bank.raw("power") == 532 * -103 + 500 * -104 and bank.raw("energy_charged") == 3000
+    assert (bank.raw("stored_energy"), bank.raw("usable_capacity")) == (4096, 10240)  # 40 of 100 Ah, twice 51.2 V
+    weak.pack.put(READING["cell_count"], 0, None, 0)
+    assert bank.raw("stored_energy") is None is bank.raw("usable_capacity")
 
 
 def test_the_highest_and_the_lowest_cell_are_named_with_their_battery_and_number():
@@ -66,9 +72,11 @@ def test_the_highest_and_the_lowest_cell_are_named_with_their_battery_and_number
 
 @pytest.mark.parametrize(
     ("key", "unknown"),
-    [("current", {"current", "power"}), ("soc", {"soc"}), ("rated_capacity", {"rated_capacity", "soc"}),
+    [("current", {"current", "power"}), ("soc", {"soc"}), ("rated_capacity", {"rated_capacity", "soc", "usable_capacity"}),
      ("pack_voltage", {"pack_voltage", "power"}), ("max_temperature", {"max_temperature", "max_temperature_battery"}),
-     ("remaining_capacity", {"remaining_capacity"}), ("alarm_bits_{}", {"problem"}), ("max_voltage_cell", set()),
+     ("remaining_capacity", {"remaining_capacity", "stored_energy"}), ("alarm_bits_{}", {"problem"}),
+     ("max_voltage_cell", set()),
+     ("nominal_cell_voltage", {"stored_energy", "usable_capacity"}), ("cell_count", {"stored_energy", "usable_capacity"}),
      ("min_cell_voltage", {"min_cell_voltage", "min_voltage_cell", "min_cell_battery", "cell_voltage_delta"})],
 )  # fmt: skip
 def test_a_part_that_is_not_known_makes_what_it_is_part_of_unknown_and_nothing_else(key, unknown):

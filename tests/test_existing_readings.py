@@ -36,7 +36,16 @@ FIRST = tuple(READING[key] for key in BOTH + ONLY_FIRST)
 SECOND = tuple(READING[key] for key in BOTH + ONLY_SECOND)
 MOSFETS_AND_SOC = ("charge_mosfet", "discharge_mosfet", "soc")
 CONTROLS = (*MOSFETS_AND_SOC, "restart_bms")
-CALCULATED = {"power", "remaining_time", "time_to_full", "time_to_empty", "problem", "active_alarms", "cell_voltage_delta"}
+CALCULATED = {
+    "battery_low",
+    "power",
+    "remaining_time",
+    "time_to_full",
+    "time_to_empty",
+    "problem",
+    "active_alarms",
+    "cell_voltage_delta",
+}
 COUNTERS = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
 
 
@@ -524,7 +533,7 @@ def test_no_message_has_more_than_eight_readings_except_those_that_always_had():
     _, discovery = discovery_of(FIRST)
     for part in range(discovery.parts()):
         topic, text = discovery.message(part)
-        most = {"counts": 13, "extremes": 9}.get(topic.split("/")[2].replace("daly_c0ffee_bms1_", ""), 8)
+        most = {"counts": 13, "extremes": 9, "controls": 9}.get(topic.split("/")[2].replace("daly_c0ffee_bms1_", ""), 8)
         assert len(json.loads(text)["cmps"]) <= most, topic
 
 

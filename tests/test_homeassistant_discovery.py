@@ -93,6 +93,7 @@ def test_every_reading_that_is_published_has_an_entity_and_every_template_a_read
     assert announced["info"].keys() == published["info"].keys() and "cell_overvoltage_limit_1" in announced["info"]
     from_state = {key: entity for key, entity in announced["state"].items() if "stat_t" not in entity}
     balanced = {f"cell_{number}_balancing" for number in range(1, cells + 1)}
+    assert ").mode|d" in from_state.pop("battery_charging")["val_tpl"]  # another view of the mode
     assert from_state.keys() - balanced == published["state"].keys() - {"balancing_cells"} and balanced <= from_state.keys()
     for key, entity in {**from_state, **announced["info"]}.items():
         if key in balanced:
@@ -336,7 +337,7 @@ def test_the_time_to_full_or_empty_is_unavailable_rather_than_unknown():
         if key in ("remaining_time", "time_to_full", "time_to_empty"):
             assert entity["avty"][:2] == message["avty"]
             assert entity["avty"][2]["t"] == message["stat_t"] and f").{key} is number" in entity["avty"][2]["val_tpl"]
-        elif key not in ("connection", "last_command"):
+        elif key not in ("connection", "last_command", "alarm"):
             assert "avty" not in entity
 
 
@@ -344,7 +345,7 @@ def test_few_entities_stand_in_the_main_block():
     said = entities(messages(16))
     main = [key for key, entity, _ in said if "ent_cat" not in entity]
     shown = [key for key, entity, _ in said if entity.get("en", True)]
-    assert len(main) <= 17 and not [key for key in main if key.startswith(("cell_1", "temperature_"))]
+    assert len(main) <= 18 and not [key for key in main if key.startswith(("cell_1", "temperature_"))]
     assert all(entity.get("en", True) for _, entity, _ in said if "ent_cat" not in entity)
     assert not [key for key in shown if key.endswith("_balancing")]
 

@@ -8,7 +8,7 @@ Each battery has a simulated BMS on a line of its own; a recorder writes down wh
 
 import json
 import sys
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -151,6 +151,12 @@ def sum_of(keys, states, is_series=False):
     bank["pack_voltage"] = one("pack_voltage", sum if is_series else mean)
     bank.update({key: one(key, min if is_series else sum) for key in CHARGE})
     rated = all_of("rated_capacity")
+    for key, charge in (("stored_energy", "remaining_capacity"), ("usable_capacity", "rated_capacity")):
+        bank[key] = one(key, sum)
+        if is_series and bank[key] is not None:  # the weakest one's charge through all of them
+            hundredths = bank[charge].quantize(Decimal("0.01"), ROUND_DOWN)
+            volts = [states[each]["nominal_cell_voltage"] * states[each]["cell_count"] for each in keys]
+            bank[key] = sum((hundredths * each / 1000).quantize(Decimal("0.001"), ROUND_DOWN) for each in volts)
     bank["soc"] = one("soc", min)
     if not is_series:
         soc = all_of("soc")

@@ -3,7 +3,7 @@
 
 """The bank of several batteries, as the sum of what is said of them in the same answer. Loaded only with several."""
 
-from battery.bank import KEYS, Bank, bank_steps
+from battery.bank import ALONE, KEYS, Bank, bank_steps
 
 _AT_ONCE = 3  # values calculated in one step
 
@@ -24,7 +24,7 @@ class BankOfSnapshots(Bank):
         """Calculate all values and write them as one JSON object: a generator of short steps."""
         raws: list = []
         for key in KEYS:
-            if not len(raws) % _AT_ONCE or key == "missing":
+            if not len(raws) % _AT_ONCE or key in ALONE:
                 yield False
             raws.append(self.raw(key))
         yield from bank_steps(writer, raws)

@@ -16,8 +16,9 @@ class House:
     """All there is: a subclass makes `broker`, `ha` and the others, and stops them."""
 
     def shown(self):
-        """States of the enabled entities that MQTT has made, by their id."""
+        """States of the enabled entities that MQTT has made, by their id; without the events, which are times."""
         ours = {entry["entity_id"] for entry in self.ha.entities() if not entry["disabled_by"]}
+        ours = {name for name in ours if not name.startswith("event.")}
         return {name: state for name, state in self.ha.states().items() if name in ours}
 
     def wrong(self):

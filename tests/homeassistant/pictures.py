@@ -60,7 +60,7 @@ def main() -> None:
         for name, page, width, height in (
             ("device", f"/config/devices/device/{devices['Daly BMS']}", 1280, 1400),
             ("bridge", f"/config/devices/device/{devices['Daly BMS bridge']}", 1280, 760),
-            ("dashboard", "/daly-bms/battery", 1500, 1240),
+            ("dashboard", "/daly-bms/battery", 1500, 1380),
         ):
             shoot(ha, page, pictures / f"{name}.png", width, height, folder)
             print(pictures / f"{name}.png")

@@ -39,6 +39,8 @@ SUMS = (
     "energy_charged",
     "energy_discharged",
     "capacity_discharged",
+    "stored_energy",
+    "usable_capacity",
 )
 START_S = 180
 SILENT_BMS_S = 15 + 5

@@ -5,11 +5,12 @@
 
 import json
 import time
+import urllib.request
 
 import pytest
 from home_assistant import DOCS, HomeAssistant
 from house import House, living
-from mosquitto import Mosquitto, Subscriber
+from mosquitto import Mosquitto, Subscriber, free_port
 from processes import Bridge, SimulatedBms
 
 pytestmark = pytest.mark.timeout(900)
@@ -28,6 +29,10 @@ EXPECTED = {
     "sensor.daly_bms_cell_voltage_delta": "0.045",
     "sensor.daly_bms_max_voltage_cell": "16",
     "sensor.daly_bms_cycle_count": "42",
+    "sensor.daly_bms_stored_energy": "8.214",  # 160.44 Ah at 16 times 3.2 V
+    "sensor.daly_bms_usable_capacity": "14.336",
+    "binary_sensor.daly_bms_battery_charging": "off",
+    "binary_sensor.daly_bms_battery_low": "off",
     "binary_sensor.daly_bms_charge_mosfet": "on",
     "binary_sensor.daly_bms_discharge_mosfet": "on",
     "binary_sensor.daly_bms_problem": "off",
@@ -90,6 +95,19 @@ class OneBattery(House):
     def connects(self):
         """How often the bridge has connected to the broker, as it says itself."""
         return json.loads(self.subscriber.latest("t/state"))["mqtt_connects"]
+
+    def event(self):
+        """(when, its attributes) of the last event that Home Assistant knows of."""
+        found = self.ha.request("GET", "/api/states/event.daly_bms_alarm")
+        return found["state"], found["attributes"]
+
+    def events(self):
+        """Payloads of all events so far."""
+        return [text for topic, text, _ in self.subscriber.received if topic == "t/bms1/event"]
+
+    def links(self):
+        """The link of each device by its name, None where it has none."""
+        return {found["name"]: found["configuration_url"] for found in self.ha.command("config/device_registry/list")}
 
     def notifications(self):
         """Messages of Home Assistant's own notifications, by their id."""
@@ -164,6 +182,53 @@ def test_all_is_back_after_the_broker_restarts_with_nothing_retained(house, told
     house.wait(lambda: set(house.shown().values()) == {"unavailable"}, LOST_BRIDGE_S)
     house.broker.start()
     told(f"all states {house.wait(house.is_all_known, BACK_S):.1f} s after the broker's restart")
+
+
+def test_the_battery_is_charging_while_the_mode_says_so(house):
+    house.bms.set("current=20")
+    house.wait_for({"binary_sensor.daly_bms_battery_charging": "on", "sensor.daly_bms_mode": "charging"}, 15)
+    house.bms.set("current=0")
+    house.wait_for({"binary_sensor.daly_bms_battery_charging": "off", "sensor.daly_bms_mode": "idle"}, 15)
+    house.bms.set("current=-12.4")
+    house.wait_for({"binary_sensor.daly_bms_battery_charging": "off", "sensor.daly_bms_mode": "discharging"}, 15)
+
+
+def test_an_alarm_is_one_event_when_it_begins_and_one_when_it_ends_whatever_restarts_meanwhile(house, told):
+    low = {"binary_sensor.daly_bms_battery_low": "on", "binary_sensor.daly_bms_problem": "on"}
+    assert house.event()[0] == "unknown" and house.events() == []  # nothing above was one
+    house.bms.set("alarms=soc_low_2")
+    told(f"event after {house.wait(lambda: house.event()[1]['event_type'] is not None, 15):.1f} s")
+    house.wait_for(low, 5)
+    began = house.event()
+    seen = {key: began[1][key] for key in ("event_type", "alarm", "level")}
+    assert seen == {"event_type": "protection", "alarm": "State of charge low", "level": "protection"}
+    house.bridge.kill()
+    house.wait(lambda: set(house.shown().values()) == {"unavailable"}, LOST_BRIDGE_S)
+    assert house.event() == began  # what the device has told stays told
+    house.bridge.start()
+    house.wait(house.is_all_known, BACK_S)
+    house.broker.kill()
+    house.wait(lambda: house.event()[0] == "unavailable", LOST_BRIDGE_S)
+    house.broker.start()
+    house.wait(house.is_all_known, BACK_S)
+    house.bms.set("silent=1")
+    house.wait(house.is_battery_unavailable, SILENT_BMS_S)
+    house.bms.set("silent=0")
+    house.wait(house.is_all_known, BACK_S)
+    house.ha.stop()
+    house.ha.start()
+    house.wait(lambda: house.is_all_known() and low.items() <= house.shown().items(), BACK_S)
+    assert len(house.events()) == 1
+    assert house.event() == began
+    house.bms.set("alarms=")
+    house.wait(lambda: house.event()[1]["event_type"] == "cleared", 15)
+    assert house.event()[0] > began[0] and house.event()[1]["alarm"] == "State of charge low"
+    time.sleep(11)  # longer than between two repeated states
+    assert len(house.events()) == 2
+    late = Subscriber(house.broker.port, topics="t/bms1/event")
+    time.sleep(1)
+    assert late.received == []  # nothing is retained
+    late.stop()
 
 
 def test_a_switch_is_carried_out_and_read_back(house, told):
@@ -297,6 +362,18 @@ def test_an_automation_speaks_up_when_the_bridge_is_offline(house):
     house.wait(lambda: "daly_bms_bridge_offline" in house.notifications(), 60)
     house.bridge.start()
     house.wait(house.is_all_known, BACK_S)
+
+
+def test_the_bridge_links_to_its_page_where_it_has_one(house):
+    assert house.links()["Daly BMS bridge"] is None
+    house.bridge.stop()
+    with (house.folder / "settings.toml").open("a") as file:
+        file.write(f"WEB_PORT = {free_port()}\n")
+    house.bridge.start()
+    house.wait(lambda: house.links()["Daly BMS bridge"] is not None, BACK_S)
+    with urllib.request.urlopen(house.links()["Daly BMS bridge"], timeout=30) as response:
+        assert b"<title>" in response.read()
+    assert house.links()["Daly BMS"] is None
 
 
 def test_what_is_not_allowed_any_more_is_removed(house):
