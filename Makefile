@@ -102,6 +102,18 @@ test-homeassistant: .venv/ready
 test-deploy: .venv/ready .deploy/ready
 	$(BIN)/pytest -v -rs tests/test_deploy.py tests/deploy
 
+# what the recipes are run with; js-controller: the newest one whose packages are all there. Its data is beside it
+.recipes/ready:
+	@(for program in node npm prometheus promtool mosquitto; do command -v $$program >/dev/null || exit 1; done) || \
+		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nodejs npm prometheus mosquitto; } || \
+		echo "Not installed: those tests are skipped. Debian 12 has them; apt needs root."
+	@mkdir -p .recipes/iobroker && npm install --silent --no-audit --no-fund --prefix .recipes node-red@4.1.15
+	@npm install --silent --no-audit --no-fund --prefix .recipes/iobroker iobroker.js-controller@7.0.7 iobroker.mqtt@6.1.4
+	@touch .recipes/ready
+
+test-recipes: .venv/ready .recipes/ready
+	$(BIN)/pytest -v -rs tests/test_victron.py tests/recipes
+
 fleet-load: .venv/ready .deploy/ready
 	$(BIN)/python -m campaigns.fleet_load $(or $(ARGS),--write)
 
@@ -135,7 +147,7 @@ rows: .venv/ready
 	$(BIN)/python -m campaigns.rows $(ARGS)
 
 clean:
-	rm -rf .venv .ha .deploy .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf .venv .ha .deploy .recipes .mypy_cache .ruff_cache .pytest_cache dist
 
 bench: .venv/ready
 	$(BIN)/python -m campaigns.bench
