@@ -71,8 +71,6 @@ def _check_sleep(settings):
             f"{where}: with MQTT_RETAIN_STATE a number looks current for another interval after a restart of Home Assistant, "
             "also if the bridge is gone meanwhile; remove MQTT_RETAIN_STATE."
         )
-    if settings.PUBLISH_VICTRON:
-        settings.hints.append(f"{where}: asleep nothing is published, so Venus OS loses the battery; remove PUBLISH_VICTRON.")
     if settings.allowed:
         settings.hints.append(f"{where}: commands of ALLOW_CONTROL have an effect only in the seconds in which it is awake.")
     if settings.WEB_PORT:

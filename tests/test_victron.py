@@ -4,15 +4,19 @@
 """PUBLISH_VICTRON: what dbus-mqtt-battery is sent, when it is sent nothing, and that it never holds an old value."""
 
 import json
+import shutil
+import subprocess
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+import test_board
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
 from processes import Bridge, SimulatedBms
 from test_batteries_end_to_end import FOUR, Place
 from test_publisher import Broker
 
+from campaigns import size
 from mqtt import victron
 from mqtt.battery_publisher import ONLINE
 
@@ -251,6 +255,27 @@ def test_after_days_without_the_bms_the_clock_has_no_say():
 def test_more_cells_than_the_driver_has_are_left_out_but_not_the_extremes():
     message = messages(run("drift=0,cells=32", 30))[-1][1]
     assert "Voltages" not in message and message["System"]["MaxCellVoltage"] > 3
+
+
+# the board
+
+
+@pytest.mark.skipif(test_board.MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
+def test_a_message_of_sixteen_cells_is_made_with_little_garbage(tmp_path):
+    """In MicroPython with words of 64 bits, written and sent; a board: half. Most of it are the generators."""
+    script = test_board.SAYING.replace("2000))", "2000, victron=True))")
+    assert script != test_board.SAYING
+    size.write_drive(tmp_path, mpy=True, packed=False)
+    shutil.copy(test_board.ROOT / "campaigns" / "vm.py", tmp_path)
+    (tmp_path / "script.py").write_text(script)
+    test_board.record(tmp_path / "answers.txt", "cells=16")
+    environment = {"MICROPYPATH": f"{tmp_path}:.frozen"}
+    command = [test_board.MICROPYTHON, "script.py", "answers.txt"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("said ")]
+    messages = [(int(length), int(took)) for topic, length, took in said if topic == TOPIC]
+    assert messages and all(length > 700 and took <= 1200 for length, took in messages), said
 
 
 # the firmware, at a real broker
