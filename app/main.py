@@ -346,4 +346,5 @@ def make_publisher(settings, batteries, writer, take_state, clock, sources, slee
         None if clock is None else clock.utc,
         len(batteries) > 1 and settings.BANK_WIRING == "series",
         sources,
+        settings.PUBLISH_VICTRON,
     )

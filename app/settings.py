@@ -69,6 +69,7 @@ SETTINGS: tuple = (
     _number("CELLS_INTERVAL_S", 60, 1, 3600),
     _number("DEADBAND_PERCENT", 100, 0, 1000),
     Setting("PUBLISH_EACH_VALUE", SWITCH, False, None, None),
+    Setting("PUBLISH_VICTRON", SWITCH, False, None, None),
     Setting("MQTT_RETAIN_STATE", SWITCH, False, None, None),
     _text("DEVICE_NAME", "Daly BMS", 1, 40),
     _text("ALLOW_CONTROL"),

@@ -31,10 +31,10 @@ UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "d
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",
            "app.several", "battery.bank", "daly.buses", "daly.shared", "display.several", "mqtt.bank", "web.bank")  # fmt: skip
-# loaded only with outputs, sensors, LED or sleep, besides the packages of their own
+# loaded only with outputs, sensors, LED, sleep or PUBLISH_VICTRON, besides the packages of their own
 EXTRAS = ("app.extras", "app.extras_hardware", "app.output_rules", "app.outputs_commands", "app.time_of_day",
           "battery.minute", "battery.sources", "display.outputs", "mqtt.source_discovery", "mqtt.source_parts", "mqtt.sources",
-          "app.sleep", "app.status_led", "mqtt.sleeping")  # fmt: skip
+          "app.sleep", "app.status_led", "mqtt.sleeping", "mqtt.victron")  # fmt: skip
 EXTRA_PACKAGES = ("outputs", "sensors", "adafruit_ds18x20", "adafruit_onewire", "neopixel")
 # loaded when nothing else of these is: before anything else at the first start after an update, or in a steady state
 ALONE = ("app.gone", "app.nvm_earlier", "app.scan", "daly.scan")
@@ -144,7 +144,7 @@ def is_ours(name: str) -> bool:
 
 
 def is_extra(name: str) -> bool:
-    """Whether a module is loaded only with outputs, sensors, LED or sleep."""
+    """Whether a module is loaded only with outputs, sensors, LED, sleep or PUBLISH_VICTRON."""
     return name in EXTRAS or name.split(".")[0] in EXTRA_PACKAGES
 
 

@@ -94,12 +94,12 @@ class Publisher:
     two states with changed pack and cell readings, `band_percent` scales the deadbands, `each_value` publishes every reading
     on a topic of its own as well. `retain`: messages on the battery are retained, too. `utc(tick)` returns the time of a tick
     as text, or None while it is not known; `utc` None: never known. `is_series`: how the batteries are wired, for their bank.
-    `sources`: see battery/sources.py.
+    `sources`: see battery/sources.py; `victron`: publish each battery for Venus OS, too.
     `discovery_errors` counts the discovery messages that could not be made or sent since the start.
     """
 
     def __init__(self, base, discovery, batteries, bridge, fast_ms, slow_ms=30000, band_percent=100, each_value=False,
-                 retain=False, utc=None, is_series=False, sources=()):  # fmt: skip
+                 retain=False, utc=None, is_series=False, sources=(), victron=False):  # fmt: skip
         self.base = base
         self.discovery = discovery
         self._bridge = bridge
@@ -127,6 +127,10 @@ class Publisher:
 
             for index in range(len(sources)):
                 self._others.append(SourcePublisher(self, sources[index], first_part_of(index, discovery.parts()), fast_ms))
+        if victron:
+            from .victron import publishers as victron_publishers  # only with PUBLISH_VICTRON
+
+            self._others += victron_publishers(self, self._batteries, self._bank)
         self._messages: list = []  # to be published once
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0

@@ -349,7 +349,7 @@ def budgets_of(text):
 MOST_HEAP_OF_OURS = 265_000
 SMALLEST_HEAP_KB = 450
 SMALLEST_HEAP_OF_SEVERAL_KB = 502
-MOST_CODE_ON_THE_DRIVE = 278 * 1024
+MOST_CODE_ON_THE_DRIVE = 283 * 1024
 MOST_LIVE = 291_000  # bytes, while it runs with one battery and the screen
 MOST_LIVE_WITH_PAGE = 333_000  # with the page, while somebody looks at it
 

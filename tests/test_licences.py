@@ -23,6 +23,7 @@ FOLDERS = (
     "tools",
     "tests",
     "docs",
+    "library",
 )
 SOURCES = [
     ROOT / "code.py",
