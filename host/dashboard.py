@@ -460,12 +460,12 @@ class Dashboard:
 
     def _messages_panel(self) -> Panel:
         rows = []
-        for topic, text in list(self._known.recent)[-60:]:
+        for stamp, topic, text in list(self._known.recent)[-60:]:
             parts = topic.split("/")
             name = "/".join(parts[2:] or parts)
             if topic.endswith("/config"):
                 name = "discovery of " + (re.sub(r"^daly_[^_]+_?", "", parts[-2]) or "bridge")
-            rows.append(Text().append(name + " ", "cyan").append(text))
+            rows.append(Text(stamp + " ").append(name + " ", "cyan").append(text))
         return Panel(_End(rows, False), title="messages", border_style=BORDER)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 LIMIT_S = 60.0  # age of a state; a bridge that sleeps announces a longer one in its discovery
 DAY_S = 86400.0
+SHORT = 100  # characters of a message that is short enough
 _BATTERY = re.compile(r"(.+)/(bms\d+|bank)/(\w+)")
 _SOURCE = re.compile(r".*/(outputs|temperatures|vedirect\d+|supply)/state")
 _EXPIRY = re.compile(r'"exp_aft":(\d+)')
@@ -43,7 +44,7 @@ class Known:
     """Collects the messages. `lose(reason)`: the connection to the broker has ended, so nothing is known any more."""
 
     def __init__(self, clock=time.monotonic):
-        self.recent: collections.deque = collections.deque(maxlen=100)  # (topic, in short), the latest last
+        self.recent: collections.deque = collections.deque(maxlen=100)  # (time of day, topic, in short)
         self._clock = clock
         self._lost = "not connected to the broker yet"  # "": there is a connection
         self._was_connected = False
@@ -68,7 +69,7 @@ class Known:
 
     def take(self, topic: str, payload: str) -> None:
         """Keep a message."""
-        self.recent.append((topic, short(topic, payload)))
+        self.recent.append((time.strftime("%H:%M:%S"), topic, _words(topic, payload)))
         if found := _BATTERY.fullmatch(topic):
             self._base = found[1]
             if found[3] == "state":
@@ -145,7 +146,7 @@ def short(topic: str, payload: str) -> str:
     """A payload in one short line: long JSON by what it is about. Texts and short JSON are unchanged."""
     if not payload:
         return "(empty)"
-    if len(payload) <= 100 or not payload.startswith("{"):
+    if len(payload) <= SHORT or not payload.startswith("{"):
         return payload
     values = _object(payload)
     if values is None:
@@ -157,6 +158,12 @@ def short(topic: str, payload: str) -> str:
     if "soc" in values and "pack_voltage" in values:
         return f"{summary(values)} ({size})"
     return f"({len(values)} values, {size})"
+
+
+def _words(topic: str, payload: str) -> str:
+    """For people: short JSON in words, too."""
+    values = _object(payload) if payload.startswith("{") and len(payload) <= SHORT else None
+    return short(topic, payload) if values is None else ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def summary(values: dict) -> str:
