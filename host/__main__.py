@@ -616,9 +616,7 @@ def _dashboard(options: argparse.Namespace):
     known = Known()
     keys = Keys(lambda sentence: shown.line("host: " + sentence), options.lines.get(1, []), not options.broker)
     shown = Dashboard(chip.screen, title, known, keys)
-    if options.broker:
-        known.connected()
-    else:
+    if not options.broker:
         shown.subscribe(int(chip.state["broker"]["ready"]))
     return shown
 

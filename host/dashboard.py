@@ -117,13 +117,13 @@ class Dashboard:
 
     def published(self, topic: str, payload: str) -> None:
         if self._subscriber is None:
+            self._known.connected()
             self.taken(topic, payload)
 
     def disconnected(self) -> None:
         """The bridge has no connection to its broker any more; only where nobody subscribes."""
         if self._subscriber is None:
             self._known.lose("the bridge is not connected to the broker")
-            self._known.connected()
             self._changes += 1
 
     def taken(self, topic: str, payload: str) -> None:
