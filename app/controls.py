@@ -59,7 +59,9 @@ def _of_battery(publisher, battery, commands, clock, energy_store):
         refusal = energy_store.change(word)
         if refusal is None:
             publisher.set_counters(now, battery)
-            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}", battery)
+            result = f"{CONTROL['energy'].subject}: {RESULTS['done']}"
+            publisher.report(result, battery)
+            print(f"{battery.label}: Command: {result}" if battery.label else "Command: " + result)
         return refusal
 
     return {

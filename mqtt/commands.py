@@ -53,6 +53,7 @@ class Commands:
                 accepted = words if is_free else " or ".join(words)
                 refusal = f'{accepted} is understood, not "{printable(payload)}"'
             else:
+                print(f"Message on {topic}: {word}")
                 refusal = self._call(topic, function, word, now)
         if refusal:
             self.refuse(topic, refusal)
