@@ -23,6 +23,7 @@ def add_controls(commands, settings, publisher, batteries, battery_commands, clo
             if commanded.pending() is not None:  # its result has to be published first
                 return commanded.pending()
         energy_stores.save()
+        print("Command: " + CONTROL["restart_bridge"].subject)
         microcontroller.reset()
         return None
 

@@ -51,7 +51,7 @@ class Dashboard:
     Keys, for a terminal with a keyboard.
     """
 
-    def __init__(self, screen, title: Sequence[str], known: Known, keys, outlet=None):
+    def __init__(self, screen, title: Sequence[str], known: Known, keys, outlet=None, console=None):
         self._screen = screen
         self._title = title
         self._known = known
@@ -66,7 +66,8 @@ class Dashboard:
         self.outlet = outlet or Outlet()
         self._terminal = Terminal()
         self._frames = Frames(self.outlet)
-        self._console = Console(file=self._frames, highlight=False)
+        self._console = console or Console(file=self._frames, highlight=False)
+        self._has_keys = True
         self._live = Live(
             get_renderable=self.render,
             console=self._console,
@@ -93,6 +94,7 @@ class Dashboard:
 
     def start(self) -> None:
         self._terminal.take()
+        self._has_keys = self._terminal.has_keys
         self._frames.must = True  # the terminal's other page
         self._live.start()
         self._frames.must = False
@@ -112,7 +114,7 @@ class Dashboard:
         self.outlet.flush()
 
     def line(self, text: str) -> None:
-        self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
+        self._log.append(f"{self._known.stamp()} {text}")
         self._changes += 1
 
     def published(self, topic: str, payload: str) -> None:
@@ -211,7 +213,7 @@ class Dashboard:
         foot = _line("")
         if self._typed is not None:
             return foot.append(f" Console: {self._typed}█", "bold").append("  Enter: run it, Esc: back", "dim")
-        if not self._terminal.has_keys:
+        if not self._has_keys:
             return foot.append(" Ctrl-C", "bold").append(" stops")
         names = [(key.char, key.name, key.char in self._keys.on) for key in self._keys.keys]
         if len(self._known.batteries()) > 1:

@@ -43,7 +43,8 @@ class Battery(NamedTuple):
 class Known:
     """Collects the messages. `lose(reason)`: the connection to the broker has ended, so nothing is known any more."""
 
-    def __init__(self, clock=time.monotonic):
+    def __init__(self, clock=time.monotonic, stamp=lambda: time.strftime("%H:%M:%S")):
+        self.stamp = stamp  # the time of day in words
         self.recent: collections.deque = collections.deque(maxlen=100)  # (time of day, topic, in short)
         self._clock = clock
         self._lost = "not connected to the broker yet"  # "": there is a connection
@@ -69,7 +70,7 @@ class Known:
 
     def take(self, topic: str, payload: str) -> None:
         """Keep a message."""
-        self.recent.append((time.strftime("%H:%M:%S"), topic, _words(topic, payload)))
+        self.recent.append((self.stamp(), topic, _words(topic, payload)))
         if found := _BATTERY.fullmatch(topic):
             self._base = found[1]
             if found[3] == "state":
