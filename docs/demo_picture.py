@@ -15,7 +15,7 @@ from host.dashboard import Dashboard
 from host.keys import Keys
 from host.known import Known
 
-COLUMNS, ROWS = 120, 38
+COLUMNS, ROWS = 120, 34
 
 
 class _Picture:
