@@ -115,12 +115,11 @@ class Events:
         if begun or ended or more:
             if not self._alarm_budget.take():
                 return
-            if begun:
-                print(f"{self._label}Alarm: {_names(begun)}{more}")
+            if begun or not ended:
+                print(f"{self._label}Alarm: {_names(begun) or 'as before'}{more}")
+                more = ""
             if ended:
-                print(f"{self._label}Alarm ended: {_names(ended)}{'' if begun else more}")
-            if not begun and not ended:
-                print(f"{self._label}Alarms: {_names(alarms) or 'none'}{more}")
+                print(f"{self._label}Alarm ended: {_names(ended)}{more}")
         self._alarm_changes = 0
         self._alarms = alarms
 
