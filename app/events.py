@@ -87,10 +87,10 @@ class Events:
         diagnosis = self._battery.poller.diagnosis
         if diagnosis.online:
             text = diagnosis.text
-            is_recovery = diagnosis.code == RECOVERED
-            is_change = self._state != "online" or not (is_recovery or text == self._online_text)
             state: object = "online"
-            if not is_recovery:
+            is_change = self._state != state
+            if diagnosis.code != RECOVERED:
+                is_change = is_change or text != self._online_text
                 self._online_text = text
         else:
             state = ASLEEP if diagnosis.asleep else diagnosis.code  # how it sleeps, and for how long, is no change
@@ -137,7 +137,7 @@ class Events:
 
 def _more(changes):
     """What is said of changes that were not printed, as lines were too many; the last one is."""
-    return f" (and {changes - 1} changes before, not printed)" if changes > 1 else ""
+    return f" (and {changes - 1} before)" if changes > 1 else ""
 
 
 def _names(alarms):
