@@ -23,6 +23,7 @@ def add_controls(commands, settings, publisher, batteries, battery_commands, clo
             if commanded.pending() is not None:  # its result has to be published first
                 return commanded.pending()
         energy_stores.save()
+        print("Command: " + CONTROL["restart_bridge"].subject)
         microcontroller.reset()
         return None
 
@@ -59,7 +60,9 @@ def _of_battery(publisher, battery, commands, clock, energy_store):
         refusal = energy_store.change(word)
         if refusal is None:
             publisher.set_counters(now, battery)
-            publisher.report(f"{CONTROL['energy'].subject}: {RESULTS['done']}", battery)
+            result = f"{CONTROL['energy'].subject}: {RESULTS['done']}"
+            publisher.report(result, battery)
+            print(f"{battery.label}: Command: {result}" if battery.label else "Command: " + result)
         return refusal
 
     return {

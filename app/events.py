@@ -4,7 +4,7 @@
 """Events of the battery on the console, each once: why there is data or not, alarms and their end, results of commands.
 
 For those without screen and broker. Readings are not printed. The number of lines is limited: a few at once, then one a
-minute, with the state at that time.
+minute, with the state at that time and how many changes there were before it.
 """
 
 from adafruit_ticks import ticks_diff
@@ -52,10 +52,11 @@ class Events:
         self._checked_at = now
         self._connection_budget = Budget()
         self._alarm_budget = Budget()
-        self._state: object = None  # of the connection, as printed last; None: nothing was printed
+        self._state: object = None  # of the connection at the last check; None: there was none
         self._online_text = None
+        self._connection_changes = 0  # that are not printed yet
         self._bits = [0] * BITFIELDS  # of the alarms, as of the last check
-        self._pending = False  # they have changed, and the alarms are not printed yet
+        self._alarm_changes = 0  # that are not printed yet
         self._alarms: list = []  # (name, level) as printed
 
     def report(self, text):
@@ -86,47 +87,57 @@ class Events:
         diagnosis = self._battery.poller.diagnosis
         if diagnosis.online:
             text = diagnosis.text
-            is_recovery = diagnosis.code == RECOVERED
-            if self._state == "online" and (is_recovery or text == self._online_text):
-                return
             state: object = "online"
+            is_change = self._state != state
+            if diagnosis.code != RECOVERED:
+                is_change = is_change or text != self._online_text
+                self._online_text = text
         else:
             state = ASLEEP if diagnosis.asleep else diagnosis.code  # how it sleeps, and for how long, is no change
-            if state == self._state:
-                return
-            is_recovery = True
-            text = diagnosis.text
-        if self._connection_budget.take():
+            is_change = state != self._state
+        if is_change:
             self._state = state
-            if not is_recovery:
-                self._online_text = text
-            print(self._label or "BMS: ", text, sep="")
+            self._connection_changes += 1
+        if self._connection_changes and self._connection_budget.take():
+            print(self._label or "BMS: ", diagnosis.text, _more(self._connection_changes), sep="")
+            self._connection_changes = 0
 
     def _check_alarms(self):
         self._note_bits()
-        if not self._pending:
+        if not self._alarm_changes:
             return
         alarms = active(self._battery.pack)
         if alarms is None:
             return  # not known, so none has ended
         begun = [alarm for alarm in alarms if alarm not in self._alarms]
         ended = [alarm for alarm in self._alarms if alarm not in alarms]
-        if (begun or ended) and not self._alarm_budget.take():
-            return
-        self._pending = False
+        more = _more(self._alarm_changes)
+        if begun or ended or more:
+            if not self._alarm_budget.take():
+                return
+            if begun or not ended:
+                print(f"{self._label}Alarm: {_names(begun) or 'as before'}{more}")
+                more = ""
+            if ended:
+                print(f"{self._label}Alarm ended: {_names(ended)}{more}")
+        self._alarm_changes = 0
         self._alarms = alarms
-        if begun:
-            print(f"{self._label}Alarm: {_names(begun)}")
-        if ended:
-            print(f"{self._label}Alarm ended: {_names(ended)}")
 
     def _note_bits(self):
-        """Note changed alarm bits; in every check, so it allocates nothing."""
+        """Count a change of the alarm bits; in every check, so it allocates nothing."""
+        is_change = False
         for index in range(BITFIELDS):
             bits = self._battery.pack.raw("alarm_bits_{}", index + 1)
             if bits is not None and bits != self._bits[index]:
                 self._bits[index] = bits
-                self._pending = True
+                is_change = True
+        if is_change:
+            self._alarm_changes += 1
+
+
+def _more(changes):
+    """What is said of changes that were not printed, as lines were too many; the last one is."""
+    return f" (and {changes - 1} before)" if changes > 1 else ""
 
 
 def _names(alarms):

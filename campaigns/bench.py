@@ -108,7 +108,7 @@ def run_ours(port, seconds, folder, place):
     """`python -m host` as it is, with screen and broker; a message counts when the library has sent it."""
     settings = Path(folder) / "settings.toml"
     settings.write_text(SETTINGS)
-    command = [sys.executable, "-m", "host", "--plain", "--uart", port, "--broker", place]
+    command = [sys.executable, "-m", "host", "--plain", "--json", "--uart", port, "--broker", place]
     command += ["--settings", str(settings), "--seconds", str(seconds)]
     begun = time.monotonic()
     host = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -393,7 +393,7 @@ def broker_table(seconds):
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.toml"
         settings.write_text('MQTT_BROKER = "127.0.0.1"\n')
-        command = [sys.executable, "-m", "host", "--plain", "--settings", str(settings), "--seconds", str(seconds)]
+        command = [sys.executable, "-m", "host", "--plain", "--json", "--settings", str(settings), "--seconds", str(seconds)]
         command += ["--bms", "cells=16,temperatures=2"]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     messages = [text.partition(" -> ")[2] for text in done.stdout.splitlines() if " -> " in text]

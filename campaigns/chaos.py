@@ -72,7 +72,7 @@ class Bench:
 
     def start(self):
         """Switch the chip's power on."""
-        command = [sys.executable, "-m", "host", "--plain", "--settings", str(self.settings), "--uart", self.uart]
+        command = [sys.executable, "-m", "host", "--plain", "--json", "--settings", str(self.settings), "--uart", self.uart]
         command += ["--broker", f"localhost:{self.proxy.port}", "--nvm", str(self.folder / "nvm")]
         environment = {**os.environ, trouble.VARIABLE: str(self._trouble_file), "PYTHONDONTWRITEBYTECODE": "1"}
         self.host = subprocess.Popen(

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF; and the
-page in the browser (page_pictures.py).
+"""Draws docs/screens: every page as the real displayio and driver draw it on a model of the OLED, and a tour as a GIF; the
+page in the browser (page_pictures.py), and the demo (demo_picture.py).
 
 `make screens` draws what is not current; with --check it only names it, and the exit status is 1.
 """
@@ -21,6 +21,7 @@ for folder in (ROOT / "host" / "standins", ROOT / "tests", ROOT / "docs", ROOT):
 
 import board  # noqa: E402
 import busio  # noqa: E402
+import demo_picture  # noqa: E402
 import displayio  # noqa: E402
 import page_pictures  # noqa: E402
 from PIL import Image, ImageChops  # noqa: E402
@@ -150,6 +151,7 @@ def drawn() -> dict[str, bytes]:
         oled.close()
         if rows == pages.SHORT:
             files["tour.gif"] = _gif([pictures[name] for name in TOUR])
+            files["demo.svg"] = demo_picture.drawn(pictures["overview"], battery())
         files.update({name + ".png": _png(picture) for name, picture in pictures.items()})
     return files
 
@@ -201,8 +203,8 @@ def _gif(pictures: list) -> bytes:
 
 def _is_same(path: Path, data: bytes) -> bool:
     """Whether two pictures have the same pixels, however they are compressed."""
-    if not path.exists():
-        return False
+    if not path.exists() or path.suffix == ".svg":
+        return path.exists() and path.read_bytes() == data
     with Image.open(path) as kept, Image.open(io.BytesIO(data)) as made:
         if (kept.size, getattr(kept, "n_frames", 1)) != (made.size, getattr(made, "n_frames", 1)):
             return False

@@ -37,6 +37,7 @@ LIBRARIES = (
     "serial",
     "PIL",
     "rich",
+    "paho.mqtt",
     "displayio",
     "adafruit_minimqtt",
     "adafruit_ds18x20",
@@ -167,6 +168,7 @@ def _options() -> argparse.Namespace:
     add("--oled", type=Path, metavar="FILE.png", help="where to save the last picture of the screen")
     add("--no-oled", action="store_true", help="run as if no screen were attached")
     add("--plain", action="store_true", help="a log instead of the live view")
+    add("--json", action="store_true", help="in the log every message is whole; without it, long ones are in short")
     add(
         "--nvm",
         type=Path,
@@ -575,13 +577,11 @@ def _attach_screen(options: argparse.Namespace) -> None:
 
 
 def _open_view(options: argparse.Namespace) -> None:
-    from host import view
+    from host import dashboard, view
 
-    live = not options.plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    page = [_page_address()] if chip.state["web"] else []  # the log soon has it no more
-    title = " · ".join([*page, _broker_name(options), "BMS " + ", ".join(_paths(options).values()), "Ctrl-C stops"])
-    shown = (view.Live if live else view.Plain)(chip.screen, title)
-    sys.stdout = sys.stderr = view.Lines(shown.line)
+    is_live = not options.plain and dashboard.is_possible()
+    shown = _dashboard(options) if is_live else view.Plain(chip.screen, options.json)
+    sys.stdout = sys.stderr = view.Lines(shown.line if options.broker else _without_hint(shown.line))
     view.watch_messages(shown)
     chip.console_waiting = shown.outlet.waiting
     shown.start()
@@ -592,6 +592,33 @@ def _open_view(options: argparse.Namespace) -> None:
         shown.stop()
 
     chip.close_view = close
+
+
+def _without_hint(sink):
+    """On a board 127.0.0.1 would be a mistake, and the firmware says so; here it is the embedded broker."""
+
+    def take(text: str) -> None:
+        if not ("MQTT_BROKER would be the board itself" in text and text.startswith("Settings, hint:")):
+            sink(text)
+
+    return take
+
+
+def _dashboard(options: argparse.Namespace):
+    """The live view. At the embedded broker it is a subscriber; at another one it shows what the bridge has sent."""
+    from host.dashboard import Dashboard
+    from host.keys import Keys
+    from host.known import Known
+
+    page = [_page_address()] if chip.state["web"] else []  # the log soon has it no more
+    bms = "BMS " + ", ".join(options.uart) if options.uart else "recorded BMS" if options.replay else "simulated BMS"
+    title = [*page, _broker_name(options), bms]
+    known = Known()
+    keys = Keys(lambda sentence: shown.line("host: " + sentence), options.lines.get(1, []), not options.broker)
+    shown = Dashboard(chip.screen, title, known, keys)
+    if not options.broker:
+        shown.subscribe(int(chip.state["broker"]["ready"]))
+    return shown
 
 
 def _slow_down(options: argparse.Namespace) -> pace.Counter:

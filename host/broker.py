@@ -3,6 +3,8 @@
 
 """The MQTT 3.1.1 broker: `python -m host.broker` prints its port and runs until standard input closes.
 
+A line `off` there ends all connections and refuses new ones, until a line `on`.
+
 A process of its own, so that it continues while the stand-in chip resets, and ends with the host. It listens on this
 computer only. `Broker` itself has no I/O and no clock, so that it works in simulated time, too (host/simulated_network.py):
 retained messages, last wills, keep-alive, takeover of a client id, QoS 0 to 2 from clients. It delivers with QoS 0, keeps no
@@ -250,16 +252,31 @@ class Server:
     def __init__(self) -> None:
         self.broker = Broker()
         self._writers: dict[Connection, asyncio.StreamWriter] = {}
+        self._listener: asyncio.Server | None = None
 
     async def listen(self, ports: list[int]) -> int:
         """Listen on the first port that is free; returns it, or ends the program with a sentence."""
         for port in ports:
             try:
-                server = await asyncio.start_server(self._serve, ADDRESS, port)
-                return server.sockets[0].getsockname()[1]
+                self._listener = await asyncio.start_server(self._serve, ADDRESS, port)
+                return self._listener.sockets[0].getsockname()[1]
             except OSError as error:
                 reason = error
         sys.exit(f"The broker cannot listen on {ADDRESS}:{ports[-1]}: {reason}")
+
+    async def switch(self, is_on: bool, port: int) -> None:
+        """Off: end all connections and refuse new ones. On: listen again. What is retained stays, as on a broker's disk."""
+        if is_on and self._listener is None:
+            try:
+                await self.listen([port])
+            except SystemExit as error:
+                print(error, file=sys.stderr)
+        elif not is_on and self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            for connection, writer in list(self._writers.items()):
+                connection.close()
+                writer.transport.abort()
 
     async def watch(self) -> None:
         """Check the keep-alives once a second, forever."""
@@ -302,7 +319,15 @@ async def _serve(ports: list[int]) -> None:
     except BrokenPipeError:
         os._exit(0)  # the program that started this one has ended meanwhile
     watching = asyncio.ensure_future(server.watch())
-    await asyncio.to_thread(sys.stdin.buffer.read)
+    loop = asyncio.get_running_loop()
+
+    def follow() -> None:
+        for line in sys.stdin.buffer:
+            word = line.strip()
+            if word in (b"on", b"off"):
+                asyncio.run_coroutine_threadsafe(server.switch(word == b"on", port), loop).result()
+
+    await asyncio.to_thread(follow)
     watching.cancel()
     os._exit(0)  # connections end with the process
 

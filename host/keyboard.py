@@ -25,6 +25,10 @@ class Console(io.TextIOBase):
         self._received = bytearray()
         self._ended = False
 
+    def read_from(self, descriptor: int) -> None:
+        """Read from this file descriptor from now on: the live view has the keyboard, and passes on what is for the console."""
+        self._descriptor = descriptor
+
     def available(self) -> int:
         """How many bytes can be read without waiting."""
         self._collect(0)

@@ -1,28 +1,26 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The output of the emulator: a log (Plain) or a live picture of the screen (Live).
+"""The output of the emulator: a log (Plain); the live view is in dashboard.py. What both need: streams, messages, pictures.
 
-Both have start, stop, line and published. They write through an Outlet, so that the firmware never waits for a terminal.
+Both have start, stop, line, published and disconnected. They write through an Outlet: the firmware never waits for a terminal.
 """
 
 from __future__ import annotations
 
-import collections
 import errno
 import io
-import json
 import os
 import queue
-import re
 import signal
 import threading
 import time
 import weakref
 
+from host import known
+
 # shortest interval between two pictures of the screen in the log; tests set a shorter one
 _PICTURE_S = float(os.environ.get("DALY_HOST_PICTURE_S", "5"))
-_HALF_WIDTH = 132  # columns a terminal needs for the picture in half blocks and its frame
 
 
 class Lines(io.TextIOBase):
@@ -40,10 +38,11 @@ class Lines(io.TextIOBase):
 
 
 def watch_messages(view) -> None:
-    """Call `view.published` for every MQTT message that a socket has taken, whoever sends it, with or without TLS."""
+    """Call `view.published` for every MQTT message that a socket has taken, whoever sends it, with or without TLS; and
+    `view.disconnected` when the connection is closed."""
     from socketpool import Socket
 
-    send = Socket.send
+    send, close = Socket.send, Socket.close
     streams: dict = weakref.WeakKeyDictionary()
 
     def watched_send(socket, data):
@@ -52,7 +51,13 @@ def watch_messages(view) -> None:
             view.published(topic, payload.decode("utf-8", "replace"))
         return count
 
+    def watched_close(socket):
+        if socket in streams and streams.pop(socket).is_mqtt:
+            view.disconnected()
+        close(socket)
+
     Socket.send = watched_send  # type: ignore[method-assign]
+    Socket.close = watched_close  # type: ignore[method-assign]
 
 
 class Published:
@@ -60,13 +65,13 @@ class Published:
 
     def __init__(self):
         self._data = b""
-        self._is_mqtt = None  # None: nothing was sent yet
+        self.is_mqtt = None  # None: nothing was sent yet
 
     def feed(self, data: bytes) -> list:
         """(topic, payload) of each message that is complete with `data`."""
-        if self._is_mqtt is None and data:
-            self._is_mqtt = data[0] == 0x10
-        if not self._is_mqtt:
+        if self.is_mqtt is None and data:
+            self.is_mqtt = data[0] == 0x10
+        if not self.is_mqtt:
             return []
         self._data += data
         found = []
@@ -182,10 +187,11 @@ class Frames(io.TextIOBase):
 
 
 class Plain:
-    """A log with one time-stamped line for each event."""
+    """A log with one time-stamped line for each event. `is_whole`: long messages as they are, else in short."""
 
-    def __init__(self, screen, _title, outlet=None):
+    def __init__(self, screen, is_whole=True, outlet=None):
         self._screen = screen
+        self._is_whole = is_whole
         self.outlet = outlet or Outlet()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch_screen, daemon=True)
@@ -204,7 +210,10 @@ class Plain:
         self.outlet.put(f"{stamp} {text}\n")
 
     def published(self, topic: str, payload: str) -> None:
-        self.line(f"-> {topic} {payload}")
+        self.line(f"-> {topic} {payload if self._is_whole else known.short(topic, payload)}")
+
+    def disconnected(self) -> None:
+        """The console says it."""
 
     def _watch_screen(self) -> None:
         shown, seen, shown_at = [], 0, -_PICTURE_S
@@ -216,235 +225,6 @@ class Plain:
             if picture != shown and self._screen.visible:
                 shown, shown_at = picture, time.monotonic()
                 self.outlet.put("".join(f"{'':12} |{row}|\n" for row in picture))
-
-
-def _keep_state(states: dict, key: str, payload: str) -> None:
-    """Keep a state, numbers as they are written; what is no JSON object is ignored."""
-    try:
-        state = json.loads(payload, parse_float=str, parse_int=str)
-    except ValueError:
-        return
-    if isinstance(state, dict):
-        states[key] = state
-
-
-class Batteries:
-    """What was published last on each battery and on their bank: a table where there are several."""
-
-    COLUMNS = ("", "", "soc", "V", "A", "W", "lowest and highest cell", "alarms")
-    KEYS = ("soc", "pack_voltage", "current", "power")
-    _TOPIC = re.compile(r".*/(bms\d+|bank)/(state|status)")
-
-    def __init__(self):
-        self._states = {}
-        self._statuses = {}
-
-    def take(self, topic: str, payload: str) -> None:
-        """Keep what is published on a battery; other messages are ignored."""
-        found = self._TOPIC.fullmatch(topic)
-        if not found or not payload:
-            return
-        if found[2] == "status":
-            self._statuses[found[1]] = payload
-            return
-        _keep_state(self._states, found[1], payload)
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """A row for each, the bank last; [] while there is only one battery."""
-        keys = self._states.keys() | self._statuses.keys()
-        return [self._row(key) for key in sorted(keys, key=lambda key: (key == "bank", len(key), key))] if len(keys) > 1 else []
-
-    def _row(self, key: str) -> tuple[str, ...]:
-        state = self._states.get(key, {})
-        status = state.get("batteries_online") if key == "bank" else self._statuses.get(key)
-        cells = [_shown(state.get(end + "_cell_voltage")) for end in ("min", "max")]
-        alarms = state.get("missing") if key == "bank" else state.get("active_alarms")
-        numbers = [_shown(state.get(name)) for name in self.KEYS]
-        return (key, _shown(status), *numbers, " to ".join(cells) if cells != ["", ""] else "", _shown(alarms))
-
-
-class Sources:
-    """What was published last on outputs and sensors: a line for each."""
-
-    _TOPIC = re.compile(r".*/(outputs|temperatures|vedirect\d+|supply)/state")
-
-    def __init__(self):
-        self._states = {}
-
-    def take(self, topic: str, payload: str) -> None:
-        """Keep what is published on one of them; other messages are ignored."""
-        found = self._TOPIC.fullmatch(topic)
-        if not found or not payload:
-            return
-        _keep_state(self._states, found[1], payload)
-
-    def rows(self) -> list[tuple[str, str]]:
-        """(which one, its values in words) of each; what is not known is "?"."""
-        return [
-            (key, ", ".join(f"{name} {'?' if value is None else value}" for name, value in state.items()))
-            for key, state in sorted(self._states.items())
-        ]
-
-
-def _shown(value) -> str:
-    """A value of the JSON in a table; "": not known."""
-    return "" if value is None else str(value)
-
-
-class Live:
-    """The screen as it looks, the latest message of each topic and the end of the log, redrawn in place.
-
-    Of several batteries there is a table in addition, and one of outputs and sensors.
-    """
-
-    def __init__(self, screen, title, outlet=None):
-        from rich.console import Console
-        from rich.live import Live as RichLive
-
-        self._screen = screen
-        self._title = title
-        self._topics = {}
-        self._batteries = Batteries()
-        self._sources = Sources()
-        self._log = collections.deque(maxlen=200)
-        self._drawn = (-1, None)
-        self.outlet = outlet or Outlet()
-        self._frames = Frames(self.outlet)
-        self._console = Console(file=self._frames)
-        self._live = RichLive(
-            get_renderable=self._render,
-            console=self._console,
-            screen=True,
-            refresh_per_second=8,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-
-    def start(self) -> None:
-        self._frames.must = True  # the terminal's other page
-        self._live.start()
-        self._frames.must = False
-
-    def stop(self) -> None:
-        """Restore the terminal and print the end of the log."""
-        self._frames.must = True
-        self._live.stop()
-        self.outlet.put("".join(line + "\n" for line in list(self._log)[-20:]))
-        self.outlet.flush()
-
-    def line(self, text: str) -> None:
-        self._log.append(f"{time.strftime('%H:%M:%S')} {text}")
-
-    def published(self, topic: str, payload: str) -> None:
-        self._topics.pop(topic, None)  # the latest goes last
-        self._topics[topic] = payload
-        self._batteries.take(topic, payload)
-        self._sources.take(topic, payload)
-
-    def _render(self):
-        from rich.console import Group
-        from rich.panel import Panel
-
-        wide = self._console.width >= _HALF_WIDTH
-        parts = [self._title]
-        chip_rows = [row for row in (_chip_row(), _load_row()) if row is not None]
-        parts += chip_rows
-        if self._screen is not None:
-            parts.append(Panel.fit(self._picture(wide), title="screen", border_style="bright_black"))
-        room = (
-            self._console.height
-            - 6
-            - len(chip_rows)
-            - (0 if self._screen is None else self._screen.rows // (2 if wide else 4) + 2)
-        )
-        rows = self._batteries.rows()
-        if rows:
-            parts.append(Panel(self._table(rows), title="batteries", border_style="bright_black"))
-            room -= len(rows) + 3
-        rows = self._sources.rows()
-        if rows:
-            parts.append(Panel(self._lines(rows), title="outputs and sensors", border_style="bright_black"))
-            room -= len(rows) + 2
-        messages = max(2, room // 2)
-        parts.append(Panel(self._messages(messages), title="last messages", border_style="bright_black"))
-        parts.append(Panel(self._tail(max(2, room - messages)), title="log", border_style="bright_black"))
-        return Group(*parts)
-
-    def _picture(self, wide: bool):
-        from rich.text import Text
-
-        key = (self._screen.bytes, wide)
-        if key != self._drawn[0]:
-            rows = (half_blocks if wide else braille)(self._screen.image())
-            self._drawn = key, Text("\n".join(rows), style="#bee1ff on #050812", no_wrap=True)
-        return self._drawn[1]
-
-    def _table(self, rows):
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for number, name in enumerate(Batteries.COLUMNS):
-            table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if 2 <= number < 6 else "left")
-        for row in rows:
-            table.add_row(*map(_plain, row))
-        return table
-
-    def _lines(self, rows):
-        """Each in one line, as much as fits."""
-        from rich.table import Table
-
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        for row in rows:
-            table.add_row(*map(_plain, row))
-        return table
-
-    def _messages(self, count: int):
-        from rich.table import Table
-
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(no_wrap=True, style="cyan", overflow="ellipsis", ratio=2)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=5)
-        shown = list(self._topics.items())[-count:]
-        for topic, payload in shown + [("", "")] * (count - len(shown)):
-            table.add_row(_plain(topic), _plain(payload))
-        return table
-
-    def _tail(self, count: int):
-        from rich.text import Text
-
-        lines = list(self._log)[-count:]
-        return Text("\n".join(lines + [""] * (count - len(lines))), no_wrap=True, overflow="ellipsis")
-
-
-def _chip_row():
-    """The LEDs of the chip as they shine, and whether it is asleep, in one row; None: nothing of that."""
-    from rich.text import Text
-
-    from host import chip
-
-    row = Text(no_wrap=True, overflow="ellipsis")
-    for pin, lamp in sorted(chip.lamps.items()):
-        levels = lamp.levels * 3 if len(lamp.levels) == 1 else lamp.levels
-        shade = "#" + "".join(f"{40 + 215 * min(100, 3 * level) // 100:02x}" for level in levels)  # dim ones are to be seen
-        row.append("● ", shade).append(f"LED on {pin}: {lamp.text}  ")
-    if chip.is_asleep:
-        row.append("asleep", "bold")
-    return row if row.plain else None
-
-
-def _load_row():
-    """What the outputs of the chip switch, by the levels of their pins, in one row; None: there is no output."""
-    from rich.text import Text
-
-    from host import chip
-
-    row = Text(no_wrap=True, overflow="ellipsis")
-    for pin, load in sorted(chip.loads.items()):
-        row.append("■ " if load.is_on else "□ ", "green" if load.is_on else "")
-        row.append(f"{pin} {load.name} {'on' if load.is_on else 'off'}  ")
-    return row if row.plain else None
 
 
 def half_blocks(image) -> list:
@@ -468,10 +248,3 @@ def braille(image) -> list:
 
 def _dots(pixels, x: int, y: int) -> str:
     return chr(0x2800 + sum(1 << bit for bit, (dx, dy) in enumerate(_DOTS) if pixels[x + dx, y + dy]))
-
-
-def _plain(text: str):
-    """Text without rich's markup: payloads have square brackets."""
-    from rich.text import Text
-
-    return Text(text)

@@ -36,6 +36,7 @@ LEAST_BACKOFF_MS = 250
 FIRST_BACKOFF_MS = 1000
 LOST_BACKOFF_MS = 4000  # after a stable connection
 LONGEST_BACKOFF_MS = 60000
+MOST_PRINTED = 4  # troubles of one outage that are not printed again; several brokers have one each
 START_SPREAD_MS = 2000  # after a power cut all boards of a site start in step
 STABLE_AFTER_MS = 60000  # a connection that ended sooner makes the back-off longer
 JOIN_TIMEOUT_S = 2  # limits the chip's own retries, not its first attempt
@@ -126,6 +127,7 @@ class MqttClient:
         self._last_size = 0
         self._closing_topic = ""  # the topic with which the connection before ended, too
         self._short_sessions = 0  # in a row
+        self._printed: list = []  # troubles since the last connection
         self._short_backoff_ms = LOST_BACKOFF_MS
         self._stable_at = None  # tick from which this connection counts as stable; None: it does
         self._client = self._make_client()
@@ -370,6 +372,7 @@ class MqttClient:
         self.connected = True
         self.connects += 1
         self._set_trouble(None)
+        self._printed.clear()
         print("MQTT: connected to " + self.broker)
 
     def _keep_wifi(self, now):
@@ -468,6 +471,10 @@ class MqttClient:
         self._next_try = ticks_add(ticks_ms(), _jittered(self._next_backoff(was_open)))
         if trouble != self.trouble:
             self._set_trouble(trouble)
+        if trouble not in self._printed:  # each attempt has its trouble again
+            if len(self._printed) == MOST_PRINTED:
+                self._printed.pop(0)
+            self._printed.append(trouble)
             print("MQTT: " + self.trouble_text)
         unload("mqtt.trouble")
 

@@ -3,8 +3,8 @@
 
 """The commands received over MQTT: for each topic the exact payloads it accepts and the function it calls.
 
-No I/O except for printing refusals. A retained message is never executed: it would be an old command, repeated at every
-connection. Payloads are compared exactly, with case and spaces.
+No I/O except for printing what is accepted, and refusals. A retained message is never executed: it would be an old command,
+repeated at every connection. Payloads are compared exactly, with case and spaces.
 """
 
 MAX_PAYLOAD = 32  # longer than every payload that is accepted
@@ -54,6 +54,8 @@ class Commands:
                 refusal = f'{accepted} is understood, not "{printable(payload)}"'
             else:
                 refusal = self._call(topic, function, word, now)
+                if not refusal:
+                    print(f"Message on {topic}: {word}")
         if refusal:
             self.refuse(topic, refusal)
 

@@ -130,6 +130,7 @@ class Output:
         self.mode = mode
         self._override_since = seconds
         self.changes += 1
+        print(f"Output {self.name or self._rule.pin}, mode {MODES[mode]}")
 
     def evaluate(self, seconds, alarm):
         """Decide and switch. `alarm`: NO_ALARM, NOT_KNOWN, or a text that names it. Allocates nothing while nothing changes."""
@@ -166,6 +167,9 @@ class Output:
                 self._text = None
                 self.changes += 1
                 self._drive(wanted)
+                self._explain(reason, time, seconds)
+                print(f"Output {self.name or self._rule.pin} {self.reason()}")
+                return
         self._explain(reason, time, seconds)
 
     def reason(self):

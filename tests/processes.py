@@ -63,7 +63,7 @@ class SimulatedVictron:
 
 def host_without_screen(settings, port, *options):
     """The command of `python -m host` with a settings file and a broker on this PC."""
-    command = [sys.executable, "-m", "host", "--plain", "--no-oled"]
+    command = [sys.executable, "-m", "host", "--plain", "--json", "--no-oled"]
     return [*command, "--settings", settings, "--broker", f"127.0.0.1:{port}", *options]
 
 
@@ -77,7 +77,7 @@ class Bridge:
         self.nvm = folder / "nvm"
         self._log = folder / "bridge.log"
         (folder / "settings.toml").write_text(f'MQTT_BROKER = "broker.example"\nMQTT_BASE_TOPIC = "{base}"\n' + settings)
-        self.command = [sys.executable, "-m", "host", "--plain", "--uart", uart, "--broker", f"{host}:{port}"]
+        self.command = [sys.executable, "-m", "host", "--plain", "--json", "--uart", uart, "--broker", f"{host}:{port}"]
         self.command += ["--settings", str(folder / "settings.toml"), "--nvm", str(self.nvm), *options]
         self.start(is_woken)
 

@@ -9,7 +9,7 @@ import time
 from types import CodeType, FunctionType, ModuleType
 
 # Whoever uses one of these, itself or through a helper or fixture of its file, starts a process, opens a socket or waits.
-MODULES = {"multiprocessing", "mosquitto", "processes", "pty", "select", "socket", "subprocess", "web_workflow"}
+MODULES = {"multiprocessing", "mosquitto", "processes", "pty", "select", "socket", "subprocess", "terminal", "web_workflow"}
 EVENTS = {
     "os.exec",
     "os.fork",

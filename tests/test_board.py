@@ -321,6 +321,7 @@ def test_outputs_decide_in_micropython_as_here_and_cost_no_heap_while_nothing_ch
     shims = (folder / "script.py").read_text().removesuffix(SCRIPT)
     (folder / "script.py").write_text(shims + OUTPUTS)
     there, heap = consequences(folder, MICROPYTHON)
+    assert there.pop(0).startswith("Output "), "the one that is switched on is printed"
     assert there == [
         "0 off: soc 85.0 % is below 90 %",
         "1 on: soc 85.0 % is above 40 % and min_cell_voltage 3.300 V is above 3.20 V",

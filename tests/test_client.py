@@ -336,6 +336,21 @@ def test_a_broker_that_is_not_there_is_asked_less_and_less_often_but_for_ever(mo
     assert bridge.client.trouble[0] == "refused"
 
 
+def test_a_trouble_is_printed_once_in_an_outage_however_often_it_is_met(monkeypatch, capsys):
+    now = 0
+    monkeypatch.setattr(client_module, "ticks_ms", lambda: now)
+    radio = Radio()
+    bridges = [Bridge(1883, radio=radio, clock=lambda: now)]
+    bridges.append(Bridge(free_port(), host=f"127.0.0.1:{free_port()}, localhost:{free_port()}", clock=lambda: now))
+    for _ in range(600):
+        for bridge in bridges:
+            bridge.tick()
+        now += 1000
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 == len(set(lines)), lines
+    assert len([line for line in lines if line.startswith("MQTT: No Wi-Fi")]) == 1
+
+
 def tries_of(monkeypatch, seconds, **options):
     """When, in seconds, a bridge tries to connect to a broker that is not there; simulated."""
     now = 0

@@ -60,7 +60,8 @@ def test_an_exact_word_is_carried_out(desk, capsys):
     assert desk.take(PRESS, b"PRESS") == [("PRESS", 5)]
     assert desk.take(LEVEL, bytearray(b"57"))[1:] == [("57", 5)]
     assert desk.take(BIRTH, b"online")[2:] == [("online", 5)]
-    assert capsys.readouterr().out == ""
+    said = ["daly/x/diagnostics/set: PRESS", "daly/x/soc/set: 57", "homeassistant/status: online"]
+    assert capsys.readouterr().out.splitlines() == ["Message on " + text for text in said], "each once"
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,8 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         subscriber.publish("t/bms1/energy/set", "reset")
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
         assert subscriber.latest("t/bms1/command_result") == "Energy counters: done"
+        for line in ("Command: Energy counters: done", "Message on t/bms1/energy/set: reset"):
+            assert bridge.log.count(line) == 1, line
         for _ in range(2):
             bridge.kill()
             subscriber.clear()

@@ -236,7 +236,8 @@ class Host:
         self._trouble = tmp_path / "trouble"
         self._log = tmp_path / "log"
         environment = {**os.environ, trouble.VARIABLE: str(self._trouble), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "host", "--plain", "--no-oled", "--drive", str(drive), "--nvm", str(tmp_path / "nvm")]
+        command = [sys.executable, "-m", "host", "--plain", "--json", "--no-oled", "--drive", str(drive)]
+        command += ["--nvm", str(tmp_path / "nvm")]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

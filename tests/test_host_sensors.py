@@ -125,7 +125,7 @@ def test_home_assistant_is_told_of_all_of_them():
     ],
 )
 def test_what_cannot_be_connected_is_a_sentence(options, said):
-    done = run("--plain", *options)
+    done = run("--plain", "--json", *options)
     assert done.returncode == 2 and said in done.stderr + done.stdout
 
 
@@ -152,7 +152,7 @@ def test_what_the_settings_cannot_have_is_a_sentence_and_the_rest_works(tmp_path
         + 'SUPPLY_PIN = "IO35"\nSUPPLY_ENABLE_PIN = "IO36"\n'
         + 'UART_2_TX = "IO17"\nUART_2_RX = "IO18"\nVEDIRECT_1_RX = "IO5"\nVEDIRECT_2_RX = "IO6"\n'
     )
-    done = run("--plain", "--no-oled", "--seconds", "8", "--settings", settings)
+    done = run("--plain", "--json", "--no-oled", "--seconds", "8", "--settings", settings)
     said = [line.split("Settings: ", 1)[1] for line in done.stdout.splitlines() if "Settings: " in line]
     expected = (
         "no sensor answers: check the three wires and the resistor of 4.7 kOhm",

@@ -3,14 +3,9 @@
 
 """`python -m host` with several batteries: the whole firmware reads all of them, on one line and on several."""
 
-import fcntl
 import json
-import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
 
 from PIL import Image, ImageChops
 from test_host_cli import ROOT, start
@@ -103,29 +98,6 @@ def simulated(options):
     command = [sys.executable, "-m", "simulator.line", "--bms", options]
     child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     return child, child.stdout.readline().strip()
-
-
-def test_the_live_view_has_a_row_for_each():
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 140, 0, 0))
-    command = [sys.executable, "-m", "host", "--seconds", str(LIMIT_S), "--bms", "drift=0,soc=51", "--bms", "drift=0,soc=52"]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, env=os.environ | {"TERM": "xterm"})
-    os.close(slave)
-    seen = b""
-    try:
-        while not all(word in seen for word in (b"batteries", b"bms1  online", b"bms2  online", b"bank  2 of 2")):
-            seen = (seen + os.read(master, 65536))[-200_000:]
-    except OSError:
-        raise AssertionError(seen[-3000:].decode(errors="replace")) from None
-    finally:
-        process.terminate()
-        while process.poll() is None:
-            try:
-                os.read(master, 65536)
-            except OSError:
-                break
-        process.wait(30)
-        os.close(master)
 
 
 def test_the_screen_shows_the_bank_as_it_is_published(tmp_path):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Pictures as text, and whole lines from pieces."""
+"""Pictures as text, whole lines from pieces, what a subscriber knows, and the live view of it."""
 
 import re
 
@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from host import chip
+from host.dashboard import Dashboard
+from host.known import Known, short
 from host.lamp import Lamp
 from host.outputs import Load
-from host.view import Batteries, Lines, Live, Sources, braille, half_blocks
+from host.view import Lines, braille, half_blocks
 
 
 def dots(*points) -> Image.Image:
@@ -44,36 +46,114 @@ STATE = (
 )
 
 
-def batteries(*messages) -> Batteries:
-    made = Batteries()
+class Clock:
+    """The seconds since some start, as they are set."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def knowing(*messages, clock=None) -> Known:
+    made = Known(clock or Clock())
+    made.connected()
     for topic, payload in messages:
         made.take(topic, payload)
     return made
 
 
-def test_of_several_batteries_there_is_a_table_with_the_digits_that_were_published():
-    made = batteries(
-        ("t/bank/state", '{"soc":57.5,"batteries_online":"1 of 2","missing":"BMS 201: No response."}'),
-        ("t/bms201/status", "offline"),
-        ("t/bms2/state", STATE % '"max_cell_voltage":3.300,'),
-        ("t/bms2/status", "online"),
+ONLINE = (("t/status", "online"), ("t/bms1/status", "online"), ("t/bms1/state", STATE % ""))
+
+
+def test_a_number_is_known_while_bridge_and_battery_are_online_with_the_digits_that_were_published():
+    battery = knowing(*ONLINE, ("t/bms1/connection", "OK")).battery("bms1")
+    assert battery.is_current and battery.values["soc"] == "57.30" and battery.values["power"] is None
+    assert (battery.status, battery.reason) == ("online", "OK")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (("t/bms1/status", "offline"), "asleep"),
+        (("t/status", "offline"), "its last will says offline"),
+        (("t/bms1/state", "no JSON"), None),  # ignored
+    ],
+)
+def test_of_what_is_offline_no_number_is_known_but_the_reason(message, reason):
+    battery = knowing(*ONLINE, ("t/bms1/connection", "BMS asleep"), message).battery("bms1")
+    assert battery.is_current == (reason is None)
+    assert reason is None or (battery.values == {} and battery.status == "offline" and reason in battery.reason)
+
+
+def test_a_state_that_is_too_old_is_not_current():
+    clock = Clock()
+    known = knowing(*ONLINE, clock=clock)
+    clock.now += 59
+    assert known.battery("bms1").is_current
+    clock.now += 2
+    battery = known.battery("bms1")
+    assert not battery.is_current and battery.reason == "the last state came 61 s ago"
+
+
+def test_a_bridge_that_sleeps_says_in_its_discovery_how_long_a_state_is_current():
+    clock = Clock()
+    config = '{"stat_t":"t/bms1/state","cmps":{"soc":{"p":"sensor","exp_aft":2000}}}'
+    messages = (
+        ("homeassistant/device/daly_x_bms1_pack/config", config),
+        ("t/status", "sleeping"),
+        ("t/bms1/status", "sleeping"),
     )
-    assert made.rows() == [
-        ("bms2", "online", "57.30", "52.7", "-12.4", "", "3.290 to 3.300", "none"),
-        ("bms201", "offline", "", "", "", "", "", ""),
-        ("bank", "1 of 2", "57.5", "", "", "", "", "BMS 201: No response."),
+    known = knowing(*ONLINE, *messages, clock=clock)
+    clock.now += 1900
+    assert known.battery("bms1").is_current
+    clock.now += 200
+    assert not known.battery("bms1").is_current
+
+
+def test_without_a_broker_nothing_is_known_nor_before_it_and_again_only_what_has_come_since():
+    known = Known(Clock())
+    assert known.battery("").reason == "not connected to the broker yet"
+    known = knowing(*ONLINE)
+    known.lose("the broker is off")
+    assert known.batteries() == [] and known.battery("").reason == "the broker is off" and known.sources() == []
+    known.connected()
+    known.take("t/status", "online")  # retained
+    known.take("t/bms1/status", "online")
+    assert not known.battery("bms1").is_current
+    known.take("t/bms1/state", STATE % "")
+    assert known.battery("bms1").is_current
+
+
+def test_several_batteries_are_in_the_order_of_their_numbers_the_bank_last():
+    known = knowing(*ONLINE, ("t/bank/state", STATE % ""), ("t/bms201/status", "offline"), ("t/bms2/state", STATE % ""))
+    assert known.batteries() == ["bms1", "bms2", "bms201", "bank"]
+    assert known.battery("bank").is_current and not known.battery("bms2").is_current
+
+
+def test_outputs_and_sensors_have_a_line_each_and_what_is_not_known_is_a_question_mark():
+    known = knowing(
+        *ONLINE,
+        ("t/vedirect1/state", '{"soc":87.30,"alarm":"OFF"}'),
+        ("t/temperatures/state", '{"problem":"none","28ff641e8216c3":null}'),
+        ("t/supply/state", "no JSON"),
+    )
+    assert known.sources() == [
+        ("temperatures", "problem none, 28ff641e8216c3 ?"),
+        ("vedirect1", "soc 87.30, alarm OFF"),
     ]
 
 
-def test_of_one_battery_there_is_no_table():
-    assert batteries(("t/bms1/state", STATE % ""), ("t/bms1/status", "online")).rows() == []
-
-
-def test_what_is_not_on_a_battery_is_no_row():
-    made = batteries(
-        ("t/bms1/state", "{"), ("t/state", STATE % ""), ("t/bms2/state", ""), ("t/bms3/soc", "5"), ("t/bms4/state", "7")
-    )
-    assert made.rows() == []
+def test_a_long_message_is_in_short_and_a_short_one_as_it_is():
+    long = STATE % ('"max_cell_voltage":3.300,"mode":"idle",' + '"x":1,' * 5)
+    said = "57.30 %, 52.7 V, -12.4 A, idle, cells 3.290 to 3.300 V, no alarm (0.2 KB)"
+    assert short("t/bms1/state", long) == said
+    config = '{"stat_t":"%s","cmps":{"a":{"p":"sensor","name":"A"},"b":{"p":"sensor"}}}' % ("x" * 100)
+    assert short("h/device/x/config", config) == "(1 entity, 0.2 KB)"
+    assert short("h/device/x/config", "") == "(empty)"
+    assert short("t/bms1/energy", '{"energy_charged":1.000}') == '{"energy_charged":1.000}'
+    assert short("t/bms1/connection", "why " * 60) == "why " * 60
 
 
 class Paper:
@@ -91,42 +171,63 @@ class Paper:
         pass
 
 
-def test_the_live_view_shows_the_batteries_and_still_fits_the_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LINES", "30")
-    live = Live(None, "title", Paper())
-    assert drawn(live).count("batteries") == 0
-    for number in (1, 2, 3, 4):
-        live.published(f"t/bms{number}/state", STATE % "")
-        live.published(f"t/bms{number}/status", "online")
-    shown = drawn(live)
-    assert "batteries" in shown and all(f"bms{number}  online  57.30" in shown for number in (1, 2, 3, 4))
-    assert len(shown.splitlines()) <= 30
+class NoKeys:
+    keys = ()
+    on = ()
+
+    def press(self, _char):
+        return False
 
 
-def test_the_live_view_shows_leds_and_sleep_and_still_fits_the_terminal(monkeypatch):
+def view_of(*messages) -> Dashboard:
+    return Dashboard(None, ["title"], knowing(*ONLINE, *messages), NoKeys(), Paper())
+
+
+@pytest.fixture
+def columns_100(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "30")
+
+
+def test_several_batteries_have_a_table(columns_100):
+    assert "bms2" not in drawn(view_of())
+    shown = drawn(view_of(("t/bms2/state", STATE % ""), ("t/bms2/status", "online"), ("t/bms3/status", "offline")))
+    assert re.search(r"▸ +bms1 +57.30 +52.7 +-12.4 +– ", shown) and re.search(r"  +bms3 +– +– +– +– ", shown)
+    assert len(shown.splitlines()) == 30
+
+
+def test_leds_and_sleep_are_there_while_there_are_any(columns_100, monkeypatch):
     monkeypatch.setattr(chip, "lamps", {"IO21": Lamp()})
     monkeypatch.setattr(chip, "is_asleep", True)
     chip.lamps["IO21"].set((0, 20, 0), 1.0)
     chip.lamps["IO21"].set((0, 20, 0), 3.0)
-    shown = drawn(Live(None, "title", Paper()))
-    assert "● LED on IO21: steady, green  asleep" in re.sub(r"\x1b\[[0-9;]*m", "", shown) and len(shown.splitlines()) <= 30
+    shown = drawn(view_of())
+    assert "● LED on IO21: steady, green" in shown and "asleep" in shown.splitlines()[0] and len(shown.splitlines()) == 30
     monkeypatch.setattr(chip, "lamps", {})
     monkeypatch.setattr(chip, "is_asleep", False)
-    assert "LED" not in drawn(Live(None, "title", Paper()))
+    assert "LED" not in drawn(view_of())
 
 
-def test_the_live_view_shows_what_the_pins_of_outputs_switch_and_still_fits_the_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LINES", "30")
+def test_what_the_pins_of_outputs_switch_is_there(columns_100, monkeypatch):
     monkeypatch.setattr(chip, "loads", {"IO5": Load("Water heater"), "IO6": Load("Siren", active_low=True)})
-    assert "□ IO5 Water heater off  □ IO6 Siren off" in re.sub(r"\x1b\[[0-9;]*m", "", drawn(Live(None, "title", Paper())))
+    assert "□ IO5 Water heater off  □ IO6 Siren off" in drawn(view_of())
     chip.switch("IO5", True)
     chip.switch("IO6", True)
-    shown = drawn(Live(None, "title", Paper()))
-    assert "■ IO5 Water heater on  □ IO6 Siren off" in re.sub(r"\x1b\[[0-9;]*m", "", shown) and len(shown.splitlines()) <= 30
+    shown = drawn(view_of())
+    assert "■ IO5 Water heater on  □ IO6 Siren off" in shown and len(shown.splitlines()) == 30
+
+
+def test_at_a_foreign_broker_the_end_of_the_connection_is_the_end_of_the_numbers(columns_100):
+    view = view_of()
+    assert "57.30 %" in drawn(view)
+    view.disconnected()
+    shown = drawn(view)
+    assert "57.30" not in shown and "52.7" not in shown
+    assert "○ unavailable: the bridge is not connected to the broker" in shown
+    view.published("t/status", "online")
+    view.published("t/bms1/status", "online")
+    view.published("t/bms1/state", STATE % "")
+    assert "57.30 %" in drawn(view)
 
 
 BLINKS = [(0.0, 0), (3.0, 20), (3.9, 0), (4.6, 20), (4.8, 0), (5.1, 20), (5.3, 0), (7.3, 20)]
@@ -148,19 +249,7 @@ def test_what_a_person_makes_of_blinks(levels, text):
     assert lamp.text == text
 
 
-def drawn(live: Live) -> str:
-    with live._console.capture() as captured:
-        live._console.print(live._render())
-    return captured.get()
-
-
-def test_outputs_and_sensors_have_a_line_each_and_what_is_not_known_is_a_question_mark():
-    made = Sources()
-    made.take("t/vedirect1/state", '{"soc":87.30,"alarm":"OFF"}')
-    made.take("t/temperatures/state", '{"problem":"none","28ff641e8216c3":null}')
-    made.take("t/bms1/state", '{"soc":1}')
-    made.take("t/supply/state", "no JSON")
-    assert made.rows() == [
-        ("temperatures", "problem none, 28ff641e8216c3 ?"),
-        ("vedirect1", "soc 87.30, alarm OFF"),
-    ]
+def drawn(view: Dashboard) -> str:
+    with view._console.capture() as captured:
+        view._console.print(view.render())
+    return re.sub(r"\x1b\[[0-9;]*m", "", captured.get())

@@ -111,7 +111,7 @@ def test_a_board_is_read_as_fast_as_it_answers(protocol, think):
 @pytest.mark.parametrize(("options", "protocol"), [("protocol=p81,boards=2", "P81"), ("protocol=d2", "D2")])
 def test_the_host_shows_it_living(options, protocol):
     bms = f"{options},cells=4,soc=61,current=0"
-    command = [sys.executable, "-m", "host", "--plain", "--no-oled", "--seconds", "8", "--bms", bms]
+    command = [sys.executable, "-m", "host", "--plain", "--json", "--no-oled", "--seconds", "8", "--bms", bms]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert f"connection OK, with protocol {protocol}" in done.stdout
     states = [line.partition(" -> ")[2].partition(" ")[2] for line in done.stdout.splitlines() if "/bms1/state " in line]

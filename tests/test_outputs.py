@@ -371,6 +371,21 @@ def test_off_by_hand_is_at_once_and_on_waits():
     assert life.is_on and life.reason == "on: soc 90.0 % is above 80 %"
 
 
+def test_each_switching_and_each_word_of_a_person_is_printed_once_with_the_reason(capsys):
+    life = Life(HYSTERESIS).set(soc=900).run(72)
+    life.set(soc=500).run(300).set(soc=700).command("on").run(100)
+    life.command("off").run(3700)
+    assert capsys.readouterr().out.splitlines() == [
+        "Output Heater on: soc 90.0 % is above 80 %",
+        "Output Heater off: soc 50.0 % is below 60 %",
+        "Output Heater, mode on",
+        "Output Heater on: switched by hand for 60 more minutes",
+        "Output Heater, mode off",
+        "Output Heater off: switched by hand for 60 more minutes",
+        "Output Heater, mode auto",
+    ]
+
+
 def test_without_an_end_it_stays_with_the_person():
     life = Life(HYSTERESIS, override_min=0).set(soc=500).run(20).command("on").run(3 * 3600)
     assert life.is_on and life.reason == "on: switched by hand"
