@@ -15,6 +15,7 @@ from battery.unload import unload
 from .nvm_store import owner_of
 
 TICK_MS = 100  # between two calls
+HELD_CALLS = 600  # a minute: so long the first writes wait for what the broker knows, which would not have one of its own
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 
@@ -40,7 +41,9 @@ class EnergyStores:
         self.topics = tuple([topic for store in self.stores for topic in store.topics])
         self.loaded = not counts  # the retained state has been asked for
         self._wants_to_save = False
+        self._wants_polarity = False
         self._has_stored_polarity = False
+        self._held = HELD_CALLS
 
     @property
     def all_restored(self):
@@ -79,18 +82,24 @@ class EnergyStores:
         for store in self.stores:
             is_found = store.follow() or is_found
         if is_found and not self._has_stored_polarity:  # those of the other batteries wait until a write has been earned
-            self._has_stored_polarity = True
-            nvm_store.save()
-        if nvm_store.is_due(now) or (self._wants_to_save and nvm_store.has_spare):
+            self._has_stored_polarity = self._wants_polarity = True
+        is_due = nvm_store.is_due(now)
+        if self._held and not self.loaded:
+            self._held -= 1
+            if not is_due:
+                return TICK_MS
+        if self._wants_polarity:
+            self._wants_polarity = self._wants_to_save = False
+            self.save(True)
+        elif is_due or (self._wants_to_save and nvm_store.has_spare):
             self._wants_to_save = False
             self.save()
         elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
             nvm_store.save()
         return TICK_MS
 
-    def save(self):
-        """Store the counters now if they have changed: before a restart of the bridge."""
-        is_changed = False
+    def save(self, is_changed=False):
+        """Store the counters now if they have changed, or something else has: before a restart of the bridge."""
         for store in self.stores:
             is_changed = store.note_totals() or is_changed
         if is_changed:
