@@ -346,10 +346,10 @@ def budgets_of(text):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 262_000
-SMALLEST_HEAP_KB = 446
-SMALLEST_HEAP_OF_SEVERAL_KB = 496
-MOST_CODE_ON_THE_DRIVE = 276 * 1024
+MOST_HEAP_OF_OURS = 263_000
+SMALLEST_HEAP_KB = 450
+SMALLEST_HEAP_OF_SEVERAL_KB = 500
+MOST_CODE_ON_THE_DRIVE = 280 * 1024
 MOST_LIVE = 288_000  # bytes, while it runs with one battery and the screen
 MOST_LIVE_WITH_PAGE = 330_000  # with the page, while somebody looks at it
 
