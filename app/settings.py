@@ -128,6 +128,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\
 
 _CODEPOINTS = {"u": 4, "U": 8}  # hexadecimal digits behind \\u and \\U
 _SWITCHES = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+UTF_16 = f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."
 _SECTION = "this begins a section"
 _NO_UTF_8 = "\ufffd"  # stands for a byte that is no text
 
@@ -336,19 +337,26 @@ def _workflow_port(entries):
 
 def load(path=FILE, chip_id="", has_room=False, board_id=""):
     """The settings of a file; one that is missing or cannot be read is one more problem, not an exception."""
-    from . import plausible
-
     try:
         with open(path, "rb") as file:
             data = file.read()
         text, problems = _decoded(data.rstrip(b"\0"))  # what a power cut leaves
     except OSError:
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
+    if not text.strip(NOTHING):  # CircuitPython makes an empty one on a new drive
+        problems = _misnamed(path) or problems
+    return settings_of(text, problems, chip_id, has_room, board_id)
+
+
+def settings_of(text, problems, chip_id="", has_room=False, board_id=""):
+    """The settings of a text. `problems`: of reading it."""
+    from . import plausible
+
     form = plausible.on_form(text.strip(NOTHING)[:10].lower())
     if form:
         text, problems = "", [f"{FILE} is {form}."]
-    elif not text.strip(NOTHING):  # CircuitPython makes an empty one on a new drive
-        problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
+    if not text.strip(NOTHING):
+        problems = problems or [f"{FILE} is empty: {_FIRST_TIME}"]
     settings = Settings(text, chip_id, has_room, board_id)
     if text.strip(NOTHING):
         settings.problems[:0] = problems
@@ -374,7 +382,7 @@ def _misnamed(path):
 def _decoded(data):
     """(text, problems). What is not UTF-8 becomes a sign of its own, so that the lines are read and keep their numbers."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
-        return str(_from_utf_16(data), "utf-8"), [f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."]
+        return str(_from_utf_16(data), "utf-8"), [UTF_16]
     try:
         return str(data, "utf-8"), []
     except UnicodeError:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 
 """Generates parts of the pages from the code: tables of docs/MQTT.md, the maps of docs/PROTOCOL.md, the access list of
-docs/SECURITY.md, the wrong files of docs/SETTINGS.md, the packages in CONTRIBUTING.md, the blinks of the status LED in
-README.md, the labels in web/page.html.
+docs/SECURITY.md, the wrong files of docs/SETTINGS.md, the rules in docs/settings.html, the packages in CONTRIBUTING.md, the
+blinks of the status LED in README.md, the labels in web/page.html.
 
     .venv/bin/python docs/generate.py            writes all of them
     .venv/bin/python docs/generate.py --check    lists pages that are out of date, and exits with status 1
@@ -21,9 +21,15 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.py has the name of a standard module
+for folder in (
+    ROOT / "host" / "standins",
+    ROOT,
+    ROOT / "docs",
+):  # appended: the root's code.py has the name of a standard module
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+import settings_js  # noqa: E402
 
 from app import status_led  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
@@ -65,6 +71,7 @@ PAGES = tuple(
         "docs/SECURITY.md",
         "docs/SETTINGS.md",
         "CONTRIBUTING.md",
+        "docs/settings.html",
         "web/page.html",
     )
 )
@@ -504,6 +511,12 @@ def wrong_settings() -> str:
     return "\n".join(rows)
 
 
+def settings_rules() -> str:
+    """The rules in docs/settings.html."""
+    facts = f'<script type="application/json" id="facts">{settings_js.facts()}</script>'
+    return f"{facts}\n<script>\n{settings_js.program()}\n</script>"
+
+
 def _visible(line: str) -> str:
     """A line in a cell, with the signs that cannot be seen."""
     for sign, seen in (("\ufeff", "<BOM>"), ("\u00a0", "<NBSP>"), ("|", "\\|"), ("`", "´")):
@@ -527,6 +540,7 @@ MAKERS |= {
     "layout": layout,
     "labels": labels,
     "wrong-settings": wrong_settings,
+    "settings-rules": settings_rules,
 }
 
 

@@ -30,12 +30,28 @@ def check(path: Path, board: str | None = None) -> tuple[list[str], list[str]]:
     board = board or board_of(path.parent)
     settings = load(str(path), has_room=True, board_id=board or "")
     mistakes, found = rules.judge(
-        settings, _text(path), pins(board) if board else None, board or "", lambda name: _contents(path, name)
+        settings, _text(path), pins(board) if board else None, board or "", lambda name: _contents(path, name), _read_rules
     )
     hints = found + _beside(path)
     if path.name != FILE and path.name.lower().replace(" ", "").startswith("settings.toml"):
         mistakes.append(f"This file is called {path.name}, and the board reads {FILE} only: rename it.")
     return sorted(mistakes, key=_line), sorted(hints, key=_line)
+
+
+class _Sensor:
+    """A source that may have any value, for the rules of outputs."""
+
+    changes = 0
+
+    def __init__(self, key: str):
+        self.key = key
+        self.rows: list = []
+
+
+def _read_rules(settings, mistakes: list[str]) -> None:
+    from app.output_rules import read_rules, source_keys
+
+    read_rules(settings, [_Sensor(key) for key in source_keys(settings)], mistakes)
 
 
 def _text(path: Path) -> str:

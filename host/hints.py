@@ -3,14 +3,12 @@
 
 """What only a PC has time to say of a settings file: pins of a board by name, rules of outputs, what is probably not intended.
 
-Used by `python -m host --check`, and by docs/settings.html, where MicroPython runs it: nothing of CPython's library here.
+Used by `python -m host --check`, and by docs/settings.html, which has it in JavaScript (docs/settings_js.py): nothing of
+CPython's library here.
 """
-
-from __future__ import annotations
 
 from app import batteries, extras
 from app.advice import no_such_pin, pin_name
-from app.output_rules import read_rules, source_keys
 from app.plausible import cut
 from app.settings import BLANKS, PIN, SECRET, SETTINGS, parse
 
@@ -35,28 +33,19 @@ _PLACEHOLDERS += ("broker-address", "broker_address", "brokeraddress")
 _FILES = (("MQTT_CA_FILE", "CERTIFICATE"), ("MQTT_CERT_FILE", "CERTIFICATE"), ("MQTT_KEY_FILE", "PRIVATE KEY"))
 
 
-class _Sensor:
-    """A source that may have any value, for the rules of outputs."""
-
-    changes = 0
-
-    def __init__(self, key: str):
-        self.key = key
-        self.rows: list = []
-
-
-def judge(settings, text, names, board, contents=None):
+def judge(settings, text, names, board, contents=None, read_rules=None):
     """(mistakes, hints) on settings, those of `settings` included; `text` is what they were made of.
 
     `names`: name -> GPIO number of the pins of `board`; None: not known. `contents(name)`: of a file beside the settings, None
-    where there is none; without it nothing is said of files.
+    where there is none; without it nothing is said of files. `read_rules(settings, mistakes)`: of the outputs.
     """
     mistakes, hints = list(settings.problems), settings.hints + _unlikely(settings) + _on_comments(settings, text)
     if contents is not None:
         hints += _on_files(settings, contents)
     if settings.has_extras:
         extras.names_of(settings, mistakes)
-        read_rules(settings, [_Sensor(key) for key in source_keys(settings)], mistakes)
+        if read_rules is not None:
+            read_rules(settings, mistakes)
     if names is not None:
         for found, on_pins in zip((mistakes, hints), _on_pins(settings, names, board)):
             found += on_pins
