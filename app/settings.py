@@ -322,6 +322,7 @@ def _brokers(text, usual_port):
 
 
 EXAMPLE = "settings.example.toml"
+_PAGE = "settings.html"  # from the zip
 _FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
@@ -374,7 +375,7 @@ def _misnamed(path):
     except OSError:
         names = []
     for name in names:
-        if name not in (FILE, EXAMPLE) and name.lower().replace(" ", "").startswith("settings"):
+        if name not in (FILE, EXAMPLE, _PAGE) and name.lower().replace(" ", "").startswith("settings"):
             return [f"{FILE} is missing or empty, but there is {name}: rename it to {FILE}."]
     return []
 

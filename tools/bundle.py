@@ -85,6 +85,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
         files = compiled_once(files)
     files["LICENCES.txt"] = licences()
     files[start_here.NAME] = guide(mpy)
+    files[start_here.SETTINGS_PAGE] = (ROOT / "docs" / start_here.SETTINGS_PAGE).read_bytes()
     files[FILES] = listing(files)
     return files
 
