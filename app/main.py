@@ -20,7 +20,16 @@ from . import memory
 from .version import VERSION
 
 # needed to start only
-ONCE = ("app.settings", "app.advice", "app.batteries", "app.extras", "app.hardware", "app.identity", "app.memory")
+ONCE = (
+    "app.settings",
+    "app.advice",
+    "app.plausible",
+    "app.batteries",
+    "app.extras",
+    "app.hardware",
+    "app.identity",
+    "app.memory",
+)
 
 # the most discovery messages of each source there can be, PER_MESSAGE rows of battery/sources.py in each
 SOURCES = (("outputs", 5), ("temperatures", 4), ("vedirect1", 7), ("vedirect2", 7), ("supply", 1))
@@ -65,7 +74,8 @@ def make_hardware(free, owners):
     from .settings import KEPT, load
 
     chip_id = identity.chip_id(microcontroller.cpu.uid, owners)
-    settings = load(chip_id=chip_id, has_room=memory.has_room(free))
+    settings = load(chip_id=chip_id, has_room=memory.has_room(free), board_id=getattr(board, "board_id", ""))
+    unload("app.plausible")
     unload("app.advice")  # loaded again only for a wrong pin
     from .hardware import make_screen, make_ssl_context, make_uarts, make_wake_pin
 

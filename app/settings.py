@@ -5,7 +5,8 @@
 
 The file is read here rather than by os.getenv, which differs between CircuitPython 9 and 10 (bare `true` raises up to
 10.1) and knows neither line numbers nor unknown keys. Understood is what CircuitPython's own reader understands. The words
-for what is wrong are in advice.py. A board has both in its memory only while it reads: what remains are the KEPT values.
+for what is wrong are in advice.py and plausible.py. A board has them in its memory only while it reads: what remains are the
+KEPT values.
 """
 
 import os
@@ -122,18 +123,22 @@ _CHIPS = (("SSD1306", "SSD1306"), ("SSD1309", "SSD1306"), ("SSD1315", "SSD1306")
 # written; None where a sentence on the line has been made already
 Entry = namedtuple("Entry", ("value", "line", "written"))
 
+NOTHING = "\ufeff \t\r\n"  # of which an empty file may consist
 BLANKS = " \t\r\v\f"  # not what else str.strip() takes for blank on a PC, but not on a board
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 
 _CODEPOINTS = {"u": 4, "U": 8}  # hexadecimal digits behind \\u and \\U
 _SWITCHES = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+UTF_16 = f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."
+_SECTION = "this begins a section"
 _NO_UTF_8 = "\ufffd"  # stands for a byte that is no text
 
 
 class Settings:
     """One attribute for each row of SETTINGS, always of the right type. `problems`: what was wrong with the file.
 
-    `hints`: what is not wrong, but is unlikely to be meant. `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
+    `hints`: what is not wrong, but is unlikely to be meant; `board_id`, CircuitPython's, tells which pins are.
+    `identity`: BRIDGE_ID, or `chip_id`; `base_topic`: MQTT_BASE_TOPIC,
     `client_id`: MQTT_CLIENT_ID, or made of it, with it in place of {id}; `brokers`: (address, port) of each in MQTT_BROKER;
     `boards`: the batteries; `WEB_PORT`: 0: no page, as it is without the setting unless the board `has_room`; `workflow`:
     CircuitPython's own web workflow is on; `more`: the keys of those settings of several batteries, and of outputs and
@@ -157,10 +162,11 @@ class Settings:
     OLED_HEIGHT: int
     WAKE_PIN: str
 
-    def __init__(self, text, chip_id="", has_room=False):
-        from . import advice
+    def __init__(self, text, chip_id="", has_room=False, board_id=""):
+        from . import plausible
 
         entries, self.problems = parse(text)
+        ends_early = bool([problem for problem in self.problems if _SECTION in problem])
         self.hints: list = []
         self._lines = {key: entries[key].line for key in entries}
         rows: tuple = SETTINGS
@@ -173,12 +179,15 @@ class Settings:
             known = more + [setting.key for setting in rows]  # UART2_TX is UART_2_TX, not UART_TX
         self.more = tuple([setting.key for setting in rows[len(SETTINGS) :]])
         for key in entries:
-            unknown = None if key in known else advice.on_key(key, known)
-            if unknown:
-                self.problems.append(f"{FILE} line {entries[key].line}: {unknown}.")
+            if key not in known:
+                from . import advice
+
+                unknown = advice.on_key(key, known)
+                if unknown:
+                    self.problems.append(f"{FILE} line {entries[key].line}: {unknown}.")
         wrong = []
         for setting in rows:
-            value = self._value(setting, entries.get(setting.key), advice)
+            value = self._value(setting, entries.get(setting.key), plausible)
             if value is None:
                 wrong.append(setting.key)
                 value = _SAFER.get(setting.key, setting.default)
@@ -200,6 +209,8 @@ class Settings:
             self.WEB_PORT = self._default_web_port(workflow_port, has_room)
         elif self.WEB_PORT and workflow_port == self.WEB_PORT:
             other = WEB_PORT if workflow_port == OTHER_WEB_PORT else OTHER_WEB_PORT
+            from . import advice
+
             self.problems.append(f"{self.where('WEB_PORT')}: {advice.on_workflow(self.WEB_PORT, other)}.")
             self.WEB_PORT = other
         self.boards = [Board(1, 1, self.BMS_BOARD_NUMBER, self.DEVICE_NAME, "")]
@@ -208,19 +219,22 @@ class Settings:
 
             self.boards = resolve(self)
         self.allowed: list = []
-        self._allow(advice)
+        self._allow(plausible)
         said = " ".join(self.problems)
         for key in ("MQTT_BROKER", "CIRCUITPY_WIFI_SSID"):
-            if not getattr(self, key) and key not in said:
+            told = key in said or ends_early or (key in entries and entries[key].written is None)
+            if not getattr(self, key) and not told:
                 # the page needs no broker, and its user must not be told that something is wrong
                 found = self.hints if key == "MQTT_BROKER" and self.WEB_PORT else self.problems
-                found.append(advice.on_missing(key, text, self.WEB_PORT))
+                if found is self.problems or not self.problems:  # it may be on a line that is wrong
+                    found.append(plausible.on_missing(key, text, self.WEB_PORT))
         self._compare_pins(rows)
         if self.has_extras:
             from .extras import check
 
             check(self)
-        self.hints += advice.hints(self, text)
+        self.hints += plausible.hints(self, text)
+        plausible.judge_usual_pins(self, board_id)
 
     def _default_web_port(self, workflow_port, has_room):
         if not has_room or getattr(self, "SLEEP_MINUTES", False):  # asleep nobody would find it
@@ -247,28 +261,32 @@ class Settings:
         """Whether the file says something on it."""
         return key in self._lines
 
-    def _value(self, setting, entry, advice):
+    def _value(self, setting, entry, plausible):
         """The value to use, or None with one more problem."""
         if entry is None:
             return setting.default
         if entry.written is None:
             return None
         value = _convert(setting, entry)
-        objection = advice.objection(setting.key, value) if value else None
+        objection = plausible.objection(setting.key, value) if value else None
         if value is not None and objection is None:
-            self.hints += advice.on_spelling(self.where(setting.key), setting, entry, value)
+            self.hints += plausible.on_spelling(self.where(setting.key), setting, entry, value)
             return value
+        from . import advice
+
         tail = advice.on_value(setting, entry, objection)
         self.problems.append(f"{self.where(setting.key)} {tail}.")
         return None
 
-    def _allow(self, advice):
+    def _allow(self, plausible):
         """What of ALLOW_CONTROL there is."""
         names = self.ALLOW_CONTROL
-        for separator in ",;|/":
-            names = names.replace(separator, " ")
-        for name in names.split():
+        for separator in ";|/":
+            names = names.replace(separator, ",")
+        for name in plausible.controls_in(names, ALLOWABLE):
             if name not in ALLOWABLE:
+                from . import advice
+
                 self.problems.append(f"{self.where('ALLOW_CONTROL')}: {advice.on_control(name, ALLOWABLE)}.")
             elif name not in self.allowed:
                 self.allowed.append(name)
@@ -305,6 +323,7 @@ def _brokers(text, usual_port):
 
 
 EXAMPLE = "settings.example.toml"
+_PAGE = "settings.html"  # from the zip
 _FIRST_TIME = f"open {EXAMPLE}, write your Wi-Fi and broker, save it as {FILE}."
 
 
@@ -318,7 +337,7 @@ def _workflow_port(entries):
     return int(written) if written.isdigit() else WEB_PORT
 
 
-def load(path=FILE, chip_id="", has_room=False):
+def load(path=FILE, chip_id="", has_room=False, board_id=""):
     """The settings of a file; one that is missing or cannot be read is one more problem, not an exception."""
     try:
         with open(path, "rb") as file:
@@ -326,10 +345,26 @@ def load(path=FILE, chip_id="", has_room=False):
         text, problems = _decoded(data.rstrip(b"\0"))  # what a power cut leaves
     except OSError:
         text, problems = "", [f"{FILE} is missing: {_FIRST_TIME}"]
-    if not text.strip("\ufeff \t\r\n"):  # CircuitPython makes an empty one on a new drive
-        problems = _misnamed(path) or problems or [f"{FILE} is empty: {_FIRST_TIME}"]
-    settings = Settings(text, chip_id, has_room)
-    settings.problems[:0] = problems
+    if not text.strip(NOTHING):  # CircuitPython makes an empty one on a new drive
+        problems = _misnamed(path) or problems
+    return settings_of(text, problems, chip_id, has_room, board_id)
+
+
+def settings_of(text, problems, chip_id="", has_room=False, board_id=""):
+    """The settings of a text. `problems`: of reading it."""
+    from . import plausible
+
+    form = plausible.on_form(text.strip(NOTHING)[:10].lower())
+    if form:
+        text, problems = "", [f"{FILE} is {form}."]
+    if not text.strip(NOTHING):
+        problems = problems or [f"{FILE} is empty: {_FIRST_TIME}"]
+    settings = Settings(text, chip_id, has_room, board_id)
+    if text.strip(NOTHING):
+        settings.problems[:0] = problems
+    else:  # then no more is to be said
+        settings.problems[:] = problems
+        settings.hints[:] = []
     return settings
 
 
@@ -341,7 +376,7 @@ def _misnamed(path):
     except OSError:
         names = []
     for name in names:
-        if name not in (FILE, EXAMPLE) and name.lower().replace(" ", "").startswith("settings"):
+        if name not in (FILE, EXAMPLE, _PAGE) and name.lower().replace(" ", "").startswith("settings"):
             return [f"{FILE} is missing or empty, but there is {name}: rename it to {FILE}."]
     return []
 
@@ -349,7 +384,7 @@ def _misnamed(path):
 def _decoded(data):
     """(text, problems). What is not UTF-8 becomes a sign of its own, so that the lines are read and keep their numbers."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
-        return str(_from_utf_16(data), "utf-8"), [f"{FILE} is saved as UTF-16 (or Unicode); save it as UTF-8."]
+        return str(_from_utf_16(data), "utf-8"), [UTF_16]
     try:
         return str(data, "utf-8"), []
     except UnicodeError:
@@ -377,6 +412,7 @@ def parse(text):
     entries: dict = {}
     problems: list = []
     unreadable: list = []
+    strange: list = []  # lines that are nothing at all, of which one sentence is enough
     if text.startswith("\ufeff"):
         problems.append(f"{FILE} line 1: the file begins with a byte order mark; save it as UTF-8 without BOM.")
         text = text[1:]
@@ -386,34 +422,45 @@ def parse(text):
     for number, line in enumerate(text.replace("\r", "\n").split("\n"), 1):
         line = line.strip(BLANKS)
         if line.startswith("["):
-            problems.append(f"{FILE} line {number}: this begins a section, and what follows is not read; remove the line.")
+            problems.append(f"{FILE} line {number}: {_SECTION}, and what follows is not read; remove the line.")
             break
         if line and not line.startswith("#"):
             problem = _parse_line(line, number, entries)
             if problem == _NO_UTF_8:
-                unreadable.append(str(number))
-            elif problem:
+                unreadable.append(number)
+            elif problem == "":
+                strange.append(number)
+            elif problem is not None:
                 problems.append(f"{FILE} line {number}: {problem}.")
+    if strange:
+        from . import advice
+
+        problems.append(f"{_lines(strange)}: {advice.on_strange()}.")
     if unreadable:
-        more = ", ..." if len(unreadable) > 5 else ""
-        where = f"{FILE} line {', '.join(unreadable[:5])}{more}"
-        problems.insert(0, f"{where}: this is not UTF-8 text, and is not read; save the file as UTF-8.")
+        problems.insert(0, f"{_lines(unreadable)}: this is not UTF-8 text, and is not read; save the file as UTF-8.")
     return entries, problems
+
+
+def _lines(numbers):
+    more = ", ..." if len(numbers) > 5 else ""
+    return f"{FILE} line {', '.join([str(number) for number in numbers[:5]])}{more}"
 
 
 def _parse_line(line, number, entries):
     """Add one `KEY = value` to the entries; returns what is wrong with it, or None."""
-    from . import advice
-
     equals = line.find("=")
     key = line[:equals].strip(BLANKS)
     if equals < 0 or not _is_key(key):
+        from . import advice
+
         key, problem = advice.on_line(line, [setting.key for setting in SETTINGS])
         if key and key not in entries:
             entries[key] = Entry(None, number, None)
         return _NO_UTF_8 if _NO_UTF_8 in line else problem
     if key in entries:
-        return f"{advice.cut(key)} stands here for the second time, and line {entries[key].line} counts; remove one of them"
+        from .plausible import cut
+
+        return f"{cut(key)} stands here for the second time, and line {entries[key].line} counts; remove one of them"
     rest = line[equals + 1 :].strip(BLANKS)
     value: str | int | bool | None
     problem = None
@@ -422,6 +469,8 @@ def _parse_line(line, number, entries):
         if _NO_UTF_8 in (value if isinstance(value, str) else rest):
             problem = _NO_UTF_8
         elif value is None:
+            from . import advice
+
             problem = advice.on_text(key, rest)
     else:
         rest = rest.split("#")[0].strip(BLANKS)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 
 """Generates parts of the pages from the code: tables of docs/MQTT.md, the maps of docs/PROTOCOL.md, the access list of
-docs/SECURITY.md, the packages in CONTRIBUTING.md, the blinks of the status LED in README.md, the labels in web/page.html.
+docs/SECURITY.md, the wrong files of docs/SETTINGS.md, the rules in docs/settings.html, the packages in CONTRIBUTING.md, the
+blinks of the status LED in README.md, the labels in web/page.html.
 
     .venv/bin/python docs/generate.py            writes all of them
     .venv/bin/python docs/generate.py --check    lists pages that are out of date, and exits with status 1
@@ -15,12 +16,20 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "host" / "standins", ROOT):  # appended: the root's code.py has the name of a standard module
+for folder in (
+    ROOT / "host" / "standins",
+    ROOT,
+    ROOT / "docs",
+):  # appended: the root's code.py has the name of a standard module
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+import settings_js  # noqa: E402
 
 from app import status_led  # noqa: E402
 from battery.alarms import ALARMS, BITFIELDS, FAULT, FAULTS, LEVEL_NAMES, MORE_FAULTS, MORE_FAULTS_FIELD  # noqa: E402
@@ -46,6 +55,7 @@ from daly.alarm_bytes import alarm_bits  # noqa: E402
 from daly.d2 import D2  # noqa: E402
 from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
+from host import check  # noqa: E402
 from mqtt.bank_discovery import _OWN  # noqa: E402
 from mqtt.entities import BRIDGE, entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
@@ -54,7 +64,16 @@ from simulator.unmodelled import fields  # noqa: E402
 
 PAGES = tuple(
     ROOT / page
-    for page in ("README.md", "docs/MQTT.md", "docs/PROTOCOL.md", "docs/SECURITY.md", "CONTRIBUTING.md", "web/page.html")
+    for page in (
+        "README.md",
+        "docs/MQTT.md",
+        "docs/PROTOCOL.md",
+        "docs/SECURITY.md",
+        "docs/SETTINGS.md",
+        "CONTRIBUTING.md",
+        "docs/settings.html",
+        "web/page.html",
+    )
 )
 AGAIN = ".venv/bin/python docs/generate.py"
 
@@ -473,6 +492,46 @@ def _template(name: str, rows: list) -> str:
     return "\n".join([f'<template id="{name}">', *lines, "</template>"])
 
 
+# Table of docs/SETTINGS.md
+
+
+def wrong_settings() -> str:
+    """What people write, and what the bridge says of it now; tests/test_wrong_files.py has the sentences as they must be."""
+    rows = [_row("You have written", "Board", "The bridge says"), "|---|---|---|"]
+    known = tomllib.loads((ROOT / "docs" / "wrong-settings.toml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "settings.toml"
+        for wrong in known["wrong"]:
+            encoding = wrong.get("encoding", "utf-8")
+            text = (known["good"] if wrong.get("good") else "") + wrong["file"]
+            path.write_bytes(text.encode(encoding))
+            mistakes, hints = check.check(path, wrong["board"])
+            said = [_plain(re.sub(r"(it has|OLED = false:) [A-Z0-9, ]+(?=\.)", r"\1 ...", one)) for one in mistakes]
+            said += ["*Hint:* " + _plain(hint) for hint in hints]
+            lines = [f"`{_visible(line)}`" for line in wrong["file"].splitlines() if line]
+            lines += [f"(saved as {encoding})"] if encoding != "utf-8" else []
+            rows.append(_row("<br>".join(lines), f"`{wrong['board']}`", "<br>".join(said)))
+    return "\n".join(rows)
+
+
+def settings_rules() -> str:
+    """The rules in docs/settings.html."""
+    facts = f'<script type="application/json" id="facts">{settings_js.facts()}</script>'
+    return f"{facts}\n<script>\n{settings_js.program()}\n</script>"
+
+
+def _visible(line: str) -> str:
+    """A line in a cell, with the signs that cannot be seen."""
+    for sign, seen in (("\ufeff", "<BOM>"), ("\u00a0", "<NBSP>"), ("|", "\\|"), ("`", "´")):
+        line = line.replace(sign, seen)
+    return line
+
+
+def _plain(sentence: str) -> str:
+    """A sentence in a cell, which is no Markdown."""
+    return "".join("\\" + sign if sign in "\\|*_<>[]`" else sign for sign in sentence)
+
+
 MAKERS = {"map-a5": map_a5, "map-d2": map_d2, "map-p81": map_p81}
 MAKERS |= {
     "blinks": blinks,
@@ -483,6 +542,8 @@ MAKERS |= {
     "acl": acl,
     "layout": layout,
     "labels": labels,
+    "wrong-settings": wrong_settings,
+    "settings-rules": settings_rules,
 }
 
 

@@ -116,6 +116,7 @@ PC_TREES = {file: ast.parse((ROOT / file).read_text()) for file in PC_FILES}
 MAY_KNOW = {
     "host": {"host"},  # it runs code.py and starts the simulated BMS: processes
     "host/sensors.py": {"host", "simulator"},  # a 1-Wire bus is bits, too fast for a process of its own
+    "host/hints.py": {"host", "app"},
     "host/check.py": {"host", "app"},  # a settings file is judged by the board's own rules
     "simulator": {"simulator"},  # an error that it shared with the firmware would not show
     "simulator/replay.py": {"simulator", "battery", "daly"},  # encodes readings by the map of A5
@@ -208,8 +209,8 @@ def test_each_way_to_poke_is_found(line):
 # Attributes whose names are made at run time, with what they are: the packer (tools/pack.py) cannot see such a name. Names of
 # settings are capital, those of pins are the chip's, and those of modules are kept.
 MAY_BE_COMPUTED = {
-    ("app/advice.py", "settings", "given"),
-    ("app/advice.py", "settings", "missing"),
+    ("app/plausible.py", "settings", "given"),
+    ("app/plausible.py", "settings", "missing"),
     ("app/report.py", "settings", "row.key"),
     ("app/hardware.py", "settings", "key"),
     ("app/hardware.py", "board", "name"),

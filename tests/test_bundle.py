@@ -74,7 +74,8 @@ def test_nothing_is_there_that_the_board_has_itself(files):
 
 def test_all_of_ours_is_there_and_nothing_of_the_pc(files):
     ours = {path.relative_to(ROOT).as_posix() for package in bundle.PACKAGES for path in (ROOT / package).glob("*.py")}
-    extra = {"code.py", "safemode.py", "settings.example.toml", "START-HERE.html", "LICENCES.txt", bundle.FILES}
+    extra = {"code.py", "safemode.py", "settings.example.toml", "START-HERE.html", "settings.html", "LICENCES.txt"}
+    extra |= {bundle.FILES}
     extra.add("web/page.html.gz")
     assert {path for path in files if not path.startswith("lib/")} == ours | extra
 

@@ -572,3 +572,29 @@ def test_polarity_and_protocol_are_stored_with_one_write():
     wire.run(5, lambda wire: energy_store.tick(wire.now))
     memory = NvmStore(nvm, 0)
     assert (memory.record(1).polarity, memory.record(1).protocol) == (1, 3) and nvm.writes == 1
+
+
+def test_what_the_broker_knows_is_stored_at_the_first_start_although_the_direction_is_found_before():
+    """A new board in the place of a dead one: it must not lose the counters again if the broker forgets them next."""
+    nvm = Nvm(8192)
+    memory = NvmStore(nvm, 0)
+    memory.count_boot("power_on")
+    wire = Wire("drift=0,current=-30", protocol="auto")
+    energy_store = stores_of(memory, wire.pack, "x", poller=wire.poller)
+    wire.run(15, lambda wire: energy_store.tick(wire.now))  # the Wi-Fi takes so long
+    assert wire.pack.polarity.text == "normal"
+    energy_store.restore(energy_store.topics[0], b'{"energy_charged":200.000,"energy_discharged":100.000}')
+    energy_store.finish()
+    wire.run(15, lambda wire: energy_store.tick(wire.now))
+    record = NvmStore(nvm, 0).record(1)
+    assert record.polarity == 1 and record.totals[0] >= 200000 and record.totals[1] >= 100000 and nvm.writes == 2
+
+
+def test_without_a_broker_the_direction_is_stored_after_a_minute():
+    nvm = Nvm(8192)
+    wire = Wire("drift=0,current=-30")
+    energy_store = stores_of(NvmStore(nvm, 0), wire.pack, "x")
+    wire.run(50, lambda wire: energy_store.tick(wire.now))
+    early = nvm.writes
+    wire.run(50, lambda wire: energy_store.tick(wire.now))
+    assert (early, nvm.writes, NvmStore(nvm, 0).record(1).polarity) == (0, 1, 1)

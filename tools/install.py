@@ -262,7 +262,8 @@ def _run(options) -> None:
         password = _password()
         drive, arguments = Web(options.host, password), lambda: _for_circup(drive, password)
     files = from_zip(options.zip) if options.zip else _built(options)
-    files.pop(start_here.NAME, None)  # for the PC: a tenth of a small drive
+    for name in start_here.FOR_THE_PC:  # a quarter of a small drive
+        files.pop(name, None)
     _check_board(drive)
     if isinstance(drive, Web) and drive.name != drive.asked:
         print(

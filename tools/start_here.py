@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "START-HERE.html"
+SETTINGS_PAGE = "settings.html"  # of docs, beside it in the zip
+FOR_THE_PC = (NAME, SETTINGS_PAGE)  # what is in the zip, and is not needed on the drive
 _INCLUDE = re.compile(r"^<!-- include( below)?: (\S+?)#(.*) -->$")
 _HEADING = re.compile(r"^(#+) (.*)$")
 STYLE = """body{font:17px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#212121}
@@ -122,6 +124,8 @@ def _link(link: re.Match, places: dict[str, str]) -> str:
         return _picture(ROOT / target, text)
     if "://" in target or target.startswith("#"):
         return link[0]
+    if target == f"docs/{SETTINGS_PAGE}":
+        return f"[{text}]({SETTINGS_PAGE})"
     if target in places:
         return f"[{'below' if text == target.partition('#')[0] else text}](#{places[target]})"
     page = target.partition("#")[0]
