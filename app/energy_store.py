@@ -8,6 +8,8 @@ larger value counts, and what has been counted since the start is added. Until t
 published: a number that is corrected a moment later would be a dip or a jump in the energy dashboard.
 """
 
+from adafruit_ticks import ticks_add, ticks_diff
+
 from battery.energy import COUNTERS
 from battery.readings import READING
 from battery.unload import unload
@@ -15,7 +17,7 @@ from battery.unload import unload
 from .nvm_store import owner_of
 
 TICK_MS = 100  # between two calls
-HELD_CALLS = 600  # a minute: so long the first writes wait for what the broker knows, which would not have one of its own
+HELD_MS = 60000  # so long the first writes wait for what the broker knows, for which no other write might be left
 # Wh, Wh, mAh, mAh. No battery has more: 1 GWh is a hundred kilowatt-hours a day for 27 years
 LARGEST = (10**9, 10**9, 10**10, 10**10)
 
@@ -43,7 +45,7 @@ class EnergyStores:
         self._wants_to_save = False
         self._wants_polarity = False
         self._has_stored_polarity = False
-        self._held = HELD_CALLS
+        self._held_until = None  # 0: not any more
 
     @property
     def all_restored(self):
@@ -84,10 +86,8 @@ class EnergyStores:
         if is_found and not self._has_stored_polarity:  # those of the other batteries wait until a write has been earned
             self._has_stored_polarity = self._wants_polarity = True
         is_due = nvm_store.is_due(now)
-        if self._held and not self.loaded:
-            self._held -= 1
-            if not is_due:
-                return TICK_MS
+        if self._is_held(now) and not is_due:
+            return TICK_MS
         if self._wants_polarity:
             self._wants_polarity = self._wants_to_save = False
             self.save(True)
@@ -97,6 +97,14 @@ class EnergyStores:
         elif nvm_store.is_pending and nvm_store.is_read and nvm_store.has_spare:
             nvm_store.save()
         return TICK_MS
+
+    def _is_held(self, now):
+        """Whether writes that are not due have to wait."""
+        if self._held_until is None:
+            self._held_until = ticks_add(now, HELD_MS) or 1
+        if self.loaded or (self._held_until and ticks_diff(now, self._held_until) >= 0):
+            self._held_until = 0
+        return self._held_until != 0
 
     def save(self, is_changed=False):
         """Store the counters now if they have changed, or something else has: before a restart of the bridge."""

@@ -516,7 +516,7 @@ def test_what_was_settled_of_the_current_is_written_once_and_read_at_the_next_st
     wire = Wire("drift=0,current=-30")
     memory = NvmStore(nvm, 0)
     energy_store = stores_of(memory, wire.pack, "x")
-    wire.run(15, lambda wire: energy_store.tick(wire.now))
+    wire.run(70, lambda wire: energy_store.tick(wire.now))
     assert NvmStore(nvm, 0).record(1).polarity == 1 and nvm.writes == 1
     assert Wire("drift=0", polarity=NvmStore(nvm, 0).record(1).polarity).poller.pack.polarity.text == "normal"
 
@@ -559,7 +559,7 @@ def test_what_was_settled_of_another_board_is_not_restored_and_not_kept():
     memory = NvmStore(nvm, 0)
     wire = Wire("drift=0,current=1", protocol="auto", remembered=memory.record(1).protocol, polarity=memory.record(1).polarity)
     energy_store = stores_of(memory, wire.pack, "x", poller=wire.poller)
-    wire.run(5, lambda wire: energy_store.tick(wire.now))
+    wire.run(70, lambda wire: energy_store.tick(wire.now))
     assert wire.poller.protocol == "A5" and wire.pack.polarity.text == "not settled yet"
     memory = NvmStore(nvm, 0)
     assert (memory.record(1).polarity, memory.record(1).protocol) == (0, 1)
@@ -569,7 +569,7 @@ def test_polarity_and_protocol_are_stored_with_one_write():
     nvm = Nvm(8192)
     wire = Wire("drift=0,protocol=d2", protocol="auto")
     energy_store = stores_of(NvmStore(nvm, 0), wire.pack, "x", poller=wire.poller)
-    wire.run(5, lambda wire: energy_store.tick(wire.now))
+    wire.run(70, lambda wire: energy_store.tick(wire.now))
     memory = NvmStore(nvm, 0)
     assert (memory.record(1).polarity, memory.record(1).protocol) == (1, 3) and nvm.writes == 1
 
