@@ -347,7 +347,7 @@ class Pack(Values):
         else:
             accepted = self._is_confirmed(row, slot, raw)
         if accepted:
-            self._hold(row, index, raw, now)
+            self.put(row, index, raw, now)
         else:
             self.implausible += 1
             is_jump = not is_natural and last == known  # what would be confirmed is held already: the jump is still to be
@@ -454,14 +454,14 @@ class Pack(Values):
             before = self._raw[slot]
         if before is None or last is None or not is_measured(row) or not (before < last < raw or raw < last < before):
             return False
-        self._hold(row, index, last, self._last_at[slot])
+        self.put(row, index, last, self._last_at[slot])
         return True
 
-    def _hold(self, row, index, raw, now):
-        """An accepted value is what is known now."""
-        if self._raw[row.slot + index] is None and (not self._found or self._found[-1] is not row):
+    def put(self, row, index, raw, now):
+        """Set a reading to `raw`, as it is; where nothing was known, the row has been found."""
+        if self._raw[row.slot + index] is None and (not self._found or self._found[-1] is not row) and raw is not None:
             self._found.append(row)
-        self.put(row, index, raw, now)
+        super().put(row, index, raw, now)
 
     def _count_energy(self, now):
         power = self.raw("power")

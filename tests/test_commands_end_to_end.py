@@ -241,7 +241,7 @@ def test_as_it_comes_nothing_is_listened_to_and_nothing_is_written(tmp_path):
             return {e["p"] for message in configs for e in message["cmps"].values() if len(e) > 1}
 
         wait_until(lambda: "binary_sensor" in platforms(), 30)
-        assert platforms() == {"sensor", "binary_sensor", "button"}  # the button makes a diagnostics file
+        assert platforms() == {"sensor", "binary_sensor", "button", "event"}  # the button makes a diagnostics file
         assert world.bms.writes() == [] and world.subscriber.texts(REPORT) == []
         assert world.bridge.log.count("Daly MQTT bridge") == 1
     finally:

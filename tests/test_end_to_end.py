@@ -266,7 +266,7 @@ def ended(tmp_path_factory):
             "mute": (SETTINGS, "--broker", mute),
         }
         hosts = {
-            name: Host(folder / name, "--seconds", "20", *arguments, settings=settings)
+            name: Host(folder / name, "--seconds", "20", "--json", *arguments, settings=settings)
             for name, (settings, *arguments) in cases.items()
         }
         return {name: (host.process.wait(60), host) for name, host in hosts.items()}

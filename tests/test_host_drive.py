@@ -79,7 +79,7 @@ def test_what_runs_is_the_drives_own_in_every_file(tmp_path):
     shutil.copy(root / "code.py", tmp_path)
     (tmp_path / "settings.toml").write_text(
         'MQTT_BROKER = "b"\nWAKE_PIN = "IO5"\nALLOW_CONTROL = "soc, outputs"\nOUTPUT_1 = "IO6 on when time > 08:00"\n'
-        'LED_PIN = "IO14"\n'
+        'LED_PIN = "IO14"\nPUBLISH_VICTRON = true\n'
     )  # what is not wanted is not loaded
     # loaded for a fault to be put into words, to set the SoC, for another BMS, when diagnostics are requested
     lazy = {"mqtt/trouble.py", "daly/words.py", "app/clock.py", "daly/d2.py", "app/report.py"}
@@ -87,6 +87,7 @@ def test_what_runs_is_the_drives_own_in_every_file(tmp_path):
     lazy |= {"app/batteries.py", "app/several.py", "battery/bank.py", "daly/buses.py", "daly/shared.py", "display/several.py"}
     lazy |= {"mqtt/bank.py", "mqtt/bank_discovery.py", "app/gone.py", "app/scan.py", "daly/scan.py", "app/nvm_earlier.py"}
     lazy |= {"outputs/faulty.py", "web/bank.py", "web/metrics.py", "sensors/vedirect_monitor.py"}
+    lazy |= {"app/advice.py"}  # for a mistake in the settings
     lazy |= {"app/sleep.py", "mqtt/sleeping.py"}  # with SLEEP_MINUTES it would fall asleep
     files = {f"{package}/{file.name}" for package in BOARD_PACKAGES for file in (tmp_path / package).glob("*.py")}
     command = [sys.executable, "-m", "host", "--plain", "--drive", tmp_path, "--nvm", tmp_path / "nvm", "--seconds", "60"]

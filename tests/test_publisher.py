@@ -784,6 +784,7 @@ def test_every_text_that_home_assistant_shows_has_at_most_255_characters():
     """It shows a longer state as unknown. All text entities of both devices, with the longest that their sources can say."""
     broker = Broker(f"drift=0,alarms={'ff' * 7}")
     long = "ä" * 700
+    broker.wire.run(2)  # it is known what the protocol can say
     pack = broker.wire.pack
     poller = SimpleNamespace(
         diagnosis=SimpleNamespace(text=long), online=True, complete=True, static_done=True, last_response=0

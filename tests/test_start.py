@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 SETTINGS = 'CIRCUITPY_WIFI_SSID = "cellar"\nMQTT_BROKER = "192.0.2.1"\nWEB_PORT = 0\n'
 ONCE = {"app.main", "app.settings", "app.advice", "app.plausible", "app.hardware", "app.memory", "app.clock"}
-STAYS_KB = 326  # 64-bit words, with the screen and all readings, without the table of names
+STAYS_KB = 329  # 64-bit words, with the screen and all readings, without the table of names
 OUTPUTS_KB = 36  # two outputs with what publishes and shows them
 WRAP = 1 << 29
 

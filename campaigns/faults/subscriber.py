@@ -68,7 +68,7 @@ class Subscriber:
         elif part == "/bms1/connection":
             self.connection_changes += self.connection is not None and text != self.connection
             self.connection, self.connection_at = text, at
-        elif part.startswith("/bms1/") and part != "/bms1/command_result":
+        elif part.startswith("/bms1/") and part not in ("/bms1/command_result", "/bms1/event"):
             self.own_topics[part[len("/bms1/") :]] = text
         return part
 
