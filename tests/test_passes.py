@@ -27,7 +27,7 @@ from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 
 # opcodes of one tick, by cells, which are taken over all at once: when they become known, and later
-LONGEST = {4: 8500, 16: 10000, 48: 16000}
+LONGEST = {4: 8500, 16: 10000, 48: 16500}
 LONGEST_LATER = {4: 4000, 16: 6000, 48: 12000}
 IDLE = 60  # of one that has nothing to do
 
