@@ -10,7 +10,7 @@ BOARD_FILES := code.py safemode.py $(wildcard app/*.py battery/*.py daly/*.py di
 .PHONY: faults fleet fleet-load fuzz bench bundle chaos chip clean demo help install library lint mutants powercuts release rows screens size soak steady test test-deploy test-homeassistant test-recipes types unit
 
 help:
-	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (Ctrl-C ends it)"
+	@echo "make demo       the firmware on this PC: simulated BMS, embedded broker, screen in the terminal (its last line has the keys; q ends it)"
 	@echo "                ARGS=\"--bms cells=8\": options of python -m host; ARGS=\"--chip s2\": as slow as an ESP32-S2"
 	@echo "make test       lint, types and all tests"
 	@echo "make unit       the fast half of the tests: no process, no socket, no real time (a minute and a half)"

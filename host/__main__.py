@@ -243,6 +243,8 @@ def _check(options: argparse.Namespace) -> None:
     _check_libraries()
     if not (options.root / "code.py").is_file():
         complain(f"there is no code.py in {options.root}; give --drive the folder of a CIRCUITPY drive.")
+    if list(options.root.glob("app/*.mpy")):
+        complain(f"the program in {options.root} is compiled, which only a board can run; install its sources (PLAIN=1).")
     try:
         options.settings.read_bytes()
     except OSError as error:

@@ -114,7 +114,7 @@ def main():
     try:
         line = Line(connect(arguments.bms or "", now_us(), note))
     except ValueError as error:
-        parser.error(str(error))
+        parser.exit(2, f"--bms: {error}\n")  # who reads it has called something else, `python -m host` for example
     run(line)
 
 

@@ -140,7 +140,16 @@ def test_bad_input_is_one_sentence_and_status_2(drive, arguments, names, remedy)
     done = run("--plain", "--seconds", "5", *given, *arguments)
     assert done.returncode == 2
     assert names in done.stderr and remedy in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr and len(done.stderr.strip().splitlines()) <= 2
+    assert "Traceback" not in done.stdout + done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_compiled_drive_is_told_not_run(drive):
+    """Whoever looks at the drive made by the zip: a PC cannot load its files, and would end in a traceback."""
+    folder = drive(HELLO)
+    (folder / "app").mkdir()
+    (folder / "app" / "early.mpy").write_bytes(b"C\x06\x00\x1f")
+    done = run("--plain", "--drive", folder, "--seconds", "5")
+    assert done.returncode == 2 and "is compiled, which only a board can run" in done.stderr and "PLAIN=1" in done.stderr
 
 
 def test_one_line_twice_and_more_lines_than_uarts(drive, serial_port):

@@ -6,6 +6,7 @@
 import errno
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -365,6 +366,17 @@ def test_new_settings_come_to_the_end_as_comments_and_nothing_else_changes():
     assert after.startswith(mine.encode() + b"\n\n# New in ")
     assert after.endswith(b"# seconds\n# PUBLISH_INTERVAL_S = 2\n")
     assert said == ["settings.toml: new settings were added at its end, as comments: PUBLISH_INTERVAL_S."]
+
+
+def test_many_new_settings_are_one_short_sentence():
+    """A file made by settings.html has five lines: the installer would name eighty settings."""
+    mine = 'CIRCUITPY_WIFI_SSID = "cellar"\nCIRCUITPY_WIFI_PASSWORD = "x"\nMQTT_BROKER = "10.0.0.7"\n'
+    after, said = updated(mine, (ROOT / "settings.toml").read_bytes())
+    assert after.count(b"\n# SLEEP_MINUTES = 0") == 1
+    assert len(said) == 1 and len(said[0]) < 250
+    found = re.search(r"as comments: (.*) and (\d+) more\.$", said[0])
+    added = after.decode().partition("# New in ")[2]
+    assert len(found[1].split(", ")) + int(found[2]) == len(re.findall(r"^# [A-Z][A-Z0-9_]+ = ", added, re.M))
 
 
 def test_what_stands_there_as_a_comment_is_not_new():

@@ -185,7 +185,8 @@ def test_any_file_is_judged_as_the_firmware_does(rules, tmp_path):
 @pytest.mark.slow
 def test_a_few_answers_make_a_file_without_a_mistake(visit, tmp_path):
     page = visit()
-    assert items(page) == ["Write the name of your Wi-Fi first."]
+    board = "Choose your board: its pins are filled in and checked then."
+    assert items(page) == [board, "Write the name of your Wi-Fi first."]
     page.select_option("#board", DEVKIT)
     page.fill("#CIRCUITPY_WIFI_SSID", "FRITZ!Box 7590")
     page.fill("#CIRCUITPY_WIFI_PASSWORD", "geheim1234")
@@ -226,6 +227,24 @@ def test_odd_characters_arrive_as_they_were_typed(visit, tmp_path):
         }.items():
             assert settings.value(key) == value and found[key] == value
         assert settings.MQTT_USERNAME == odd == found["MQTT_USERNAME"]
+
+
+@pytest.mark.slow
+def test_what_is_not_answered_yet_is_asked_for(visit):
+    """A board that nobody chose has other pins; several batteries without numbers would silently be one."""
+    page = visit()
+    page.fill("#CIRCUITPY_WIFI_SSID", "cellar")
+    page.fill("#CIRCUITPY_WIFI_PASSWORD", "correct horse")
+    page.fill("#MQTT_BROKER", "10.0.0.2")
+    assert items(page) == ["Choose your board: its pins are filled in and checked then."]
+    page.select_option("#board", "lolin_s2_mini")
+    assert items(page) == ["Nothing is wrong with it."]
+    page.check("[name=several][value=yes]")
+    assert items(page) == ["Write the board numbers of your batteries, such as 1-4."]
+    page.fill("#BMS_BOARD_NUMBERS", "1-4")
+    assert items(page) == ["Nothing is wrong with it."]
+    page.select_option("#board", "")
+    assert items(page) == ["Nothing is wrong with it."]
 
 
 @pytest.mark.slow

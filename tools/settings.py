@@ -17,6 +17,7 @@ _ASSIGNMENT = re.compile(r"^#?\s*([A-Z][A-Z0-9_]*)\s*=")
 
 _NEW = bundle.SETTINGS + ".new"
 _NOTHING = "\ufeff\0 \t\r\n"  # contents of a file that counts as empty; a damaged FAT leaves zeros
+_NAMED = 8  # new settings that are named in a sentence; the others are counted
 
 
 def update(drive, template: bytes) -> list[str]:
@@ -48,7 +49,10 @@ def update(drive, template: bytes) -> list[str]:
             ("" if text.endswith("\n") else end) + end + f"# New in {bundle.version()}, as comments, with their defaults:" + end
         )
         _write(drive, (there or b"") + (head + lines).encode())
-        sentences.append(f"settings.toml: new settings were added at its end, as comments: {', '.join(added)}.")
+        names = list(added)
+        if len(names) > _NAMED:  # a file made by settings.html has only what differs from the defaults
+            names = [*names[: _NAMED - 1], f"{names[_NAMED - 1]} and {len(names) - _NAMED} more"]
+        sentences.append(f"settings.toml: new settings were added at its end, as comments: {', '.join(names)}.")
     if "MQTT_BROKER" not in parse(text)[0]:
         sentences.append(
             "settings.toml has no MQTT_BROKER: write the address of your broker there, "

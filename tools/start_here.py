@@ -21,11 +21,15 @@ SETTINGS_PAGE = "settings.html"  # of docs, beside it in the zip
 FOR_THE_PC = (NAME, SETTINGS_PAGE)  # what is in the zip, and is not needed on the drive
 _INCLUDE = re.compile(r"^<!-- include( below)?: (\S+?)#(.*) -->$")
 _HEADING = re.compile(r"^(#+) (.*)$")
-STYLE = """body{font:17px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#212121}
+STYLE = """:root{color-scheme:light dark}body{font:17px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0
+1rem;color:#212121;background:#fff}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}td,th{border:1px solid #cfd8dc;padding:.3rem .6rem;
-vertical-align:top;text-align:left}img,svg{max-width:100%;height:auto}code{background:#eceff1;padding:0 .25rem}
+vertical-align:top;text-align:left}img,svg{max-width:100%;height:auto}code{background:#eceff1;padding:0 .25rem;
+overflow-wrap:anywhere}td code{overflow-wrap:normal}
 h2{border-bottom:2px solid #cfd8dc;margin-top:3rem}blockquote{border-left:5px solid #d50000;margin-left:0;padding-left:1rem}
-.page{color:#546e7a;font-size:.85em}@media print{h2{break-before:page}}"""
+.page{color:#546e7a;font-size:.85em}@media(prefers-color-scheme:dark){body{background:#12181b;color:#eceff1}code{
+background:#263238}.page{color:#a7b8c0}a{color:#80cbc4}td,th,h2{border-color:#455a64}img[src*=svg]{background:#fff}}
+@media print{h2{break-before:page}}"""
 
 
 def made(version: str, note: str, libraries: list[str], zip_name: str) -> bytes:
