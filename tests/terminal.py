@@ -81,11 +81,12 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait(self, condition, seconds=STARTS_S):
-        """Wait until the condition holds for the text; fails with what is shown."""
+        """Wait until the condition holds for the text, and return it; fails with what is shown."""
         end = time.monotonic() + seconds
-        while not condition(self.text):
+        while not condition(text := self.text):
             assert time.monotonic() < end and self.process.poll() is None, f"status {self.process.poll()}\n{self.text}"
             time.sleep(0.05)
+        return text
 
     def wait_for(self, *texts, seconds=STARTS_S):
         self.wait(lambda shown: all(text in shown for text in texts), seconds)
