@@ -33,6 +33,7 @@ from host.known import MAIN, Battery, Known
 from host.view import Frames, Outlet, braille, half_blocks
 
 REDRAW_S = 0.25
+FAILURES = 5  # pictures in a row that cannot be drawn
 LEAST = (80, 24)  # columns and rows
 WIDE = (110, 34)  # from here on: everything beside the screen
 HUGE = (190, 44)  # from here on: a dot of the screen is half a character
@@ -136,10 +137,18 @@ class Dashboard:
     # the thread
 
     def _run(self) -> None:
+        failures = 0  # in a row
         while not self._ended.is_set():
             for char in self._terminal.typed(REDRAW_S):
                 self.press(char)
-            self._draw()
+            try:
+                self._draw()
+                failures = 0
+            except Exception:  # a window that changes its size in the middle of a picture: the next one is whole again
+                self._drawn = None
+                failures += 1
+                if failures > FAILURES:
+                    raise
 
     def _draw(self) -> None:
         """Draw it if something has changed, or once in a while: ages grow, and the terminal may have another size."""
