@@ -200,7 +200,7 @@ def test_a_bms_that_says_its_actual_capacity_is_full_at_that_and_at_nothing_whil
         pack.put(READING[each], 0, raw, 0)
     pack.finish(0)
     assert pack.raw("usable_capacity") == 14336  # it has never said another one
-    pack.put(READING["actual_capacity"], 0, 250000, 0)
+    pack.accept(READING["actual_capacity"], 0, 250000, 0)
     pack.finish(0)
     assert pack.raw("usable_capacity") == 12800
     pack.put(READING["actual_capacity"], 0, None, 0)
