@@ -8,7 +8,7 @@ The battery's part of publisher.py, which asks for its messages in the order tha
 
 from adafruit_ticks import ticks_add, ticks_diff
 
-from battery.alarms import BITFIELDS, alarm_of
+from battery.alarms import BITFIELDS, FAULT, alarm_of, with_directions_swapped
 from battery.energy import COUNTERS
 from battery.json import INFO, STATE, bounded, pack_steps
 from battery.pack import ALARMS
@@ -105,6 +105,7 @@ class BatteryPublisher:
         self._earlier_results: list = []  # not published yet
         self.states = 0  # of the battery, since the start
         self._told_alarms: list = []  # the bit fields of which each change has been published; []: none is known yet
+        self._told_inverted = pack.polarity.current_inverted  # when they were told
         self._events = self._events_since = 0
         self._discovered_cells = 0  # cells in the discovery messages since the start
         self._discovered_sensors = 0  # and temperature sensors
@@ -323,6 +324,14 @@ class BatteryPublisher:
         """
         published = self.published
         told = self._told_alarms
+        if self._told_inverted != self.pack.polarity.current_inverted:  # found just now: both overcurrents change places
+            for index in range(BITFIELDS):
+                if published.at(ALARMS, index) != self.pack.at(ALARMS, index):
+                    return None  # these are still the wrong way round
+            self._told_inverted = not self._told_inverted
+            for index in range(len(told)):
+                if index != FAULT - 1:
+                    told[index] = with_directions_swapped(told[index])
         for index in range(BITFIELDS):
             bits = published.at(ALARMS, index)
             if bits is None:

@@ -111,6 +111,17 @@ def test_an_event_with_which_the_connection_ends_comes_again_and_one_that_arrive
     assert len(events(broker)) == 2
 
 
+def test_a_board_found_to_count_the_other_way_round_is_no_event_and_what_follows_is_told():
+    """The two overcurrents change places: neither has begun or ended."""
+    broker = connected("drift=0,current=-30,inverted=1,alarms=discharge_overcurrent_2", seconds=40)
+    assert broker.wire.pack.polarity.text == "inverted" and events(broker) == []
+    assert json.loads(broker.texts("daly/x/bms1/state")[-1])["active_alarms"] == "Charge overcurrent (protection)"
+    broker.wire.set("alarms", "eeprom")
+    broker.run(10)
+    told = [(event["event_type"], event["alarm"]) for event in events(broker)]
+    assert told == [("cleared", "Charge overcurrent"), ("fault", "EEPROM")]
+
+
 def test_an_alarm_that_flutters_is_no_flood_and_the_last_word_is_right():
     broker = connected()
     begun = broker.wire.us / 1000
@@ -200,7 +211,7 @@ def test_a_bms_that_says_its_actual_capacity_is_full_at_that_and_at_nothing_whil
         pack.put(READING[each], 0, raw, 0)
     pack.finish(0)
     assert pack.raw("usable_capacity") == 14336  # it has never said another one
-    pack.put(READING["actual_capacity"], 0, 250000, 0)
+    pack.accept(READING["actual_capacity"], 0, 250000, 0)
     pack.finish(0)
     assert pack.raw("usable_capacity") == 12800
     pack.put(READING["actual_capacity"], 0, None, 0)
