@@ -145,7 +145,7 @@ class Dashboard:
                 self._draw()
                 failures = 0
             except Exception:  # a window that changes its size in the middle of a picture: the next one is whole again
-                self._drawn = None
+                self._drawn = ()
                 failures += 1
                 if failures > FAILURES:
                     raise
