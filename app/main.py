@@ -229,7 +229,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
         join = screen.before_blocking(join)
     keys = [battery.key for battery in batteries]
     states = [source.key for source in sources]
-    gone = left_behind(settings, sources, () if extras is None else extras.named)
+    gone = left_behind(settings, sources, () if extras is None else extras.named, len(batteries))
     parts = (publisher, commands, energy_stores, settings.client_id, ssl_context, join, keys, states, gone)
     make_client = MqttClient
     if sleep is not None:
@@ -266,12 +266,12 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     return loop
 
 
-def left_behind(settings, sources, named):
+def left_behind(settings, sources, named, batteries=1):
     """The topics on which an earlier start may have left something of what the settings do not name any more.
 
-    `named`: keys of the sensors that they name, also where one of them could not be made.
+    `named`: keys of the sensors that they name, also where one of them could not be made; `batteries`: how many.
     """
-    topics = []
+    topics = [] if batteries > 1 else [settings.base_topic + "/bank/state"]
     for key, most in SOURCES:
         first = 0
         for source in sources:
@@ -281,6 +281,8 @@ def left_behind(settings, sources, named):
                 first = (len(source.rows) + PER_MESSAGE - 1) // PER_MESSAGE
         if first == 0 and key not in named:
             topics.append(f"{settings.base_topic}/{key}/state")
+        if not settings.MQTT_DISCOVERY:  # a broker that lets a bridge see its own topics only would refuse them all
+            continue
         for message in range(most if key in named else first, most):
             end = f"_{message + 1}" if message else ""
             topics.append(f"{settings.MQTT_DISCOVERY_PREFIX}/device/daly_{settings.identity}_{key}{end}/config")

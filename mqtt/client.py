@@ -63,7 +63,7 @@ class MqttClient:
     `radio` is wifi.radio; `socket_pool` the chip's SocketPool; `energy_store` restores the counters from their retained topic;
     `ssl_context` None: no TLS. `join` has the arguments of the radio's `connect` and a time limit; None: use `connect`. `keys`:
     of the batteries; `sources`: of the sources (battery/sources.py); `gone`: topics on which nothing is sent any
-    more: what an earlier start has left retained there is cleared.
+    more: what an earlier start has left retained there is cleared, at each broker once.
     Without MQTT_BROKER, or where TLS is not possible, it only keeps the Wi-Fi joined, and only for the page in the browser.
     `trouble` is (code, details) of trouble.py; None while connected, or joined where the page is all that is wanted. `connects`
     counts connections since the start. `spread_ms`: the first attempt is made at some time within it.
@@ -112,6 +112,8 @@ class MqttClient:
             for key in sources:
                 self._unretained.append(base + "/" + key + "/state")
         self._gone = gone
+        # brokers, by number, that have not been asked yet what is retained there; where the counters need no restoring, none
+        self._unasked = [] if energy_store.loaded else list(range(len(self._brokers)))
         self._to_clear: list = []
         self._inbox: list = []  # (topic, payload, retained) received and not executed yet
         self._dropped = 0
@@ -312,7 +314,7 @@ class MqttClient:
             self._subscribe_to(self._commands.topics())
         elif self._step == 2:
             self._subscribe_to(self._status_topics)
-            if self._energy_store.loaded:
+            if self._energy_store.loaded and self._at not in self._unasked:
                 self._start_session(ticks_ms())
         elif self._step == 3:
             self._is_restoring = True  # first: retained messages may come before the SUBACK
@@ -363,7 +365,10 @@ class MqttClient:
 
     def _start_session(self, now):
         self._is_restoring = False
-        self._gone = ()
+        if self._at in self._unasked:
+            self._unasked.remove(self._at)
+        if not self._unasked:
+            self._gone = ()
         self._energy_store.finish()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_INTERVAL_MS)
@@ -568,7 +573,7 @@ class MqttClient:
             is_same_topic = topic == self._closing_topic
             self._closing_topic = topic
             return judge.short_sessions_trouble(
-                self.broker, self._short_sessions, topic, self._last_size, is_same_topic, self._client_id
+                self._settings, self.broker, self._short_sessions, topic, self._last_size, is_same_topic, self._client_id
             )
         self._closing_topic = topic if was_open else self._closing_topic
         broker = self._brokers[self._at]

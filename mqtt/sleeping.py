@@ -140,10 +140,13 @@ class SleepingClient(MqttClient):
         self._clears = True
 
     def _start_session(self, now):
+        gone = self._gone
         super()._start_session(now)
         if self._clears:
             self._clears = False
             self._to_clear.extend(self._unretained)
+            # of the discovery nothing: it has no numbers, and is five times as many messages
+            self._to_clear.extend([topic for topic in gone if topic.endswith("/state")])
 
     @property
     def has_delivered(self):

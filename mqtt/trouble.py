@@ -90,15 +90,15 @@ _SENTENCES = {
     "login_missing": "Broker {} requires MQTT_USERNAME and MQTT_PASSWORD, which are not set",
     "rejected_protocol": "Broker {} refuses MQTT 3.1.1, perhaps it supports only MQTT 5; enable 3.1.1 there, or correct "
     "MQTT_PORT",
-    "rejected_client_id": "Broker {} refuses the client id {}; set another BRIDGE_ID",
+    "rejected_client_id": "Broker {} refuses the client id {}; set another {}",
     "rejected_not_ready": "Broker {} refuses: it is not available; the next attempt follows",
     "rejected_unknown": "Broker {} refuses with a code that MQTT 3.1.1 does not define. Does it support only MQTT 5? Is "
     "MQTT_PORT correct?",
     "short_sessions": "Broker {} ends every connection, {} in a row: the last message was {} bytes on {}. Is there a second "
-    "bridge with the client id {}? Give one of them another BRIDGE_ID",
+    "bridge with the client id {}? Give one of them another {}",
     "short_sessions_same_message": "Broker {} ends every connection, {} in a row: the last message was {} bytes on {}, as "
     "before. Does it refuse that one by its size, its access rules or because it is retained? Is there a second bridge with "
-    "the client id {}? Give one of them another BRIDGE_ID",
+    "the client id {}? Give one of them another {}",
 }
 
 # lwIP's numbers on the chip are newlib's (116 is ETIMEDOUT there), CircuitPython's own and a PC's are Linux's.
@@ -154,7 +154,7 @@ def broker_trouble(settings, broker, error, is_open, rejected, client_id):
     place = f"{host}:{port}"
     if rejected is not None:
         code = _rejection(rejected, settings)
-        return code, (place, client_id) if code == "rejected_client_id" else (place,)
+        return code, (place, client_id, _maker(settings)) if code == "rejected_client_id" else (place,)
     number = error.args[0] if error.args else None
     if is_open:
         return _cause(error, number), (place, False)
@@ -178,9 +178,16 @@ def broker_trouble(settings, broker, error, is_open, rejected, client_id):
     return _cause(error, number), (place, False)
 
 
-def short_sessions_trouble(place, times, topic, size, is_same_message, client_id):
+def _maker(settings):
+    """The setting that tells the client ids of two bridges apart."""
+    own = settings.MQTT_CLIENT_ID
+    return "MQTT_CLIENT_ID" if own and "{id}" not in own else "BRIDGE_ID"
+
+
+def short_sessions_trouble(settings, place, times, topic, size, is_same_message, client_id):
     """The trouble when connections end soon, `times` in a row. `topic` with `size` bytes: what was published last."""
-    return "short_sessions_same_message" if is_same_message else "short_sessions", (place, times, size, topic, client_id)
+    details = (place, times, size, topic, client_id, _maker(settings))
+    return "short_sessions_same_message" if is_same_message else "short_sessions", details
 
 
 def is_closing(error):

@@ -180,14 +180,17 @@ def test_a_battery_that_is_taken_out_of_the_settings_is_not_partly_available_wit
     try:
         place.wait(lambda: place.is_up("bms1", "bms2"))
         place.bridge.kill()
+        old = [f"t/{end}" for end in ("bms2/status", "bms2/state", "bms2/connection", "bms2/info", "bank/state")]
+        for topic in old:  # as with MQTT_RETAIN_STATE
+            place.subscriber.publish(topic, "online", retain=True)
         place.subscriber.clear()
         settings = tmp_path / "place" / "settings.toml"
         settings.write_text(settings.read_text().replace('BMS_BOARD_NUMBERS = "1-2"\n', ""))
         place.bridge.start()
         place.wait(lambda: place.is_up("bms1"))
-        assert place.subscriber.texts("t/bms2/status") == ["offline"] and not place.subscriber.texts("t/bms2/state")
-        [text] = place.subscriber.texts("t/bms2/connection")
-        assert text.startswith("BMS 2 is not read any more; write it into BMS_BOARD_NUMBERS")
+        assert place.subscriber.texts("t/bms2/status") == ["", "offline"] and place.subscriber.texts("t/bms2/state") == [""]
+        cleared, text = place.subscriber.texts("t/bms2/connection")
+        assert cleared == "" and text.startswith("BMS 2 is not read any more; write it into BMS_BOARD_NUMBERS")
         assert not place.subscriber.texts("t/bms3/status")
     finally:
         place.stop()

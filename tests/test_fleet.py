@@ -82,6 +82,12 @@ def test_empty_cells_and_switches_as_a_spreadsheet_writes_them():
     assert bridge.settings["OLED"] == "true" and "MQTT_PORT" not in bridge.settings
 
 
+def test_only_a_switch_is_translated(tmp_path):
+    make(tmp_path, "wahr,broker.example,Wahr,wifi-secret,WAHR", head=HEAD + ",OLED")
+    settings = settings_of(tmp_path, "wahr")
+    assert (settings.identity, settings.CIRCUITPY_WIFI_SSID, settings.OLED) == ("wahr", "Wahr", True)
+
+
 IDS = (
     "../x",
     "a/b",
@@ -108,7 +114,9 @@ def test_an_id_that_cannot_be_one_is_refused_with_row_and_column(identity):
     assert sentence.startswith("row 3, column id: ") and len(sentence) < 160
 
 
-@pytest.mark.parametrize("cell", ("=cmd|'/c calc'!A0", "@SUM(1)", "+49 171", "-x", "#NAME?", "#WERT!", "#REF!"))
+@pytest.mark.parametrize(
+    "cell", ("=cmd|'/c calc'!A0", "@SUM(1)", "+49 171", "-x", "#NAME?", "#WERT!", "#REF!", "#NV", "#N/A", "#NUM!", "#DIV/0!")
+)
 def test_what_a_spreadsheet_would_compute_is_refused(cell):
     for column, row in (("id", f'"{cell}",b,c,wifi-secret'), ("CIRCUITPY_WIFI_SSID", f'a,b,"{cell}",wifi-secret')):
         (sentence,) = refused(row)
@@ -272,6 +280,25 @@ def test_the_certificate_goes_into_the_folder_and_its_name_into_the_settings(tmp
             make(tmp_path, ROW + f",{name}", head=HEAD + ",MQTT_CA_FILE")
 
 
+def test_two_certificates_of_one_name_do_not_become_one(tmp_path):
+    for folder, name in (("a", "cert.pem"), ("b", "Cert.pem"), ("b", "key.pem")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(f"-----BEGIN {folder}-----\n")
+    head = HEAD + ",MQTT_CA_FILE,MQTT_CERT_FILE,MQTT_KEY_FILE"
+    with pytest.raises(fleet_csv.Wrong, match=r"row 2, column MQTT_CERT_FILE: .*another file of this name"):
+        make(tmp_path, ROW + ",a/cert.pem,b/Cert.pem,b/key.pem", head=head)
+    assert not (tmp_path / "fleet").exists()
+    make(tmp_path, ROW + ",b/key.pem,b/key.pem,b/key.pem", head=head)  # one file may be all three
+
+
+@pytest.mark.parametrize("name", ("settings.toml", "code.py", "SETTINGS.TOML", "boot.py"))
+def test_a_certificate_replaces_no_file_of_the_program(tmp_path, name):
+    (tmp_path / name).write_text("-----BEGIN CERTIFICATE-----\n")
+    with pytest.raises(fleet_csv.Wrong, match=r"row 2, column MQTT_CA_FILE: .*rename it"):
+        make(tmp_path, ROW + f",{name}", head=HEAD + ",MQTT_CA_FILE")
+    assert not (tmp_path / "fleet").exists()
+
+
 @pytest.mark.slow
 def test_no_secret_is_said(tmp_path):
     (tmp_path / "list.csv").write_text(f"{HEAD},MQTT_PASSWORD\n{ROW},canary-password\nb,b.example,c,wifi-secret,\n")
@@ -347,6 +374,8 @@ def test_a_board_gets_program_and_settings_over_the_network_and_one_that_is_gone
     head = HEAD + ",host,CIRCUITPY_WEB_API_PASSWORD,MQTT_CA_FILE"
     try:
         make(tmp_path, *rows, head=head)
+        for name in ("old.key", "settings.toml.new", "notes.txt"):  # of an earlier run, of an interrupted one, yours
+            (tmp_path / "fleet/bridges/a" / name).write_text("canary")
         failed = fleet.onto_boards(
             read(*rows, head=head), tmp_path / "fleet", lambda host, word: drive.Web(host, word, 5), said.append
         )
@@ -357,6 +386,7 @@ def test_a_board_gets_program_and_settings_over_the_network_and_one_that_is_gone
     for name in ("settings.toml", "ca.crt"):
         assert (tmp_path / "board" / name).read_bytes() == (tmp_path / "fleet/bridges/a" / name).read_bytes()
     assert (tmp_path / "board" / "app" / "main.py").exists()
+    assert not {"old.key", "settings.toml.new", "notes.txt"} & {path.name for path in (tmp_path / "board").iterdir()}
 
 
 # who has which version

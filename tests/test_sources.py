@@ -323,13 +323,18 @@ def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
     values = Values(settings, KEPT + settings.more)
     assert (() if extras is None else tuple(extras.named)) == named
     topics = left_behind(values, () if extras is None else extras.sources, named)
-    expected = set()
+    expected = {"t/bank/state"}
     for key in gone:
         ends = ALL.get(key, key).split(", ")
         source = key if key in ALL else "outputs"
         expected |= {f"ha/device/daly_a_7_{source}{end if end[0] == '_' else ''}/config" for end in ends}
         expected |= {f"t/{source}/state"} if key in ALL else set()
     assert set(topics) == expected and len(topics) == len(expected)
+    of_two = left_behind(values, () if extras is None else extras.sources, named, 2)
+    assert set(of_two) == expected - {"t/bank/state"}
+    values.MQTT_DISCOVERY = False
+    of_a_fleet = left_behind(values, () if extras is None else extras.sources, named)
+    assert set(of_a_fleet) == {topic for topic in expected if topic.startswith("t/")}
 
 
 def test_state_mode_and_reason_of_an_output_are_of_one_moment():

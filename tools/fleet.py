@@ -107,7 +107,9 @@ FILES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE")
 
 def _certificates(bridge: Bridge, source: Path) -> tuple[dict[str, bytes], list[str]]:
     """({name on the drive: contents}, objections)."""
-    found, wrong = {}, []
+    found: dict[str, bytes] = {}
+    wrong: list[str] = []
+    paths: dict[str, Path] = {}  # by the name on the drive, which does not tell capitals
     for key in FILES:
         if key in bridge.settings:
             path = source / bridge.settings[key]
@@ -120,6 +122,13 @@ def _certificates(bridge: Bridge, source: Path) -> tuple[dict[str, bytes], list[
                 continue
             if b"-----BEGIN " not in data:
                 wrong.append(f"row {bridge.row}, column {key}: {path} is no PEM file: it has no line -----BEGIN")
+            if path.suffix.lower() in (".toml", ".py", ".mpy"):
+                wrong.append(f"row {bridge.row}, column {key}: the board has a file {path.name} of another kind; rename it")
+            if paths.setdefault(path.name.lower(), path) != path:
+                wrong.append(
+                    f"row {bridge.row}, column {key}: there is another file of this name, {path.name}, and both go into one "
+                    "folder; rename one"
+                )
             found[path.name] = data
     return found, wrong
 
@@ -204,8 +213,10 @@ def onto_boards(bridges: list[Bridge], folder: Path, connect: Callable, report=p
         try:
             board = connect(bridge.host, bridge.settings.get("CIRCUITPY_WEB_API_PASSWORD", ""))
             install.install(board, files, lambda sentence, bridge=bridge: report(f"{bridge.id}: {sentence}"))
-            for path in sorted((folder / "bridges" / bridge.id).iterdir(), key=lambda path: path.name == bundle.SETTINGS):
-                _replace(board, path.name, path.read_bytes())  # settings.toml last: it names the others
+            mine = folder / "bridges" / bridge.id  # what lies there of an earlier list stays there
+            names = [Path(bridge.settings[key]).name for key in FILES if key in bridge.settings]
+            for name in [*dict.fromkeys(names), bundle.SETTINGS]:  # settings.toml last: it names the others
+                _replace(board, name, (mine / name).read_bytes())
             report(f"{bridge.id}: settings written; the board restarts by itself.")
         except drive.Refused as error:
             failed += 1

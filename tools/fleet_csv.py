@@ -143,7 +143,7 @@ def _bridge(number: int, given: dict[str, str], wrong: list[str]) -> Bridge:
         if objection:
             wrong.append(f"row {number}, column {head}: {objection}")
         elif not is_note:
-            values[head] = SWITCHES.get(value.lower(), value)
+            values[head] = SWITCHES.get(value.lower(), value) if settings.is_switch(head) else value
     identity = values.pop(ID, "")
     if ID not in given:
         wrong.append(f"row {number}, column {ID}: it is empty; every bridge has one of its own")
@@ -154,7 +154,7 @@ def _objection(head: str, value: str) -> str | None:
     is_secret = head.endswith("PASSWORD")
     if any(ord(char) < 32 or ord(char) in (127, 0x2028, 0x2029) for char in value):
         return "a line break or another invisible character is in it; remove it"
-    if re.fullmatch(r"#[A-ZÄÖÜ/0]+[!?]", value):
+    if re.fullmatch(r"#([A-ZÄÖÜ/0]+[!?]|NV|N/A)", value):
         return f"the spreadsheet has computed it ({value}); write it as text, with an apostrophe in front"
     if value[0] in "=@+" or (value[0] == "-" and not re.fullmatch(r"-\d+", value)):
         what = "a password that begins so" if is_secret else f"{_shown(value)} begins like a formula and"

@@ -123,6 +123,12 @@ def is_setting(key: str) -> bool:
     return bool(_row(key)) or key.startswith(FOREIGN_PREFIX)
 
 
+def is_switch(key: str) -> bool:
+    """Whether its value is true or false."""
+    row = _row(key)
+    return row is not None and row.kind == SWITCH
+
+
 def line(key: str, value: str) -> str:
     """A line of settings.toml for a value written as text: numbers and switches without quotes."""
     row = _row(key)
