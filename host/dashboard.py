@@ -33,6 +33,8 @@ from host.known import MAIN, Battery, Known
 from host.view import Frames, Outlet, braille, half_blocks
 
 REDRAW_S = 0.25
+# a shell may have told the size that the window had when it was opened
+SURROUNDINGS = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 FAILURES = 5  # pictures in a row that cannot be drawn
 LEAST = (80, 24)  # columns and rows
 WIDE = (110, 34)  # from here on: everything beside the screen
@@ -67,7 +69,7 @@ class Dashboard:
         self.outlet = outlet or Outlet()
         self._terminal = Terminal()
         self._frames = Frames(self.outlet)
-        self._console = console or Console(file=self._frames, highlight=False)
+        self._console = console or Console(file=self._frames, highlight=False, _environ=SURROUNDINGS)
         self._has_keys = True
         self._live = Live(
             get_renderable=self.render,

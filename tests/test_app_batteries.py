@@ -390,13 +390,17 @@ def test_of_a_battery_that_is_not_read_any_more_is_said_so_once_in_each_connecti
     assert boot.published == [] and "app.gone" not in sys.modules
     boot.stores.finish()
     statuses = [("/bms2/status", "offline", retain), ("/bms201/status", "offline", retain)]
-    assert boot.published[::2] == statuses
-    [(topic, text, retained), (other_topic, other, _)] = boot.published[1::2]
+    cleared = [one for one in boot.published if one[1] == ""]  # where it may have been retained while it was read
+    ends = ("status", "state", "connection", "info")
+    assert cleared == [(f"/bms{n}/{end}", "", True, 0) for n in (2, 201) for end in ends if not retain]
+    said = [one for one in boot.published if one[1]]
+    assert said[::2] == statuses and boot.published.index(said[0]) == len(cleared) // 2  # cleared first
+    [(topic, text, retained), (other_topic, other, _)] = said[1::2]
     assert topic == "/bms2/connection" and other_topic == "/bms201/connection" and retained == retain
     assert "write it into BMS_BOARD_NUMBERS in settings.toml again, or delete the device in Home Assistant" in text
     assert "UART_2_BOARD_NUMBERS" in other and "app.gone" not in sys.modules
     boot.stores.finish()
-    assert len(boot.published) == 8
+    assert len(boot.published) == 8 + 2 * len(cleared)
     boot = Boot(nvm, (1, 2, 201), retain)
     boot.stores.finish()
     assert boot.published == []

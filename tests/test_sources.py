@@ -4,6 +4,7 @@
 """What is published on sources, judged by the messages: states, what is unknown, and discovery of rows that come."""
 
 import itertools
+import importlib
 import json
 
 import board
@@ -14,7 +15,6 @@ from test_outputs import Life
 
 from app.extras_hardware import make
 from app.kept import Values
-from app.main import SOURCES, left_behind
 from app.settings import KEPT, Settings
 from battery.json import LARGEST, Writer
 from battery.readings import DIAGNOSTIC
@@ -295,7 +295,7 @@ def test_every_discovery_message_that_there_can_be_is_known_where_what_is_left_b
 
     victron = max(len(rows_of(is_monitor)) for is_monitor in (False, True)) + 1  # and what is wrong with it
     rows = {"outputs": 8 * 3, "temperatures": 16 + 1, "vedirect1": victron, "vedirect2": victron, "supply": 1}
-    assert {key: most(count) for key, count in rows.items()} == dict(SOURCES)
+    assert {key: most(count) for key, count in rows.items()} == dict(importlib.import_module("app.main").SOURCES)
 
 
 ALL = {"outputs": "outputs, _2, _3, _4, _5", "temperatures": "temperatures, _2, _3, _4", "supply": "supply",
@@ -322,7 +322,7 @@ def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
         pin._free()
     values = Values(settings, KEPT + settings.more)
     assert (() if extras is None else tuple(extras.named)) == named
-    topics = left_behind(values, () if extras is None else extras.sources, named)
+    topics = importlib.import_module("app.main").left_behind(values, () if extras is None else extras.sources, named)
     expected = {"t/bank/state"}
     for key in gone:
         ends = ALL.get(key, key).split(", ")
@@ -330,10 +330,10 @@ def test_what_the_settings_do_not_name_may_be_left_behind(lines, named, gone):
         expected |= {f"ha/device/daly_a_7_{source}{end if end[0] == '_' else ''}/config" for end in ends}
         expected |= {f"t/{source}/state"} if key in ALL else set()
     assert set(topics) == expected and len(topics) == len(expected)
-    of_two = left_behind(values, () if extras is None else extras.sources, named, 2)
+    of_two = importlib.import_module("app.main").left_behind(values, () if extras is None else extras.sources, named, 2)
     assert set(of_two) == expected - {"t/bank/state"}
     values.MQTT_DISCOVERY = False
-    of_a_fleet = left_behind(values, () if extras is None else extras.sources, named)
+    of_a_fleet = importlib.import_module("app.main").left_behind(values, () if extras is None else extras.sources, named)
     assert set(of_a_fleet) == {topic for topic in expected if topic.startswith("t/")}
 
 
