@@ -153,7 +153,7 @@ def test_a_good_login_with_bundle_and_console(world, tmp_path):
     subscriber.publish("t/bms1/charge_mosfet/set", "on, please")
     world.bridge.type("password?")
     world.bridge.type("diagnostics")
-    assert wait_until(lambda: subscriber.texts("t/diagnostics"), 15)
+    assert wait_until(lambda: subscriber.texts("t/diagnostics"), 45), world.bridge.log[-3000:]
     assert json.loads(subscriber.latest("t/diagnostics"))["settings"]["MQTT_PASSWORD"] == "set"
     assert world.says('"password?" is none') and world.says('{"diagnostics":1') and world.shows("52.3V")
     subscriber.publish("t/restart/set", "PRESS")  # it keeps the counters in the chip's memory

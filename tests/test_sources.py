@@ -3,8 +3,8 @@
 
 """What is published on sources, judged by the messages: states, what is unknown, and discovery of rows that come."""
 
-import itertools
 import importlib
+import itertools
 import json
 
 import board
