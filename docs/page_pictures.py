@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ for folder in (ROOT / "tests", ROOT):  # appended: the root's code.py has the na
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
+import browser  # noqa: E402
 from fake_bridge import CELLS, FakeBridge, asleep, battery, bridge, four, history  # noqa: E402
 from PIL import Image, PngImagePlugin  # noqa: E402
 
@@ -33,9 +33,7 @@ COLOURS = 160
 NOON = 1_770_000_000_000  # ms: the browser's clock stands still
 PHONE = (360, 740, 2)  # width, height, pixels of each
 DESKTOP = (1160, 800, 1)
-# no sandbox: as root, as in CI. Without those of the second line Chromium looks for Google at every start
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--force-color-profile=srgb"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = [*browser.ARGUMENTS, "--force-color-profile=srgb"]
 
 
 def _over():
@@ -77,25 +75,24 @@ def outdated() -> list[str]:
 
 def draw(names: list[str]) -> dict[str, bytes]:
     """File name -> contents, of these files."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
+    if browser.program() is None:
         raise SystemExit("The pictures of the page need Chromium: apt install chromium")
     from playwright.sync_api import sync_playwright
 
     wanted = {f"{name}.png": what for name, what in pictures().items()}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        made = {name: _drawn(browser, wanted[name]) for name in names if name in wanted}
-        browser.close()
+        chromium = playwright.chromium.launch(executable_path=browser.program(), args=ARGUMENTS)
+        made = {name: _drawn(chromium, wanted[name]) for name in names if name in wanted}
+        chromium.close()
     return made
 
 
-def _drawn(browser, what: dict) -> bytes:
+def _drawn(chromium, what: dict) -> bytes:
     fake = FakeBridge(what["batteries"], what["bank"])
     fake.bridge, fake.history = what["bridge"], what["history"]
     width, height, scale = what["size"]
     size = {"width": width, "height": height}
-    page = browser.new_page(viewport=size, color_scheme=what["scheme"], device_scale_factor=scale, reduced_motion="reduce")
+    page = chromium.new_page(viewport=size, color_scheme=what["scheme"], device_scale_factor=scale, reduced_motion="reduce")
     page.clock.set_fixed_time(NOON)
     page.goto(fake.url)
     page.wait_for_selector("#link.live")

@@ -49,7 +49,7 @@ def translated(name: str) -> str:
     """One module as `R.module(name, ($) => {...})`."""
     tree = ast.parse((ROOT / (name.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
     writer = _Writer(name, tree)
-    body = "\n".join(filter(None, (writer.statement(node) for node in tree.body)))
+    body = "\n".join(filter(None, (writer.js(node) for node in tree.body)))
     return f"R.module({json.dumps(name)}, ($) => {{\n{body}\n}});"
 
 
@@ -89,17 +89,18 @@ class _Writer:
 
     # statements
 
-    def statement(self, node: ast.stmt) -> str:
+    def js(self, node: ast.AST) -> str:
+        """A statement or an expression: by the method with the name of its kind. Raises NotKnown where there is none."""
         method = getattr(self, "_" + type(node).__name__, None)
         if method is None:
             raise NotKnown(ast.unparse(node))
         return method(node)
 
     def _block(self, nodes: list) -> str:
-        return "{\n" + "\n".join(filter(None, map(self.statement, nodes))) + "\n}"
+        return "{\n" + "\n".join(filter(None, map(self.js, nodes))) + "\n}"
 
     def _Expr(self, node):
-        return "" if isinstance(node.value, ast.Constant) else self.value(node.value) + ";"
+        return "" if isinstance(node.value, ast.Constant) else self.js(node.value) + ";"
 
     def _Pass(self, node):
         return ""
@@ -111,31 +112,31 @@ class _Writer:
         return "continue;"
 
     def _Return(self, node):
-        return f"return {self.value(node.value) if node.value else 'null'};"
+        return f"return {self.js(node.value) if node.value else 'null'};"
 
     def _Raise(self, node):
-        return f"throw {self.value(node.exc)};"
+        return f"throw {self.js(node.exc)};"
 
     def _Assign(self, node):
-        value = self.value(node.value)
+        value = self.js(node.value)
         if len(node.targets) == 1:
             return self._store(node.targets[0], value)
         return f"{{ const $value = {value}; {' '.join(self._store(target, '$value') for target in node.targets)} }}"
 
     def _AnnAssign(self, node):
-        return self._store(node.target, self.value(node.value)) if node.value is not None else ""
+        return self._store(node.target, self.js(node.value)) if node.value is not None else ""
 
     def _AugAssign(self, node):
         if isinstance(node.op, ast.Add):
-            return self._store(node.target, f"R.iadd({self.value(node.target)}, {self.value(node.value)})")
-        return self._store(node.target, self.value(ast.BinOp(node.target, node.op, node.value)))
+            return self._store(node.target, f"R.iadd({self.js(node.target)}, {self.js(node.value)})")
+        return self._store(node.target, self.js(ast.BinOp(node.target, node.op, node.value)))
 
     def _store(self, target: ast.expr, value: str) -> str:
         if isinstance(target, ast.Subscript):
-            where, at = self.value(target.value), target.slice
+            where, at = self.js(target.value), target.slice
             if isinstance(at, ast.Slice):
                 return f"R.setSlice({where}, {self._bound(at.lower)}, {self._bound(at.upper)}, {value});"
-            return f"R.set({where}, {self.value(at)}, {value});"
+            return f"R.set({where}, {self.js(at)}, {value});"
         if isinstance(target, ast.Attribute):
             return f"{self._pattern(target)} = {value};"
         return f"{self._pattern(target)} = {value};"
@@ -144,26 +145,26 @@ class _Writer:
         if isinstance(target, ast.Name):
             return self._name(target.id)
         if isinstance(target, ast.Attribute):
-            return f"{self.value(target.value)}.{target.attr}"
+            return f"{self.js(target.value)}.{target.attr}"
         if isinstance(target, (ast.Tuple, ast.List)):
             return "[" + ", ".join(map(self._pattern, target.elts)) + "]"
         raise NotKnown(ast.unparse(target))
 
     def _bound(self, node):
-        return "null" if node is None else self.value(node)
+        return "null" if node is None else self.js(node)
 
     def _If(self, node):
-        text = f"if (R.t({self.value(node.test)})) {self._block(node.body)}"
+        text = f"if (R.t({self.js(node.test)})) {self._block(node.body)}"
         return text + (f" else {self._block(node.orelse)}" if node.orelse else "")
 
     def _While(self, node):
-        return f"while (R.t({self.value(node.test)})) {self._block(node.body)}"
+        return f"while (R.t({self.js(node.test)})) {self._block(node.body)}"
 
     def _For(self, node):
         if node.orelse:
             raise NotKnown("for with else")
         body = self._block(node.body)
-        return f"for (const $item of R.iter({self.value(node.iter)})) {{ {self._pattern(node.target)} = $item; {body} }}"
+        return f"for (const $item of R.iter({self.js(node.iter)})) {{ {self._pattern(node.target)} = $item; {body} }}"
 
     def _Try(self, node):
         if len(node.handlers) != 1 or node.finalbody or node.orelse or not isinstance(node.handlers[0].type, ast.Name):
@@ -200,13 +201,13 @@ class _Writer:
         if args.vararg or args.kwarg or args.kwonlyargs:
             raise NotKnown(f"arguments of {node.name}")
         names = [arg.arg for arg in args.args]
-        defaults = [None] * (len(names) - len(args.defaults)) + list(map(self.value, args.defaults))
+        defaults = [None] * (len(names) - len(args.defaults)) + list(map(self.js, args.defaults))
         scope = set(names) | _assigned(node.body)
         self._scopes.append(scope)
         head = ", ".join(
             self._name(name) + (f" = {default}" if default else "") for name, default in zip(names, defaults, strict=True)
         )
-        body = "\n".join(filter(None, map(self.statement, node.body)))
+        body = "\n".join(filter(None, map(self.js, node.body)))
         lets = sorted(self._name(name) for name in scope - set(names))
         self._scopes.pop()
         declared = f"let {', '.join(lets)};\n" if lets else ""
@@ -228,12 +229,6 @@ class _Writer:
 
     # expressions
 
-    def value(self, node: ast.expr) -> str:
-        method = getattr(self, "_" + type(node).__name__, None)
-        if method is None:
-            raise NotKnown(ast.unparse(node))
-        return method(node)
-
     def _name(self, name: str) -> str:
         if any(name in scope for scope in self._scopes):
             return "v_" + name
@@ -254,27 +249,27 @@ class _Writer:
         raise NotKnown(repr(node.value))
 
     def _Tuple(self, node):
-        return f"R.tuple([{', '.join(map(self.value, node.elts))}])"
+        return f"R.tuple([{', '.join(map(self.js, node.elts))}])"
 
     def _List(self, node):
-        return f"[{', '.join(map(self.value, node.elts))}]"
+        return f"[{', '.join(map(self.js, node.elts))}]"
 
     def _Dict(self, node):
-        pairs = (f"[{self.value(key)}, {self.value(value)}]" for key, value in zip(node.keys, node.values, strict=True))
+        pairs = (f"[{self.js(key)}, {self.js(value)}]" for key, value in zip(node.keys, node.values, strict=True))
         return f"new Map([{', '.join(pairs)}])"
 
     def _Attribute(self, node):
-        return f"R.attr({self.value(node.value)}, {json.dumps(node.attr)})"
+        return f"R.attr({self.js(node.value)}, {json.dumps(node.attr)})"
 
     def _Subscript(self, node):
         if isinstance(node.slice, ast.Slice):
             if node.slice.step is not None:
                 raise NotKnown("step")
-            return f"R.slice({self.value(node.value)}, {self._bound(node.slice.lower)}, {self._bound(node.slice.upper)})"
-        return f"R.get({self.value(node.value)}, {self.value(node.slice)})"
+            return f"R.slice({self.js(node.value)}, {self._bound(node.slice.lower)}, {self._bound(node.slice.upper)})"
+        return f"R.get({self.js(node.value)}, {self.js(node.slice)})"
 
     def _BinOp(self, node):
-        left, right = self.value(node.left), self.value(node.right)
+        left, right = self.js(node.left), self.js(node.right)
         if isinstance(node.op, ast.Add):
             return f"R.add({left}, {right})"
         if isinstance(node.op, ast.Mult):
@@ -289,25 +284,25 @@ class _Writer:
 
     def _UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
-            return f"!R.t({self.value(node.operand)})"
+            return f"!R.t({self.js(node.operand)})"
         if isinstance(node.op, ast.USub):
-            return f"-{self.value(node.operand)}"
+            return f"-{self.js(node.operand)}"
         raise NotKnown(ast.unparse(node))
 
     def _BoolOp(self, node):
         how = "and" if isinstance(node.op, ast.And) else "or"
-        text = self.value(node.values[0])
+        text = self.js(node.values[0])
         for value in node.values[1:]:
-            text = f"R.{how}({text}, () => {self.value(value)})"
+            text = f"R.{how}({text}, () => {self.js(value)})"
         return text
 
     def _IfExp(self, node):
-        return f"(R.t({self.value(node.test)}) ? {self.value(node.body)} : {self.value(node.orelse)})"
+        return f"(R.t({self.js(node.test)}) ? {self.js(node.body)} : {self.js(node.orelse)})"
 
     def _Compare(self, node):
         parts, left = [], node.left
         for op, right in zip(node.ops, node.comparators, strict=True):
-            parts.append(self._pair(op, self.value(left), self.value(right)))
+            parts.append(self._pair(op, self.js(left), self.js(right)))
             left = right
         return parts[0] if len(parts) == 1 else f"({' && '.join(parts)})"
 
@@ -322,36 +317,36 @@ class _Writer:
 
     def _Lambda(self, node):
         self._scopes.append({arg.arg for arg in node.args.args})
-        text = f"({', '.join('v_' + arg.arg for arg in node.args.args)}) => {self.value(node.body)}"
+        text = f"({', '.join('v_' + arg.arg for arg in node.args.args)}) => {self.js(node.body)}"
         self._scopes.pop()
         return f"({text})"
 
     def _comprehension(self, node, element) -> str:
         """A list."""
-        source = self.value(node.generators[0].iter)
+        source = self.js(node.generators[0].iter)
         self._scopes.append(set().union(*(_targets(one.target) for one in node.generators)))
         text = element()
         for index in range(len(node.generators) - 1, -1, -1):
             one = node.generators[index]
             unused = itertools.count()  # JavaScript does not take one name twice
             target = re.sub(r"\bv__(?=[],])", lambda _, unused=unused: f"$unused{next(unused)}", self._pattern(one.target))
-            steps = "".join(f".filter(({target}) => R.t({self.value(test)}))" for test in one.ifs)
+            steps = "".join(f".filter(({target}) => R.t({self.js(test)}))" for test in one.ifs)
             is_last = index == len(node.generators) - 1
-            iterated = source if index == 0 else self.value(one.iter)
+            iterated = source if index == 0 else self.js(one.iter)
             text = f"R.list({iterated}){steps}.{'map' if is_last else 'flatMap'}(({target}) => {text})"
         self._scopes.pop()
         return text
 
     def _ListComp(self, node):
-        return self._comprehension(node, lambda: self.value(node.elt))
+        return self._comprehension(node, lambda: self.js(node.elt))
 
     _GeneratorExp = _ListComp
 
     def _SetComp(self, node):
-        return f"R.b.set({self._comprehension(node, lambda: self.value(node.elt))})"
+        return f"R.b.set({self._comprehension(node, lambda: self.js(node.elt))})"
 
     def _DictComp(self, node):
-        pair = self._comprehension(node, lambda: f"[{self.value(node.key)}, {self.value(node.value)}]")
+        pair = self._comprehension(node, lambda: f"[{self.js(node.key)}, {self.js(node.value)}]")
         return f"new Map({pair})"
 
     def _JoinedStr(self, node):
@@ -363,16 +358,16 @@ class _Writer:
             if part.conversion != -1:
                 raise NotKnown("conversion")
             spec = part.format_spec.values[0].value if part.format_spec else ""
-            parts.append(f"R.format({self.value(part.value)}, {json.dumps(spec)})")
+            parts.append(f"R.format({self.js(part.value)}, {json.dumps(spec)})")
         return "(" + " + ".join(['""', *parts]) + ")"
 
     def _Call(self, node):
         if any(isinstance(arg, ast.Starred) for arg in node.args):
             raise NotKnown(ast.unparse(node))
-        args = list(map(self.value, node.args))
+        args = list(map(self.js, node.args))
         if node.keywords:
             name = node.func.id if isinstance(node.func, ast.Name) else ""
-            given = {word.arg: self.value(word.value) for word in node.keywords}
+            given = {word.arg: self.js(word.value) for word in node.keywords}
             if name in self._arguments:
                 args += [given.pop(argument, "undefined") for argument in self._arguments[name][len(args) :]]
             elif name in BUILTINS:
@@ -381,8 +376,8 @@ class _Writer:
             if given or (name not in self._arguments and name not in BUILTINS):
                 raise NotKnown(ast.unparse(node))
         if isinstance(node.func, ast.Attribute):
-            return f"R.call({self.value(node.func.value)}, {json.dumps(node.func.attr)}, [{', '.join(args)}])"
-        return f"{self.value(node.func)}({', '.join(args)})"
+            return f"R.call({self.js(node.func.value)}, {json.dumps(node.func.attr)}, [{', '.join(args)}])"
+        return f"{self.js(node.func)}({', '.join(args)})"
 
 
 def program() -> str:

@@ -4,12 +4,12 @@
 """docs/settings.html in a real browser: its files are read by the real reader, and its sentences are the firmware's."""
 
 import random
-import shutil
 import tomllib
 from pathlib import Path
 
+import browser
 import pytest
-from test_page import ARGUMENTS, CONTRAST, DESKTOP, PHONE
+from browser import CONTRAST, DESKTOP, PHONE
 from test_wrong_files import WRONG, written
 
 from app.settings import SETTINGS, load
@@ -36,14 +36,8 @@ JUDGE = "([data, board]) => { const [text, found] = decode(new Uint8Array(data))
 
 @pytest.fixture(scope="module")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with browser.opened() as found:
+        yield found
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@
 
 import base64
 import re
-import shutil
 import struct
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import browser
 import pytest
-from test_page import ARGUMENTS, CONTRAST, DESKTOP, PHONE
+from browser import CONTRAST, DESKTOP, PHONE
 
 from tools import bundle, start_here
 
@@ -125,19 +125,13 @@ def test_links_between_pages_become_places_here_or_names(tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_legible_and_only_tables_are_wider_than_the_window(tmp_path, size, scheme):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium: apt install chromium")
     (tmp_path / start_here.NAME).write_bytes(bundle.guide(mpy=True))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        shown = browser.new_page(viewport=size, color_scheme=scheme)
+    with browser.opened() as chromium:
+        shown = chromium.new_page(viewport=size, color_scheme=scheme)
         shown.goto((tmp_path / start_here.NAME).as_uri())
         contrast, where = shown.evaluate(CONTRAST)
         back = shown.evaluate("getComputedStyle(document.body).backgroundColor")
         width, window = shown.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        browser.close()
     assert contrast >= 4.5, where
     assert (back == "rgb(255, 255, 255)") == (scheme == "light")
     assert width <= window
