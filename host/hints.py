@@ -26,7 +26,7 @@ USUAL_PINS = {
     "lolin_s2_mini": {"UART_TX": "IO17", "UART_RX": "IO18", "OLED_SDA": "IO33", "OLED_SCL": "IO35"},
 }
 # Ports and host names that are often confused, in Home Assistant and elsewhere
-_PORTS = {1884: "MQTT over WebSockets in Home Assistant's Mosquitto add-on"}
+_PORTS = {1884: "MQTT over WebSockets in Home Assistant's Mosquitto app"}
 _ONLY_IN_HOME_ASSISTANT = ("core-mosquitto", "addon_core_mosquitto", "mosquitto", "supervisor", "hassio")
 _PLACEHOLDERS = ("example.com", "example.org", "example.net", "broker-ip", "broker_ip", "brokerip")
 _PLACEHOLDERS += ("broker-address", "broker_address", "brokeraddress")

@@ -173,7 +173,7 @@ HINTS = {
     "port of Home Assistant's pages": ("MQTT_PORT = 8123", ("line 4", "MQTT_PORT = 1883")),
     "port of web pages": ("MQTT_PORT = 80", ("line 4", "MQTT_PORT = 1883")),
     "port of WebSockets": ("MQTT_PORT = 9001", ("line 4", "MQTT_PORT = 1883")),
-    "port of the add-on's WebSockets": ("MQTT_PORT = 1884", ("line 4", "WebSockets", "1883")),
+    "port of the app's WebSockets": ("MQTT_PORT = 1884", ("line 4", "WebSockets", "1883")),
     "port of encrypted web pages, with TLS": ("MQTT_PORT = 443\nMQTT_TLS = true", ("line 4", "MQTT_PORT = 8883")),
     "user still a comment": (
         '# MQTT_USERNAME = "me"\nMQTT_PASSWORD = "hunter2"',
