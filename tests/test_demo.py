@@ -78,7 +78,8 @@ def numbers(terminal):
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 30), (120, 40), (200, 50)])
 def test_it_fits_and_shows_the_battery(demo, columns, rows):
-    terminal = demo("--web", free_port(), columns=columns, rows=rows)
+    # some shells export the size that the window had when it was opened
+    terminal = demo("--web", free_port(), columns=columns, rows=rows, COLUMNS="90", LINES="26")
     words = ("57.3 %", "52.7 V", "discharging", "none balancing", "charge on, discharge on", "MQTT: connected")
     text = terminal.wait(lambda shown: all(word in shown for word in words) and shown.rstrip().endswith("q quit"))  # whole
     shown = text.split("\n")

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from host import chip
 from host.dashboard import Dashboard
@@ -180,23 +181,18 @@ class NoKeys:
 
 
 def view_of(*messages) -> Dashboard:
-    return Dashboard(None, ["title"], knowing(*ONLINE, *messages), NoKeys(), Paper())
+    console = Console(width=100, height=30)
+    return Dashboard(None, ["title"], knowing(*ONLINE, *messages), NoKeys(), Paper(), console)
 
 
-@pytest.fixture
-def columns_100(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LINES", "30")
-
-
-def test_several_batteries_have_a_table(columns_100):
+def test_several_batteries_have_a_table():
     assert "bms2" not in drawn(view_of())
     shown = drawn(view_of(("t/bms2/state", STATE % ""), ("t/bms2/status", "online"), ("t/bms3/status", "offline")))
     assert re.search(r"▸ +bms1 +57.30 +52.7 +-12.4 +– ", shown) and re.search(r"  +bms3 +– +– +– +– ", shown)
     assert len(shown.splitlines()) == 30
 
 
-def test_leds_and_sleep_are_there_while_there_are_any(columns_100, monkeypatch):
+def test_leds_and_sleep_are_there_while_there_are_any(monkeypatch):
     monkeypatch.setattr(chip, "lamps", {"IO21": Lamp()})
     monkeypatch.setattr(chip, "is_asleep", True)
     chip.lamps["IO21"].set((0, 20, 0), 1.0)
@@ -208,7 +204,7 @@ def test_leds_and_sleep_are_there_while_there_are_any(columns_100, monkeypatch):
     assert "LED" not in drawn(view_of())
 
 
-def test_what_the_pins_of_outputs_switch_is_there(columns_100, monkeypatch):
+def test_what_the_pins_of_outputs_switch_is_there(monkeypatch):
     monkeypatch.setattr(chip, "loads", {"IO5": Load("Water heater"), "IO6": Load("Siren", active_low=True)})
     assert "□ IO5 Water heater off  □ IO6 Siren off" in drawn(view_of())
     chip.switch("IO5", True)
@@ -217,7 +213,7 @@ def test_what_the_pins_of_outputs_switch_is_there(columns_100, monkeypatch):
     assert "■ IO5 Water heater on  □ IO6 Siren off" in shown and len(shown.splitlines()) == 30
 
 
-def test_at_a_foreign_broker_the_end_of_the_connection_is_the_end_of_the_numbers(columns_100):
+def test_at_a_foreign_broker_the_end_of_the_connection_is_the_end_of_the_numbers():
     view = view_of()
     assert "57.30 %" in drawn(view)
     view.disconnected()
