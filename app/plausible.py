@@ -200,11 +200,13 @@ def hints(settings, text):
                 f"line {line} is still a comment: remove its #" if line else f"write both, or none of {name} and {password}"
             )
             found.append(f"{where(given)} stands there without {missing}; {remedy}.")
-    lines = [commented(text, name), commented(text, password)]
-    if lines[0] and lines[1] and not settings.has(name) and not settings.has(password):
-        found.append(
-            f"{name} and {password} are still comments, so there is no login; remove the # of lines {lines[0]} and {lines[1]}."
-        )
+    if not settings.has(name) and not settings.has(password):
+        lines = [commented(text, name), commented(text, password)]
+        if lines[0] and lines[1]:
+            found.append(
+                f"{name} and {password} are still comments, so there is no login; "
+                f"remove the # of lines {lines[0]} and {lines[1]}."
+            )
     return found
 
 

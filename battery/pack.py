@@ -473,7 +473,7 @@ class Pack(Values):
             self.put(READING[key], 0, self.energy.total(key), now)
 
     def _note_topology(self, key):
-        value = self.raw(key)
+        value = self._raw[READING[key].slot]  # as `raw`, in short
         if value is None or value == self.topology[key]:
             return
         self.topology[key] = value
