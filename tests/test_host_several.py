@@ -110,7 +110,7 @@ def test_the_screen_shows_the_bank_as_it_is_published(tmp_path):
 
     def is_settled(found):
         """Two states of the bridge after all were known: the screen has been drawn since."""
-        if all_online(found) and found.get("state", {}).get("uptime") not in published:
+        if all_online(found) and "state" in found and found["state"]["uptime"] not in published:
             published.append(found["state"]["uptime"])
         return len(published) > 2
 
