@@ -116,7 +116,7 @@ class Events:
             if not self._alarm_budget.take():
                 return
             if begun or not ended:
-                print(f"{self._label}Alarm: {_names(begun) or 'as before'}{more}")
+                print(f"{self._label}Alarm: {_names(begun or alarms) or 'none'}{more}")
                 more = ""
             if ended:
                 print(f"{self._label}Alarm ended: {_names(ended)}{more}")

@@ -109,6 +109,21 @@ def test_an_alarm_that_flaps_does_not_flood_and_how_it_stands_is_said(capsys):
     assert bench.run(130).lines() == ["Alarm ended: EEPROM (fault)"]
 
 
+def test_an_alarm_that_came_and_went_unsaid_leaves_a_line_that_says_what_is_active(capsys):
+    bench = Bench(capsys)
+    bench.run(10).lines()
+    for _ in range(3):  # uses up the lines that may be printed at once
+        bench.wire.set("alarms", "eeprom")
+        bench.run(4)
+        bench.wire.set("alarms", "")
+        bench.run(4)
+    bench.lines()
+    bench.wire.set("alarms", "eeprom")
+    bench.run(4)
+    bench.wire.set("alarms", "")
+    assert bench.run(70).lines() == ["Alarm: none (and 1 before)"]
+
+
 def test_the_ticks_may_wrap(capsys):
     bench = Bench(capsys, start=2**29 - 5000)
     bench.run(10).lines()
