@@ -40,6 +40,10 @@ help:
 demo: .venv/ready
 	@$(BIN)/python -m host $(ARGS)
 
+# what Python compiles is kept: the tests start it a thousand times
+test unit: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
+test unit: export PYTHONDONTWRITEBYTECODE =
+
 # the bundle first: several tests need it compiled, and would all make it at once; three at a time, as many of them run a
 # simulated BMS in real time, which two cores have to keep up with
 test: lint types bundle

@@ -33,7 +33,7 @@ children.adopt_orphans()
 children.end_with_us()
 
 
-# Files whose tests share processes that are expensive to start, or build upon one another.
+# Files whose tests share what is expensive to make, such as processes, or build upon one another.
 WHOLE = (
     "test_cluster.py",
     "test_commands_end_to_end.py",
@@ -41,10 +41,15 @@ WHOLE = (
     "test_faults.py",
     "test_four_batteries.py",
     "test_homeassistant.py",
+    "test_library.py",
+    "test_modbus_campaign.py",
     "test_one_machine.py",
     "test_outputs_and_sensors.py",
+    "test_packer.py",
     "test_page.py",
+    "test_sleep_host.py",
     "test_sleeping_bridge.py",
+    "test_start.py",
     "test_tls.py",
 )
 
