@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools import pack_libraries, pack_makers, pack_merge, pack_start
-from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, without_statement
+from tools.pack_source import Attribute, Place, Scope, Source, Variable, replaced, source_of, without_statement
 
 SMALL = 1 << 30  # integers below need no object on the heap
 INTERNED = 10  # a text of so many characters is kept once, whatever the module
@@ -99,7 +99,7 @@ def is_ours(path: str) -> bool:
 
 def read(files: Files) -> dict[str, Source]:
     """Module -> its source."""
-    sources = [Source(path, text) for path, text in sorted(files.items())]
+    sources = [source_of(path, text) for path, text in sorted(files.items())]
     return {source.name: source for source in sources}
 
 
@@ -328,7 +328,8 @@ def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
     """Names that mean something outside of our files."""
     kept = {*keyword.kwlist, *dir(builtins), *PYTHON_KEYWORDS, *OF_BOARDS}
     ours = {name.split(".")[0] for name in sources}
-    needed = set()
+    imported = set().union(*[_imported(source.tree) for source in sources.values()])
+    needed = set(imported)
     for text in others.values():
         tree = ast.parse(text)
         kept |= _words(tree)
@@ -340,7 +341,6 @@ def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
         kept |= source.looked_up | {variable.name for variable in source.modules}
         kept |= {word for word in source.builtins if word.startswith("__")}
         outside = [one for one in source.imports if one.module.split(".")[0] not in ours]
-        needed |= _imported(source.tree)
         kept |= {one.name for one in outside} | {part for one in outside for part in one.module.split(".")}
         for attribute in source.attributes:
             base = attribute.base
@@ -348,7 +348,7 @@ def kept_names(sources: dict[str, Source], others: Files) -> set[str]:
                 kept.add(attribute.name)
         kept |= {name for name in _members({source.name: source}) if name.startswith("__")}
     libraries = {re.split(r"[/.]", path)[1] for path in others if path.startswith("lib/")}
-    unknown = set().union(*[_imported(source.tree) for source in sources.values()]) - ours - libraries - set(PYTHON_MODULES)
+    unknown = imported - ours - libraries - set(PYTHON_MODULES)
     missing = sorted(name for name in unknown if not any(_stubs(name)))
     if missing:
         raise SystemExit(f"What {', '.join(missing)} have in them is not known: install circuitpython-stubs (make install).")
@@ -367,8 +367,12 @@ def _words(tree: ast.AST) -> set[str]:
 
 
 def _imported(tree: ast.AST) -> set[str]:
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.append(node.module or "")
     return {name.split(".")[0] for name in names}
 
 

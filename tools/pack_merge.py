@@ -15,7 +15,7 @@ import builtins
 import collections
 from collections.abc import Iterator
 
-from tools.pack_source import Attribute, Place, Source, Variable, replaced, without_statement
+from tools.pack_source import Attribute, Place, Source, Variable, replaced, source_of, without_statement
 
 Files = dict[str, str]  # path -> text
 Groups = dict[str, tuple[str, ...]]
@@ -205,7 +205,7 @@ def _needed(source: Source) -> list[str]:
 
 
 def _by_name(files: Files) -> dict[str, Source]:
-    return {source.name: source for source in (Source(path, text) for path, text in sorted(files.items()))}
+    return {source.name: source for source in (source_of(path, text) for path, text in sorted(files.items()))}
 
 
 def merged(files: Files, groups: Groups = GROUPS) -> Files:
@@ -235,11 +235,12 @@ def origins(files: Files, groups: Groups = GROUPS) -> dict[str, list[tuple[str, 
 
 def check(sources: dict[str, Source], groups: Groups) -> None:
     """Raises ValueError for a group whose members are not loaded together, or not for good."""
+    unloaded = {name: _unloaded(source) for name, source in sources.items()}
     for target, members in groups.items():
         if target in sources:
             raise ValueError(f"{target} is a module of its own, not to be merged with others")
         for source in sources.values():
-            for what in sorted(_unloaded(source) & set(members)):
+            for what in sorted(unloaded[source.name] & set(members)):
                 raise ValueError(f"{source.path} unloads {what}, so it cannot be in {target}")
             for name, statement in _seldom(source):
                 if name in members and not set(members) <= _loaded_with(sources, name):

@@ -10,6 +10,7 @@ Python's syntax tree before 3.12, so they are found here.
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 Place = tuple[int, int, int]
 FUNCTIONS = (ast.FunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+UNKNOWN = (ast.Nonlocal, ast.AsyncFunctionDef, ast.Match)
+SCOPES = (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)
 
 
 @dataclass(eq=False)
@@ -144,14 +147,11 @@ class Source(ast.NodeVisitor):
     def _open(self, node: ast.AST, body: list) -> Scope:
         scope = Scope(node, getattr(self, "_scope", None))
         self.scopes.append(scope)
-        for name in _bound(body):
-            scope.variables.setdefault(name, Variable(name, scope))
-        for part in body:
-            for inner in _same_scope(part):
-                if isinstance(inner, ast.Global):
-                    scope.globals.update(inner.names)
-        for name in scope.globals:
-            scope.variables.pop(name, None)
+        inside = [inner for part in body for inner in _same_scope(part)]
+        scope.globals = {name for inner in inside if isinstance(inner, ast.Global) for name in inner.names}
+        for name in _bound(inside):
+            if name not in scope.globals:
+                scope.variables.setdefault(name, Variable(name, scope))
         return scope
 
     def find(self, name: str) -> Variable | None:
@@ -323,29 +323,37 @@ class Source(ast.NodeVisitor):
             self._use(name, self._word(name, node.lineno, self._column(node.lineno, node.col_offset)[1] + 6), True)
 
 
+@functools.lru_cache(maxsize=256)
+def source_of(path: str, text: str) -> Source:
+    """The same as Source(path, text), which takes long to read and does not change."""
+    return Source(path, text)
+
+
 def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
     """A node and all inside it of the same scope."""
-    yield node
-    if isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from _same_scope(child)
+    left = [node]
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            left += list(ast.iter_child_nodes(node))[::-1]
 
 
-def _bound(body: list) -> Iterator[str]:
-    """The names that are bound in a body."""
-    for part in body:
-        for node in _same_scope(part):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+def _bound(nodes: list[ast.AST]) -> Iterator[str]:
+    """The names that are bound by them."""
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
                 yield node.id
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name.split(".")[0]
+        elif isinstance(node, ast.ExceptHandler):
+            if node.name:
                 yield node.name
-            elif isinstance(node, ast.alias):
-                yield node.asname or node.name.split(".")[0]
-            elif isinstance(node, ast.ExceptHandler) and node.name:
-                yield node.name
-            elif isinstance(node, ast.Nonlocal | ast.AsyncFunctionDef | ast.Match):
-                raise ValueError(f"line {node.lineno}: the packer does not know {type(node).__name__}")
+        elif isinstance(node, UNKNOWN):
+            raise ValueError(f"line {node.lineno}: the packer does not know {type(node).__name__}")
 
 
 def _arguments(arguments: ast.arguments) -> list[ast.arg]:
