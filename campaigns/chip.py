@@ -146,7 +146,7 @@ def bundled() -> Path:
     for path, text in {**{path: files[path].decode() for path in pace.FILES}, **constant}.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text)
-    compiled = bundle.compiled(pack.packed(files))
+    compiled = bundle.compiled_once(files)
     (folder / KB).write_text(json.dumps({path.replace(".mpy", ".py"): len(data) / 1024 for path, data in compiled.items()}))
     return folder
 
