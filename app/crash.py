@@ -20,31 +20,46 @@ FIRST_PAUSE_S = 2
 LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 
-def run_with_restart(start):
-    """Call `start()` and run the Loop it returns; when that ends or fails, restart the chip. Ctrl-C ends at the prompt."""
-    install()
-    pause = LONGEST_PAUSE_S
-    try:
-        pause = store(run(start))
-    except Exception as error:  # no memory left even for that
-        print("The crash handler failed:", error)
-    for _ in range(pause):
-        time.sleep(1)
-        feed_if_running()
-    microcontroller.reset()
-
-
 def run(start):
-    """Call `start()` and run the Loop it returns, None: nothing. Returns in at most 80 characters why it ended."""
+    """Call `start()` and run the Loop it returns, None: nothing. Returns in at most 80 characters why it ended, None: there is
+    no memory left even for that.
+    """
+    install()
     try:
         loop = start()
         _unload_main()
         if loop is not None:
             loop.run()
     except Exception as error:
+        return _described(error)
+    return "the program ended"
+
+
+def _described(error):
+    """Print the error; returns it in short."""
+    try:
         print_error(error)
         return describe("main", error)
-    return "the program ended"
+    except Exception as other:
+        print("The crash handler failed:", other)
+        return None
+
+
+def restart(failure):
+    """Store why the program ended, and restart the chip after a pause. Ctrl-C ends at the prompt.
+
+    It is not the caller of `run`: below everything that the firmware calls, it would be on the call stack for ever.
+    """
+    pause = LONGEST_PAUSE_S
+    try:
+        if failure is not None:
+            pause = store(failure)
+    except Exception as error:
+        print("The crash handler failed:", error)
+    for _ in range(pause):
+        time.sleep(1)
+        feed_if_running()
+    microcontroller.reset()
 
 
 def _unload_main():
