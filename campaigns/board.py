@@ -7,7 +7,7 @@
 a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
 and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small;
 `page`: a browser that opens the page and asks for the state as that does; `stack`: with the probes of stack.py; `outages`: one
-trouble after the other, see Outages, and somebody who presses every button.
+trouble after the other, see Outages, and somebody who presses every button; `silent`: no BMS.
 
 The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
 8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name and
@@ -166,7 +166,7 @@ class Outages:
     # job fails; the connection ends; the broker says nothing; the BMS says nothing, and damaged frames
     PLAN = ((0, "wifi"), (9, "name"), (14, "connect"), (20, "user"), (28, "http"), (36, ""), (60, "press"), (75, "job"),
             (76, ""), (80, "closed"), (84, ""), (95, "mute"), (115, ""), (120, "bms"), (132, "damaged"), (142, ""))  # fmt: skip
-    are_wanted = False
+    are_wanted = is_silent = False
 
     def now(self):
         """What is wrong now; "": nothing."""
@@ -209,7 +209,7 @@ class Uart:
         trouble.is_fatal = not outages.are_wanted
         if outages.now() == "job":
             raise ValueError("a job that fails")
-        if not count or outages.now() == "bms":
+        if not count or outages.is_silent or outages.now() == "bms":
             return None
         if count > len(buffer):
             count = len(buffer)
@@ -777,6 +777,7 @@ def prepare(responses, seconds, words):
     broker.browser = Browser() if "page" in words else None
     heap.is_mapped = "pieces" in words
     outages.are_wanted = "outages" in words
+    outages.is_silent = "silent" in words
     if "peak" in words:
         watch_imports()
     if "stack" in words:

@@ -29,6 +29,7 @@ TOP = 12
 RUNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "undisturbed": ((), {}),
     "page": (("page",), {"WEB_PORT": "80"}),
+    "no BMS": (("silent",), {}),
     "outages": (("outages", "page"), {"WEB_PORT": "80", "ALLOW_CONTROL": '"all"'}),
 }
 # on the drive: `s_` is called first in every function, with its number
