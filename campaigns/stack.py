@@ -27,10 +27,9 @@ SECONDS = 150
 TOP = 12
 # What happens in each run: words of campaigns/board.py, and settings besides
 RUNS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "undisturbed": ((), {}),
-    "page": (("page",), {"WEB_PORT": "80"}),
+    "undisturbed, with the page": (("page",), {"WEB_PORT": "80"}),
     "no BMS": (("silent",), {}),
-    "outages": (("outages", "page"), {"WEB_PORT": "80", "ALLOW_CONTROL": '"all"'}),
+    "outages, and commands": (("outages", "page"), {"WEB_PORT": "80", "ALLOW_CONTROL": '"all"'}),
 }
 # on the drive: `s_` is called first in every function, with its number
 PROBE = """

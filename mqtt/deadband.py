@@ -138,7 +138,19 @@ class Deadband:
         if self._topology_changes != self._pack.topology_changes:
             self._topology_changes = self._pack.topology_changes
             return self._take_after_topology(now)
-        return self._begin_take(now)
+        fast = ticks_diff(now, self._fast_due) >= 0
+        # cells share a message with the others, unless their interval is shorter
+        slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
+        if self.is_disagreeing(now):
+            return self._take_immediate(now, True, None)
+        is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
+        postponed = None
+        if not is_incomplete:
+            postponed = self._postponed
+            self._postponed = None
+        if not (fast or slow):
+            return self._take_immediate(now, False, postponed)
+        return self._take_due(now, fast, slow, is_incomplete, postponed)
 
     def _take_after_topology(self, now):
         self._take_topology(now)
@@ -146,7 +158,7 @@ class Deadband:
         if self._absent is not self.published.absent:
             self._absent = self.published.absent
             yield from self._forget_absent(now)
-        steps = self._begin_take(now)
+        steps = self.begin_take(now)
         if steps is not True and steps is not False:
             for _ in steps:
                 yield False
@@ -163,21 +175,6 @@ class Deadband:
             if row.derive is None and not self.published.has(row):
                 for index in range(row.slots):
                     self._copy(row, index, None, now)
-
-    def _begin_take(self, now):
-        fast = ticks_diff(now, self._fast_due) >= 0
-        # cells share a message with the others, unless their interval is shorter
-        slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if self.is_disagreeing(now):
-            return self._take_immediate(now, True, None)
-        is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
-        postponed = None
-        if not is_incomplete:
-            postponed = self._postponed
-            self._postponed = None
-        if not (fast or slow):
-            return self._take_immediate(now, False, postponed)
-        return self._take_due(now, fast, slow, is_incomplete, postponed)
 
     def is_disagreeing(self, now):
         """Whether current and mode contradict each other, as they do until both have been read after a change.
