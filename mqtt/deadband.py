@@ -281,7 +281,7 @@ class Deadband:
         return current is not None and self._fits_mode(current) and not self._fits_mode(published.at(_CURRENT) or 0)
 
     def _take_groups(self, groups, now, fast, slow, exact, postponed, with_spreads, is_disagreeing=False):
-        """A generator, see `begin_take`. First of all cells and temperatures: those `postponed`, and `with_spreads` those due."""
+        """A generator, see `begin_take`. First cells and temperatures: those `postponed`; `with_spreads`: those due."""
         is_other = postponed is not None and self._take_spreads(now, *postponed)
         if fast:
             is_other = self.published.set_mean_current(self._pack.energy.mean_current) or is_other
