@@ -21,9 +21,7 @@ LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 
 def run(start):
-    """Call `start()` and run the Loop it returns, None: nothing. Returns in at most 80 characters why it ended, None: there is
-    no memory left even for that.
-    """
+    """Call `start()` and run the Loop it returns, None: nothing. Returns the exception that ended it, None: it ended itself."""
     install()
     try:
         loop = start()
@@ -31,31 +29,24 @@ def run(start):
         if loop is not None:
             loop.run()
     except Exception as error:
-        return _described(error)
-    return "the program ended"
+        return error
+    return None
 
 
-def _described(error):
-    """Print the error; returns it in short."""
-    try:
-        print_error(error)
-        return describe("main", error)
-    except Exception as other:
-        print("The crash handler failed:", other)
-        return None
-
-
-def restart(failure):
-    """Store why the program ended, and restart the chip after a pause. Ctrl-C ends at the prompt.
+def restart(error):
+    """Print and store why the program ended, and restart the chip after a pause. Ctrl-C ends at the prompt.
 
     It is not the caller of `run`: below everything that the firmware calls, it would be on the call stack for ever.
     """
     pause = LONGEST_PAUSE_S
     try:
-        if failure is not None:
-            pause = store(failure)
-    except Exception as error:
-        print("The crash handler failed:", error)
+        failure = "the program ended"
+        if error is not None:
+            print_error(error)
+            failure = describe("main", error)
+        pause = store(failure)
+    except Exception as other:  # no memory left even for that
+        print("The crash handler failed:", other)
     for _ in range(pause):
         time.sleep(1)
         feed_if_running()

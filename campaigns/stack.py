@@ -50,7 +50,7 @@ def s_(number):
     depth = use() - FRAME - floor
     last[calls % SIZE] = (number, depth)
     calls += 1
-    if depth > most.get(number, 900):
+    if depth > most.get(number, 400):
         most[number] = depth
         chain = []
         for back in range(1, min(calls, SIZE) + 1):
