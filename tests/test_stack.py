@@ -7,6 +7,7 @@ import pytest
 
 from campaigns import board_size, stack
 
+pytestmark = pytest.mark.slow
 MOST = 1300
 
 
