@@ -5,7 +5,7 @@
 
 # pytest imports pdb, which imports a standard module named `code`: this file must do nothing then
 if __name__ == "__main__":
-    from app.crash import run_with_restart
+    from app.crash import restart, run
 
     def start():
         """The import is here so that one that fails is handled as well."""
@@ -13,4 +13,4 @@ if __name__ == "__main__":
 
         return main()
 
-    run_with_restart(start)
+    restart(run(start))

@@ -20,31 +20,37 @@ FIRST_PAUSE_S = 2
 LONGEST_PAUSE_S = 300  # a bridge that cannot start tries every five minutes
 
 
-def run_with_restart(start):
-    """Call `start()` and run the Loop it returns; when that ends or fails, restart the chip. Ctrl-C ends at the prompt."""
-    install()
-    pause = LONGEST_PAUSE_S
-    try:
-        pause = store(run(start))
-    except Exception as error:  # no memory left even for that
-        print("The crash handler failed:", error)
-    for _ in range(pause):
-        time.sleep(1)
-        feed_if_running()
-    microcontroller.reset()
-
-
 def run(start):
-    """Call `start()` and run the Loop it returns, None: nothing. Returns in at most 80 characters why it ended."""
+    """Call `start()` and run the Loop it returns, None: nothing. Returns the exception that ended it, None: it ended itself."""
+    install()
     try:
         loop = start()
         _unload_main()
         if loop is not None:
             loop.run()
     except Exception as error:
-        print_error(error)
-        return describe("main", error)
-    return "the program ended"
+        return error
+    return None
+
+
+def restart(error):
+    """Print and store why the program ended, and restart the chip after a pause. Ctrl-C ends at the prompt.
+
+    It is not the caller of `run`: below everything that the firmware calls, it would be on the call stack for ever.
+    """
+    pause = LONGEST_PAUSE_S
+    try:
+        failure = "the program ended"
+        if error is not None:
+            print_error(error)
+            failure = describe("main", error)
+        pause = store(failure)
+    except Exception as other:  # no memory left even for that
+        print("The crash handler failed:", other)
+    for _ in range(pause):
+        time.sleep(1)
+        feed_if_running()
+    microcontroller.reset()
 
 
 def _unload_main():

@@ -33,7 +33,7 @@ class Diagnostics:
         return self._send is None and (self._made_at is None or ticks_diff(now, self._made_at) >= PAUSE_MS)
 
     def request(self, publish, now):
-        """Pass each JSON to `publish(topic, json)`, topics without the base: the first now, those of other batteries later.
+        """Pass each JSON to `publish(topic, json)`, topics without the base, one in each of the next calls of `tick`.
 
         Returns None, or the code of the refusal when it is requested too often.
         """
@@ -44,20 +44,20 @@ class Diagnostics:
         def send(battery, json):
             publish("/diagnostics" if battery is first else f"/{battery.key}/diagnostics", json)
 
-        self._begin(send, now)
+        self._begin(send)
         return None
 
-    def show(self, now):
+    def show(self, _now):
         """Print them on the console, one after the other, too."""
         if self._send is None:
-            self._begin(_print, now)
+            self._begin(_print)
         else:
             print("Diagnostics: refused, they are being made")
 
-    def _begin(self, send, now):
+    def _begin(self, send):
+        """They are made in `tick`: the call stack is short there, and a command's answer does not wait for them."""
         self._send = send
         self._next = 0
-        self._make(now)
 
     def tick(self, now):
         """Make the next JSON of a request; forget when the last one was made before the ticks wrap. Returns the ms until the

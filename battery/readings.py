@@ -81,6 +81,7 @@ OPTIONS: dict = {}  # words of an ENUM
 DEADBAND_SHARES: dict = {}  # changes smaller than 1/n of the value are not published, either
 NEEDS: dict = {}  # keys of the readings it is calculated from: it exists where all of them do; without: the BMS sends it
 
+_rows: list = []  # each joins as it is made: all at once on the call stack would take 300 of its 2,048 bytes
 _slots = 0
 
 
@@ -90,63 +91,68 @@ def _row(key, group, kind, decimals=0, low=None, high=None, step=None, check=Non
     slot = _slots
     if derive is None:
         _slots += slots
-    for column, value in ((OPTIONS, options), (DEADBAND_SHARES, deadband_share), (NEEDS, needs)):
-        if value:
-            column[key] = value
-    return Reading(key, group, kind, decimals, low, high, step, check, deadband, category, slots, counted_by, derive, slot)
+    if options:
+        OPTIONS[key] = options
+    if deadband_share:
+        DEADBAND_SHARES[key] = deadband_share
+    if needs:
+        NEEDS[key] = needs
+    _rows.append(
+        Reading(key, group, kind, decimals, low, high, step, check, deadband, category, slots, counted_by, derive, slot)
+    )
 
 
 def _number(key, group, low, high, **columns):
-    return _row(key, group, NUMBER, low=low, high=high, **columns)
+    _row(key, group, NUMBER, low=low, high=high, **columns)
 
 
 def _binary(key, group, **columns):
-    return _row(key, group, BINARY, low=0, high=1, **columns)
+    _row(key, group, BINARY, low=0, high=1, **columns)
 
 
 def _enum(key, group, options, **columns):
-    return _row(key, group, ENUM, low=0, high=len(options) - 1, options=options, **columns)
+    _row(key, group, ENUM, low=0, high=len(options) - 1, options=options, **columns)
 
 
 def _text(key):
-    return _row(key, "static", TEXT, category=DISABLED)  # shown on the device's page, too
+    _row(key, "static", TEXT, category=DISABLED)  # shown on the device's page, too
 
 
 def _temperature(key, group, **columns):
     # Both ends of the byte on the wire stand for a missing sensor (captures): -40 and 215 °C are no temperatures.
     # In whole degrees, with a deadband: a sensor between two degrees would change for ever.
-    return _number(key, group, -39, 214, step=10, deadband=2, **columns)
+    _number(key, group, -39, 214, step=10, deadband=2, **columns)
 
 
 def _counter(key, deadband, **columns):
     """A total that is counted here, in Wh or mAh (see energy.py)."""
-    return _number(key, "pack", 0, 1 << 40, deadband=deadband, decimals=3, needs=("power",), **columns)
+    _number(key, "pack", 0, 1 << 40, deadband=deadband, decimals=3, needs=("power",), **columns)
 
 
 def _lifetime(key):
     """A total that the BMS counts, in mAh."""
-    return _number(key, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, category=DISABLED)
+    _number(key, "slow", 0, 1000000000, step=1000000, deadband=1000, decimals=3, category=DISABLED)
 
 
 def _limit(key, low, high, category=DISABLED, **columns):
     """A protection limit: {} is its level, 1: warning, 2: the BMS acts."""
-    return _number(key + "_limit_{}", "limits", low, high, step=0, slots=2, category=category, **columns)
+    _number(key + "_limit_{}", "limits", low, high, step=0, slots=2, category=category, **columns)
 
 
 def _voltage_limit(key, decimals, high):
-    return _limit(key, 1, high, DIAGNOSTIC, decimals=decimals)
+    _limit(key, 1, high, DIAGNOSTIC, decimals=decimals)
 
 
 def _temperature_limit(key):
-    return _limit(key, -40, 214)
+    _limit(key, -40, 214)
 
 
 def _soc_limit(key):
-    return _limit(key, 0, 1000, decimals=1)
+    _limit(key, 0, 1000, decimals=1)
 
 
 def _duration(key, derive, **columns):
-    return _row(key, "status", NUMBER, 2, derive=derive, needs=("current", "remaining_capacity"), **columns)
+    _row(key, "status", NUMBER, 2, derive=derive, needs=("current", "remaining_capacity"), **columns)
 
 
 def _power(pack):
@@ -248,103 +254,105 @@ def _balancing(pack):
 
 # The extremes follow from the cells and temperatures and cost 18 % of the line: they are requested seldom, as a check.
 # Published are the extremes of the cells and temperatures themselves, while all of them are known (mqtt/deadband.py).
-READINGS = (
-    _number("pack_voltage", "pack", 1, 3000, step=100, decimals=1, check=contradicts_cells, deadband=2),
-    _number("current", "pack", -15000, 15000, step=2000, decimals=1, check=contradicts_mode, deadband=3, deadband_share=32),
-    _row("power", "pack", NUMBER, 2, derive=_power, needs=("pack_voltage", "current")),
-    _counter("energy_charged", 20),
-    _counter("energy_discharged", 20),
-    _counter("capacity_charged", 1000, category=DIAGNOSTIC),
-    _counter("capacity_discharged", 1000, category=DIAGNOSTIC),
-    _number("soc", "pack", 0, 1000, step=30, decimals=1),
+# fmt: off
+_number("pack_voltage", "pack", 1, 3000, step=100, decimals=1, check=contradicts_cells, deadband=2)
+_number("current", "pack", -15000, 15000, step=2000, decimals=1, check=contradicts_mode, deadband=3, deadband_share=32)
+_row("power", "pack", NUMBER, 2, derive=_power, needs=("pack_voltage", "current"))
+_counter("energy_charged", 20)
+_counter("energy_discharged", 20)
+_counter("capacity_charged", 1000, category=DIAGNOSTIC)
+_counter("capacity_discharged", 1000, category=DIAGNOSTIC)
+_number("soc", "pack", 0, 1000, step=30, decimals=1)
 
-    _enum("mode", "status", ("idle", "charging", "discharging")),
-    _binary("charge_mosfet", "status"),
-    _binary("discharge_mosfet", "status"),
-    _number("heartbeat", "status", 0, 255, category=DISABLED),
-    _number("remaining_capacity", "status", 0, 10000000, step=20000, decimals=3, check=contradicts_capacity, deadband=1000),
-    _duration("remaining_time", _time_to_either),
-    _duration("time_to_full", _time_to_full, category=DISABLED),
-    _duration("time_to_empty", _time_to_empty, category=DISABLED),
-    _binary("precharge_mosfet", "status", category=DIAGNOSTIC),
-    _binary("heater", "status", category=DIAGNOSTIC),
-    _binary("fan", "status", category=DIAGNOSTIC),
-    _row("stored_energy", "status", NUMBER, 3, derive=_stored_energy,
-         needs=("remaining_capacity", "nominal_cell_voltage", "cell_count")),
+_enum("mode", "status", ("idle", "charging", "discharging"))
+_binary("charge_mosfet", "status")
+_binary("discharge_mosfet", "status")
+_number("heartbeat", "status", 0, 255, category=DISABLED)
+_number("remaining_capacity", "status", 0, 10000000, step=20000, decimals=3, check=contradicts_capacity, deadband=1000)
+_duration("remaining_time", _time_to_either)
+_duration("time_to_full", _time_to_full, category=DISABLED)
+_duration("time_to_empty", _time_to_empty, category=DISABLED)
+_binary("precharge_mosfet", "status", category=DIAGNOSTIC)
+_binary("heater", "status", category=DIAGNOSTIC)
+_binary("fan", "status", category=DIAGNOSTIC)
+_row("stored_energy", "status", NUMBER, 3, derive=_stored_energy,
+     needs=("remaining_capacity", "nominal_cell_voltage", "cell_count"))
 
-    _row("problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",)),
-    _row("active_alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",)),
-    _row("alarm_bits_{}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5),  # see alarms.py
-    _number("fault_code", "alarms", 0, 255, category=DISABLED),
-    _row("battery_low", "alarms", BINARY, derive=charge_low, category=DIAGNOSTIC, needs=("alarm_bits_{}", "soc")),
+_row("problem", "alarms", BINARY, derive=problem, needs=("alarm_bits_{}",))
+_row("active_alarms", "alarms", TEXT, derive=active_alarms, needs=("alarm_bits_{}",))
+_row("alarm_bits_{}", "alarms", BITFIELD, low=0, high=(1 << 30) - 1, slots=5)  # see alarms.py
+_number("fault_code", "alarms", 0, 255, category=DISABLED)
+_row("battery_low", "alarms", BINARY, derive=charge_low, category=DIAGNOSTIC, needs=("alarm_bits_{}", "soc"))
 
-    _number("cell_count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC),
-    _number("temperature_count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED),
-    _binary("charger_connected", "counts", category=DISABLED),
-    _binary("load_connected", "counts", category=DISABLED),
-    _binary("digital_input_{}", "counts", category=DISABLED, slots=4),
-    _binary("digital_output_{}", "counts", category=DISABLED, slots=4),
-    _number("cycle_count", "counts", 0, 65534, step=1, category=DIAGNOSTIC),
+_number("cell_count", "counts", 1, MAX_CELLS, step=0, category=DIAGNOSTIC)
+_number("temperature_count", "counts", 0, MAX_TEMPERATURES, step=0, category=DISABLED)
+_binary("charger_connected", "counts", category=DISABLED)
+_binary("load_connected", "counts", category=DISABLED)
+_binary("digital_input_{}", "counts", category=DISABLED, slots=4)
+_binary("digital_output_{}", "counts", category=DISABLED, slots=4)
+_number("cycle_count", "counts", 0, 65534, step=1, category=DIAGNOSTIC)
 
-    _number("max_cell_voltage", "extremes", 1, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC),
-    _number("max_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC),
-    _number("min_cell_voltage", "extremes", 0, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC),
-    _number("min_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC),
-    # its deadband is that of both cells: less is their natural noise
-    _row("cell_voltage_delta", "extremes", NUMBER, 3, derive=_cell_voltage_delta,
-         needs=("max_cell_voltage", "min_cell_voltage"), deadband=6),
-    _temperature("max_temperature", "extremes"),
-    _number("max_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED),
-    _temperature("min_temperature", "extremes", category=DIAGNOSTIC),
-    _number("min_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED),
+_number("max_cell_voltage", "extremes", 1, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC)
+_number("max_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC)
+_number("min_cell_voltage", "extremes", 0, 5999, step=300, decimals=3, check=beyond_cells, deadband=3, category=DIAGNOSTIC)
+_number("min_voltage_cell", "extremes", 1, MAX_CELLS, deadband=0, category=DIAGNOSTIC)
+# its deadband is that of both cells: less is their natural noise
+_row("cell_voltage_delta", "extremes", NUMBER, 3, derive=_cell_voltage_delta,
+     needs=("max_cell_voltage", "min_cell_voltage"), deadband=6)
+_temperature("max_temperature", "extremes")
+_number("max_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED)
+_temperature("min_temperature", "extremes", category=DIAGNOSTIC)
+_number("min_temperature_sensor", "extremes", 1, MAX_TEMPERATURES, deadband=0, category=DISABLED)
 
-    _number("cell_{}_voltage", "cells", 0, 5999, step=300, decimals=3, check=dead_cell,
-            deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count"),
-    _temperature("temperature_{}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES, counted_by="temperature_count"),
-    _temperature("mosfet_temperature", "temperatures", category=DIAGNOSTIC),
-    _temperature("board_temperature", "temperatures", category=DIAGNOSTIC),
-    _temperature("heater_temperature", "temperatures", category=DISABLED),
-    # of an active balancer; no capture has another value than 0, so its direction is not known
-    _number("balance_current", "temperatures", -20000, 20000, decimals=3, deadband=100, category=DIAGNOSTIC),
-    _row("balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",)),
-    _binary("cell_{}_balancing", "cells", category=DISABLED, slots=MAX_CELLS, counted_by="cell_count"),
+_number("cell_{}_voltage", "cells", 0, 5999, step=300, decimals=3, check=dead_cell,
+        deadband=3, category=DIAGNOSTIC, slots=MAX_CELLS, counted_by="cell_count")
+_temperature("temperature_{}", "temperatures", category=DIAGNOSTIC, slots=MAX_TEMPERATURES, counted_by="temperature_count")
+_temperature("mosfet_temperature", "temperatures", category=DIAGNOSTIC)
+_temperature("board_temperature", "temperatures", category=DIAGNOSTIC)
+_temperature("heater_temperature", "temperatures", category=DISABLED)
+# of an active balancer; no capture has another value than 0, so its direction is not known
+_number("balance_current", "temperatures", -20000, 20000, decimals=3, deadband=100, category=DIAGNOSTIC)
+_row("balancing", "cells", BINARY, derive=_balancing, needs=("cell_{}_balancing",))
+_binary("cell_{}_balancing", "cells", category=DISABLED, slots=MAX_CELLS, counted_by="cell_count")
 
-    _number("rated_capacity", "static", 1, 10000000, step=0, decimals=3, category=DIAGNOSTIC),
-    _number("nominal_cell_voltage", "static", 1000, 5000, step=0, decimals=3, category=DISABLED),
-    _row("production_date", "static", DATE, low=0x000101, high=0x630C1F, category=DISABLED),
-    _enum("chemistry", "static", ("LFP", "NMC", "LTO"), category=DIAGNOSTIC),
-    _number("sleep_time", "static", 0, 65534, step=0, category=DISABLED),
-    _text("battery_code"),
-    _text("software_version"),
-    _text("hardware_version"),
-    _text("serial_number"),
-    _number("board_number", "static", 1, 16, step=0, category=DISABLED),
-    _row("usable_capacity", "static", NUMBER, 3, derive=_usable_capacity, category=DIAGNOSTIC,
-         needs=("rated_capacity", "nominal_cell_voltage", "cell_count")),
+_number("rated_capacity", "static", 1, 10000000, step=0, decimals=3, category=DIAGNOSTIC)
+_number("nominal_cell_voltage", "static", 1000, 5000, step=0, decimals=3, category=DISABLED)
+_row("production_date", "static", DATE, low=0x000101, high=0x630C1F, category=DISABLED)
+_enum("chemistry", "static", ("LFP", "NMC", "LTO"), category=DIAGNOSTIC)
+_number("sleep_time", "static", 0, 65534, step=0, category=DISABLED)
+_text("battery_code")
+_text("software_version")
+_text("hardware_version")
+_text("serial_number")
+_number("board_number", "static", 1, 16, step=0, category=DISABLED)
+_row("usable_capacity", "static", NUMBER, 3, derive=_usable_capacity, category=DIAGNOSTIC,
+     needs=("rated_capacity", "nominal_cell_voltage", "cell_count"))
 
-    _number("state_of_health", "slow", 1, 1000, step=50, decimals=1, category=DIAGNOSTIC),
-    _number("actual_capacity", "slow", 1, 10000000, step=20000, decimals=3, deadband=100, category=DISABLED),
-    _lifetime("lifetime_charge"),
-    _lifetime("lifetime_discharge"),
+_number("state_of_health", "slow", 1, 1000, step=50, decimals=1, category=DIAGNOSTIC)
+_number("actual_capacity", "slow", 1, 10000000, step=20000, decimals=3, deadband=100, category=DISABLED)
+_lifetime("lifetime_charge")
+_lifetime("lifetime_discharge")
 
-    _voltage_limit("cell_overvoltage", 3, 5999),
-    _voltage_limit("cell_undervoltage", 3, 5999),
-    _voltage_limit("pack_overvoltage", 1, 3000),
-    _voltage_limit("pack_undervoltage", 1, 3000),
-    _limit("charge_overcurrent", 1, 15000, decimals=1),
-    _limit("discharge_overcurrent", 1, 15000, decimals=1),
-    _temperature_limit("charge_overtemperature"),
-    _temperature_limit("charge_undertemperature"),
-    _temperature_limit("discharge_overtemperature"),
-    _temperature_limit("discharge_undertemperature"),
-    _soc_limit("soc_high"),
-    _soc_limit("soc_low"),
-    _limit("cell_voltage_delta", 1, 5999, decimals=3),
-    _limit("temperature_delta", 1, 200),
-    _number("balance_start_voltage", "limits", 1, 5999, step=0, decimals=3, category=DISABLED),
-    _number("balance_voltage_delta", "limits", 1, 5999, step=0, decimals=3, category=DISABLED),
-)  # fmt: skip
+_voltage_limit("cell_overvoltage", 3, 5999)
+_voltage_limit("cell_undervoltage", 3, 5999)
+_voltage_limit("pack_overvoltage", 1, 3000)
+_voltage_limit("pack_undervoltage", 1, 3000)
+_limit("charge_overcurrent", 1, 15000, decimals=1)
+_limit("discharge_overcurrent", 1, 15000, decimals=1)
+_temperature_limit("charge_overtemperature")
+_temperature_limit("charge_undertemperature")
+_temperature_limit("discharge_overtemperature")
+_temperature_limit("discharge_undertemperature")
+_soc_limit("soc_high")
+_soc_limit("soc_low")
+_limit("cell_voltage_delta", 1, 5999, decimals=3)
+_limit("temperature_delta", 1, 200)
+_number("balance_start_voltage", "limits", 1, 5999, step=0, decimals=3, category=DISABLED)
+_number("balance_voltage_delta", "limits", 1, 5999, step=0, decimals=3, category=DISABLED)
+# fmt: on
 
+READINGS = tuple(_rows)
+_rows.clear()
 SLOTS = _slots
 READING = {row.key: row for row in READINGS}
 

@@ -4,6 +4,7 @@
 // campaigns/board.py or vm.py in MicroPython's WebAssembly build, whose words have 32 bits:
 //   node board.mjs BUILD.mjs FOLDER run RESPONSES SECONDS [WORD ...]
 //   node board.mjs BUILD.mjs FOLDER weigh MODULE ...
+//   node board.mjs BUILD.mjs FOLDER stack RESPONSES SECONDS [WORD ...]
 // The FOLDER of a drive is copied into its file system. This build collects garbage only when no Python runs, and its heap grows
 // as needed: so it shows what is live and what is garbage, and not the smallest heap.
 
@@ -57,6 +58,10 @@ if (what === "weigh") {
     console.log(name, used() - before);
   }
   python("micropython.qstr_info()");
+} else if (what === "stack") {
+  const [responses, seconds, ...others] = words;
+  python("import board");
+  python(`board.main("${responses}", ${seconds}, ${JSON.stringify([...others, "stack"])})`);
 } else {
   const [responses, seconds, ...others] = words;
   python("import board");

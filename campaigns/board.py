@@ -6,7 +6,8 @@
 `micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
 a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
 and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small;
-`page`: a browser that opens the page and asks for the state as that does.
+`page`: a browser that opens the page and asks for the state as that does; `stack`: with the probes of stack.py; `outages`: one
+trouble after the other, see Outages, and somebody who presses every button; `silent`: no BMS.
 
 The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
 8 KB for each look at the nvm, an exception for each look at an empty socket, the tiles of the screen. Prints lines of name and
@@ -33,6 +34,7 @@ JOIN_US = 3000000
 MARKS_S = (45, 300)  # when the figures are taken
 NVM_SIZE = 8192
 AGAIN = 11  # EAGAIN
+REFUSED = 111  # ECONNREFUSED
 
 
 class Pause(BaseException):
@@ -143,7 +145,7 @@ class Trouble:
     is_fatal = True
 
     def report(self, text):
-        print("trouble", clock.us // 1000, text)
+        print("trouble" if self.is_fatal else "failed", clock.us // 1000, text)
         if self.is_fatal:
             sys.exit(3)
 
@@ -155,6 +157,28 @@ class Trouble:
 
 
 trouble = Trouble()
+
+
+class Outages:
+    """What goes wrong, by seconds since power-on: each lasts until the next one begins."""
+
+    # the Wi-Fi cannot be joined; the name of the broker is not found, it refuses the connection, the user, and speaks HTTP; a
+    # job fails; the connection ends; the broker says nothing; the BMS says nothing, and damaged frames
+    PLAN = ((0, "wifi"), (9, "name"), (14, "connect"), (20, "user"), (28, "http"), (36, ""), (60, "press"), (75, "job"),
+            (76, ""), (80, "closed"), (84, ""), (95, "mute"), (115, ""), (120, "bms"), (132, "damaged"), (142, ""))  # fmt: skip
+    are_wanted = is_silent = False
+
+    def now(self):
+        """What is wrong now; "": nothing."""
+        found = ""
+        if self.are_wanted:
+            for begin, what in self.PLAN:
+                if clock.us >= begin * 1000000:
+                    found = what
+        return found
+
+
+outages = Outages()
 
 
 # --- the BMS on its line ----------------------------------------------------------------------------------------------
@@ -182,12 +206,15 @@ class Uart:
 
     def readinto(self, buffer):
         count = self.in_waiting
-        if not count:
+        trouble.is_fatal = not outages.are_wanted
+        if outages.now() == "job":
+            raise ValueError("a job that fails")
+        if not count or outages.is_silent or outages.now() == "bms":
             return None
         if count > len(buffer):
             count = len(buffer)
         for index in range(count):
-            buffer[index] = self.response[self.read + index]
+            buffer[index] = self.response[self.read + index] ^ (outages.now() == "damaged")
         self.read += count
         return count
 
@@ -308,17 +335,14 @@ class Broker:
         self.answered = 0
         self.filters = bytearray(2048)  # the bodies of SUBSCRIBE
         self.filters_length = 0
-        self.connects = self.messages = self.bytes = 0
+        self.connects = self.messages = self.bytes = self.pressed = 0
         self.is_shown = False
         self.name = [(1, 1, 0, "", ("10.0.0.1", 1883))]
         self.browser = None
         self.event = ((self, 1),)
 
     def is_ready(self):
-        return self.answered > 0
-
-    def getaddrinfo(self, *_):
-        return self.name
+        return self.answered > 0 or outages.now() in ("closed", "press")
 
     def socket(self, *_):
         if self.browser is not None and not self.browser.is_listening:
@@ -332,9 +356,16 @@ class Broker:
     def setsockopt(self, *_):
         pass
 
+    def getaddrinfo(self, *_):
+        if outages.now() == "name":
+            raise self.gaierror(-2, "Name or service not known")
+        return self.name
+
     def connect(self, _):
+        if outages.now() == "connect":
+            raise OSError(REFUSED)
         self.connects += 1
-        if self.connects > 1:
+        if self.connects > 1 and not outages.are_wanted:
             trouble.report("the connection was lost")
 
     def close(self):
@@ -352,6 +383,10 @@ class Broker:
 
     def recv_into(self, buffer, size=0):
         heap.note_stack()
+        if outages.now() == "closed":
+            return 0
+        if outages.now() == "press":
+            self.press()
         if not self.answered:
             raise OSError(AGAIN)
         count = min(size or len(buffer), self.answered)
@@ -389,8 +424,13 @@ class Broker:
 
     def react(self, first, at, end):
         kind = first & 0xF0
-        if kind == 0x10:
-            self.reply(0x20, 2, 0, 0)
+        trouble_now = outages.now()
+        if trouble_now == "mute":
+            return
+        if trouble_now == "http":
+            self.reply(ord("H"), ord("T"))
+        elif kind == 0x10:
+            self.reply(0x20, 2, 0, 5 if trouble_now == "user" else 0)
         elif kind == 0x30:
             self.message(first, at, end)
         elif kind == 0x80:
@@ -449,6 +489,17 @@ class Broker:
             for index in range(payload, end):
                 self.reply(heard[index])
 
+    def press(self):
+        """PRESS on every topic that is subscribed to, one at each look."""
+        begin = self.pressed
+        if begin < self.filters_length:
+            size = 2 + (self.filters[begin] << 8 | self.filters[begin + 1])
+            self.reply(0x30, size + 5)
+            for index in range(begin, begin + size):
+                self.reply(self.filters[index])
+            self.reply(80, 82, 69, 83, 83)
+            self.pressed += size
+
     def find(self, at, size):
         """Where a topic of this size, its length in front, is among the filters; -1: nowhere."""
         begin = 0
@@ -476,6 +527,8 @@ class Radio:
 
     def connect(self, *_, **__):
         clock.us += JOIN_US
+        if outages.now() == "wifi":
+            raise OSError("No network with that ssid")  # on a board a ConnectionError, which is one
         self.connected = True
 
     @property
@@ -670,7 +723,7 @@ def module(name, **members):
     return sys.modules[name]
 
 
-uart = broker = None
+uart = broker = stack_probe = None
 
 
 def build(responses):
@@ -723,8 +776,13 @@ def prepare(responses, seconds, words):
     broker.is_shown = "show" in words
     broker.browser = Browser() if "page" in words else None
     heap.is_mapped = "pieces" in words
+    outages.are_wanted = "outages" in words
+    outages.is_silent = "silent" in words
     if "peak" in words:
         watch_imports()
+    if "stack" in words:
+        global stack_probe
+        import stack_probe
 
 
 def measure_base():
@@ -738,7 +796,10 @@ def measure_base():
 def run_code():
     """Run code.py, until the simulated time is over."""
     with open("code.py") as file:
-        exec(file.read(), {"__name__": "__main__"})
+        text = file.read()
+    if stack_probe is not None:
+        stack_probe.floor = pystack_use()
+    exec(text, {"__name__": "__main__"})
     trouble.report("code.py has ended")
 
 
@@ -753,6 +814,8 @@ def tell():
         print("received", broker.browser.received)
     print("peak", heap.peak)
     print("stack", heap.stack - heap.stack_base)
+    if stack_probe is not None:
+        stack_probe.tell()
 
 
 def main(responses, seconds, words):

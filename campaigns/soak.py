@@ -294,7 +294,7 @@ class Soak:
             module.time = SimpleNamespace(sleep=self.clock.sleep)
         loop.time = SimpleNamespace(sleep=self._end_pass)
         loop.gc = SimpleNamespace(collect=self._collect)
-        return lambda: crash.run_with_restart(main)
+        return lambda: crash.restart(crash.run(main))
 
     def _end_pass(self, _seconds: float):
         self._passes += 1

@@ -62,7 +62,9 @@ def _at(key, offset, size=1, form=0, bit=None):
 
 def _block(function, frames, width, *readings):
     rows = tuple([READING[key] for key, _ in readings])
-    is_urgent = len([row for row in rows if is_immediate(row)]) > 0
+    is_urgent = False
+    for row in rows:  # no comprehension: on a board it is a call of its own, and this is deep in the stack
+        is_urgent = is_urgent or is_immediate(row)
     return Block(function, rows[0].group, frames, width, rows, tuple([place for _, place in readings]), is_urgent, False)
 
 

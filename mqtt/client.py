@@ -189,14 +189,15 @@ class MqttClient:
         # reading and publishing alternate: a client that only publishes would miss the PINGRESPs
         must_receive = self._has_published and ticks_diff(now, self._next_read) >= 0
         is_free = self.connected and not (self._is_sending or self._awaited_id or must_receive)
-        message = self._next_message(now) if is_free else None
+        message = None
+        if is_free:
+            message = (self._to_clear.pop(0), b"", True, 0) if self._to_clear else self._publisher.poll(now)
         self._has_published = message is not None
         if self._pool.last is not None:
             self._pool.last.start_tick()
         try:
             if message is not None:
-                topic, payload, retain, qos = message
-                self._begin(topic, payload, retain, qos)
+                self._begin(*message)
                 self._send(now)
             elif self._is_sending:
                 self._send(now)
@@ -226,11 +227,6 @@ class MqttClient:
         if not self._status_payloads:
             self._idle_until = ticks_add(now, READ_INTERVAL_MS)
         return IDLE_MS
-
-    def _next_message(self, now):
-        if self._to_clear:
-            return self._to_clear.pop(0), b"", True, 0
-        return self._publisher.poll(now)
 
     def _begin(self, topic, payload, retain, qos):
         retain = retain and self._retaining != _WITHOUT

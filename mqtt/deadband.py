@@ -133,19 +133,32 @@ class Deadband:
 
         Returns True or False, whether one has changed, when there is nothing more to do; else a generator that takes over a few
         groups in each step and yields that at last. A group, or all cells, are taken over in one step: they are of one moment.
+        Nothing is taken over here, so deep in the call stack: a generator's step is called from Publisher.poll.
         """
         if self._topology_changes != self._pack.topology_changes:
             self._topology_changes = self._pack.topology_changes
-            self._take_topology(now)
             return self._take_after_topology(now)
-        return self._begin_take(now)
+        fast = ticks_diff(now, self._fast_due) >= 0
+        # cells share a message with the others, unless their interval is shorter
+        slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
+        if self.is_disagreeing(now):
+            return self._take_immediate(now, True, None)
+        is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
+        postponed = None
+        if not is_incomplete:
+            postponed = self._postponed
+            self._postponed = None
+        if not (fast or slow):
+            return self._take_immediate(now, False, postponed)
+        return self._take_due(now, fast, slow, is_incomplete, postponed)
 
     def _take_after_topology(self, now):
+        self._take_topology(now)
         yield False
         if self._absent is not self.published.absent:
             self._absent = self.published.absent
             yield from self._forget_absent(now)
-        steps = self._begin_take(now)
+        steps = self.begin_take(now)
         if steps is not True and steps is not False:
             for _ in steps:
                 yield False
@@ -162,20 +175,6 @@ class Deadband:
             if row.derive is None and not self.published.has(row):
                 for index in range(row.slots):
                     self._copy(row, index, None, now)
-
-    def _begin_take(self, now):
-        is_other = False
-        fast = ticks_diff(now, self._fast_due) >= 0
-        # cells share a message with the others, unless their interval is shorter
-        slow = (fast or self._slow_ms < self._fast_ms) and ticks_diff(now, self._slow_due) >= 0
-        if self.is_disagreeing(now):
-            return self._take_immediate(now, True, is_other)
-        is_incomplete = (fast or slow or self._postponed is not None) and self._is_incomplete(now)
-        if self._postponed is not None and not is_incomplete:
-            is_other = self._take_postponed(now) or is_other
-        if not (fast or slow):
-            return self._take_immediate(now, False, is_other)
-        return self._take_due(now, fast, slow, is_incomplete, is_other)
 
     def is_disagreeing(self, now):
         """Whether current and mode contradict each other, as they do until both have been read after a change.
@@ -208,19 +207,13 @@ class Deadband:
             self._incomplete_since = now
         return ticks_diff(now, self._incomplete_since) < ONE_RESPONSE_MS
 
-    def _take_postponed(self, now):
-        """Take over the cells and temperatures that were postponed."""
-        fast, slow, exact = self._postponed
-        self._postponed = None
-        return self._take_spreads(now, fast, slow, exact)
-
     def _take_spreads(self, now, fast, slow, exact):
         changed = False
         for spread in SPREADS:
             changed = self._take_spread(spread, now, fast, slow, exact) or changed
         return changed
 
-    def _take_due(self, now, fast, slow, is_incomplete, is_other):
+    def _take_due(self, now, fast, slow, is_incomplete, postponed):
         pack = self._pack
         exact = fast and ticks_diff(now, self._exact_due) >= 0
         if exact:
@@ -232,22 +225,20 @@ class Deadband:
             self._fast_due = ticks_add(now, self._fast_ms)
             changed = self._fast_changes != pack.changes
             self._fast_changes = pack.changes
-            is_other = self.published.set_mean_current(self._pack.energy.mean_current) or is_other
         if slow:
             self._slow_due = ticks_add(now, self._slow_ms)
             changed = changed or self._slow_changes != pack.changes
             self._slow_changes = pack.changes
         if not (changed or exact):
-            return is_other
+            if postponed is None and not (fast and pack.energy.mean_current != self.published.mean_current):
+                return False
+            return self._take_groups((), now, fast, False, False, postponed, False)
         self._immediate_changes = pack.changes
         self._gaps = pack.gaps
         if is_incomplete:
             before = self._postponed or (False, False, False)
             self._postponed = (before[0] or fast, before[1] or slow or exact, before[2] or exact)
-        slow = slow or exact
-        if not is_incomplete:
-            is_other = self._take_spreads(now, fast, slow, exact) or is_other
-        return self._take_groups(TOGETHER, now, fast, slow, exact, is_other)
+        return self._take_groups(TOGETHER, now, fast, slow or exact, exact, postponed, not is_incomplete)
 
     def _take_topology(self, now):
         """The number of cells or sensors may have changed: those that are gone have no value while their keys remain."""
@@ -263,19 +254,21 @@ class Deadband:
         else:
             self._take_spreads(now, True, True, True)
 
-    def _take_immediate(self, now, is_disagreeing, is_other):
+    def _take_immediate(self, now, is_disagreeing, postponed):
         """Publish alarms, MOSFETs, mode and what becomes (un)known immediately; the mode not while `is_disagreeing`."""
         pack = self._pack
-        if self._immediate_changes == pack.changes:
-            return is_other
-        self._immediate_changes = None if is_disagreeing else pack.changes  # the mode is due when they agree
-        if self._gaps != pack.gaps:
+        groups = ()
+        gaps = self._gaps
+        if self._immediate_changes != pack.changes:
+            self._immediate_changes = None if is_disagreeing else pack.changes  # the mode is due when they agree
             self._gaps = pack.gaps
-            is_other = self._take_spreads(now, False, False, False) or is_other
-            return self._take_groups(TOGETHER, now, False, False, False, is_other, is_disagreeing)
-        if not self._is_immediate_due():
-            return is_other
-        return self._take_groups(IMMEDIATE, now, False, False, False, is_other, is_disagreeing)
+            if gaps != pack.gaps:
+                return self._take_groups(TOGETHER, now, False, False, False, postponed, True, is_disagreeing)
+            if self._is_immediate_due():
+                groups = IMMEDIATE
+        if postponed is None and not groups:
+            return False
+        return self._take_groups(groups, now, False, False, False, postponed, False, is_disagreeing)
 
     def _is_immediate_due(self):
         """Whether an alarm, a MOSFET, the mode or the direction of the current has changed: in every pass, so it is short."""
@@ -287,8 +280,14 @@ class Deadband:
         current = pack.at(_CURRENT)
         return current is not None and self._fits_mode(current) and not self._fits_mode(published.at(_CURRENT) or 0)
 
-    def _take_groups(self, groups, now, fast, slow, exact, is_other, is_disagreeing=False):
-        """A generator, see `begin_take`."""
+    def _take_groups(self, groups, now, fast, slow, exact, postponed, with_spreads, is_disagreeing=False):
+        """A generator, see `begin_take`. First cells and temperatures: those `postponed`; `with_spreads`: those due."""
+        is_other = postponed is not None and self._take_spreads(now, *postponed)
+        if fast:
+            is_other = self.published.set_mean_current(self._pack.energy.mean_current) or is_other
+        if with_spreads:
+            is_other = self._take_spreads(now, fast, slow, exact) or is_other
+            yield False
         left = _GROUPS_AT_ONCE
         for group in groups:
             if _MODE in group and (is_disagreeing or self.is_disagreeing(now)):

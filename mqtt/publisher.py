@@ -234,7 +234,8 @@ class Publisher:
         else:
             message = self._battery_state(now)
             self._is_due = message is not None
-        return None if message is _BEGUN else message
+        # its first step here, and not where it was begun, which is deep in the call stack
+        return self._write_on(now) if message is _BEGUN else message
 
     def write(self, steps, topic, retain, battery=None, part=None):
         """Write a message in the polls that follow: `part` of the discovery, on `battery`."""
@@ -243,7 +244,7 @@ class Publisher:
         return _BEGUN
 
     def _write_on(self, now):
-        topic, retain, battery, part = self._begun
+        part = self._begun[3]
         steps = self._steps
         self._steps = None  # one that fails is given up
         try:
@@ -256,6 +257,7 @@ class Publisher:
         if is_whole is False:
             self._steps = steps
             return None
+        topic, retain, battery, part = self._begun
         if part is not None and self.discovery.is_partial:
             battery.note_partial(part)
         if is_whole is None:  # there is no message
@@ -404,12 +406,13 @@ class Publisher:
         if part in self._failed_parts:
             return None
         self._mark = None
-        try:
-            topic, steps = self.discovery.begin(part, is_settled)
-        except (MemoryError, ValueError):
-            self._skip_part(part, now)
-            return None
-        return self.write(steps, topic, True, battery, part)
+        return self.write(self._discovery_steps(part, battery, is_settled), "", True, battery, part)
+
+    def _discovery_steps(self, part, battery, is_settled):
+        """A generator, as in steps of other messages; the first one may have to load the Discovery."""
+        topic, steps = self.discovery.begin(part, is_settled)
+        self._begun = (topic, True, battery, part)
+        yield from steps
 
     def _retry_failed(self, now):
         """One of the skipped discovery messages, when it is time."""

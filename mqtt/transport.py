@@ -290,60 +290,59 @@ class PacketSocket:
 
     def _next_packet(self):
         """Read what has arrived; True when a complete packet other than PINGRESP and PUBACK is at the front."""
-        if not self._find_packet():
-            self._read()
-        while self._find_packet():
-            kind = self._buffer[0] & 0xF0
-            if kind == _PINGRESP:
-                self.ping_responses += 1
-            elif kind == _PUBACK and self._packet_length == 4:
-                self.acknowledged = self._buffer[2] << 8 | self._buffer[3]
-            else:
-                return True
-            self._drop_packet()
+        for _ in range(_MAX_READS):
+            while self._find_packet():
+                kind = self._buffer[0] & 0xF0
+                if kind == _PINGRESP:
+                    self.ping_responses += 1
+                elif kind == _PUBACK and self._packet_length == 4:
+                    self.acknowledged = self._buffer[2] << 8 | self._buffer[3]
+                else:
+                    return True
+                self._drop_packet()
+            if not self._read():
+                break
         if self._end is not None:
             raise self._end
         return False
 
     def _read(self):
-        for _ in range(_MAX_READS):
-            if self._length == MAX_PACKET or self._end is not None:
-                return
-            try:
-                count = self._socket.recv_into(self._chunk, min(len(self._chunk), MAX_PACKET - self._length))
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.ETIMEDOUT):
-                    self._end = error
-                return
-            if not count:
-                self._end = OSError(errno.ECONNRESET, "closed")
-            self._keep(count)
-
-    def _keep(self, count):
+        """Take what has arrived, a chunk of it; False when nothing has."""
+        if self._length == MAX_PACKET or self._end is not None:
+            return False
+        try:
+            count = self._socket.recv_into(self._chunk, min(len(self._chunk), MAX_PACKET - self._length))
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ETIMEDOUT):
+                self._end = error
+            return False
+        if not count:
+            self._end = OSError(errno.ECONNRESET, "closed")
+            return False
         skipped = min(self._to_discard, count)
         if skipped:
             self._to_discard -= skipped
             if not self._to_discard:
                 self.received_at = ticks_ms()
-        for i in range(skipped, count):
-            self._buffer[self._length] = self._chunk[i]
-            self._length += 1
-        self._find_packet()  # an oversized packet must make room before more is read
+        begin = self._length
+        self._length = begin + count - skipped
+        self._buffer[begin : self._length] = memoryview(self._chunk)[skipped:count]
+        return True
 
     def _find_packet(self):
         """Set `_packet_length` from the remaining length at the front; True when the packet is complete."""
         if self._length and self._buffer[0] not in _KNOWN:
             raise OSError(errno.EBADF, _OTHER_SERVERS.get(self._buffer[0], "not_mqtt"))
-        length = 0
+        total = 0
         for i in range(1, self._length):
             if i == 5:
                 raise OSError(errno.EBADF, "not_mqtt")  # a length of more than four bytes: this is not MQTT
-            length |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
+            total |= (self._buffer[i] & 0x7F) << (7 * (i - 1))
             if not self._buffer[i] & 0x80:
-                return self._measure(i + 1 + length)
-        return False
-
-    def _measure(self, total):
+                total += i + 1
+                break
+        else:
+            return False
         if total > MAX_PACKET and self._length == MAX_PACKET:
             self._discard(total)
         self._packet_length = total if self._length >= total else 0

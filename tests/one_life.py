@@ -131,7 +131,7 @@ class Life:
         loop.time = SimpleNamespace(sleep=lambda seconds: self.clock.sleep(STEP_S))
         loop.gc = SimpleNamespace(collect=lambda: None)
         try:
-            crash.run_with_restart(main.main)
+            crash.restart(crash.run(main.main))
         except End:
             self._tell("the end")
 

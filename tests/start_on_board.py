@@ -105,7 +105,7 @@ def start():
 
 
 try:
-    crash.run_with_restart(start)
+    crash.restart(crash.run(start))
 except Stop:
     pass
 gc.collect()

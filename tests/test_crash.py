@@ -20,7 +20,7 @@ from mosquitto import wait_until
 
 from app import crash
 from app import watchdog as chip_watchdog
-from app.crash import LONGEST_PAUSE_S, run_with_restart
+from app.crash import LONGEST_PAUSE_S
 from app.loop import Loop
 from app.nvm_store import NvmStore
 from host import trouble
@@ -83,7 +83,7 @@ def start(chip, what):
     NvmStore(microcontroller.nvm, 0).count_boot("software")
     chip.slept = 0
     with pytest.raises(Reset):
-        run_with_restart(what)
+        crash.restart(crash.run(what))
     return chip.slept
 
 
@@ -125,7 +125,7 @@ def test_a_crash_after_months_is_come_back_from_at_once(chip):
     NvmStore(chip.nvm, 0).clear_failed_boots()
     chip.slept = 0
     with pytest.raises(Reset):
-        run_with_restart(fail(ValueError()))
+        crash.restart(crash.run(fail(ValueError())))
     assert chip.slept == 2
 
 
@@ -156,7 +156,7 @@ def test_even_a_memory_that_fails_and_a_heap_that_is_full_end_in_a_restart(chip,
 
 def test_ctrl_c_still_leads_to_the_prompt(chip):
     with pytest.raises(KeyboardInterrupt):
-        run_with_restart(fail(KeyboardInterrupt()))
+        crash.restart(crash.run(fail(KeyboardInterrupt())))
 
 
 def test_a_request_to_sleep_ends_the_program_without_a_restart():
@@ -174,7 +174,7 @@ def test_a_request_to_sleep_ends_the_program_without_a_restart():
         return loop
 
     with pytest.raises(DeepSleepRequest):
-        run_with_restart(start)
+        crash.restart(crash.run(start))
 
 
 # the watchdog, lent to the join

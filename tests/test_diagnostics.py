@@ -133,11 +133,14 @@ def test_it_is_made_once_in_a_while():
     published = []
     assert made.request(lambda topic, json: published.append(json), 0) is None
     assert made.request(None, 10) == "requested_before"
+    made.tick(20)
+    assert made.request(None, 30) == "requested_before"
     assert len(published) == 1
-    made.tick(PAUSE_MS)
+    made.tick(20 + PAUSE_MS)
     assert (
         made.request(lambda topic, json: published.append(json), 2**28 + 10) is None
     )  # days later, where ticks compare the other way round
+    made.tick(2**28 + 20)
     assert len(published) == 2
 
 
