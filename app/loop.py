@@ -50,6 +50,8 @@ class Job:
         self.failures = 0
         after = self._clock()
         took_ms = (after - now) & _WRAP
+        if took_ms > PATIENCE_MS:  # joining the Wi-Fi or a look-up of a name: no sign of how long the next calls take
+            took_ms = self.took_ms
         if took_ms < self.took_ms:
             took_ms = 3 * self.took_ms // 4  # the next calls are seldom as long as the longest
         self.took_ms = took_ms

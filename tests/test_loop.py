@@ -213,6 +213,20 @@ def test_a_job_that_takes_longer_than_the_line_is_idle_waits_for_a_longer_time(c
     assert len(bench.other.called) - called > 50
 
 
+def test_a_call_that_stops_everything_for_seconds_does_not_make_the_next_ones_wait(clock):
+    """Joining the Wi-Fi: what comes behind it are short steps, which the line has time for."""
+    bench = Bench(clock)
+    bench.other.takes = 8
+    bench.free = 20
+    bench.run(1)
+    bench.other.takes = 2000
+    bench.loop.step()
+    bench.other.takes = 8
+    called = len(bench.other.called)
+    bench.run(1)
+    assert len(bench.other.called) - called > 50
+
+
 def test_the_collection_of_garbage_waits_for_a_long_gap_for_at_most_a_second(clock, monkeypatch):
     collected = []
 
