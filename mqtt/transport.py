@@ -325,9 +325,10 @@ class PacketSocket:
             self._to_discard -= skipped
             if not self._to_discard:
                 self.received_at = ticks_ms()
-        for i in range(skipped, count):
-            self._buffer[self._length] = self._chunk[i]
-            self._length += 1
+        if count > skipped:
+            end = self._length + count - skipped
+            self._buffer[self._length : end] = memoryview(self._chunk)[skipped:count]
+            self._length = end
         self._find_packet()  # an oversized packet must make room before more is read
 
     def _find_packet(self):
