@@ -28,6 +28,7 @@ class EnergyMeter:
         self._counts = [0, 0, 0, 0]  # Wh, Wh, mAh, mAh since the start
         self._rests = [0, 0, 0, 0]  # the remainders
         self._before = None  # the totals at the start; None: not loaded yet
+        self.is_provisional = False  # larger totals may still be found: these are shown here, and not published
         self._last_at = None
         self._last_power = 0
         self._last_current = 0
