@@ -27,7 +27,7 @@ class Restorer:
         self._retained = [0, 0, 0, 0]
         self._refused = ""
         self.record = self.stored = None
-        self._energy.is_provisional = True
+        self._energy.hold()
         self._is_asked = False
         self._load()
 

@@ -153,9 +153,7 @@ class EnergyStore:
         self._take_record()
         if is_settled:
             self._correct()
-            self._energy.is_provisional = False
-            self._battery.pack.gaps += 1  # published from now on, as what becomes known
-            self._battery.pack.changes += 1
+            self._battery.pack.release_counters()
             self._restorer = None
             unload("app.energy_restore")
 

@@ -57,6 +57,14 @@ class EnergyMeter:
         """Voltage and current are read so seldom that two readings may be this far apart, if that is longer than usual."""
         self._longest_step_ms = max(LONGEST_STEP_MS, milliseconds)
 
+    def hold(self):
+        """Larger totals from before may still be found: these are provisional."""
+        self.is_provisional = True
+
+    def release(self):
+        """They are not: nothing else will be found."""
+        self.is_provisional = False
+
     def pause(self):
         """Nothing is known of what flows now: the next reading begins a new step."""
         self._last_at = None
