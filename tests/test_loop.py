@@ -227,6 +227,25 @@ def test_a_call_that_stops_everything_for_seconds_does_not_make_the_next_ones_wa
     assert len(bench.other.called) - called > 50
 
 
+def test_what_has_to_begin_is_called_several_times_in_a_pass_until_it_has_and_then_waits_for_the_line(clock):
+    bench = Bench(clock)
+    job, begun = Job(clock), []
+    job.takes = 8
+    bench.loop.add("first", job, is_begun=lambda: bool(begun))
+    bench.free = 3  # too short for it
+    clock.now += 200
+    bench.loop.step()
+    bench.loop.step()
+    called = len(job.called)
+    assert 4 <= called <= 10 and job.called[-1] - job.called[called // 2] < 30  # never for more than a short pass
+    begun.append(True)
+    bench.loop.step()
+    called = len(job.called)
+    bench.loop.step()
+    bench.loop.step()
+    assert len(job.called) == called
+
+
 def test_the_collection_of_garbage_waits_for_a_long_gap_for_at_most_a_second(clock, monkeypatch):
     collected = []
 
