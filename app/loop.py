@@ -135,7 +135,7 @@ class Loop:
                 now = after
         if self._hurried is not None:
             now = self._hurry(self._hurried, begun, now)
-        elif self._filler is not None:
+        if self._filler is not None:
             now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)
@@ -144,7 +144,7 @@ class Loop:
         return free > 2
 
     def _hurry(self, job, begun, now):
-        """Call the job that is not begun yet again while the pass, `begun` at that tick, is short; returns the tick afterwards."""
+        """Call the job that is not begun yet again while the pass, from the tick `begun` on, is short; returns the tick."""
         while (now - job.due) & _WRAP < _HALF and (now - begun) & _WRAP < HURRY_MS and not self._is_begun():
             now = self._run(job, now)
         if self._is_begun():

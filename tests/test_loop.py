@@ -246,6 +246,19 @@ def test_what_has_to_begin_is_called_several_times_in_a_pass_until_it_has_and_th
     assert len(job.called) == called
 
 
+def test_a_job_that_never_begins_takes_nothing_from_the_one_that_fills(clock):
+    """Without a broker the page is all there is."""
+    loop = Loop(clock, free_ms=lambda now: 1000)
+    page, mqtt = Job(clock), Job(clock)
+    mqtt.pause_ms = 20
+    loop.add("page", page, fills=True)
+    loop.add("mqtt", mqtt, is_begun=lambda: False)
+    loop.step()
+    called = len(page.called)
+    loop.step()
+    assert len(page.called) - called > 4 and len(mqtt.called) == 1
+
+
 def test_the_collection_of_garbage_waits_for_a_long_gap_for_at_most_a_second(clock, monkeypatch):
     collected = []
 
