@@ -63,6 +63,9 @@ class EnergyStores:
         for store in self.stores:
             store.finish()
         self._wants_to_save = True
+
+    def report_gone(self):
+        """A connection begins: tell of the batteries that are stored and not read any more, before anything else is available."""
         gone = self._nvm_store.gone()
         if gone and self._publish is not None:
             from .gone import report_gone

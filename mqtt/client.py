@@ -375,6 +375,7 @@ class MqttClient:
         self._energy_store.finish()
 
     def _start_session(self, now):
+        self._energy_store.report_gone()
         if self._restore_until is None:
             self._end_restoring()
         self._next_read = now

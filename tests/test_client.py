@@ -85,6 +85,9 @@ class FakeStore:
     def restore(self, topic, state):
         self.heard.append((topic, bytes(state)))
 
+    def report_gone(self):
+        """There is none."""
+
     def finish(self):
         self.finished += 1
         self.loaded = True
