@@ -65,7 +65,7 @@ class EnergyStores:
         self._wants_to_save = True
 
     def report_gone(self):
-        """A connection begins: tell of the batteries that are stored and not read any more, before anything else is available."""
+        """A connection begins: tell of the batteries that are stored and not read any more, before all else is available."""
         gone = self._nvm_store.gone()
         if gone and self._publish is not None:
             from .gone import report_gone
