@@ -12,13 +12,12 @@ STEP = (900000, 900000, 3000000, 3000000)
 
 
 class Restorer:
-    """Restores the counters of one battery. `topics`: where the broker may retain them; `owner`: the bridge as a number.
+    """Restores the counters of one battery; `owner`: the bridge as a number.
 
-    `record`: what is stored, `stored`: the totals in it; None: the chip's memory has not been read. `missing`: the topics whose
-    retained state has not arrived.
+    `record`: what is stored, `stored`: the totals in it; None: the chip's memory has not been read.
     """
 
-    def __init__(self, nvm_store, battery, topics, owner, report):
+    def __init__(self, nvm_store, battery, owner, report):
         self._battery = battery
         self._nvm_store = nvm_store
         self._energy = battery.pack.energy
@@ -28,7 +27,7 @@ class Restorer:
         self._retained = [0, 0, 0, 0]
         self._refused = ""
         self.record = self.stored = None
-        self.missing = list(topics)
+        self._energy.hold()
         self._is_asked = False
         self._load()
 
@@ -46,10 +45,8 @@ class Restorer:
         self._energy.load((0, 0, 0, 0))
         self._energy.load([b + c for b, c in zip(before, self._energy.totals())])
 
-    def restore(self, topic, state):
-        """Restore from `state`, the payload retained on one of the topics: JSON or its beginning. It may be forged."""
-        if topic in self.missing:
-            self.missing.remove(topic)
+    def restore(self, state):
+        """Restore from `state`, a payload that the broker has retained: JSON or its beginning. It may be forged."""
         for index, counter in enumerate(COUNTERS):
             total = find_decimal(state, counter)
             if total is not None and total <= self._limit(index):

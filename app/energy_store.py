@@ -4,8 +4,9 @@
 """Keeps the energy counters over restarts: in the chip's memory, and in the state that the broker retains.
 
 The chip's memory is written rarely (see nvm_store.py); the retained state is seconds old, but may be lost or forged. The
-larger value counts, and what has been counted since the start is added. Until the broker has been asked, the counters are not
-published: a number that is corrected a moment later would be a dip or a jump in the energy dashboard.
+larger value counts, and what has been counted since the start is added. Until the broker has been asked, the counters are
+unknown in what is published (`is_provisional`, battery/energy.py): a number that is corrected a moment later would be a dip or
+a jump in the energy dashboard.
 """
 
 from adafruit_ticks import ticks_add, ticks_diff
@@ -47,16 +48,11 @@ class EnergyStores:
         self._has_stored_polarity = False
         self._held_until = None  # 0: not any more
 
-    @property
-    def all_restored(self):
-        """Whether the retained state of every topic has arrived."""
-        return not [store for store in self.stores if not store.has_all]
-
     def restore(self, topic, state):
         """Restore from `state`, the payload retained on one of `topics`: JSON or its beginning. It may be forged."""
         for store in self.stores:
             if topic in store.topics:
-                store.restore(topic, state)
+                store.restore(state)
 
     def finish(self):
         """The connection is up and nothing more is retained: the counters continue from what was restored.
@@ -67,6 +63,9 @@ class EnergyStores:
         for store in self.stores:
             store.finish()
         self._wants_to_save = True
+
+    def report_gone(self):
+        """A connection begins: tell of the batteries that are stored and not read any more, before all else is available."""
         gone = self._nvm_store.gone()
         if gone and self._publish is not None:
             from .gone import report_gone
@@ -128,7 +127,7 @@ class EnergyStore:
             from .energy_restore import Restorer  # 2 KB on a board, until the broker has been asked
 
             self.topics = (f"{base}/{battery.key}/energy", f"{base}/{battery.key}/state")
-            self._restorer = Restorer(nvm_store, battery, self.topics, owner, report)
+            self._restorer = Restorer(nvm_store, battery, owner, report)
         self._record = None  # what is stored; None: the chip's memory has not been read
         self._stored = None  # the totals as noted last
         self._take_record()
@@ -140,15 +139,10 @@ class EnergyStore:
         elif self._record is None and self._nvm_store.is_settled:
             self._record = self._nvm_store.record(self._battery.number)
 
-    @property
-    def has_all(self):
-        """Whether the retained state of every topic has arrived."""
-        return self._restorer is None or not self._restorer.missing
-
-    def restore(self, topic, state):
+    def restore(self, state):
         """Restore from `state`, the payload retained on one of the topics."""
         if self._restorer is not None:
-            self._restorer.restore(topic, state)
+            self._restorer.restore(state)
 
     def finish(self):
         """Nothing more is retained."""
@@ -162,6 +156,7 @@ class EnergyStore:
         self._take_record()
         if is_settled:
             self._correct()
+            self._battery.pack.release_counters()
             self._restorer = None
             unload("app.energy_restore")
 

@@ -25,6 +25,7 @@ COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
+HURRY_MS = 30  # no further call of a hurried job in a pass that has taken so long: some take 25 on an ESP32-S2
 MOST_FILLS = 8  # calls of the filler at the end of a pass
 SPARE_MS = 12  # that must be left behind each: its calls differ, and the next request must not wait for the longest
 _WRAP = (1 << 29) - 1  # of the ticks
@@ -49,11 +50,17 @@ class Job:
         self.failures = 0
         after = self._clock()
         took_ms = (after - now) & _WRAP
+        if took_ms > PATIENCE_MS:  # joining the Wi-Fi or a look-up of a name: no sign of how long the next calls take
+            took_ms = self.took_ms
         if took_ms < self.took_ms:
             took_ms = 3 * self.took_ms // 4  # the next calls are seldom as long as the longest
         self.took_ms = took_ms
         self.due = (now + pause_ms) & _WRAP if pause_ms else now
         return after
+
+    def end_hurry(self):
+        """From now on it waits for the line as the others do."""
+        self.patience_ms = PATIENCE_MS
 
     def back_off(self):
         """It failed: leave it alone, twice as long as the time before."""
@@ -74,6 +81,7 @@ class Loop:
         self._critical_name = critical
         self._critical = None
         self._filler = None  # the job that is called again in what is left of the free time
+        self._hurried = None  # the job that is called several times in a pass, until `_is_begun()`
         self._feed = feed
         self._free_ms = free_ms
         self._feed_at = clock()
@@ -82,11 +90,16 @@ class Loop:
         self.longest_ms = 0  # longest pass since the last reset_longest()
         self.add("memory", _collect, COLLECT_PATIENCE_MS)
 
-    def add(self, name, tick, patience_ms=PATIENCE_MS, fills=False):
+    def add(self, name, tick, patience_ms=PATIENCE_MS, fills=False, is_begun=None):
         """One more job, called after those added before it. `fills`: where it wants the next pass and the line is free for
         longer, it is called again at once: one job of many short steps, for which a pass each would take too long.
+        `is_begun()`: until it is true, the job does not wait for the line, and is called several times in a pass: the first
+        numbers are published half a second sooner on an ESP32-S2.
         """
-        job = Job(name, tick, self._clock, patience_ms)
+        job = Job(name, tick, self._clock, patience_ms if is_begun is None else 0)
+        if is_begun is not None:
+            self._hurried = job
+            self._is_begun = is_begun
         if name == self._critical_name:
             self._critical = job
         else:
@@ -119,6 +132,8 @@ class Loop:
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after
+        if self._hurried is not None:
+            now = self._hurry(self._hurried, begun, now)
         if self._filler is not None:
             now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
@@ -126,6 +141,15 @@ class Loop:
             self._feed()
         self._measure(begun, now)
         return free > 2
+
+    def _hurry(self, job, begun, now):
+        """Call the job that is not begun yet again while the pass, from the tick `begun` on, is short; returns the tick."""
+        while (now - job.due) & _WRAP < _HALF and (now - begun) & _WRAP < HURRY_MS and not self._is_begun():
+            now = self._run(job, now)
+        if self._is_begun():
+            job.end_hurry()
+            self._hurried = None
+        return now
 
     def _fill(self, job, now, free):
         """Call the filler while it fits; returns the tick afterwards."""

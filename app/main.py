@@ -245,7 +245,7 @@ def make_network(settings, nvm_store, reason, screen, ssl_context, extras, loop,
     if sleep is not None and sleep.is_woken:
         loop.add("mqtt", sleep.gate(batteries, client.tick, ticks_ms()).tick)
     else:
-        loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick)
+        loop.add("mqtt", AfterFirstResponse(poller, client.tick, ticks_ms()).tick, is_begun=publisher.is_begun)
     bank = make_bank(settings, batteries)
     if screen is not None:
         screen.watch(batteries, bank, client, wifi.radio)

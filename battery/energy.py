@@ -28,6 +28,7 @@ class EnergyMeter:
         self._counts = [0, 0, 0, 0]  # Wh, Wh, mAh, mAh since the start
         self._rests = [0, 0, 0, 0]  # the remainders
         self._before = None  # the totals at the start; None: not loaded yet
+        self.is_provisional = False  # larger totals may still be found: these are shown here, and not published
         self._last_at = None
         self._last_power = 0
         self._last_current = 0
@@ -55,6 +56,14 @@ class EnergyMeter:
     def allow_steps(self, milliseconds):
         """Voltage and current are read so seldom that two readings may be this far apart, if that is longer than usual."""
         self._longest_step_ms = max(LONGEST_STEP_MS, milliseconds)
+
+    def hold(self):
+        """Larger totals from before may still be found: these are provisional."""
+        self.is_provisional = True
+
+    def release(self):
+        """They are not: nothing else will be found."""
+        self.is_provisional = False
 
     def pause(self):
         """Nothing is known of what flows now: the next reading begins a new step."""

@@ -463,6 +463,12 @@ class Pack(Values):
             self._found.append(row)
         super().put(row, index, raw, now)
 
+    def release_counters(self):
+        """The energy counters are no longer provisional: they are published at once, as what becomes known."""
+        self.energy.release()
+        self.gaps += 1
+        self.changes += 1
+
     def _count_energy(self, now):
         voltage = self._raw[VOLTAGE.slot]
         current = self.at(CURRENT)

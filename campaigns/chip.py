@@ -279,6 +279,9 @@ class Firmware:
         libraries = pace.libraries()
         files = {str(root / path): kb for path, kb in sizes.items()}
         files.update({path: kb for path in libraries for name, kb in sizes.items() if path.endswith(name.removeprefix("lib"))})
+        if sizes:  # a package without a text of its own has no file in the bundle
+            inits = {str(root / package / "__init__.py"): package for package in pace.PACKAGES}
+            files.update({path: 0.0 for path, package in inits.items() if f"{package}/__init__.py" not in sizes})
         groups = pack_merge.GROUPS if sizes else {}  # in a folder of other files each is loaded by itself
         merged = {
             str(root / pack_merge.path_of(name)): str(root / pack_merge.path_of(target))
@@ -363,6 +366,8 @@ class Firmware:
         raise SystemExit("The chip was restarted: " + self._console.getvalue()[-2000:])
 
     def _load(self, kb: float) -> None:
+        if not kb:
+            return
         begun = self.clock.us
         self.clock.load(kb)
         self._load_s += (self.clock.us - begun) / 1e6

@@ -7,7 +7,6 @@ from .diagnosis import (
     ABSENT,
     ASLEEP,
     BABBLING,
-    DETECTING,
     DOUBLED,
     ECHO,
     EMPTY,
@@ -68,7 +67,6 @@ _WORDS = {
         "BMS asleep, or cut off, for {}: it sends only zeros; wake it with load, charger or button, or check its plug",
         "BMS asleep or cut off", "for {}",
     ),
-    DETECTING: ("Looking for the BMS", "Looking for BMS ...", ""),
     NO_UART: ("No UART: correct UART_TX and UART_RX in settings.toml", "No BMS: UART_TX or", "UART_RX is wrong"),
     RULED_OUT_PROTOCOL: (
         "The BMS responds only to protocol {}: correct or remove BMS_PROTOCOL",

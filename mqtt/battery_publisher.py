@@ -23,6 +23,7 @@ REPUBLISH_MS = 3000
 # The state is published this often even unchanged, well inside expire_after.
 HEARTBEAT_MS = 10000
 INFO_REPEAT_MS = 600000  # what is read once is repeated this often, for later subscribers
+COMPLETE_MS = 1000  # so long a connection waits for the rest of a battery's first readings
 CONNECTION_CHECK_MS = 500  # how often the connection text is compared
 CORRECTION_MS = 1000  # between two corrections of a status; doubles while another client insists
 LONGEST_CORRECTION_MS = 60000
@@ -116,6 +117,7 @@ class BatteryPublisher:
         self.seen_changes = None  # `changes` of the pack when it was compared
         self._discovered_at = self._extras_at = None  # ticks of before are not compared after a long outage
         self.phase = TO_OFFLINE
+        self._complete_by = ticks_add(now, COMPLETE_MS)  # until then a battery that responds is not called offline
         self.own_status.begin(now)
         self._heartbeat_due = now
         self._status_due = False  # the battery's status is to be repeated
@@ -281,6 +283,12 @@ class BatteryPublisher:
 
     # states
 
+    def is_awaited(self, now):
+        """Whether the battery has just been found, and would be online right after it was called offline."""
+        if self.phase != TO_OFFLINE or not self.poller.online or self.poller.complete:
+            return False
+        return ticks_diff(now, self._complete_by) < 0
+
     def state(self, now):
         """The state or the status."""
         self.seen_changes = self.pack.changes
@@ -291,6 +299,8 @@ class BatteryPublisher:
         phase = self.phase
         if phase == TO_OFFLINE and self.poller.complete:  # only the connection is new, the battery was online before
             phase = OFFLINE
+        if self.is_awaited(now):
+            return None
         if phase == TO_OFFLINE or (phase >= TO_ONLINE and not self.poller.online):
             self.phase = _TO_UNKNOWN
             return self._status("offline")

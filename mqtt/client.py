@@ -41,7 +41,7 @@ START_SPREAD_MS = 2000  # after a power cut all boards of a site start in step
 STABLE_AFTER_MS = 60000  # a connection that ended sooner makes the back-off longer
 JOIN_TIMEOUT_S = 2  # limits the chip's own retries, not its first attempt
 RADIO_RESTART_AFTER = 10  # failures in a row without any response from the network
-RESTORE_MS = 1500  # a broker sends retained messages right after the SUBACK; a new broker has none
+RESTORE_MS = 1500  # a broker sends retained messages right after the SUBACK, with a bridge behind it later; a new one has none
 GONE_AT_ONCE = 8  # topics in one request
 INBOX_SIZE = 8  # received messages waiting to be executed; normally one person presses one button
 # A broker without retained messages may close a connection that asks for them, the last will included.
@@ -93,7 +93,7 @@ class MqttClient:
         self._ssl_context = None if ssl_context is None else TlsContext(ssl_context)
         self._join_network = join or radio.connect
         self._is_restoring = False  # messages on the counters' topics are our own, from before the restart
-        self._restore_until = None  # how long they are waited for
+        self._restore_until = None  # how long they are waited for, beside the session
         self._restore_topics: list = []  # topics subscribed to for it
         self._restore_pings = 0  # no retained message follows the next PINGRESP
         base = settings.base_topic
@@ -189,8 +189,9 @@ class MqttClient:
         # reading and publishing alternate: a client that only publishes would miss the PINGRESPs
         must_receive = self._has_published and ticks_diff(now, self._next_read) >= 0
         is_free = self.connected and not (self._is_sending or self._awaited_id or must_receive)
+        must_end = is_free and self._restore_until is not None and ticks_diff(now, self._restore_until) >= 0
         message = None
-        if is_free:
+        if is_free and not must_end:
             message = (self._to_clear.pop(0), b"", True, 0) if self._to_clear else self._publisher.poll(now)
         self._has_published = message is not None
         if self._pool.last is not None:
@@ -201,10 +202,12 @@ class MqttClient:
                 self._send(now)
             elif self._is_sending:
                 self._send(now)
+            elif must_end:
+                self._end_restoring()
             elif self.connected:
                 self._receive(now)
             elif self._restore_until is not None:
-                self._restore(now)
+                self._await_retained(now)
             elif self._is_open:
                 self._subscribe()
             elif self._next_try is None or ticks_diff(now, self._next_try) >= 0:
@@ -323,13 +326,12 @@ class MqttClient:
                 self._restore_topics.extend(some)
             else:
                 self._gone = ()
-        elif self._subscribe_to(self._energy_store.topics):
-            self._restore_topics.extend(self._energy_store.topics)
+        else:
+            if self._subscribe_to(self._energy_store.topics):
+                self._restore_topics.extend(self._energy_store.topics)
             self._pool.last.ping()
             self._restore_pings = self._pool.last.ping_responses
             self._restore_until = ticks_add(ticks_ms(), RESTORE_MS)
-        else:
-            self._start_session(ticks_ms())
 
     def _subscribe_to(self, topics):
         """Subscribe to `topics`; False when the broker's access rules forbid one of them."""
@@ -342,30 +344,36 @@ class MqttClient:
             return False
         return True
 
-    def _restore(self, now):
-        """Once after a restart and before anything is published: receive the counters from their retained topic.
+    def _await_retained(self, now):
+        """Once after a restart and before anything is published: what is retained is cleared ahead of what is new.
 
-        If the wait were too short the counters would fall, so a slow broker is waited for until it counts as dead.
+        Most brokers send it before the PINGRESP. A slow one is waited for until it counts as dead.
         """
         socket = self._pool.last
         if socket.has_message():
             self._client.loop(0)
-        is_over = socket.ping_responses != self._restore_pings and ticks_diff(now, self._restore_until) >= 0
-        if self._energy_store.all_restored or is_over:
-            self._restore_until = None
-            self._client.unsubscribe(self._restore_topics)
-            self._restore_topics = []  # 2 KB
+        if socket.ping_responses != self._restore_pings:
             self._start_session(ticks_ms())
         elif ticks_diff(now, socket.received_at) > SILENCE_LIMIT_MS:
             raise OSError(errno.ETIMEDOUT, "no_answer")
 
-    def _start_session(self, now):
+    def _end_restoring(self):
+        """What is retained has been received, the counters too, which were held back until now: they would fall."""
+        if self._restore_topics:
+            self._client.unsubscribe(self._restore_topics)
+            self._restore_topics = []  # 2 KB
+        self._restore_until = None
         self._is_restoring = False
         if self._at in self._unasked:
             self._unasked.remove(self._at)
         if not self._unasked:
             self._gone = ()
         self._energy_store.finish()
+
+    def _start_session(self, now):
+        self._energy_store.report_gone()
+        if self._restore_until is None:
+            self._end_restoring()
         self._next_read = now
         self._next_ping = ticks_add(now, PING_INTERVAL_MS)
         self._silent_failures = 0

@@ -52,6 +52,7 @@ def _groups():
 
 
 TOGETHER = _groups()
+_COUNTERS = TOGETHER[2]
 IMMEDIATE = tuple(group for group in TOGETHER if [row for row in group if row.derive is None and is_immediate(row)])
 _IMMEDIATE_READINGS = tuple(
     (row, index)
@@ -293,6 +294,8 @@ class Deadband:
             if _MODE in group and (is_disagreeing or self.is_disagreeing(now)):
                 # again later: they may have begun to disagree since the first step
                 self._immediate_changes = self._fast_changes = None
+                continue
+            if group is _COUNTERS and self._pack.energy.is_provisional:
                 continue
             if not left:
                 left = _GROUPS_AT_ONCE

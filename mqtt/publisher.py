@@ -207,6 +207,14 @@ class Publisher:
                 return each
         return self._first
 
+    def is_begun(self):
+        """Whether the bridge is online in this connection, and what is known of its batteries, too."""
+        if self._is_online_published:
+            for each in self._batteries:
+                if each.phase != ONLINE and each.phase != OFFLINE:
+                    return False
+        return self._is_online_published
+
     @property
     def is_writing(self):
         """Whether a message has been begun: the next polls write it."""
@@ -272,14 +280,18 @@ class Publisher:
             self._repeat_status(now)
         waits = self._others_first > 0
         self._others_first = max(0, self._others_first - 1)
-        return (
+        message = (
             self._correction(now)
             or self._availability()
             or (self._messages.pop(0) if self._messages else None)
             or self._of_next(BatteryPublisher.take_set_counters, now)
             or self._of_next(BatteryPublisher.last_command, now)
             or (None if waits else self._battery_state(now))
-            or self._of_next(BatteryPublisher.info, now)  # the bank counts with it
+        )
+        if message is not None or (not self._is_online_published and self._awaits_battery(now)):
+            return message
+        return (
+            self._of_next(BatteryPublisher.info, now)  # the bank counts with it
             or self._of_others(now)
             or self._of_next(BatteryPublisher.connection, now)
             or self._of_next(BatteryPublisher.counters, now)
@@ -288,6 +300,13 @@ class Publisher:
             or self._of_next(BatteryPublisher.single_value, now)
             or (self._battery_state(now) if waits else None)
         )
+
+    def _awaits_battery(self, now):
+        """Whether the first state of a battery is about to come: nothing long is begun."""
+        for each in self._batteries:
+            if each.is_awaited(now):
+                return True
+        return False
 
     def _battery_state(self, now):
         """The next state or status of a battery.

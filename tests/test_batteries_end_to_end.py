@@ -4,6 +4,7 @@
 """Several batteries as processes: the unmodified firmware, boards on one serial line or two, a real mosquitto."""
 
 import json
+import time
 
 import pytest
 from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
@@ -179,6 +180,8 @@ def test_a_battery_that_is_taken_out_of_the_settings_is_not_partly_available_wit
     place = Place(tmp_path / "place", 'BMS_BOARD_NUMBERS = "1-2"\n', "boards=2,drift=0")
     try:
         place.wait(lambda: place.is_up("bms1", "bms2"))
+        place.wait(lambda: place.subscriber.latest("t/bms2/energy"))  # the broker has been asked
+        time.sleep(0.5)  # and what is read is stored
         place.bridge.kill()
         old = [f"t/{end}" for end in ("bms2/status", "bms2/state", "bms2/connection", "bms2/info", "bank/state")]
         for topic in old:  # as with MQTT_RETAIN_STATE

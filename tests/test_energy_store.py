@@ -19,7 +19,9 @@ from app.nvm_store import NvmStore
 from battery.energy import COUNTERS
 from battery.json import Writer
 from battery.pack import Battery, Pack
+from battery.polarity import NORMAL
 from battery.readings import READING
+from mqtt.publisher import Publisher
 
 ENERGY, STATE = "t/bms1/energy", "t/bms1/state"
 
@@ -293,10 +295,36 @@ SIX_HOURS = 12 * 30 * 60 * 1000
 def test_it_is_asked_what_is_retained_on_two_topics():
     boot = Boot(bytearray(8192))
     assert boot.energy_store.topics == ("t/bms1/energy", "t/bms1/state")
-    boot.energy_store.restore("t/bms1/energy", b"{}")
-    assert not boot.energy_store.all_restored
-    boot.energy_store.restore("t/bms1/state", b"{}")
-    assert boot.energy_store.all_restored
+
+
+def test_until_the_broker_has_been_asked_everything_but_the_counters_is_published():
+    """What this board remembers may be an hour old; a larger number found a moment later would be a jump."""
+    nvm = bytearray(8192)
+    kept(nvm, [5000, 4000, 3000, 2000])
+    wire = Wire("drift=0,current=20")
+    wire.pack.restore_polarity(NORMAL)
+    store = stores_of(NvmStore(nvm, 0), wire.pack, "t", "c0ffee", poller=wire.poller)
+    battery = Battery(1, "bms1", "Daly BMS", "", wire.pack, wire.poller)
+    publisher = Publisher("t", SimpleNamespace(writer=Writer(), parts=lambda: 0, bridge_parts=0, battery_parts=1), [battery],
+                          lambda now: (), 2000)  # fmt: skip
+    heard = []
+
+    def listen(_wire):
+        message = publisher.poll(wire.now)
+        if message is not None and message[0] in (STATE, ENERGY):
+            heard.append((wire.now, message[0], json.loads(message[1].bytes())))
+
+    wire.run(6, listen)
+    assert len(heard) > 1 and {topic for _, topic, _ in heard} == {STATE}
+    assert {(state["energy_charged"], state["capacity_discharged"]) for _, _, state in heard[1:]} == {(None, None)}
+    assert heard[-1][2]["soc"] is not None and wire.pack.raw("energy_charged") >= 5000  # the screen has it
+    store.restore(ENERGY, said([7000, 0, 0, 0]))
+    store.finish()
+    asked = wire.now
+    heard.clear()
+    wire.run(0.5, listen)
+    assert {topic for at, topic, _ in heard if at < asked + 300} == {STATE, ENERGY}  # they do not wait for their turn
+    assert {message["energy_charged"] >= 7 and message["energy_discharged"] == 4 for _, _, message in heard} == {True}
 
 
 @pytest.mark.parametrize(("index", "most"), [(0, 900_000), (1, 900_000), (2, 3_000_000), (3, 3_000_000)])

@@ -213,6 +213,52 @@ def test_a_job_that_takes_longer_than_the_line_is_idle_waits_for_a_longer_time(c
     assert len(bench.other.called) - called > 50
 
 
+def test_a_call_that_stops_everything_for_seconds_does_not_make_the_next_ones_wait(clock):
+    """Joining the Wi-Fi: what comes behind it are short steps, which the line has time for."""
+    bench = Bench(clock)
+    bench.other.takes = 8
+    bench.free = 20
+    bench.run(1)
+    bench.other.takes = 2000
+    bench.loop.step()
+    bench.other.takes = 8
+    called = len(bench.other.called)
+    bench.run(1)
+    assert len(bench.other.called) - called > 50
+
+
+def test_what_has_to_begin_is_called_several_times_in_a_pass_until_it_has_and_then_waits_for_the_line(clock):
+    bench = Bench(clock)
+    job, begun = Job(clock), []
+    job.takes = 8
+    bench.loop.add("first", job, is_begun=lambda: bool(begun))
+    bench.free = 3  # too short for it
+    clock.now += 200
+    bench.loop.step()
+    bench.loop.step()
+    called = len(job.called)
+    assert 4 <= called <= 10 and job.called[-1] - job.called[called // 2] < 30  # never for more than a short pass
+    begun.append(True)
+    bench.loop.step()
+    called = len(job.called)
+    bench.loop.step()
+    bench.loop.step()
+    assert len(job.called) == called
+
+
+def test_a_job_that_never_begins_takes_nothing_from_the_one_that_fills(clock):
+    """Without a broker the page is all there is."""
+    loop = Loop(clock, free_ms=lambda now: 1000)
+    page, mqtt = Job(clock), Job(clock)
+    mqtt.pause_ms = 20
+    loop.add("page", page, fills=True)
+    loop.add("mqtt", mqtt, is_begun=lambda: False)
+    loop.step()
+    called = len(page.called)
+    loop.step()
+    assert len(page.called) - called > 4 and len(mqtt.called) == 1
+
+
 def test_the_collection_of_garbage_waits_for_a_long_gap_for_at_most_a_second(clock, monkeypatch):
     collected = []
 

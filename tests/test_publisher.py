@@ -114,6 +114,26 @@ def states(broker, since=0):
 # the first words
 
 
+def test_a_battery_that_answers_as_the_connection_begins_is_not_called_offline_a_moment_before_it_is_online():
+    broker = Broker()
+    broker.wire.run(0.1)
+    assert broker.wire.poller.online and not broker.wire.poller.complete
+    broker.connect().run(3)
+    assert broker.texts(STATUS)[0] == "online"
+    assert [topic for _, topic, *_ in broker.heard][:3] == [STATE, "daly/x/status", STATUS]  # nothing long comes before
+
+
+def test_a_battery_whose_first_readings_take_long_is_waited_for_a_second():
+    broker = Broker("drift=0,think=190")
+    broker.wire.run(0.4)
+    assert broker.wire.poller.online
+    begun = broker.wire.now
+    broker.connect().run(8)
+    first = broker.heard[0]
+    assert (first[1], first[2]) == (STATUS, "offline") and 1000 <= first[0] - begun <= 1100
+    assert broker.texts(STATUS)[-1] == "online"
+
+
 def test_a_new_session_says_its_numbers_first_and_again_when_home_assistant_can_hear_them():
     """Whoever listens already has them at once; who is told only now what there is needs a moment before it hears states."""
     broker = connected(seconds=20)
