@@ -5,7 +5,8 @@
 
 `micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
 a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
-and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small;
+and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small, and
+behind each module that is loaded, as CircuitPython does (py/builtinimport.c: "Loading a module thrashes the heap");
 `page`: a browser that opens the page and asks for the state as that does.
 
 The stand-ins are loaded before the measurement. They allocate nothing that stays or is garbage but what the chip's own do:
@@ -702,12 +703,16 @@ def build(responses):
 
 
 def watch_imports():
-    """The heap at every import: where the start needs most."""
+    """The heap at every import: where the start needs most; with a limit a collection behind each module, and no more."""
     original = builtins.__import__
 
     def noting(*arguments):
+        known = len(sys.modules)
         found = original(*arguments)
-        if clock.us < MARKS_S[0] * 1000000:
+        if heap.is_limited:
+            if len(sys.modules) > known:
+                gc.collect()
+        elif clock.us < MARKS_S[0] * 1000000:
             heap.collect()
         return found
 
@@ -723,7 +728,7 @@ def prepare(responses, seconds, words):
     broker.is_shown = "show" in words
     broker.browser = Browser() if "page" in words else None
     heap.is_mapped = "pieces" in words
-    if "peak" in words:
+    if "peak" in words or heap.is_limited:
         watch_imports()
 
 
