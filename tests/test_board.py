@@ -716,7 +716,8 @@ def test_a_heap_that_is_too_small_shows():
     machine = next(machine for machine in board_size.machines(install=False) if machine.bits == 64)
     with board_size.board_drive() as folder:
         assert not board_size.run(machine, folder, 31, "limited", heap_kb=200).is_well
-        assert board_size.run(machine, folder, 31, "limited", heap_kb=800).is_well
+        # garbage is collected behind each module, as CircuitPython does: without that it takes 60 KB more
+        assert board_size.run(machine, folder, 31, "limited", heap_kb=440).is_well
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
