@@ -5,7 +5,8 @@
 
 `micropython board.py RESPONSES SECONDS [WORD ...]`, in the folder of a drive. RESPONSES: lines of request and response in hex;
 a request that is there more than once gets them in turn. Words: `show` prints each message, `pieces` a map of the heap before
-and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small;
+and after each collection, `peak` collects at each import; `limited`: MicroPython collects by itself, as its heap is small, and
+behind each module that is loaded, as CircuitPython does (py/builtinimport.c: "Loading a module thrashes the heap");
 `page`: a browser that opens the page and asks for the state as that does; `stack`: with the probes of stack.py; `outages`: one
 trouble after the other, see Outages, and somebody who presses every button; `silent`: no BMS.
 
@@ -755,12 +756,16 @@ def build(responses):
 
 
 def watch_imports():
-    """The heap at every import: where the start needs most."""
+    """The heap at every import: where the start needs most; with a limit a collection behind each module, and no more."""
     original = builtins.__import__
 
     def noting(*arguments):
+        known = len(sys.modules)
         found = original(*arguments)
-        if clock.us < MARKS_S[0] * 1000000:
+        if heap.is_limited:
+            if len(sys.modules) > known:
+                gc.collect()
+        elif clock.us < MARKS_S[0] * 1000000:
             heap.collect()
         return found
 
@@ -778,7 +783,7 @@ def prepare(responses, seconds, words):
     heap.is_mapped = "pieces" in words
     outages.are_wanted = "outages" in words
     outages.is_silent = "silent" in words
-    if "peak" in words:
+    if "peak" in words or heap.is_limited:
         watch_imports()
     if "stack" in words:
         global stack_probe

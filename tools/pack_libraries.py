@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The libraries as they are compiled for the board: all they do stays, and every line where it is.
+"""The libraries as they are compiled for the board: all that can be called stays, and every line where it is.
 
 What goes is what only their developers need: their names' underscore says so, or it is of no use on a board. Private names
 become short ones, which cost no memory as our code has them, too; a constant that nobody imports is private (mpy-cross keeps
-no name of those); imports of types, versions, and what is written to a log that is never switched on are left out. Every
-method stays, used or not. A name that our code, the chip or a text has as well is left alone.
+no name of those); imports of types, versions, and what is written to a log that is never switched on are left out. So is a
+function or method whose name is nowhere else, in no library, in no text and not in our code, and those of NAMESAKES; but no
+method of a class that is made of one of the chip's. A name that our code, the chip or a text has as well is left alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Files = dict[str, str]  # path -> text
 LOG = ("debug", "info", "warning", "error", "critical")
 UNUSED = ("__version__", "__repo__")
 TYPES = ("typing", "types", "circuitpython_typing.socket")
+# Of a class of a library, what is called nowhere although another object has a method of that name
+NAMESAKES = {"MQTT": ("publish",)}  # mqtt/transport.py sends the messages, in pieces
 HARMLESS = ("hex", "len", "repr", "str")  # what may be called for a line of the log: it has no other effect
 
 
@@ -30,6 +33,7 @@ def without_development(files: Files, kept: set[str], pool: Iterator[str]) -> Fi
     imported = {one.name for source in sources for one in source.imports}
     texts = {text for source in sources for text in source.strings}
     free = (name for name in pool if name not in used and name not in kept)
+    unused = _unused(sources, kept | texts)
     short: dict[str, str] = {}
     for name in sorted(used - kept - texts):
         is_constant = any(name in _constants(source) for source in sources)
@@ -37,7 +41,45 @@ def without_development(files: Files, kept: set[str], pool: Iterator[str]) -> Fi
             short[name] = "_" + name
         elif name.startswith("_") and not name.startswith("__") and not is_constant:
             short[name] = next(free)
-    return {source.path: _edited(source, short) for source in sources}
+    return {source.path: _edited(source, short, unused) for source in sources}
+
+
+def _unused(sources: list[Source], kept: set[str]) -> set[ast.FunctionDef]:
+    """The functions that nothing calls, nor those that only such functions call."""
+    classes = [part for source in sources for part in ast.walk(source.tree) if isinstance(part, ast.ClassDef)]
+    own = {one.name for one in classes}
+    of_chip = [one for one in classes if not {ast.unparse(base) for base in one.bases} <= own]  # which calls methods, perhaps
+    called = {id(part) for one in of_chip for part in one.body}
+    functions = [part for source in sources for part in ast.walk(source.tree) if isinstance(part, ast.FunctionDef)]
+    functions = [part for part in functions if id(part) not in called]
+    unused = {part for one in classes for part in one.body if _name(part) in NAMESAKES.get(one.name, ())}
+    while True:
+        needed = kept.union(*[_used(source.tree, unused) for source in sources])
+        more = {part for part in functions if part.name not in needed and not part.name.startswith("__")} - unused
+        if not more:
+            return {part for part in unused if isinstance(part, ast.FunctionDef)}
+        unused |= more
+
+
+def _name(node: ast.stmt) -> str:
+    return node.name if isinstance(node, ast.FunctionDef) else ""
+
+
+def _used(node: ast.AST, unused: set) -> set[str]:
+    """The names that are used in a node, but for functions that are not."""
+    found: set[str] = set()
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.FunctionDef) and part in unused:
+            continue
+        if isinstance(part, ast.Attribute):
+            found.add(part.attr)
+        elif isinstance(part, ast.Name):
+            found.add(part.id)
+        elif isinstance(part, ast.ImportFrom):
+            found |= {alias.name for alias in part.names}
+        is_its_own = isinstance(node, ast.FunctionDef) and part in node.decorator_list  # @name.setter names itself
+        found |= set() if is_its_own and ast.unparse(part) == f"{node.name}.setter" else _used(part, unused)
+    return found
 
 
 def _names(source: Source) -> set[str]:
@@ -53,7 +95,7 @@ def _constants(source: Source) -> set[str]:
     return {ast.unparse(node.targets[0]) for node in calls if ast.unparse(node.value).startswith("const(")}
 
 
-def _edited(source: Source, short: dict[str, str]) -> str:
+def _edited(source: Source, short: dict[str, str], unused: set[ast.FunctionDef]) -> str:
     edits: dict[Place, str] = {}
     for scope in source.scopes:
         for variable in scope.variables.values():
@@ -70,7 +112,19 @@ def _edited(source: Source, short: dict[str, str]) -> str:
         if isinstance(node, ast.stmt) and _is_left_out(node):
             without_statement(source, node, edits)
             edits[source.place(node)] = "pass"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef) and node in unused:
+            _drop(source, node, edits)
     return replaced(source.text, edits)
+
+
+def _drop(source: Source, node: ast.FunctionDef, edits: dict[Place, str]) -> None:
+    """Add to the edits those that remove a function with its decorators; its lines stay."""
+    first, last = min(part.lineno for part in (*node.decorator_list, node)), node.end_lineno or 0
+    for place in [place for place in edits if first <= place[0] <= last]:
+        del edits[place]
+    for line in range(first, last + 1):
+        edits[line, 0, len(source.lines[line - 1])] = node.col_offset * " " + "pass" if line == first else ""
 
 
 def _is_left_out(node: ast.stmt) -> bool:
