@@ -26,7 +26,7 @@ FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 HURRY_MS = 30  # no further call of a hurried job in a pass that has taken so long: some take 25 on an ESP32-S2
-MOST_FILLS = 8  # calls of the filler at the end of a pass
+MOST_FILLS = 8  # calls of the filler, or of the job that is hurried, at the end of a pass
 SPARE_MS = 12  # that must be left behind each: its calls differ, and the next request must not wait for the longest
 _WRAP = (1 << 29) - 1  # of the ticks
 _HALF = 1 << 28
@@ -133,7 +133,10 @@ class Loop:
                 free -= (after - now) & _WRAP
                 now = after
         if self._hurried is not None:
-            now = self._hurry(self._hurried, begun, now)
+            for _ in range(MOST_FILLS):  # here, as another function would be on the call stack below the job
+                if not self._hurries(begun, now):
+                    break
+                now = self._run(self._hurried, now)
         if self._filler is not None:
             now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
@@ -142,14 +145,13 @@ class Loop:
         self._measure(begun, now)
         return free > 2
 
-    def _hurry(self, job, begun, now):
-        """Call the job that is not begun yet again while the pass, from the tick `begun` on, is short; returns the tick."""
-        while (now - job.due) & _WRAP < _HALF and (now - begun) & _WRAP < HURRY_MS and not self._is_begun():
-            now = self._run(job, now)
+    def _hurries(self, begun, now):
+        """Whether the hurried job is called again in a pass that began at the tick `begun`; it is until it has begun."""
         if self._is_begun():
-            job.end_hurry()
+            self._hurried.end_hurry()
             self._hurried = None
-        return now
+            return False
+        return (now - self._hurried.due) & _WRAP < _HALF and (now - begun) & _WRAP < HURRY_MS
 
     def _fill(self, job, now, free):
         """Call the filler while it fits; returns the tick afterwards."""

@@ -332,7 +332,7 @@ class Broker:
     def __init__(self):
         self.heard = bytearray(16384)  # of packets that are not complete
         self.length = 0
-        self.answer = bytearray(2048)
+        self.answer = bytearray(16384)
         self.answered = 0
         self.filters = bytearray(2048)  # the bodies of SUBSCRIBE
         self.filters_length = 0
@@ -484,7 +484,12 @@ class Broker:
         if self.is_shown:
             print("message", str(heard[at + 2 : at + topic], "utf-8"), first & 1, str(heard[payload:end], "utf-8"))
         if self.find(at, topic) >= 0:
-            self.reply(first & 0xF0, topic + end - payload)  # short: the bridge's own status
+            self.reply(first & 0xF0)
+            left = topic + end - payload
+            while left > 127:
+                self.reply(left & 127 | 128)
+                left >>= 7
+            self.reply(left)
             for index in range(at, at + topic):
                 self.reply(heard[index])
             for index in range(payload, end):
