@@ -49,6 +49,7 @@ WHOLE = (
     "test_page.py",
     "test_sleep_host.py",
     "test_sleeping_bridge.py",
+    "test_stack.py",
     "test_start.py",
     "test_tls.py",
 )

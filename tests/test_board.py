@@ -350,7 +350,7 @@ def budgets_of(text):
 MOST_HEAP_OF_OURS = 248_500
 SMALLEST_HEAP_KB = 428
 SMALLEST_HEAP_OF_SEVERAL_KB = 476
-MOST_CODE_ON_THE_DRIVE = 279 * 1024
+MOST_CODE_ON_THE_DRIVE = 280 * 1024
 MOST_LIVE = 272_500  # bytes, while it runs with one battery and the screen
 MOST_LIVE_WITH_PAGE = 313_500  # with the page, while somebody looks at it
 
@@ -505,6 +505,9 @@ class Broker(io.IOBase):
 class Keeper:
     loaded = True
     topics = ()
+
+    def report_gone(self):
+        pass
 
     def finish(self):
         pass
