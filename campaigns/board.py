@@ -675,14 +675,14 @@ class Poll:
     def unregister(self, socket):
         self.sockets.remove(socket)
 
-    def ipoll(self, *_):
+    def ipoll(self, _timeout):  # not *_: its tuple would be garbage, and a chip's makes none
         for socket in self.sockets:
             if socket.is_ready():
                 return socket.event
         return ()
 
     def poll(self, *_):
-        return list(self.ipoll())
+        return list(self.ipoll(0))
 
 
 class Collector:

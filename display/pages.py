@@ -211,7 +211,10 @@ def fitted(lines, rows):
 
 def plain(text):
     """Printable ASCII only, as in the board's font; names from the settings may have other characters."""
-    return "".join([char if " " <= char <= "~" else "?" for char in text])
+    for char in text:
+        if not " " <= char <= "~":  # seldom: else the text is itself, and costs no heap
+            return "".join([char if " " <= char <= "~" else "?" for char in text])
+    return text
 
 
 def between(left, right, width=COLUMNS):

@@ -211,6 +211,7 @@ def test_diagnostics_are_made_of_each_battery_one_after_the_other(capsys):
     made = Diagnostics(Settings(text), bench.batteries, lambda now: (("uptime", 7),), loop)
     published, now = [], bench.wires[0].now
     assert made.request(lambda topic, data: published.append((topic, json.loads(data))), now) is None
+    made.tick(ticks_add(now, 500))
     assert made.request(None, ticks_add(now, 6000)) == "requested_before"  # not all have been made
     assert [topic for topic, _ in published] == ["/diagnostics"]
     for passed in range(6001, 12001, 500):
@@ -224,8 +225,10 @@ def test_diagnostics_are_made_of_each_battery_one_after_the_other(capsys):
     assert made.request(lambda topic, data: None, now) is None
     made.tick(now)
     made.tick(now)
+    made.tick(now)
     assert capsys.readouterr().out == ""
     made.show(now)
+    made.tick(now)
     assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]) == 1  # one in a pass
     made.show(now)
     assert made.request(None, ticks_add(now, 6000)) == "requested_before"
@@ -342,6 +345,11 @@ class Boot:
         publish = lambda *message: self.published.append(message)  # noqa: E731
         self.stores = EnergyStores(self.nvm_store, self.batteries, "t", "c0ffee", report, publish, retain)
 
+    def connect(self):
+        """What happens at the beginning of a connection, and when all that the broker retains has arrived."""
+        self.stores.report_gone()
+        self.stores.finish()
+
     def totals(self):
         return [[each.pack.energy.total(counter) for counter in COUNTERS] for each in self.batteries]
 
@@ -382,12 +390,12 @@ def test_each_battery_continues_its_own_counters():
 def test_of_a_battery_that_is_not_read_any_more_is_said_so_once_in_each_connection(retain):
     nvm = Nvm(8192)
     boot = Boot(nvm, (1, 2, 201), retain)
-    boot.stores.finish()
+    boot.connect()
     boot.nvm_store.save()
     assert boot.published == []
     boot = Boot(nvm, (1,), retain)  # the settings of one battery
     assert boot.published == [] and "app.gone" not in sys.modules
-    boot.stores.finish()
+    boot.connect()
     statuses = [("/bms2/status", "offline", retain), ("/bms201/status", "offline", retain)]
     cleared = [one for one in boot.published if one[1] == ""]  # where it may have been retained while it was read
     ends = ("status", "state", "connection", "info")
@@ -398,10 +406,10 @@ def test_of_a_battery_that_is_not_read_any_more_is_said_so_once_in_each_connecti
     assert topic == "/bms2/connection" and other_topic == "/bms201/connection" and retained == retain
     assert "write it into BMS_BOARD_NUMBERS in settings.toml again, or delete the device in Home Assistant" in text
     assert "UART_2_BOARD_NUMBERS" in other and "app.gone" not in sys.modules
-    boot.stores.finish()
+    boot.connect()
     assert len(boot.published) == 8 + 2 * len(cleared)
     boot = Boot(nvm, (1, 2, 201), retain)
-    boot.stores.finish()
+    boot.connect()
     assert boot.published == []
 
 
@@ -410,14 +418,14 @@ def test_with_one_battery_and_nothing_else_in_the_memory_nothing_is_loaded_for_i
     for nvm in (Nvm(8192), None):
         boot = Boot(nvm, (1,))
         boot.nvm_store.save()
-        boot.stores.finish()
+        boot.connect()
         assert boot.published == []
 
 
 def test_one_write_stores_all_and_the_budget_is_that_of_one_battery():
     nvm = Nvm(8192)
     boot = Boot(nvm, tuple(range(1, 9)))
-    boot.stores.finish()
+    boot.connect()
     now = 0
     for second in range(0, 24 * 3600, 10):
         if second % 60 == 0:
@@ -433,12 +441,12 @@ def test_one_write_stores_all_and_the_budget_is_that_of_one_battery():
 def test_what_is_refused_is_said_of_its_battery(capsys):
     nvm = Nvm(8192)
     boot = Boot(nvm)
-    boot.stores.finish()
+    boot.connect()
     boot.charge(1, 5)
     boot.stores.save()
     boot = Boot(nvm)
     boot.stores.restore("t/bms2/energy", said(10**9))
-    boot.stores.finish()
+    boot.connect()
     assert [number for number, _ in boot.reports] == [2] and "ALLOW_CONTROL" in boot.reports[0][1]
     assert capsys.readouterr().out.startswith("BMS 2: Energy counters: implausible")
 
@@ -448,7 +456,7 @@ def test_setting_the_counters_of_one_battery_leaves_the_others():
     boot = Boot(nvm)
     for n in (1, 2, 201):
         boot.stores.restore(f"t/bms{n}/energy", said(1000 * n))
-    boot.stores.finish()
+    boot.connect()
     assert boot.stores.stores[1].change("reset") is None
     assert [totals[0] for totals in boot.totals()] == [1000, 0, 201000]
     boot.stores.save()

@@ -168,7 +168,7 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
         publisher = SimpleNamespace(
             begin=lambda now: None, poll=lambda now: messages.pop() if messages else None, has_news=lambda: bool(messages)
         )
-        keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
+        keeper = SimpleNamespace(loaded=True, topics=(), report_gone=lambda: None, finish=lambda: None)
         session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
         assert wait_until(lambda: session.tick(ticks_ms()) or 0x31 in heard[3:], 5), heard
         assert heard[:4] == [0x10, 0x31, 0x31, 0x82]  # connect, two topics cleared, subscribe

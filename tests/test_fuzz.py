@@ -276,7 +276,7 @@ class Link:
         poll = lambda now: self.outgoing.pop(0) if self.outgoing else None  # noqa: E731
         news = {"poll": poll, "has_news": lambda: bool(self.outgoing)}
         speaker = SimpleNamespace(begin=lambda now: None, status_received=lambda *_: None, **news)
-        keeper = SimpleNamespace(loaded=True, topics=(), finish=lambda: None)
+        keeper = SimpleNamespace(loaded=True, topics=(), report_gone=lambda: None, finish=lambda: None)
         self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")
         self.most_waiting = 0
         self.connect()

@@ -114,6 +114,9 @@ class Store:
     loaded = True
     topics = ()
 
+    def report_gone(self):
+        pass
+
     def finish(self):
         pass
 
