@@ -104,8 +104,10 @@ class Events:
 
     def _check_alarms(self):
         self._note_bits()
-        if not self._alarm_changes:
-            return
+        if self._alarm_changes:
+            self._tell_alarms()
+
+    def _tell_alarms(self):
         alarms = active(self._battery.pack)
         if alarms is None:
             return  # not known, so none has ended

@@ -382,7 +382,7 @@ class BatteryPublisher:
         self._counters_set = False
         self._deadband.begin(now)
         readings = self.published
-        self._published_counters = [self.pack.energy.total(key) for key in COUNTERS]
+        self._published_counters = list(self.pack.energy.totals())  # `self` in a comprehension costs heap at each call
         for key, total in zip(COUNTERS, self._published_counters):
             if readings.raw(key) is not None:
                 readings.put(READING[key], 0, total, now)

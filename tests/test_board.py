@@ -399,7 +399,7 @@ def test_the_firmware_with_the_page_answers_a_browser_and_what_it_keeps_in_memor
 
 # In bytes, of a 64-bit build: growth from the second period to the last; allocated in 5 s, with
 # a new session or a search and without.
-LARGEST_GROWTH, LARGEST_OF_SESSION, LARGEST_OF_FIVE_SECONDS = 1024, 700000, 43000
+LARGEST_GROWTH, LARGEST_OF_SESSION, LARGEST_OF_FIVE_SECONDS = 1024, 600000, 42000
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
