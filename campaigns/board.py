@@ -51,7 +51,6 @@ class Clock:
     end_us = 0
 
     def ticks_ms(self):
-        heap.note_stack()
         return (self.us // 1000 + START_MS) & 0x1FFFFFFF
 
     def monotonic(self):
@@ -82,7 +81,6 @@ class Heap:
         self.taken = 0  # allocated until then, in all
         self.peak = 0  # most that was live
         self.at_mark = 0  # `taken` at the last mark
-        self.stack = self.stack_base = 0  # most bytes of the pystack in use
 
     def collect(self):
         """gc.collect of the firmware."""
@@ -124,15 +122,7 @@ class Heap:
         clock.next_us = MARKS_S[clock.marks] * 1000000 if clock.marks < len(MARKS_S) else 1 << 30
         self.collect()
 
-    def note_stack(self):
-        """Called by stand-ins that the firmware calls at its deepest."""
-        if pystack_use is not None:
-            used = pystack_use()
-            if used > self.stack:
-                self.stack = used
 
-
-pystack_use = getattr(micropython, "pystack_use", None)
 clock = Clock()
 heap = Heap()
 
@@ -313,7 +303,6 @@ class Visitor:
         return len(request)
 
     def send(self, data):
-        heap.note_stack()
         self.browser.received += len(data)
         return len(data)
 
@@ -383,7 +372,6 @@ class Broker:
         return len(data)
 
     def recv_into(self, buffer, size=0):
-        heap.note_stack()
         if outages.now() == "closed":
             return 0
         if outages.now() == "press":
@@ -798,8 +786,6 @@ def prepare(responses, seconds, words):
 def measure_base():
     """After a collection: from here on it is the firmware's memory."""
     heap.left = gc.mem_alloc()
-    if pystack_use is not None:
-        heap.stack_base = pystack_use()
     print("base", heap.left)
 
 
@@ -808,7 +794,7 @@ def run_code():
     with open("code.py") as file:
         text = file.read()
     if stack_probe is not None:
-        stack_probe.floor = pystack_use()
+        stack_probe.floor = micropython.pystack_use()
     exec(text, {"__name__": "__main__"})
     trouble.report("code.py has ended")
 
@@ -823,7 +809,6 @@ def tell():
         print("visits", broker.browser.visits)
         print("received", broker.browser.received)
     print("peak", heap.peak)
-    print("stack", heap.stack - heap.stack_base)
     if stack_probe is not None:
         stack_probe.tell()
 

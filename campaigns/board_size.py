@@ -188,12 +188,12 @@ def _blocks(text: str) -> dict[int, int]:
 
 # Of the version d2b9ee8, measured like this, and on a CircuitPython VM with 32-bit words (16 cells, screen on): bytes.
 REFERENCE = "d2b9ee8"
-REAL = {"live": 194300, "smallest": 231424, "start": 1016896, "garbage": 5800, "stack": 1600}
+REAL = {"live": 194300, "smallest": 231424, "start": 1016896, "garbage": 5800}
 # name of the machine -> what it gives for the same: python -m campaigns.size --zip FILE, with the zip of that version
 THEN: dict[str, dict[str, int]] = {
     "PyPI": {"live": 290464, "smallest": 325568, "start": 1387296, "garbage": 9201},
     "MICROPYTHON_32": {"live": 196240, "smallest": 221024, "start": 829024, "garbage": 4881},
-    "WebAssembly": {"live": 193824, "start": 830752, "garbage": 4930, "stack": 1336},
+    "WebAssembly": {"live": 193824, "start": 830752, "garbage": 4930},
 }
 
 LINES = (
@@ -205,7 +205,6 @@ LINES = (
     ("smallest", "smallest heap for 300 s, bytes"),
     ("smallest_48", "the same with 48 cells, bytes"),
     ("piece", "largest piece after the start, bytes"),
-    ("stack", "pystack, bytes"),
     ("names", "interned names, bytes"),
 )
 
@@ -245,7 +244,7 @@ def figures(vm: Vm, archive: Path | None = None) -> dict[str, int]:
         found = {"live": values["live_300"] - values["base"], "live_45": values["live_45"] - values["base"]}
         found |= {"start": values["taken_45"], "garbage": values["garbage_300"] // STEADY_S}
         if "names" in values:
-            found["stack"], found["names"] = values["stack"], values["names"]
+            found["names"] = values["names"]
         if vm.has_limit:
             found["peak"] = run(vm, folder, 60, "peak").values["peak"] - values["base"]
             found["smallest"] = smallest_heap(vm, folder, values["live_300"] // 1024)
