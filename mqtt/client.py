@@ -461,6 +461,7 @@ class MqttClient:
         self._awaited_id = 0
         self._idle_until = None
         self._restore_until = None
+        self._restore_topics = []
         self._to_clear.clear()
         self._status_payloads.clear()
         for topic, payload, retained in self._inbox:  # commands end with their connection

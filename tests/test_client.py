@@ -774,6 +774,26 @@ def test_what_is_left_retained_at_the_next_broker_is_cleared_there_too(tmp_path)
 
 
 @needs_mosquitto
+def test_a_connection_that_ends_while_the_broker_is_still_asked_leaves_nothing_for_the_next_one(tmp_path):
+    """Else the first broker would be unsubscribed from what only the second one was asked, which ends each connection to it."""
+    first, second = Mosquitto(tmp_path), Mosquitto(tmp_path)
+    host = f"127.0.0.1:{first.port}, 127.0.0.1:{second.port}"
+    bridge = Bridge(first.port, host=host, loaded=False, keep=False)
+    try:
+        assert bridge.run(lambda: bridge.store.finished == 1)
+        first.kill()
+        assert bridge.run(lambda: bridge.client.connected and bridge.client.broker.endswith(str(second.port)), 30)
+        second.kill()
+        assert bridge.run(bridge.is_not_connected) and bridge.store.finished == 1
+        first.start()
+        assert bridge.run(bridge.is_connected, 20)
+        assert not bridge.run(bridge.is_not_connected, 2)
+    finally:
+        first.kill()
+        second.kill()
+
+
+@needs_mosquitto
 def test_what_the_settings_do_not_name_any_more_is_cleared(broker, subscriber):
     """Also with MQTT_RETAIN_STATE, and of discovery messages as long as they may be; nothing where nothing was."""
     gone = ["t/outputs/state"] + [f"ha/device/daly_x_outputs_{number}/config" for number in range(2, 22)]
