@@ -136,8 +136,8 @@ class Deadband:
         groups in each step and yields that at last. A group, or all cells, are taken over in one step: they are of one moment.
         Nothing is taken over here, so deep in the call stack: a generator's step is called from Publisher.poll.
         """
-        if self._topology_changes != self._pack.topology_changes:
-            self._topology_changes = self._pack.topology_changes
+        if self._topology_changes != self.published.topology_changes:  # which follow the live ones with each new state only
+            self._topology_changes = self.published.topology_changes
             return self._take_after_topology(now)
         fast = ticks_diff(now, self._fast_due) >= 0
         # cells share a message with the others, unless their interval is shorter

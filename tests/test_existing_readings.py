@@ -343,6 +343,28 @@ def test_nothing_is_calculated_from_a_published_value_of_the_protocol_before():
     assert deadband.published.raw("rated_capacity") is None and deadband.published.raw("soc") == 500
 
 
+def test_a_protocol_that_changes_between_two_steps_of_a_state_is_not_missed_by_the_next():
+    rows = tuple(row for row in READINGS if row.derive is None)
+    pack, row = Pack(4, 2), READING["cycle_count"]
+    pack.select(rows)
+    deadband = Deadband(pack, 1000, 30000, 100)
+    pack.put(row, 0, 7, 0)
+    deadband.follow_topology()
+    deadband.take(0)
+    deadband.take(1)
+    assert deadband.published.held(row.slot) == 7
+    pack.topology["cell_count"] = 3
+    pack.topology_changes += 1
+    deadband.follow_topology()
+    steps = deadband.begin_take(2000)
+    next(steps)
+    pack.select(tuple(each for each in rows if each is not row))
+    list(steps)
+    deadband.follow_topology()
+    deadband.take(3000)
+    assert deadband.published.held(row.slot) is None
+
+
 def test_the_cells_that_are_gone_leave_no_single_value_behind():
     pack = Pack(3, 1)
     for index in range(3):
