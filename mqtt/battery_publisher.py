@@ -454,8 +454,10 @@ class BatteryPublisher:
         return utc(self.poller.last_response) if utc is not None and self.poller.online else None
 
     def single_value(self, now):
-        """The next reading on a topic of its own."""
-        value = self.values.poll(now) if self.values is not None else None
+        """The next reading on a topic of its own; none while counters may be found that are held back until then."""
+        value = None
+        if self.values is not None and not self.pack.energy.is_provisional:
+            value = self.values.poll(now)
         if value is None:
             return None
         if value[1] is None:

@@ -251,6 +251,17 @@ def test_what_is_measured_is_not_retained_and_what_must_arrive_has_quality_one()
     assert all(any(topic.endswith(end) for topic in told) for end in MEASURED)
 
 
+def test_no_single_counter_is_called_unknown_because_the_broker_is_still_asked_for_it():
+    broker = Broker(each_value=True, retain=True)
+    broker.wire.pack.energy.hold()
+    broker.connect().run(3)
+    assert "daly/x/bms1/soc" not in {topic for _, topic, *_ in broker.heard}
+    broker.wire.pack.energy.load([5000, 6000, 7000, 8000])
+    broker.wire.pack.release_counters()
+    broker.run(5)
+    assert broker.texts("daly/x/bms1/energy_charged")[0] == "5.000" and broker.texts("daly/x/bms1/soc")
+
+
 def test_everything_is_retained_for_who_wants_it():
     broker = connected("drift=0", 30, each_value=True, retain=True)
     assert all(retain for _, _, _, retain, _ in broker.heard)
