@@ -50,7 +50,7 @@ class Job:
         self.failures = 0
         after = self._clock()
         took_ms = (after - now) & _WRAP
-        if took_ms > PATIENCE_MS:  # joining the Wi-Fi or a look-up of a name: no sign of how long the next calls take
+        if took_ms > PATIENCE_MS >= self.patience_ms:  # joining the Wi-Fi says nothing of the next calls; a collection does
             took_ms = self.took_ms
         if took_ms < self.took_ms:
             took_ms = 3 * self.took_ms // 4  # the next calls are seldom as long as the longest
@@ -136,7 +136,9 @@ class Loop:
             for _ in range(MOST_FILLS):  # here, as another function would be on the call stack below the job
                 if not self._hurries(begun, now):
                     break
-                now = self._run(self._hurried, now)
+                after = self._run(self._hurried, now)
+                free -= (after - now) & _WRAP
+                now = after
         if self._filler is not None:
             now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):

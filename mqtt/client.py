@@ -350,7 +350,7 @@ class MqttClient:
         Most brokers send it before the PINGRESP. A slow one is waited for until it counts as dead.
         """
         socket = self._pool.last
-        if socket.has_message():
+        if not socket.is_silent() and socket.has_message():
             self._client.loop(0)
         if socket.ping_responses != self._restore_pings:
             self._start_session(ticks_ms())
