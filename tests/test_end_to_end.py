@@ -119,7 +119,7 @@ def places(tmp_path_factory):
 @pytest.mark.parametrize("cells", CELLS)
 def test_every_value_published_is_what_the_bms_said(places, cells):
     place = places[cells]
-    wait_until(place.is_told_exactly, 20)
+    wait_until(place.is_told_exactly, 60)
     assert {key: place.state().get(key) for key in place.bms.published_values()} == place.bms.published_values()
     assert place.is_online() and place.subscriber.latest("t/status") == "online"
     assert f"cell_{cells + 1}_voltage" not in place.state()
@@ -128,12 +128,14 @@ def test_every_value_published_is_what_the_bms_said(places, cells):
 @needs_mosquitto
 def test_who_comes_later_hears_what_is_alive_and_finds_nothing_that_only_looks_so(places):
     place = places[16]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     late = Subscriber(place.broker.port)
     wanted = {"t/status", "t/state", "t/bms1/status", "t/bms1/state", "t/bms1/connection"}
     assert wait_until(lambda: {topic for topic, _, _ in late.received} >= wanted, 15)
     late.stop()
-    retained = {topic for topic, _, is_retained in late.received if is_retained and not topic.endswith("/config")}
+    retained = {
+        topic for topic, _, is_retained in late.received if is_retained and not topic.endswith(("/config", "/announced"))
+    }
     assert retained == {"t/status", "t/state", "t/bms1/energy"}
     latest = {topic: text for topic, text, _ in late.received}
     assert (latest["t/status"], latest["t/bms1/status"]) == ("online", "online")
@@ -144,7 +146,7 @@ def test_who_comes_later_hears_what_is_alive_and_finds_nothing_that_only_looks_s
 @needs_mosquitto
 def test_home_assistant_would_take_all_of_it(places):
     place = places[4]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     # the last message on the readings: discovery follows the values
     assert wait_until(lambda: any(topic.endswith("_cell_balancing_41/config") for topic, *_ in place.subscriber.received), 20)
     configs = [(topic, text) for topic, text, _ in place.subscriber.received if topic.endswith("/config") and text]
@@ -167,7 +169,7 @@ def test_home_assistant_would_take_all_of_it(places):
 @needs_mosquitto
 def test_a_change_is_published_soon(places):
     place = places[1]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     place.bms.permille -= 3
     place.bms.cells[0] += 4
     assert wait_until(place.is_told_exactly, 10), place.state()
@@ -176,13 +178,13 @@ def test_a_change_is_published_soon(places):
 @needs_mosquitto
 def test_a_killed_broker_is_found_again_and_told_everything(places):
     place = places[24]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     place.broker.kill()
     assert wait_until(lambda: "No broker" in place.host.log, 10)
     place.bms.permille -= 5  # polled all the while
     place.subscriber.clear()
     place.broker.start()
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     wanted = {"t/status", "t/state", "homeassistant/device/daly_c0ffee/config"}
     assert wait_until(lambda: {topic for topic, _, _ in place.subscriber.received} >= wanted, 10)
 
@@ -190,19 +192,19 @@ def test_a_killed_broker_is_found_again_and_told_everything(places):
 @needs_mosquitto
 def test_a_silent_bms_is_offline_and_forgotten_and_comes_back(places):
     place = places[48]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     place.bms.silent = True
     assert wait_until(place.is_offline_and_forgotten, 15)
     assert place.state()["cell_48_voltage"] is None  # the key stays
     assert place.subscriber.latest("t/status") == "online"  # the bridge itself
     place.bms.silent = False
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
 
 
 @needs_mosquitto
 def test_without_power_the_will_says_so_and_the_last_picture_is_the_readings(places):
     place = places[16]
-    assert wait_until(place.is_told_exactly, 20)
+    assert wait_until(place.is_told_exactly, 60)
     assert place.host.stop() == 0
     assert wait_until(lambda: place.subscriber.latest("t/status") == "offline")
     assert "Traceback" not in place.host.log

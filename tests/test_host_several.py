@@ -15,7 +15,7 @@ from test_screen_of_several import FakeBank
 from display import several
 from display.pages import SHORT
 
-LIMIT_S = 40
+LIMIT_S = 80  # on a PC that has much else to do
 
 
 def told_until(process, is_enough):
