@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools import bundle, pack_texts
+from tools.pack_mpy import Head
 
 MICROPYTHON = shutil.which("micropython", path=Path(sys.executable).parent)
 pytestmark = pytest.mark.skipif(
@@ -59,10 +60,11 @@ def output(folder, files):
 def test_what_stands_at_several_places_becomes_a_name_of_the_first_module(monkeypatch):
     plain = plainly_compiled(monkeypatch)
     shared = pack_texts.with_shared_texts(plain)
-    more = set(pack_texts.names(shared["daly/core.mpy"])) - set(pack_texts.names(plain["daly/core.mpy"]))
+    before, after = Head(plain["daly/core.mpy"]), Head(shared["daly/core.mpy"])
+    more = set(after.names) - set(before.names)
     assert more == {b"text of several", b"text of the others", b"twice in here"}
     assert {path for path in plain if plain[path] != shared[path]} == {"daly/core.mpy"}
-    assert list(pack_texts.texts(shared["daly/core.mpy"])) == list(pack_texts.texts(plain["daly/core.mpy"]))
+    assert after.texts == before.texts
     assert pack_texts.with_shared_texts(shared) == shared
 
 
@@ -78,6 +80,6 @@ def test_the_program_is_the_same_with_one_object_of_each(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_the_bundle_has_the_keys_of_the_readings_once():
     files = bundle.everything(True)
-    found = pack_texts.names(files[pack_texts.FIRST])
+    found = Head(files[pack_texts.FIRST]).names
     assert {b"max_cell_voltage", b"cell_{}_voltage", b"charge_overcurrent_limit_{}"} < set(found)
     assert len(found) == len(set(found)) < 450, "more than the table of names has room for"

@@ -14,9 +14,8 @@ table of names doubles when it is full.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
 
-from tools.pack_lines import HEADER, TEXT, TUPLE, Reader, number
+from tools.pack_mpy import HEADER, Head, number
 
 FIRST = "daly/core.mpy"
 ALWAYS = (FIRST, "app/core.mpy", "daly/a5.mpy", "display/core.mpy", "mqtt/core.mpy")  # A5: most boards speak it
@@ -25,65 +24,16 @@ LONGEST = 255  # of a name
 
 def with_shared_texts(files: dict[str, bytes]) -> dict[str, bytes]:
     """The same compiled files, in which FIRST has as names what stands at several places, one of them in ALWAYS."""
-    found = {path: list(texts(mpy)) for path, mpy in files.items() if path.endswith(".mpy")}
-    places = collections.Counter(text for some in found.values() for text in some)
-    always = {text for path in ALWAYS for text in found[path]}
+    heads = {path: Head(mpy) for path, mpy in files.items() if path.endswith(".mpy")}
+    places = collections.Counter(text for head in heads.values() for text in head.texts)
+    always = {text for path in ALWAYS for text in heads[path].texts}
     shared = sorted(text for text in always if places[text] > 1 and 0 < len(text) <= LONGEST)
-    known = names(files[FIRST])
-    return {**files, FIRST: _with_names(files[FIRST], [text for text in shared if text not in known])}
+    first = heads[FIRST]
+    return {**files, FIRST: _with_names(files[FIRST], first, [text for text in shared if text not in first.names])}
 
 
-def texts(mpy: bytes) -> Iterator[bytes]:
-    """Every text among the constants of a compiled module, as often as it is there."""
-    reader, _, constants = _behind_names(mpy)
-    for _ in range(constants):
-        yield from _of_constant(reader)
-
-
-def names(mpy: bytes) -> list[bytes]:
-    """The names of a compiled module that are not MicroPython's own."""
-    reader = Reader(mpy, HEADER)
-    count = reader.number()
-    reader.number()
-    found = [_name(reader) for _ in range(count)]
-    return [name for name in found if name is not None]
-
-
-def _name(reader: Reader) -> bytes | None:
-    length = reader.number()
-    return None if length & 1 else reader.take((length >> 1) + 1)[:-1]
-
-
-def _behind_names(mpy: bytes) -> tuple[Reader, int, int]:
-    """(reader behind the names, how many there are, how many constants follow)."""
-    reader = Reader(mpy, HEADER)
-    count, constants = reader.number(), reader.number()
-    for _ in range(count):
-        _name(reader)
-    return reader, count, constants
-
-
-def _of_constant(reader: Reader) -> Iterator[bytes]:
-    kind = reader.take(1)[0]
-    assert kind <= TUPLE, kind
-    if kind < TEXT:
-        return
-    length = reader.number()
-    if kind == TUPLE:
-        for _ in range(length):
-            yield from _of_constant(reader)
-    else:
-        data = reader.take(length + (kind in (TEXT, TEXT + 1)))
-        if kind == TEXT:
-            yield data[:length]
-
-
-def _with_names(mpy: bytes, more: list[bytes]) -> bytes:
+def _with_names(mpy: bytes, head: Head, more: list[bytes]) -> bytes:
     """The module with more names behind its own: nothing refers to them by their number."""
-    reader, count, constants = _behind_names(mpy)
-    start = Reader(mpy, HEADER)
-    start.number()
-    start.number()
     added = b"".join(number(len(name) << 1) + name + b"\0" for name in more)
-    head = mpy[:HEADER] + number(count + len(more)) + number(constants)
-    return head + mpy[start.at : reader.at] + added + mpy[reader.at :]
+    counts = number(head.name_count + len(more)) + number(head.constant_count)
+    return mpy[:HEADER] + counts + mpy[head.names_at : head.constants_at] + added + mpy[head.constants_at :]
