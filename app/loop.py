@@ -81,7 +81,7 @@ class Loop:
         self._critical_name = critical
         self._critical = None
         self._filler = None  # the job that is called again in what is left of the free time
-        self._hurried = None  # the job that is called several times in a pass, until `_is_begun()`
+        self._hurried = self._is_begun = None  # the job that is called several times in a pass, until `_is_begun()`
         self._feed = feed
         self._free_ms = free_ms
         self._feed_at = clock()

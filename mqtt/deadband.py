@@ -52,7 +52,7 @@ def _groups():
 
 
 TOGETHER = _groups()
-_COUNTERS = TOGETHER[2]
+[_COUNTERS] = [group for group in TOGETHER if READING[COUNTERS[0]] in group]
 IMMEDIATE = tuple(group for group in TOGETHER if [row for row in group if row.derive is None and is_immediate(row)])
 _IMMEDIATE_READINGS = tuple(
     (row, index)
