@@ -197,7 +197,7 @@ class Uart:
 
     def readinto(self, buffer):
         count = self.in_waiting
-        trouble.is_fatal = not outages.are_wanted
+        trouble.is_fatal = not outages.are_wanted  # from the first look at the line on: a start must not fail
         if outages.now() == "job":
             raise ValueError("a job that fails")
         if not count or outages.is_silent or outages.now() == "bms":
