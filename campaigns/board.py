@@ -21,6 +21,7 @@ is false, and collects in between.
 import builtins
 import gc
 import io
+import random
 import sys
 
 import micropython
@@ -778,6 +779,8 @@ def prepare(responses, seconds, words):
     outages.is_silent = "silent" in words
     if "peak" in words or heap.is_limited:
         watch_imports()
+    if outages.are_wanted:
+        random.seed(1)  # the back-offs: else a run may not be connected when the buttons are pressed
     if "stack" in words:
         global stack_probe
         import stack_probe
