@@ -125,6 +125,8 @@ def test_after_a_restart_each_continues_its_counters(four):
         four.subscriber.publish(f"t/bms{number}/energy", "", retain=True)
     four.bridge.start()
     four.wait(lambda: four.is_up("bms1", "bms2", "bms3", "bms4"))
+    # unknown until the broker has been asked; what comes first must be right
+    four.wait(lambda: all(four.state(f"bms{number}")["energy_charged"] is not None for number in range(1, 5)))
     totals = [four.state(f"bms{number}")["energy_charged"] for number in range(1, 5)]
     four.bridge.stop()
     assert [int(total) // 1000 for total in totals] == [1, 2, 3, 4]
