@@ -44,10 +44,10 @@ demo: .venv/ready
 test unit: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 test unit: export PYTHONDONTWRITEBYTECODE =
 
-# the bundle first: several tests need it compiled, and would all make it at once; four at a time, as many of them run a
+# the bundle first: several tests need it compiled, and would all make it at once; three at a time, as many of them run a
 # simulated BMS in real time, which two cores have to keep up with
 test: lint types bundle
-	$(BIN)/pytest -n 4 --dist loadscope
+	$(BIN)/pytest -n 3 --dist loadscope
 
 lint: .venv/ready
 	$(BIN)/ruff check .
