@@ -231,7 +231,7 @@ def test_the_hosts_keyboard_never_says_more_than_it_has():
 
 @pytest.fixture
 def host(tmp_path):
-    """Starts `python -m host` with settings and a broker; `printed()` ends it and gives what it said."""
+    """Starts `python -m host` with settings and a broker. `so_far()` is what it said until now, `printed()` ends it first."""
     log = tmp_path / "log"
     started = []
 
@@ -248,7 +248,7 @@ def host(tmp_path):
         started[-1].wait(10)
         return log.read_text()
 
-    yield SimpleNamespace(start=start, printed=printed)
+    yield SimpleNamespace(start=start, printed=printed, so_far=log.read_text)
     for process in started:
         process.kill()
         process.wait()
@@ -267,6 +267,9 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     def announced():
         return len([topic for topic, _, retained in subscriber.received if topic.startswith("homeassistant/device/")])
 
+    def on_console(printed):
+        return [line for line in printed.split("\n")[:-1] if '{"diagnostics":1' in line and "->" not in line]
+
     assert wait_until(lambda: subscriber.latest("b/bms1/status") == "online" and announced() > 10), host.printed()
     assert not subscriber.texts("b/diagnostics"), "what was retained was carried out"
     assert subscriber.latest("b/diagnostics/set") == "", "what was retained was not cleared"
@@ -279,6 +282,7 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     before = announced()
     subscriber.publish("homeassistant/status", "online")
     assert wait_until(lambda: announced() > before + 10)
+    assert wait_until(lambda: on_console(host.so_far()))
     printed = host.printed()
     subscriber.stop()
     broker.kill()
@@ -286,7 +290,7 @@ def test_asked_for_over_mqtt_and_on_the_console_and_no_secret_anywhere(tmp_path,
     assert told["readings"]["soc"] == 57.3 and told["settings"]["MQTT_PASSWORD"] == "set"
     assert [retained for topic, _, retained in subscriber.received if topic == "b/diagnostics"] == [False]
     assert 'Commands: diagnostics, scan; "help" is none.' in printed and 'PRESS is understood, not "Press"' in printed
-    on_console = [line for line in printed.splitlines() if '{"diagnostics":1' in line and "->" not in line]
-    assert json.loads(on_console[0][on_console[0].index("{") :])["settings"] == told["settings"]
+    (shown,) = on_console(printed)
+    assert json.loads(shown[shown.index("{") :])["settings"] == told["settings"]
     assert CANARY not in printed
     assert not [heard for heard in subscriber.received if CANARY in str(heard)]
