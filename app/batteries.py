@@ -188,7 +188,7 @@ def _may_have(settings, key, taken, number):
 
 
 def _slug(name):
-    """What of a name makes the entity ids, as slug in mqtt/homeassistant.py."""
+    """What of a name makes the entity ids, as slug in mqtt/components.py."""
     return _plain(name) or "daly_bms"
 
 

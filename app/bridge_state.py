@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The state of the bridge itself, for <base>/state. What each value is in Home Assistant is in mqtt/entities.py."""
+"""The state of the bridge itself, for <base>/state. What each value is in Home Assistant is in mqtt/bridge_entities.py."""
 
 import gc
 
@@ -72,7 +72,7 @@ class BridgeState:
         """(key, value) of each, None is published as null. Without side effects. `oldest_ms`: the age of the oldest reading,
         where it has been looked for already.
 
-        A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/entities.py.
+        A new one goes to the end. What it is in Home Assistant: BRIDGE in mqtt/bridge_entities.py.
         """
         poller = self.poller
         return [

@@ -57,7 +57,8 @@ from daly.modbus import BITS  # noqa: E402
 from daly.p81 import P81  # noqa: E402
 from host import check  # noqa: E402
 from mqtt.bank_discovery import _OWN  # noqa: E402
-from mqtt.entities import BRIDGE, entity  # noqa: E402
+from mqtt.bridge_entities import BRIDGE  # noqa: E402
+from mqtt.entities import entity  # noqa: E402
 from mqtt.homeassistant import Discovery  # noqa: E402
 from sensors.vedirect_tables import rows_of  # noqa: E402
 from simulator.unmodelled import fields  # noqa: E402

@@ -83,7 +83,11 @@ class LoadedDiscovery:
             unload("mqtt.source_discovery")
             unload("mqtt.bank_discovery")
             unload("mqtt.homeassistant")
+            unload("mqtt.battery_components")
+            unload("mqtt.components")
+            unload("mqtt.bridge_entities")
             unload("mqtt.entities")
+            unload("mqtt.seldom_entities")
             unload("battery.controls")
 
 

@@ -122,3 +122,14 @@ def pytest_terminal_summary(terminalreporter):
     cases = {report.nodeid for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ())}
     functions = {case.split("[")[0] for case in cases}
     terminalreporter.write_line(f"{len(functions)} functions, {len(cases)} cases")
+
+
+@pytest.fixture
+def modules_stay():
+    """What the firmware unloads during the test is there again afterwards: the tests of this process have imported it."""
+    before = {name: module for name, module in sys.modules.items() if name.startswith(("app.", "battery.", "mqtt."))}
+    yield
+    for name, module in before.items():
+        sys.modules[name] = module
+        package, _, part = name.rpartition(".")
+        setattr(sys.modules[package], part, module)

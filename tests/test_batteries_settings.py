@@ -14,7 +14,7 @@ from app.main import make_batteries
 from app.nvm_store import NvmStore
 from app.settings import KEPT, Settings
 from daly.poller import Poller
-from mqtt.homeassistant import slug
+from mqtt.components import slug
 
 GOOD = 'CIRCUITPY_WIFI_SSID = "shed"\nCIRCUITPY_WIFI_PASSWORD = "12345678"\nMQTT_BROKER = "192.168.1.10"\n'
 UART_2 = 'UART_2_TX = "IO1"\nUART_2_RX = "IO2"\n'

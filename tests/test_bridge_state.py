@@ -9,7 +9,7 @@ from app.bridge_state import BridgeState
 from app.loop import Loop
 from battery.pack import Pack
 from daly.poller import Poller
-from mqtt.entities import BRIDGE
+from mqtt.bridge_entities import BRIDGE
 
 
 class Radio:

@@ -16,7 +16,7 @@ from telegraf import FILE, line_protocol, load
 
 from app.version import VERSION
 from battery.readings import BITFIELD, READINGS, TEXT
-from mqtt.entities import BRIDGE
+from mqtt.bridge_entities import BRIDGE
 
 NOW = 1_700_000_000
 STATE = (

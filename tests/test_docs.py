@@ -16,7 +16,7 @@ from battery.readings import BITFIELD, READINGS
 from campaigns import chaos_outputs
 from campaigns.chaos import FAULTS
 from daly.diagnosis import ECHO, EMPTY, LATE, NOISE, SILENCE, UNEXPECTED, Diagnosis
-from mqtt.entities import BRIDGE
+from mqtt.bridge_entities import BRIDGE
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))

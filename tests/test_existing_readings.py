@@ -560,14 +560,15 @@ def test_no_message_has_more_than_eight_readings_except_those_that_always_had():
 
 
 def test_a_group_with_many_readings_is_cut_into_messages(monkeypatch):
-    from mqtt import homeassistant
+    from mqtt import battery_components, homeassistant
     from mqtt.entities import entity
 
     rows = [row for row in READINGS if row.key != "balancing"]
     template = READING["sleep_time"]
     more = [template._replace(key=f"limit_{number}") for number in range(1, 15)]
     monkeypatch.setattr(homeassistant, "READINGS", (*rows, *more))
-    monkeypatch.setattr(homeassistant, "entity", lambda row: entity(template if row in more else row))
+    monkeypatch.setattr(battery_components, "READINGS", (*rows, *more))
+    monkeypatch.setattr(battery_components, "entity", lambda row: entity(template if row in more else row))
     _, discovery = discovery_of(FIRST)
     found = {}
     for part in range(discovery.parts()):

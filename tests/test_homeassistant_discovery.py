@@ -11,13 +11,14 @@ import pytest
 from home_assistant_rules import entity_faults, message_faults
 from simulation import only
 
-import mqtt
 from battery.controls import CONTROL, CONTROLS
 from battery.json import INFO, STATE, Writer, bounded, listed, pack_steps
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, OPTIONS, READING, READINGS
+from mqtt.battery_components import PER_MESSAGE
+from mqtt.components import slug
 from mqtt.entities import entity as entity_of
-from mqtt.homeassistant import PER_MESSAGE, Discovery, slug
+from mqtt.homeassistant import Discovery
 from mqtt.publisher import LoadedDiscovery
 
 BRIDGE_PARTS = 3  # messages on the bridge
@@ -373,9 +374,8 @@ def test_controls_are_announced_only_when_allowed_and_else_removed():
             assert entity == {"p": control.platform} or "ret" not in entity  # a retained command would be replayed
 
 
-def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_the_memory():
+def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_the_memory(modules_stay):
     discovery, pack = make(16)
-    mine = sys.modules["mqtt.homeassistant"]
     loaded = LoadedDiscovery(
         Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True
     )
@@ -385,4 +385,3 @@ def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_t
         assert True in list(steps) and (topic, loaded.writer.bytes()) == discovery.message(part)
         loaded.unload()
         assert "mqtt.homeassistant" not in sys.modules
-    sys.modules["mqtt.homeassistant"] = mqtt.homeassistant = mine

@@ -11,7 +11,8 @@ import pytest
 
 from battery import bank
 from battery.readings import BITFIELD, NUMBER, READINGS
-from mqtt.entities import BRIDGE, entity
+from mqtt.bridge_entities import BRIDGE
+from mqtt.entities import entity
 from sensors.vedirect_tables import rows_of
 
 PAGE = (Path(__file__).parent.parent / "web" / "page.html").read_text()

@@ -20,9 +20,9 @@ from simulation import Wire, only
 from app.settings import Settings
 from mqtt import client as client_module
 from mqtt import transport
+from mqtt.bridge_entities import BRIDGE
 from mqtt.client import MqttClient
 from mqtt.commands import Commands
-from mqtt.entities import BRIDGE
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
 

@@ -19,7 +19,7 @@ from battery.readings import BITFIELD, READING, READINGS, TEXT
 from campaigns.faults.subscriber import each_balancing
 from daly.a5 import BLOCKS
 from mqtt import deadband
-from mqtt.entities import BRIDGE
+from mqtt.bridge_entities import BRIDGE
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import LoadedDiscovery, Publisher
 

@@ -16,11 +16,11 @@ import pytest
 from home_assistant_rules import message_faults
 from simulation import Wire, only
 
-import mqtt
 from battery.json import LARGEST, Writer
 from battery.pack import Battery, Pack
 from battery.polarity import Polarity
 from battery.readings import READING
+from battery.unload import unload
 from mqtt.bank_discovery import DiscoveryWithBank
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import LoadedDiscovery, Publisher
@@ -495,23 +495,19 @@ def test_a_battery_that_appears_later_is_discovered_then_and_the_others_are_not_
     assert bridge.bank()[-1]["batteries_online"] == "3 of 3" and bridge.bank()[-1]["missing"] == "none"
 
 
-def test_discovery_leaves_the_memory_although_one_battery_never_answers():
-    mine = {name: sys.modules.pop(name) for name in ("mqtt.homeassistant", "mqtt.bank_discovery") if name in sys.modules}
-    try:
-        bridge = Bridge(
-            FOUR[0], "silent=1", discovery=lambda *parts, **more: LoadedDiscovery(Writer(LARGEST), *parts, (), "", True)
-        )
-        assert "mqtt.bank_discovery" in sys.modules
-        bridge.run(60)
-        assert "mqtt.homeassistant" not in sys.modules and "mqtt.bank_discovery" not in sys.modules
-        appeared = bridge.ms
-        bridge.wires[1].set("silent", 0)
-        bridge.run(60)
-        assert ("daly_c0ffee_bms2", "soc") in components(bridge, appeared)[0]
-    finally:
-        sys.modules.update(mine)
-        for name, module in mine.items():
-            setattr(mqtt, name.partition(".")[2], module)
+def test_discovery_leaves_the_memory_although_one_battery_never_answers(modules_stay):
+    for name in ("mqtt.homeassistant", "mqtt.bank_discovery"):
+        unload(name)
+    bridge = Bridge(
+        FOUR[0], "silent=1", discovery=lambda *parts, **more: LoadedDiscovery(Writer(LARGEST), *parts, (), "", True)
+    )
+    assert "mqtt.bank_discovery" in sys.modules
+    bridge.run(60)
+    assert "mqtt.homeassistant" not in sys.modules and "mqtt.bank_discovery" not in sys.modules
+    appeared = bridge.ms
+    bridge.wires[1].set("silent", 0)
+    bridge.run(60)
+    assert ("daly_c0ffee_bms2", "soc") in components(bridge, appeared)[0]
 
 
 class Refusing(DiscoveryWithBank):

@@ -5,6 +5,7 @@
 
 import json
 
+import pytest
 from simulation import Wire
 
 from battery.json import LARGEST, Writer
@@ -12,6 +13,8 @@ from battery.pack import Battery
 from battery.sources import number
 from mqtt.publisher import LoadedDiscovery
 from mqtt.sleeping import SleepingPublisher
+
+pytestmark = pytest.mark.usefixtures("modules_stay")
 
 
 class Wake:

@@ -23,6 +23,8 @@ from mqtt.publisher import LoadedDiscovery, Publisher
 from mqtt.sleeping import SleepingPublisher
 from sensors.vedirect_tables import rows_of
 
+pytestmark = pytest.mark.usefixtures("modules_stay")
+
 STATE = "daly/x/shed/state"
 
 

@@ -34,6 +34,8 @@ from mqtt.publisher import LoadedDiscovery, Publisher
 from web.history import History
 from web.site import Site
 
+pytestmark = pytest.mark.usefixtures("modules_stay")
+
 ROOT = Path(__file__).parent.parent
 KEYS = ("bms1", "bms2", "bms3", "bms201")
 BYTECODES = 5000  # of one step: 12 ms on an ESP32-S2; the server needs up to 1,000 more in the same pass

@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
+# SPDX-License-Identifier: MIT
+
+"""Home Assistant's entities of a battery: a part of the discovery in homeassistant.py."""
+
+from battery.alarms import LEVEL_NAMES
+from battery.json import escaped, key_of
+from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, ENUM, GROUPS, NUMBER, OPTIONS, READING, READINGS
+
+from .components import Components
+from .entities import entity
+
+PER_MESSAGE = 8  # entities in one message: 250 to 370 bytes each, and 700 for the rest
+# The first message of a poll group that has held more from the beginning: an entity must not move to another message.
+_FIRST_MESSAGE = {"counts": 13, "extremes": 9}
+# Device class of what has this unit; the few others have a column of their own.
+_CLASSES = {
+    "V": "voltage",
+    "A": "current",
+    "W": "power",
+    "kWh": "energy",
+    "°C": "temperature",
+    "h": "duration",
+    "s": "duration",
+}
+
+_CELL_BALANCING = READING["cell_{}_balancing"]
+
+
+class BatteryComponents(Components):
+    """Writes the entities of `_battery`."""
+
+    def _begin_battery(self, with_model, is_once):
+        writer = self.writer.clear()
+        self._write_device()
+        writer.put(',"mf":"Daly"')
+        if with_model:
+            self._field("mdl", self._model())
+        for field, key in (("sn", "battery_code"), ("sw", "software_version"), ("hw", "hardware_version")):
+            if self._battery.pack.topology[key]:
+                self._field(field, escaped(self._battery.pack.topology[key]))
+        writer.put(',"via_device":"').put(self._bridge).put('"}')
+        key = "/" + self._battery.key
+        self._write_root(key, ("/status", key + "/status"), "/info" if is_once else "/state")
+
+    def _model(self):
+        cells = self._battery.pack.topology["cell_count"]
+        return f"Smart BMS {cells}S" if cells else "Smart BMS"
+
+    def _write_single(self, group, first):
+        position = -first
+        size = message_size(group, first)
+        for row in READINGS:
+            if row.group == group and is_single(row):
+                for index in range(row.slots):
+                    if 0 <= position < size:
+                        self._write_row(row, index)
+                        yield
+                    position += 1
+
+    def _write_counted(self, row, first):
+        for index in range(first, min(first + PER_MESSAGE, row.slots)):
+            self._write_row(row, index)
+            yield
+
+    def _write_row(self, row, index):
+        """A reading that exists, or the removal of one that does not; nothing while it may still be read."""
+        if self._battery.pack.has(row) and index < self._battery.pack.count(row):
+            self._write_reading(row, index)
+        elif self._is_settled or not self._battery.pack.awaits(row):
+            self._write_removal(key_of(row, index), _platform(row))
+        else:
+            self.is_partial = True
+
+    def _write_extras(self):
+        """Connection text and result of the last command, available also while the battery is not, and the controls."""
+        self._write_words("connection", "BMS connection", "/connection", "mdi:serial-port")
+        if len(self._allowed):
+            self._write_words("last_command", "Last command", "/command_result", "mdi:message-text-outline")
+        else:
+            self._write_removal("last_command", "sensor")
+        yield
+        self._write_charging()
+        yield
+        self._write_event()
+        yield
+        yield from self._write_controls(True)
+
+    def _write_charging(self):
+        """The mode in the words of a device class that automations know."""
+        self._begin_entity("binary_sensor", "battery_charging", "battery_charging", "Battery charging", "battery_charging")
+        self._field("val_tpl", "{%set m=(value_json|d).mode|d%}{{iif(m=='charging','ON','OFF') if m else m}}")
+        self._write_category(DIAGNOSTIC)
+        self._write_expiry()
+        self.writer.put("}")
+
+    def _write_event(self):
+        """Alarms that begin or end. Always available, as it says when something was: its return would look like an event."""
+        if self._asleep_s:  # after each wake all that is active would be of before
+            self._write_removal("alarm", "event")
+            return
+        self._begin_entity("event", "alarm", "alarm", "Alarm", "mdi:alert-decagram-outline")
+        self._field("stat_t", self._base + "/" + self._battery.key + "/event")
+        self.writer.put(',"avty":[],"evt_typ":["cleared')
+        for word in LEVEL_NAMES[1:]:
+            self.writer.put('","').put(word)
+        self.writer.put('"]}')
+
+    def _write_words(self, key, name, topic, icon):
+        self._begin_entity("sensor", key, key, name, icon)
+        self._write_category(DIAGNOSTIC)
+        self._field("stat_t", self._base + "/" + self._battery.key + topic)
+        self.writer.put(",")
+        self._write_availability(("/status",))
+        self.writer.put("}")
+
+    def _write_reading(self, row, index):
+        key = key_of(row, index)
+        seen = entity(row)
+        self._begin_reading(row, key, seen, seen.name.replace("{}", str(index + 1)))
+        if seen.unit == "h":
+            part = "/" + self._battery.key
+            self._write_availability_of(key, ("/status", part + "/status", part + "/state"))
+        if GROUPS[row.group].period_ms is not None:
+            self._write_expiry()
+        self.writer.put("}")
+
+    def _begin_reading(self, row, key, seen, name, total="total_increasing"):
+        """`total`: the state class of what is counted."""
+        device_class = seen.device_class or _CLASSES.get(seen.unit)
+        icon = "mdi:" + seen.icon if seen.icon else None
+        self._begin_entity(_platform(row), key, key, name, device_class or icon)
+        if row is _CELL_BALANCING:
+            number = key.split("_")[1]
+            self._field(
+                "val_tpl",
+                "{%set c=(value_json|d).balancing_cells|d%}{{c if c is string or c is none else iif("
+                + number
+                + " in c,'ON','OFF')}}",
+            )
+        else:
+            self._write_template(key, "d" if row.kind == BINARY else "d(None)")  # an empty text is ignored there, and shorter
+        # the switch takes the place of the reading where there is one
+        self._write_category(DIAGNOSTIC if row.kind == BINARY and self._is_offered(row.key) else row.category)
+        state_class = total if seen.is_total else "measurement" if seen.unit else None  # how it is kept in the statistics
+        self._write_unit(seen.unit, state_class)
+        if row.kind == NUMBER and state_class:
+            self.writer.put(',"sug_dsp_prc":').put(str(_precision(row, seen.unit)))
+        if row.kind == ENUM:
+            self.writer.put(',"dev_cla":"enum","ops":["').put('","'.join(OPTIONS[row.key])).put('"]')
+
+
+def message_size(group, first):
+    """How many single readings of a poll group are in the message that begins with number `first`."""
+    return PER_MESSAGE if first else _FIRST_MESSAGE.get(group, PER_MESSAGE)
+
+
+def is_single(row):
+    return row.kind != BITFIELD and row.counted_by is None
+
+
+def _platform(row):
+    return "binary_sensor" if row.kind == BINARY else "sensor"
+
+
+def _precision(row, unit):
+    """Digits shown: watts and minutes are not known better than to the unit, kWh and Ah to two."""
+    return {"W": 0, "kWh": 2, "Ah": 1}.get(unit, row.decimals)
