@@ -45,6 +45,10 @@ class Discovery(BatteryComponents):
         self._messages = _battery_messages()
         self.battery_parts = len(self._messages)  # of each battery
 
+    def load(self):
+        """No steps: it is there."""
+        return ()
+
     def unload(self):
         """Nothing: it stays. LoadedDiscovery in publisher.py does not."""
 

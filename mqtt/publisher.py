@@ -11,6 +11,7 @@ old. So status and connection text are repeated, and everything is published aga
 """
 
 import random
+import sys
 
 from adafruit_ticks import ticks_add, ticks_diff
 
@@ -26,28 +27,57 @@ RETRY_MS = 600000  # between two attempts at a discovery message that failed: no
 LOOK_MS = 50  # how often is looked for what becomes due with time; changed readings are news at once
 # Between two states of several batteries: an ESP32-S2 needs 2 s for each, and without them would never announce anything.
 OTHERS = 3
+# How many discovery messages there are at most, known before Discovery is loaded: on the bridge, each battery, and their bank.
+BRIDGE_PARTS = 3
+BATTERY_PARTS = 30
+BANK_PARTS = 5
+# What Discovery needs besides what is always there, in the order in which one imports the other.
+MODULES = (
+    "battery.controls",
+    "mqtt.seldom_entities",
+    "mqtt.entities",
+    "mqtt.components",
+    "mqtt.battery_components",
+    "mqtt.bridge_entities",
+    "mqtt.homeassistant",
+)
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped
 
 _BEGUN = ("",)  # in place of a message: one is being written
 
 
 class LoadedDiscovery:
-    """A Discovery that is in memory only while messages are written, 10 KB on a board. Its writer comes first."""
+    """A Discovery that is in memory only while messages are written, 12 KB on a board. Its writer comes first."""
 
     def __init__(self, writer, *arguments, sources=(), is_wanted=True):
         self.writer = writer
-        self._count = self.bridge_parts = self.battery_parts = 0
+        self.bridge_parts = self.battery_parts = self._count = 0
         self._arguments = arguments
         self._sources = sources
         self._loaded = self._of_sources = None
-        if not is_wanted:
-            return
-        discovery = self._load()  # stays until the messages have been sent once: loading would hold the loop up
-        self._count = discovery.parts()
-        self.bridge_parts = discovery.bridge_parts
-        self.battery_parts = discovery.battery_parts
+        self._is_in_memory = False
+        if is_wanted:
+            batteries = len(arguments[4])
+            self.bridge_parts = BRIDGE_PARTS
+            self.battery_parts = BATTERY_PARTS
+            self._count = BRIDGE_PARTS + batteries * BATTERY_PARTS + (BANK_PARTS if batteries > 1 else 0)
 
-    def _load(self):
+    def load(self):
+        """Load what it needs, as a generator: a module in each step, which takes an ESP32-S2 up to 50 ms."""
+        self._is_in_memory = True
+        for name in MODULES:
+            if name not in sys.modules:
+                __import__(name)
+                yield False
+
+    def parts(self):
+        """How many messages there are."""
+        return self._count
+
+    def begin(self, part, is_settled=True):
+        """(topic, steps) of one message, see Discovery.begin; behind all steps of `load`."""
+        if part >= self._count:
+            return self._begin_source(part)
         if self._loaded is None:
             if len(self._arguments[4]) > 1:  # batteries
                 from .bank_discovery import DiscoveryWithBank as Discovery
@@ -55,16 +85,9 @@ class LoadedDiscovery:
                 from .homeassistant import Discovery  # type: ignore[assignment]
 
             self._loaded = Discovery(*self._arguments, writer=self.writer)  # type: ignore[misc]
-        return self._loaded
+        return self._loaded.begin(part, is_settled)
 
-    def parts(self):
-        """How many messages there are."""
-        return self._count
-
-    def begin(self, part, is_settled=True):
-        """(topic, steps) of one message, see Discovery.begin."""
-        if part < self._count:
-            return self._load().begin(part, is_settled)
+    def _begin_source(self, part):
         if self._of_sources is None:
             from .source_discovery import SourceDiscovery  # only with outputs or sensors
 
@@ -78,17 +101,14 @@ class LoadedDiscovery:
 
     def unload(self):
         """Free its memory; the next message loads it again."""
-        if self._loaded is not None:
-            self._loaded = self._of_sources = None
-            unload("mqtt.source_discovery")
-            unload("mqtt.bank_discovery")
-            unload("mqtt.homeassistant")
-            unload("mqtt.battery_components")
-            unload("mqtt.components")
-            unload("mqtt.bridge_entities")
-            unload("mqtt.entities")
-            unload("mqtt.seldom_entities")
-            unload("battery.controls")
+        if not self._is_in_memory:
+            return
+        self._is_in_memory = False
+        self._loaded = self._of_sources = None
+        unload("mqtt.source_discovery")
+        unload("mqtt.bank_discovery")
+        for name in MODULES:
+            unload(name)
 
 
 class Publisher:
@@ -432,7 +452,8 @@ class Publisher:
         return self.write(self._discovery_steps(part, battery, is_settled), "", True, battery, part)
 
     def _discovery_steps(self, part, battery, is_settled):
-        """A generator, as in steps of other messages; the first one may have to load the Discovery."""
+        """A generator, as in steps of other messages; the first ones may have to load the Discovery."""
+        yield from self.discovery.load()
         topic, steps = self.discovery.begin(part, is_settled)
         self._begun = (topic, True, battery, part)
         yield from steps

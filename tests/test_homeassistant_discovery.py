@@ -15,14 +15,19 @@ from battery.controls import CONTROL, CONTROLS
 from battery.json import INFO, STATE, Writer, bounded, listed, pack_steps
 from battery.pack import Pack
 from battery.readings import BINARY, BITFIELD, ENUM, NUMBER, OPTIONS, READING, READINGS
+from battery.unload import unload
+from mqtt.bank_discovery import DiscoveryWithBank
 from mqtt.battery_components import PER_MESSAGE
 from mqtt.components import slug
 from mqtt.entities import entity as entity_of
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import LoadedDiscovery
+from tools import bundle
 
 BRIDGE_PARTS = 3  # messages on the bridge
 LARGEST = 4096  # bytes of one message; larger ones need memory in one piece that a board may not have
+LOADED = {f"mqtt.{name}" for name in ("battery_components", "bridge_entities", "components", "entities", "homeassistant")}
+LOADED |= {"mqtt.seldom_entities", "battery.controls"}
 IDENTITY = {"battery_code": "DL16S280A230517-\\" * 2, "software_version": "20230517-1.01T", "hardware_version": 'DL-"R32"-01E'}
 
 
@@ -380,8 +385,44 @@ def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_t
         Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "acme_s3", True
     )
     assert (loaded.parts(), loaded.bridge_parts) == (discovery.parts(), discovery.bridge_parts)
+    loaded.unload()
+    for name in LOADED:
+        unload(name)
     for part in range(loaded.parts()):
+        for _ in loaded.load():
+            pass
         topic, steps = loaded.begin(part)
         assert True in list(steps) and (topic, loaded.writer.bytes()) == discovery.message(part)
         loaded.unload()
-        assert "mqtt.homeassistant" not in sys.modules
+        assert not LOADED & set(sys.modules)
+
+
+def test_discovery_is_loaded_a_module_at_a_time(modules_stay):
+    _, pack = make(16)
+    arguments = (Writer(LARGEST), "homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", only(pack), "1.2.3", (), "", True)
+    loaded = LoadedDiscovery(*arguments)
+    for name in LOADED:
+        unload(name)
+    before, steps = set(sys.modules), []
+    for step in loaded.load():
+        assert step is False
+        steps.append(set(sys.modules) - before)
+        before = set(sys.modules)
+    loaded.begin(0)
+    assert set(sys.modules) == before and set.union(*steps) == LOADED and {len(step) for step in steps} == {1}
+
+
+@pytest.mark.slow  # packs, if no earlier test has
+def test_each_of_its_modules_is_loaded_by_a_slow_chip_in_one_short_pass():
+    bundled = bundle.compiled_once({**bundle.firmware(), **bundle.libraries()})
+    assert all(len(bundled[name.replace(".", "/") + ".mpy"]) <= 2800 for name in LOADED)  # 18.5 ms a KB: docs/CHIP.md
+
+
+def test_how_many_messages_there_are_is_known_before_it_is_loaded():
+    for number in (1, 2, 4):
+        batteries = only(Pack()) * number
+        names = ("homeassistant", "daly/c0ffee", "c0ffee", "Daly BMS", batteries, "1.2.3", (), "acme_s3", True)
+        loaded = LoadedDiscovery(Writer(LARGEST), *names)
+        made = (Discovery if number == 1 else DiscoveryWithBank)(*names)
+        of_loaded = (loaded.parts(), loaded.bridge_parts, loaded.battery_parts)
+        assert of_loaded == (made.parts(), made.bridge_parts, made.battery_parts)

@@ -501,8 +501,9 @@ def test_discovery_leaves_the_memory_although_one_battery_never_answers(modules_
     bridge = Bridge(
         FOUR[0], "silent=1", discovery=lambda *parts, **more: LoadedDiscovery(Writer(LARGEST), *parts, (), "", True)
     )
+    bridge.run(5)
     assert "mqtt.bank_discovery" in sys.modules
-    bridge.run(60)
+    bridge.run(55)
     assert "mqtt.homeassistant" not in sys.modules and "mqtt.bank_discovery" not in sys.modules
     appeared = bridge.ms
     bridge.wires[1].set("silent", 0)
