@@ -13,6 +13,8 @@ import time
 
 from adafruit_ticks import ticks_add
 
+from battery.unload import LOADS
+
 from .log import print_error
 
 # The back-off of a job that failed, twice as long after each failure in a row
@@ -24,6 +26,11 @@ PAUSE_S = 0.001
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
+# A job that takes longer is not called in the pass of a request, whose writing takes 13 ms: the two together would be the
+# longest passes of all. In such a pass the critical job takes at least REQUEST_MS.
+BEHIND_REQUEST_MS = 30
+REQUEST_MS = 8
+LOAD_MS = 55  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 HURRY_MS = 30  # no further call of a hurried job in a pass that has taken so long: some take 25 on an ESP32-S2
 MOST_FILLS = 8  # calls of the filler, or of the job that is hurried, at the end of a pass
@@ -34,14 +41,15 @@ _HALF = 1 << 28
 
 class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
-    in the next pass."""
+    in the next pass; LOADS: the same, and that call takes long.
+    """
 
     def __init__(self, name, tick, clock, patience_ms):
         self.name = name
         self.tick = tick
         self.patience_ms = patience_ms  # the longest that it waits for the line
         self.due = clock()  # when it is called next
-        self.took_ms = 0  # the longest that a call took of late
+        self.took_ms = 0  # the longest that a call took of late, or will take
         self.failures = 0  # in a row
         self._clock = clock
 
@@ -54,8 +62,13 @@ class Job:
             took_ms = self.took_ms
         if took_ms < self.took_ms:
             took_ms = 3 * self.took_ms // 4  # the next calls are seldom as long as the longest
+        self.due = now
+        if pause_ms:
+            if pause_ms == LOADS:
+                took_ms = LOAD_MS
+            else:
+                self.due = (now + pause_ms) & _WRAP
         self.took_ms = took_ms
-        self.due = (now + pause_ms) & _WRAP if pause_ms else now
         return after
 
     def end_hurry(self):
@@ -126,9 +139,14 @@ class Loop:
             if free <= 1:
                 self._measure(begun, now)
                 return False
+        more_ms = 0
+        if (now - begun) & _WRAP >= REQUEST_MS:
+            more_ms = PATIENCE_MS
+            if free > BEHIND_REQUEST_MS:
+                free = BEHIND_REQUEST_MS
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
-            if late < _HALF and (job.took_ms + 1 < free or late >= job.patience_ms):
+            if late < _HALF and (job.took_ms + 1 < free or late >= job.patience_ms + more_ms):
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after

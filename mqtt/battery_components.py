@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Home Assistant's entities of a battery: a part of the discovery in homeassistant.py."""
+"""Home Assistant's entities of a battery's readings: a part of the discovery in homeassistant.py."""
 
-from battery.alarms import LEVEL_NAMES
 from battery.json import escaped, key_of
 from battery.readings import BINARY, BITFIELD, DIAGNOSTIC, ENUM, GROUPS, NUMBER, OPTIONS, READING, READINGS
 
@@ -28,7 +27,7 @@ _CELL_BALANCING = READING["cell_{}_balancing"]
 
 
 class BatteryComponents(Components):
-    """Writes the entities of `_battery`."""
+    """Writes the entities of the readings of `_battery`."""
 
     def _begin_battery(self, with_model, is_once):
         writer = self.writer.clear()
@@ -71,48 +70,6 @@ class BatteryComponents(Components):
             self._write_removal(key_of(row, index), _platform(row))
         else:
             self.is_partial = True
-
-    def _write_extras(self):
-        """Connection text and result of the last command, available also while the battery is not, and the controls."""
-        self._write_words("connection", "BMS connection", "/connection", "mdi:serial-port")
-        if len(self._allowed):
-            self._write_words("last_command", "Last command", "/command_result", "mdi:message-text-outline")
-        else:
-            self._write_removal("last_command", "sensor")
-        yield
-        self._write_charging()
-        yield
-        self._write_event()
-        yield
-        yield from self._write_controls(True)
-
-    def _write_charging(self):
-        """The mode in the words of a device class that automations know."""
-        self._begin_entity("binary_sensor", "battery_charging", "battery_charging", "Battery charging", "battery_charging")
-        self._field("val_tpl", "{%set m=(value_json|d).mode|d%}{{iif(m=='charging','ON','OFF') if m else m}}")
-        self._write_category(DIAGNOSTIC)
-        self._write_expiry()
-        self.writer.put("}")
-
-    def _write_event(self):
-        """Alarms that begin or end. Always available, as it says when something was: its return would look like an event."""
-        if self._asleep_s:  # after each wake all that is active would be of before
-            self._write_removal("alarm", "event")
-            return
-        self._begin_entity("event", "alarm", "alarm", "Alarm", "mdi:alert-decagram-outline")
-        self._field("stat_t", self._base + "/" + self._battery.key + "/event")
-        self.writer.put(',"avty":[],"evt_typ":["cleared')
-        for word in LEVEL_NAMES[1:]:
-            self.writer.put('","').put(word)
-        self.writer.put('"]}')
-
-    def _write_words(self, key, name, topic, icon):
-        self._begin_entity("sensor", key, key, name, icon)
-        self._write_category(DIAGNOSTIC)
-        self._field("stat_t", self._base + "/" + self._battery.key + topic)
-        self.writer.put(",")
-        self._write_availability(("/status",))
-        self.writer.put("}")
 
     def _write_reading(self, row, index):
         key = key_of(row, index)

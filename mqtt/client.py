@@ -17,7 +17,7 @@ import adafruit_minimqtt.adafruit_minimqtt as minimqtt
 from adafruit_connection_manager import connection_manager_close_all
 from adafruit_ticks import ticks_add, ticks_diff, ticks_ms
 
-from battery.unload import unload
+from battery.unload import LOADS, unload
 
 from .commands import MAX_PAYLOAD
 from .transport import PacketSocketPool, TlsContext
@@ -170,7 +170,9 @@ class MqttClient:
         return client
 
     def tick(self, now):
-        """One bounded piece of network work at most. Returns for how many ms it need not be called again; None: at once."""
+        """One bounded piece of network work at most. Returns for how many ms it need not be called again; None: at once;
+        LOADS: the same, and that call takes long.
+        """
         if self._idle_until is not None:
             if ticks_diff(now, self._idle_until) < 0 and not self._publisher.has_news():
                 return IDLE_MS
@@ -226,7 +228,7 @@ class MqttClient:
         if self._awaited_id:
             return ACK_INTERVAL_MS // 4
         if self._to_clear or self._publisher.has_news():
-            return None
+            return LOADS if self._publisher.is_next_long else None
         if not self._status_payloads:
             self._idle_until = ticks_add(now, READ_INTERVAL_MS)
         return IDLE_MS

@@ -10,6 +10,7 @@ have had it. A reading that may still come is left out, which changes nothing. A
 Home Assistant logs a warning where there was none.
 """
 
+from battery.alarms import LEVEL_NAMES
 from battery.controls import DIAGNOSTICS_BUTTON, SCAN_BUTTON
 from battery.json import escaped
 from battery.readings import DIAGNOSTIC, GROUPS, READINGS
@@ -141,6 +142,50 @@ class Discovery(BatteryComponents):
         self._write_template("version")
         self._write_category(DIAGNOSTIC)
         self._field("l_ver_t", self._version_topic)
+        self.writer.put("}")
+
+    # what a battery has besides its readings
+
+    def _write_extras(self):
+        """Connection text and result of the last command, available also while the battery is not, and the controls."""
+        self._write_words("connection", "BMS connection", "/connection", "mdi:serial-port")
+        if len(self._allowed):
+            self._write_words("last_command", "Last command", "/command_result", "mdi:message-text-outline")
+        else:
+            self._write_removal("last_command", "sensor")
+        yield
+        self._write_charging()
+        yield
+        self._write_event()
+        yield
+        yield from self._write_controls(True)
+
+    def _write_charging(self):
+        """The mode in the words of a device class that automations know."""
+        self._begin_entity("binary_sensor", "battery_charging", "battery_charging", "Battery charging", "battery_charging")
+        self._field("val_tpl", "{%set m=(value_json|d).mode|d%}{{iif(m=='charging','ON','OFF') if m else m}}")
+        self._write_category(DIAGNOSTIC)
+        self._write_expiry()
+        self.writer.put("}")
+
+    def _write_event(self):
+        """Alarms that begin or end. Always available, as it says when something was: its return would look like an event."""
+        if self._asleep_s:  # after each wake all that is active would be of before
+            self._write_removal("alarm", "event")
+            return
+        self._begin_entity("event", "alarm", "alarm", "Alarm", "mdi:alert-decagram-outline")
+        self._field("stat_t", self._base + "/" + self._battery.key + "/event")
+        self.writer.put(',"avty":[],"evt_typ":["cleared')
+        for word in LEVEL_NAMES[1:]:
+            self.writer.put('","').put(word)
+        self.writer.put('"]}')
+
+    def _write_words(self, key, name, topic, icon):
+        self._begin_entity("sensor", key, key, name, icon)
+        self._write_category(DIAGNOSTIC)
+        self._field("stat_t", self._base + "/" + self._battery.key + topic)
+        self.writer.put(",")
+        self._write_availability(("/status",))
         self.writer.put("}")
 
 

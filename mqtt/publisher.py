@@ -63,12 +63,23 @@ class LoadedDiscovery:
             self._count = BRIDGE_PARTS + batteries * BATTERY_PARTS + (BANK_PARTS if batteries > 1 else 0)
 
     def load(self):
-        """Load what it needs, as a generator: a module in each step, which takes an ESP32-S2 up to 50 ms."""
+        """Load it, as a generator: a module after each step, which takes an ESP32-S2 up to 50 ms."""
         self._is_in_memory = True
         for name in MODULES:
             if name not in sys.modules:
+                yield
                 __import__(name)
-                yield False
+        if self._loaded is None:
+            yield
+            self._make()
+
+    def _make(self):
+        if len(self._arguments[4]) > 1:  # batteries
+            from .bank_discovery import DiscoveryWithBank as Discovery
+        else:
+            from .homeassistant import Discovery  # type: ignore[assignment]
+
+        self._loaded = Discovery(*self._arguments, writer=self.writer)  # type: ignore[misc]
 
     def parts(self):
         """How many messages there are."""
@@ -78,13 +89,6 @@ class LoadedDiscovery:
         """(topic, steps) of one message, see Discovery.begin; behind all steps of `load`."""
         if part >= self._count:
             return self._begin_source(part)
-        if self._loaded is None:
-            if len(self._arguments[4]) > 1:  # batteries
-                from .bank_discovery import DiscoveryWithBank as Discovery
-            else:
-                from .homeassistant import Discovery  # type: ignore[assignment]
-
-            self._loaded = Discovery(*self._arguments, writer=self.writer)  # type: ignore[misc]
         return self._loaded.begin(part, is_settled)
 
     def _begin_source(self, part):
@@ -156,6 +160,7 @@ class Publisher:
 
             self._others += victron_publishers(self, self._batteries, self._bank)
         self._messages: list = []  # to be published once
+        self.is_next_long = False  # the next poll loads a module
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
         self._failed_parts: list = []  # discovery messages that are skipped and tried again from time to time
@@ -453,7 +458,12 @@ class Publisher:
 
     def _discovery_steps(self, part, battery, is_settled):
         """A generator, as in steps of other messages; the first ones may have to load the Discovery."""
-        yield from self.discovery.load()
+        for _ in self.discovery.load():
+            self.is_next_long = True
+            yield False
+        if self.is_next_long:
+            self.is_next_long = False
+            yield False
         topic, steps = self.discovery.begin(part, is_settled)
         self._begun = (topic, True, battery, part)
         yield from steps

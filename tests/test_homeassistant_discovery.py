@@ -6,6 +6,7 @@
 import json
 import re
 import sys
+from itertools import pairwise
 
 import pytest
 from home_assistant_rules import entity_faults, message_faults
@@ -403,13 +404,14 @@ def test_discovery_is_loaded_a_module_at_a_time(modules_stay):
     loaded = LoadedDiscovery(*arguments)
     for name in LOADED:
         unload(name)
-    before, steps = set(sys.modules), []
-    for step in loaded.load():
-        assert step is False
-        steps.append(set(sys.modules) - before)
-        before = set(sys.modules)
+    there = [set(sys.modules)]
+    load = loaded.load()
+    while next(load, "loaded") != "loaded":
+        there.append(set(sys.modules))
+    there.append(set(sys.modules))
+    assert [len(now - before) for before, now in pairwise(there)] == [0] + [1] * len(LOADED) + [0]  # then it is made
     loaded.begin(0)
-    assert set(sys.modules) == before and set.union(*steps) == LOADED and {len(step) for step in steps} == {1}
+    assert set(sys.modules) == there[-1] == there[0] | LOADED
 
 
 @pytest.mark.slow  # packs, if no earlier test has

@@ -197,6 +197,46 @@ def test_a_job_that_never_fits_is_called_after_a_tenth_of_a_second(clock):
     assert set(pauses(bench.other.called)[1:]) == {100}
 
 
+def test_a_job_that_takes_long_is_not_called_in_the_pass_of_a_request(clock):
+    bench = Bench(clock)
+    bench.other.takes = 50
+    both = []
+    for _ in range(500):
+        is_request = len(bench.bms.called) % 3 == 0
+        bench.bms.takes = 25 if is_request else 1
+        bench.free = 80 if is_request else 20
+        begun = clock.now
+        bench.loop.step()
+        both.append(clock.now - begun >= 75)
+        clock.now += 1
+    assert len(bench.other.called) > 60 and not any(both[1:])  # of the first call nobody knows how long it will take
+    bench.bms.takes = 25  # in each pass: it is called nevertheless
+    called = len(bench.other.called)
+    bench.run(10)
+    assert len(bench.other.called) - called > 30
+
+
+def test_a_job_that_says_so_is_taken_for_a_long_one(clock):
+    bench = Bench(clock)
+    bench.other.takes = 1
+    bench.free = 50
+    bench.run(1)
+    assert set(pauses(bench.other.called)[1:]) == {11}
+    bench.other.pause_ms = -1  # its next call loads a module
+    bench.loop.step()
+    at = bench.other.called[-1]
+    bench.other.pause_ms = None
+    bench.run(1)
+    assert 100 <= bench.other.called[bench.other.called.index(at) + 1] - at <= 120
+    bench.other.pause_ms = -1
+    bench.loop.step()
+    at = bench.other.called[-1]
+    bench.other.pause_ms = None
+    bench.free = 60  # enough for it
+    bench.run(1)
+    assert bench.other.called[bench.other.called.index(at) + 1] - at <= 12
+
+
 def test_a_job_that_takes_longer_than_the_line_is_idle_waits_for_a_longer_time(clock):
     bench = Bench(clock)
     bench.other.takes = 8
