@@ -6,7 +6,7 @@
 import random
 
 from battery.unload import keep, unload
-from mqtt.commands import Commands
+from mqtt.commands import DIAGNOSTICS_TOPIC, PRESS, SCAN_TOPIC, Commands
 
 
 def make_scan(buses, boards, batteries):
@@ -26,8 +26,6 @@ def make_commands(settings, publisher, diagnostics, scan, batteries, battery_com
     The functions return None or why they refuse. A refusal is published where the result of the command would be.
     `battery_commands`: a BatteryCommands of each of the `batteries`; it and `clock`: None where ALLOW_CONTROL needs none.
     """
-    from battery.controls import DIAGNOSTICS_BUTTON, SCAN_BUTTON
-
     commands = Commands(lambda name, reason: publisher.report(f"{name[0]}: refused, {reason}", name[1]))
 
     def send_diagnostics(_word, now):
@@ -42,8 +40,8 @@ def make_commands(settings, publisher, diagnostics, scan, batteries, battery_com
         if word == "online":  # after a random delay, so that not all devices of a house publish at once
             publisher.rediscover(now, random.randrange(1000, 5000))
 
-    commands.add(settings.base_topic + DIAGNOSTICS_BUTTON.topic, DIAGNOSTICS_BUTTON.payloads, send_diagnostics)
-    commands.add(settings.base_topic + SCAN_BUTTON.topic, SCAN_BUTTON.payloads, start_scan)
+    commands.add(settings.base_topic + DIAGNOSTICS_TOPIC, PRESS, send_diagnostics)
+    commands.add(settings.base_topic + SCAN_TOPIC, PRESS, start_scan)
     if settings.MQTT_BIRTH_TOPIC:
         commands.add(settings.MQTT_BIRTH_TOPIC, ("online", "offline"), birth, ours=False)
     if len(settings.allowed):
@@ -53,7 +51,6 @@ def make_commands(settings, publisher, diagnostics, scan, batteries, battery_com
         for battery in batteries:
             publisher.report("none", battery)
         add_controls(commands, settings, publisher, batteries, battery_commands, clock, energy_stores)
-    unload("battery.controls")
     return commands
 
 

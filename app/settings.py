@@ -12,7 +12,6 @@ KEPT values.
 import os
 from collections import namedtuple
 
-from battery.controls import ALLOWABLE
 from battery.readings import poll_periods
 
 FILE = "settings.toml"
@@ -281,6 +280,10 @@ class Settings:
     def _allow(self, plausible):
         """What of ALLOW_CONTROL there is."""
         names = self.ALLOW_CONTROL
+        if not names:
+            return
+        from battery.controls import ALLOWABLE  # 2 KB, which most boards do without
+
         for separator in ";|/":
             names = names.replace(separator, ",")
         for name in plausible.controls_in(names, ALLOWABLE):

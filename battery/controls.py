@@ -35,14 +35,6 @@ OUTPUT_CONTROL = Control("outputs", "Output {}", "select", "Mode of each output"
 ALLOWABLE = tuple([row.key for row in CONTROLS]) + (OUTPUT_CONTROL.key,)  # what ALLOW_CONTROL may name
 WRITTEN = ("charge_mosfet", "discharge_mosfet", "soc", "restart_bms")  # those that the BMS is written with, by its protocol
 
-# always available, since it changes nothing
-DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", "/diagnostics/set", ("PRESS",), None,
-                             "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
-
-# the same: it asks for every board number on every line, between the ordinary requests; <base>/scan says which ones respond
-SCAN_BUTTON = Control("scan", "Scan", "button", "Scan board numbers", "/scan/set", ("PRESS",), None,
-                      "mdi:magnify-scan", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
-
 # The results of commands: code -> words for <base>/<battery>/command_result, the console and Home Assistant
 RESULTS = {
     "done": "done",

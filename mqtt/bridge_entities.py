@@ -1,11 +1,14 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The values of the bridge itself as people and Home Assistant see them. They are made in app/bridge_state.py."""
+"""The values and buttons of the bridge itself as people and Home Assistant see them. Values are made in app/bridge_state.py."""
 
 from collections import namedtuple
 
+from battery.controls import Control
 from battery.readings import DIAGNOSTIC, DISABLED
+
+from .commands import DIAGNOSTICS_TOPIC, PRESS, SCAN_TOPIC
 
 # key in <base>/state; name in Home Assistant, None: no entity; category; unit, "" of a count, None of a text; icon or device
 # class. New rows with a name go to the end: an entity must not change its message
@@ -37,3 +40,9 @@ BRIDGE = (
     BridgeEntity("discovery_errors", None, None, None, None),
     BridgeEntity("broker", None, None, None, None),
 )
+
+# always available, since they change nothing; a scan asks for every board number on every line, between the ordinary requests
+DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics", DIAGNOSTICS_TOPIC, PRESS, None,
+                             "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+SCAN_BUTTON = Control("scan", "Scan", "button", "Scan board numbers", SCAN_TOPIC, PRESS, None,
+                      "mdi:magnify-scan", ',"ent_cat":"diagnostic","en":false')  # fmt: skip

@@ -7,6 +7,9 @@ No I/O except for printing what is accepted, and refusals. A retained message is
 repeated at every connection. Payloads are compared exactly, with case and spaces.
 """
 
+DIAGNOSTICS_TOPIC = "/diagnostics/set"  # below the base topic, as the next one
+SCAN_TOPIC = "/scan/set"
+PRESS = ("PRESS",)  # what a button sends
 MAX_PAYLOAD = 32  # longer than every payload that is accepted
 _SHOWN = 40
 

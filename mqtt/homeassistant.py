@@ -11,12 +11,11 @@ Home Assistant logs a warning where there was none.
 """
 
 from battery.alarms import LEVEL_NAMES
-from battery.controls import DIAGNOSTICS_BUTTON, SCAN_BUTTON
 from battery.json import escaped
 from battery.readings import DIAGNOSTIC, GROUPS, READINGS
 
 from .battery_components import PER_MESSAGE, BatteryComponents, is_single, message_size
-from .bridge_entities import BRIDGE
+from .bridge_entities import BRIDGE, DIAGNOSTICS_BUTTON, SCAN_BUTTON
 
 # The messages of the bridge come first. The last one of all has what is needed when the BMS does not respond: it is sent with
 # them, and again when the battery is known.
