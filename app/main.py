@@ -49,7 +49,8 @@ def main():
         unload(name)
     parts = make_bms(settings, nvm_store, uarts, wake_pin)
     loop = make_network(settings, nvm_store, reason, screen, ssl_context, extras, *parts)
-    unload("app.extras_hardware")
+    for name in ("app.extras_hardware", "battery.controls"):
+        unload(name)
     return loop
 
 

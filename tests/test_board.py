@@ -518,6 +518,7 @@ class FakePublisher:
         self.publisher = publisher
         self.begin = publisher.begin
         self.has_news = publisher.has_news
+        self.is_next_long = False
         self.said = None
 
     def poll(self, now):

@@ -34,6 +34,8 @@ INTRODUCTION = [("t/status", "online", True, 1), ("t/state", b'{"a":1}', True, 0
 class FakePublisher:
     """Publishes INTRODUCTION in every connection and then the messages in `more`."""
 
+    is_next_long = False
+
     def __init__(self):
         self.sessions = 0
         self.more = []

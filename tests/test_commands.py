@@ -166,7 +166,10 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
         settings.base_topic = "x"
         messages = [("x/state", "1", True, 0)]
         publisher = SimpleNamespace(
-            begin=lambda now: None, poll=lambda now: messages.pop() if messages else None, has_news=lambda: bool(messages)
+            begin=lambda now: None,
+            poll=lambda now: messages.pop() if messages else None,
+            has_news=lambda: bool(messages),
+            is_next_long=False,
         )
         keeper = SimpleNamespace(loaded=True, topics=(), report_gone=lambda: None, finish=lambda: None)
         session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")
