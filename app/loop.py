@@ -48,6 +48,8 @@ class Job:
         self.name = name
         self.tick = tick
         self.patience_ms = patience_ms  # the longest that it waits for the line
+        # the longest that it waits for a pass without a request; a collection, of no pass's time, uses the longest gaps
+        self.last_ms = 2 * PATIENCE_MS if patience_ms <= PATIENCE_MS else 0
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late, or will take
         self.failures = 0  # in a row
@@ -139,14 +141,12 @@ class Loop:
             if free <= 1:
                 self._measure(begun, now)
                 return False
-        more_ms = 0
-        if (now - begun) & _WRAP >= REQUEST_MS:
-            more_ms = PATIENCE_MS
-            if free > BEHIND_REQUEST_MS:
-                free = BEHIND_REQUEST_MS
+        room = BEHIND_REQUEST_MS if (now - begun) & _WRAP >= REQUEST_MS else _HALF
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
-            if late < _HALF and (job.took_ms + 1 < free or late >= job.patience_ms + more_ms):
+            if late >= _HALF or (job.took_ms + 1 >= free and late < job.patience_ms):
+                continue
+            if job.took_ms <= room or late >= job.last_ms:
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after
