@@ -157,7 +157,7 @@ class Loop:
                 after = self._run(self._hurried, now)
                 free -= (after - now) & _WRAP
                 now = after
-        if self._filler is not None:
+        if self._filler is not None and self._filler.took_ms <= BEHIND_REQUEST_MS:
             now = self._fill(self._filler, now, free)
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)

@@ -5,7 +5,6 @@
 
 from web.history import History
 from web.server import Server
-from web.site import Site
 
 HTTP_PORT = 80  # the one that need not stand in an address
 HISTORY_MIN = 1440
@@ -107,19 +106,15 @@ def _advertise(radio, name, port):
 def connect(address, settings, loop, pool, radio, batteries, bank, sources, bridge_state, client, diagnostics):
     """Put server, history and announcer among the jobs of the loop. `address`: an Address; `bank`: None with one battery."""
     history = History(batteries, bank, HISTORY_MIN)
-    site = Site(
-        settings.base_topic,
-        settings.identity,
-        settings.DEVICE_NAME,
-        batteries,
-        bank,
-        sources,
-        bridge_state.pairs,
-        Link(settings, client).text,
-        history,
-        diagnostics,
-    )
-    server = Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, site)
+    names = (settings.base_topic, settings.identity, settings.DEVICE_NAME)
+    values = (batteries, bank, sources, bridge_state.pairs, Link(settings, client).text, history, diagnostics)
+
+    def make_site():
+        from web.site import Site  # while somebody looks
+
+        return Site(*names, *values)
+
+    server = Server(pool, radio, settings.WEB_PORT, settings.WEB_PASSWORD, make_site)
     loop.add("page", server.tick, fills=True)
     loop.add("history", history.tick)
     name = None if settings.workflow else host_name(settings.identity)

@@ -33,7 +33,7 @@ from statistics import median
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from host import chip, keyboard, pace
+from host import chip, keyboard, pace, poll
 from host.broker import Broker
 from host.simulated_network import SimulatedNetwork
 from simulator.bms import BYTE_US, Bms
@@ -317,6 +317,7 @@ class Firmware:
     def _wire(self, folder: str) -> None:
         sys.path[:0] = [str(STANDINS), str(self._root / "lib")]
         chip.clock, chip.network = self.clock, SimulatedNetwork(self._broker, self.clock)
+        poll.install()
         chip.power_on_s = self.clock.monotonic()
         device = Shunt("shunt")
         chip.open_uart = lambda rx, **options: (

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from campaigns import chip
-from host import pace, poll
+from host import pace
 from host.simulated_network import SimulatedNetwork, Visitor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -245,7 +245,6 @@ class Firmware(chip.Firmware):
 
     def _wire(self, folder: str) -> None:
         super()._wire(folder)
-        poll.install()
         self.crowd = Crowd(chip.chip.network, self.clock.monotonic)
         if self._make is not None:
             self._scene = self._make(self.crowd)

@@ -62,7 +62,7 @@ class Site:
     BUSY = None
     def open(self, path, query, now):
         return Answer()
-server = Server(pool, radio, PORT, "", Site())
+server = Server(pool, radio, PORT, "", Site)
 due = ticks()
 def step():
     global due

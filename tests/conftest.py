@@ -127,7 +127,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def modules_stay():
     """What the firmware unloads during the test is there again afterwards: the tests of this process have imported it."""
-    before = {name: module for name, module in sys.modules.items() if name.startswith(("app.", "battery.", "mqtt."))}
+    before = {name: module for name, module in sys.modules.items() if name.startswith(("app.", "battery.", "mqtt.", "web."))}
     yield
     for name, module in before.items():
         sys.modules[name] = module

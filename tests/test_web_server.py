@@ -6,6 +6,7 @@
 import base64
 import http.client
 import io
+import itertools
 import socket
 import subprocess
 import sys
@@ -21,8 +22,10 @@ import pytest
 import socketpool
 import wifi
 
+from battery.unload import unload
 from host import pace, poll
-from web import server as module
+from web import client as module
+from web import server as server_module
 from web.server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -107,7 +110,8 @@ class House:
     def __init__(self, password="", site=None, port=None):
         self.site = site or Site()
         self.port = port or free_port()
-        self.server = Server(socketpool.SocketPool(wifi.radio), wifi.radio, self.port, password, self.site)
+        self.server = Server(socketpool.SocketPool(wifi.radio), wifi.radio, self.port, password, self.make_site)
+        self.made = 0
         self.now = WRAP - 300
         self.passed = 0
         self.clients = []
@@ -115,6 +119,10 @@ class House:
         self.failures = []
         self.tick = self.server.tick
         self.run(1)
+
+    def make_site(self):
+        self.made += 1
+        return self.site
 
     def run(self, milliseconds, until=lambda: False):
         """Let so much time pass, as app/loop.py does it; a failed tick is left alone for a second."""
@@ -126,7 +134,7 @@ class House:
                 self.failures.append(error)
                 pause = 1000
             self.pauses.append(pause)
-            pause = 1 if pause is None else min(pause, max(1, end - self.passed))
+            pause = 1 if pause is None or pause < 0 else min(pause, max(1, end - self.passed))
             self.passed += pause
             self.now = (self.now + pause) % WRAP
             for client in self.clients:
@@ -697,11 +705,49 @@ def test_a_bug_in_an_answer_ends_that_connection_only(house, path):
     assert parsed(other.received).body == FILE
 
 
+SERVING = {"battery.snapshot", "web.answers", "web.site", "web.client"}
+
+
+def test_what_serves_clients_is_loaded_a_module_in_each_call_when_one_comes_and_leaves_after_ten_minutes(polled, modules_stay):
+    for name in SERVING:
+        unload(name)
+    house = House(site=Site())
+    house.run(60000)
+    assert not SERVING & set(sys.modules) and set(house.pauses[1:]) == {50}  # nobody has looked
+    client = house.client(b"GET /made HTTP/1.1\r\n\r\n")
+    there = [set(sys.modules)]
+    while not client.is_closed and len(there) < 50:
+        house.run(1)
+        there.append(set(sys.modules))
+    assert client.is_closed and house.made == 1
+    steps = [len((after - before) & SERVING) for before, after in itertools.pairwise(there)]
+    assert steps[0] == 0 and max(steps) == 1 and sum(steps) == len(SERVING)
+    assert house.pauses.count(-1) == len(SERVING) + 1  # each call but the last says that the next one takes long
+    house.run(599000)
+    assert set(sys.modules) >= SERVING
+    house.run(2000)
+    assert not SERVING & set(sys.modules) and house.server.requests == 1
+    again = house.client(b"GET /made HTTP/1.1\r\n\r\n")
+    house.run(200)
+    assert again.is_closed and house.made == 2 and house.failures == []
+
+
+def test_with_no_memory_for_what_serves_clients_it_is_tried_again(polled, modules_stay, monkeypatch):
+    house = House()
+    monkeypatch.setattr(house.server, "_make_site", lambda: bytearray(10**14))
+    client = house.client(b"GET /made HTTP/1.1\r\n\r\n")
+    house.run(5000)
+    assert not client.is_closed and house.failures == [] and not SERVING & set(sys.modules)
+    monkeypatch.setattr(house.server, "_make_site", lambda: house.site)
+    house.run(11000)
+    assert client.is_closed and house.site.opened
+
+
 def test_with_no_memory_for_a_client_it_waits(house, monkeypatch):
     def bytearray(size):
         raise MemoryError
 
-    monkeypatch.setattr(module, "bytearray", bytearray, raising=False)
+    monkeypatch.setattr(server_module, "bytearray", bytearray, raising=False)
     client = house.client(b"GET / HTTP/1.1\r\n\r\n")
     house.run(3000)
     assert not client.is_closed and house.failures == [] and len(house.pauses) < 10
@@ -716,7 +762,7 @@ def test_with_no_memory_for_a_client_it_waits(house, monkeypatch):
 def test_it_listens_once_there_is_an_address(either):
     radio = SimpleNamespace(ipv4_address=None)
     port = free_port()
-    server = Server(socketpool.SocketPool(wifi.radio), radio, port, "", Site())
+    server = Server(socketpool.SocketPool(wifi.radio), radio, port, "", Site)
     assert server.tick(0) >= 500
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
@@ -747,7 +793,7 @@ def test_a_chip_without_a_socket_left_is_a_sentence():
         def socket(self, *arguments):
             raise RuntimeError("Out of sockets")
 
-    server = Server(Pool(wifi.radio), wifi.radio, 80, "", Site())
+    server = Server(Pool(wifi.radio), wifi.radio, 80, "", Site)
     assert server.tick(0) >= 1000
     assert "80" in server.problem and "Out of sockets" in server.problem
 
@@ -809,7 +855,7 @@ def test_with_nobody_there_a_look_every_50_ms_raises_nothing_and_reads_nothing(p
 def test_without_a_poll_nobody_costs_an_exception_five_times_a_second():
     house = House()
     house.run(1000)
-    assert set(house.pauses[1:]) == {200}
+    assert set(house.pauses[3:]) == {200}  # behind the two calls that load what serves clients
     house.close()
 
 
@@ -832,13 +878,13 @@ def test_while_a_silent_client_is_waited_for_nothing_is_read(polled, monkeypatch
 def running(either):
     """A port on which a server with a password runs in real time."""
     port = free_port()
-    server = Server(socketpool.SocketPool(wifi.radio), wifi.radio, port, PASSWORD, Site())
+    server = Server(socketpool.SocketPool(wifi.radio), wifi.radio, port, PASSWORD, Site)
     ended = threading.Event()
 
     def loop():
         while not ended.is_set():
             pause = server.tick(adafruit_ticks.ticks_ms())
-            time.sleep((1 if pause is None else min(pause, 50)) / 1000)
+            time.sleep((1 if pause is None else max(1, min(pause, 50))) / 1000)
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -902,7 +948,7 @@ class Site:
     def open(self, path, query, now):
         return Answer(3000) if path == "/made" else None
 
-server = Server(vm_sockets.SocketPool(), vm_sockets.Radio(), {port}, "secret", Site())
+server = Server(vm_sockets.SocketPool(), vm_sockets.Radio(), {port}, "secret", Site)
 server.tick(0)
 print("listening", server.problem)
 answered = 0

@@ -34,7 +34,7 @@ GROUPS: Groups = {
     "outputs.core": ("outputs.output", "outputs.values"),
     "mqtt.core": ("battery.spreads", "mqtt.battery_publisher", "mqtt.client", "mqtt.commands", "mqtt.deadband",
                   "mqtt.publisher", "mqtt.transport"),
-    "web.core": ("app.web", "battery.snapshot", "web.history", "web.server", "web.site"),
+    "web.core": ("app.web", "web.history", "web.server"),
 }  # fmt: skip
 START = "app.main"  # its functions run once, whatever the settings say
 
