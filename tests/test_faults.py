@@ -355,6 +355,19 @@ def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pa
     assert ratio < 1.03 and 20 <= gap_ms <= 22 and ignored <= 3
 
 
+@pytest.mark.parametrize("protocol", ["a5", "d2", "p81"])
+def test_a_line_that_returns_requests_gets_the_gap_it_needs(protocol):
+    """Every second request was ignored for ever, and with P81 always the same one: of voltage, current and charge."""
+    line = Line(Job("pace", 16, 1, 0, f"protocol={protocol},temperatures=4,drift=0,echo=1", life="still", pause_ms=20))
+    line.pass_us = 1000
+    timeouts = []
+    for until in (30, 60):
+        while line.s < until:
+            line.step()
+        timeouts.append(line.poller.timeouts)
+    assert 20 <= line.poller.timing.gap_ms <= 22 and timeouts[1] - timeouts[0] <= 3
+
+
 # the simulated boards of the campaign
 
 

@@ -424,3 +424,14 @@ def test_old_readings_are_looked_for_as_often_however_the_passes_fall(pauses, mo
         if now > 30000:
             break
     assert len(rounds) >= 30000 / 400
+
+
+# on a line that returns every request, a request that is ignored leaves its echo
+
+
+def test_what_a_board_does_not_support_is_given_up_on_a_line_that_returns_requests():
+    wire = Wire("drift=0,echo=1,mute=0x93").run(20)
+    begun = len(wire.requests)
+    wire.run(20)
+    assert [function for _, function in wire.requests[begun:]].count(0x93) <= 1
+    assert wire.poller.diagnosis.text == "OK, but this BMS does not support 0x93: those readings stay unknown"
