@@ -545,11 +545,12 @@ class Poller:
         protocol.close()
         if not self.online:
             self._found(now)
+        latency_ms = self._first_latency_ms - self._excess_ms
         if answers is None:
-            self._note_latency(self._first_latency_ms - self._excess_ms)
+            self._note_latency(latency_ms)
         else:  # or the older request for the same block, which had timed out
             requested_at = self._timed_out_at[answers]
-            self.timing.ambiguous(ticks_diff(now, requested_at) - self._excess_ms, requested_at)
+            self.timing.ambiguous(ticks_diff(now, requested_at) - self._excess_ms, requested_at, latency_ms)
         self.responses += 1
         self._last_response = now
         self._failures = 0

@@ -299,6 +299,22 @@ def test_damaged_responses_do_not_make_the_board_a_slow_one(seed):
     assert wire.poller.timeouts > 10 and longest < 300
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("protocol", ["a5", "p81", "d2"])
+def test_lost_responses_do_not_make_the_board_a_slow_one(protocol, seed):
+    """Where one in five was lost P81 and D2 had a time-out of 1.5 s for 20 s at a time, and A5 a gap of 250 ms."""
+    wire = Wire(f"protocol={protocol},drop_frame=20,seed={seed},drift=0", protocol=protocol).run(5)
+    longest = silent = 0
+
+    def watch(wire):
+        nonlocal longest, silent
+        longest = max(longest, wire.poller.timing.timeout_ms)
+        silent = max(silent, wire.now - wire.poller.last_response)
+
+    wire.run(60, watch)
+    assert wire.poller.timeouts > 60 and longest < 300 and silent < 1200 and wire.poller.timing.gap_ms < 5
+
+
 def test_what_failed_before_a_response_does_not_name_the_reason_of_a_silence_after_it():
     line = Line().run(60000)  # what this board does not have has been given up
     for _ in range(8):
