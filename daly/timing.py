@@ -82,8 +82,8 @@ class Timing:
     def ambiguous(self, latency_ms, asked_at, shortest_ms):
         """A response to the request sent `shortest_ms` ago, or to an older one for the same, given up, `latency_ms` ago.
 
-        If it comes as soon as others it is one to the new request: where one in five is lost that is usual, and P81 and D2 request
-        so few blocks that most responses would be ambiguous. If nothing else comes for long the board has become slow.
+        If it comes as soon as others it is one to the new request: where one in five is lost that is usual, and P81 and D2
+        request so few blocks that most responses would be ambiguous. If nothing else comes for long the board has become slow.
         """
         if self._slowest_ms is not None and shortest_ms <= self._slowest_ms:
             self._count_answer()
