@@ -20,12 +20,13 @@ from campaigns.faults.__main__ import quiet
 from campaigns.faults.cases import CASES, UNDETECTED, VARIANTS, campaign, jobs_of
 from campaigns.faults.judge import KINDS
 from campaigns.faults.line import Job, Line, run
-from campaigns.faults.promises import PROMISES, promise_of
+from campaigns.faults.promises import PROMISES, Settings, promise_of
 from campaigns.faults.subscriber import Subscriber, text_of
 from campaigns.faults.trials import EXTREMES, SITUATIONS, diagnose, extreme, pace
 from daly.alarm_bytes import alarm_bits
 from mqtt.publisher import Publisher
 
+PROTOCOL_PAGE = (Path(__file__).parent.parent / "docs" / "PROTOCOL.md").read_text()
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
 
 # what it, and another simulator, found
@@ -417,6 +418,43 @@ def test_the_judge_goes_by_what_the_page_says():
         assert (key, times.get(promise.poll_s, f"every {promise.poll_s} s".replace(".0 s", " s"))) == (key, asked)
         pace = "once" if asked == "once" else "main" if place == "main" and not several else "slow"
         assert (key, promise.pace) == (key, "immediate" if key in at_once else pace)
+
+
+@pytest.mark.parametrize(
+    "protocol, followers",
+    [
+        ("d2", {"status": {"soc", "mode", "cell_{}_voltage"}, "temperatures": {"cell_{}_balancing", "balance_current"}}),
+        ("p81", {"status": {"soc", "mode", "cell_{}_balancing"}, "cells": {"cell_{}_voltage", "max_cell_voltage"}}),
+    ],
+)
+def test_the_judge_goes_by_what_the_page_says_of_the_newer_protocols(protocol, followers):
+    """What comes with the mode is as fresh as the mode, whatever its poll group with A5; the ends of P81's cells are theirs."""
+    table = PROTOCOL_PAGE.split(f"<!-- made: map-{protocol} -->")[1].split(f"<!-- end: map-{protocol} -->")[0]
+    seconds = {"always": 0, "once": None}
+    settings = Settings(protocol=protocol)
+    asked = {}
+    for line in table.strip().splitlines()[2:]:
+        often, readings = [cell.strip() for cell in line.strip("|").split(" | ")][2:]
+        often = often.removesuffix(", if the board has it")
+        for key in re.findall("`([a-z0-9_…]+)`", readings):
+            asked[key.replace("…", "{}")] = seconds[often] if often in seconds else float(often.split()[1])
+    assert len(asked) > 30 and asked["soc"] == 0
+    mine = {key: settings.asked(PROMISES[key])[1] for key in asked if key in PROMISES}
+    assert mine == {key: asked[key] for key in mine}
+    for setting in followers:
+        settings = Settings(protocol=protocol, periods_s={"pack": 7, "checks": 8, setting: 9})
+        assert {key for key in set().union(*followers.values()) if settings.poll_s(PROMISES[key]) == 9} == followers[setting]
+
+
+def test_what_is_shown_may_be_as_old_as_was_allowed_when_it_was_published():
+    """The cycles were long, 3 s, until 10 s: a state of 10 s is shown for another 5."""
+    settings = Settings(protocol="p81")
+    for half in range(80):
+        settings.note_cycle(half / 2, 3 if half <= 20 else 0.5)
+        at = half / 2
+        assert settings.age_s(PROMISES["soc"]) == (9.5 if at < 11.5 else 4)
+        assert settings.limit_s(PROMISES["mode"]) == (9.5 if at < 11.5 else 4)
+        assert settings.limit_s(PROMISES["soc"]) == (14.5 if at < 16.5 else 9)
 
 
 # the subscriber
