@@ -457,6 +457,28 @@ def test_what_is_shown_may_be_as_old_as_was_allowed_when_it_was_published():
         assert settings.limit_s(PROMISES["soc"]) == (14.5 if at < 16.5 else 9)
 
 
+@pytest.mark.parametrize("is_back", [True, False])
+def test_counters_are_judged_in_the_end_unless_they_are_null_because_the_bms_is_not_back(is_back):
+    line = Line(Job("x", 16, 1, 0, "temperatures=4,drift=0,current=-100", life="still"))
+
+    def run_until(end):
+        while line.s < end:
+            line.step()
+
+    run_until(40)
+    line.outage_begins()
+    line.bms.set("silent", 1, line.us)
+    run_until(50)
+    line.outage_ends()
+    if is_back:
+        line.bms.set("silent", 0, line.us)
+        run_until(55)
+    tally = line.finish()
+    assert not tally.findings and [key for key, _, true in tally.energy if true > 0.01] == (
+        ["energy_discharged", "capacity_discharged"] if is_back else []
+    )
+
+
 # the subscriber
 
 

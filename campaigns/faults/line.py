@@ -217,7 +217,7 @@ class Line(Wire):
             self._publish()
             self.us += self._pass_us()
         judge = self.judge
-        if self._alive_since is not None:
+        if self._alive_since is not None and self._back_since is None:  # else the counters are null
             tally.energy = judge.energy(self.flow, self._late_s(), self.job.unsettled)
         tally.findings, tally.values, tally.oldest = judge.findings, judge.values, judge.oldest
         tally.messages, tally.connection_changes = self.subscriber.messages, self.subscriber.connection_changes
