@@ -57,6 +57,7 @@ _FIRST_LATENCY_MS = 32
 _OVERDUE_MS = 20
 _LONG_MS = 1000
 _DAMAGED_FRAME = 7
+_IGNORED = (SILENCE, ECHO)  # what a request leaves that the board does not respond to: some lines return all requests
 
 
 class Poller:
@@ -544,11 +545,12 @@ class Poller:
         protocol.close()
         if not self.online:
             self._found(now)
+        latency_ms = self._first_latency_ms - self._excess_ms
         if answers is None:
-            self._note_latency(self._first_latency_ms - self._excess_ms)
+            self._note_latency(latency_ms)
         else:  # or the older request for the same block, which had timed out
             requested_at = self._timed_out_at[answers]
-            self.timing.ambiguous(ticks_diff(now, requested_at) - self._excess_ms, requested_at)
+            self.timing.ambiguous(ticks_diff(now, requested_at) - self._excess_ms, requested_at, latency_ms)
         self.responses += 1
         self._last_response = now
         self._failures = 0
@@ -732,7 +734,7 @@ class Poller:
         if not self._seen >> _DAMAGED_FRAME & 1:  # else its response has come already
             self._remember_timed_out()
         # a function that was never answered may not be supported here, and a board that is silent for longer is asleep
-        if outcome == SILENCE and not self._failures and self._schedule.expects_response():
+        if outcome in _IGNORED and not self._failures and self._schedule.expects_response():
             self.timing.ignored()
         self._fail(outcome, now)
         if outcome == NOISE and self.online:
@@ -754,7 +756,7 @@ class Poller:
         self.diagnosis.failed(outcome, not self._failures)
         if not self._schedule.is_static(self._schedule.current):  # which many boards do not have
             self._failures += 1
-        if self._schedule.failed(outcome == SILENCE, now):
+        if self._schedule.failed(outcome in _IGNORED, now):
             self._note_unsupported()
         if not self.online and self._detector.failed():
             self._try_next(now)  # what was tried stays open: it may be answered late

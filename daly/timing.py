@@ -54,6 +54,10 @@ class Timing:
         if self._slowest_ms is not None and latency_ms <= self._slowest_ms:
             latency_ms = self._slowest_ms - (self._slowest_ms - latency_ms) // 16
         self._be_patient(latency_ms)
+        self._count_answer()
+
+    def _count_answer(self):
+        """The gap before a request was long enough."""
         self._answers += 1
         if self._silence:
             self._silence -= 1
@@ -75,11 +79,15 @@ class Timing:
         if is_slower and (is_board or self._late >= LATE_ANSWERS):
             self._be_patient(latency_ms)
 
-    def ambiguous(self, latency_ms, asked_at):
-        """A response to the request just sent, or to an older one for the same, which was given up `latency_ms` before.
+    def ambiguous(self, latency_ms, asked_at, shortest_ms):
+        """A response to the request sent `shortest_ms` ago, or to an older one for the same, given up, `latency_ms` ago.
 
-        Where one in five is lost this is usual. Where nothing else comes for long it is the board that has become slow.
+        If it comes as soon as others it is one to the new request: where one in five is lost that is usual, and P81 and D2
+        request so few blocks that most responses would be ambiguous. If nothing else comes for long the board has become slow.
         """
+        if self._slowest_ms is not None and shortest_ms <= self._slowest_ms:
+            self._count_answer()
+            return
         self._ambiguous += 1
         if self._ambiguous >= AMBIGUOUS_ANSWERS:
             self.late(latency_ms, asked_at)

@@ -20,12 +20,13 @@ from campaigns.faults.__main__ import quiet
 from campaigns.faults.cases import CASES, UNDETECTED, VARIANTS, campaign, jobs_of
 from campaigns.faults.judge import KINDS
 from campaigns.faults.line import Job, Line, run
-from campaigns.faults.promises import PROMISES, promise_of
+from campaigns.faults.promises import PROMISES, Settings, promise_of
 from campaigns.faults.subscriber import Subscriber, text_of
 from campaigns.faults.trials import EXTREMES, SITUATIONS, diagnose, extreme, pace
 from daly.alarm_bytes import alarm_bits
 from mqtt.publisher import Publisher
 
+PROTOCOL_PAGE = (Path(__file__).parent.parent / "docs" / "PROTOCOL.md").read_text()
 MQTT_PAGE = (Path(__file__).parent.parent / "docs" / "MQTT.md").read_text()
 
 # what it, and another simulator, found
@@ -355,6 +356,19 @@ def test_a_board_that_ignores_requests_too_soon_after_its_answer_is_given_its_pa
     assert ratio < 1.03 and 20 <= gap_ms <= 22 and ignored <= 3
 
 
+@pytest.mark.parametrize("protocol", ["a5", "d2", "p81"])
+def test_a_line_that_returns_requests_gets_the_gap_it_needs(protocol):
+    """Every second request was ignored for ever, and with P81 always the same one: of voltage, current and charge."""
+    line = Line(Job("pace", 16, 1, 0, f"protocol={protocol},temperatures=4,drift=0,echo=1", life="still", pause_ms=20))
+    line.pass_us = 1000
+    timeouts = []
+    for until in (30, 60):
+        while line.s < until:
+            line.step()
+        timeouts.append(line.poller.timeouts)
+    assert 20 <= line.poller.timing.gap_ms <= 22 and timeouts[1] - timeouts[0] <= 3
+
+
 # the simulated boards of the campaign
 
 
@@ -404,6 +418,65 @@ def test_the_judge_goes_by_what_the_page_says():
         assert (key, times.get(promise.poll_s, f"every {promise.poll_s} s".replace(".0 s", " s"))) == (key, asked)
         pace = "once" if asked == "once" else "main" if place == "main" and not several else "slow"
         assert (key, promise.pace) == (key, "immediate" if key in at_once else pace)
+
+
+@pytest.mark.parametrize(
+    "protocol, followers",
+    [
+        ("d2", {"status": {"soc", "mode", "cell_{}_voltage"}, "temperatures": {"cell_{}_balancing", "balance_current"}}),
+        ("p81", {"status": {"soc", "mode", "cell_{}_balancing"}, "cells": {"cell_{}_voltage", "max_cell_voltage"}}),
+    ],
+)
+def test_the_judge_goes_by_what_the_page_says_of_the_newer_protocols(protocol, followers):
+    """What comes with the mode is as fresh as the mode, whatever its poll group with A5; the ends of P81's cells are theirs."""
+    table = PROTOCOL_PAGE.split(f"<!-- made: map-{protocol} -->")[1].split(f"<!-- end: map-{protocol} -->")[0]
+    seconds = {"always": 0, "once": None}
+    settings = Settings(protocol=protocol)
+    asked = {}
+    for line in table.strip().splitlines()[2:]:
+        often, readings = [cell.strip() for cell in line.strip("|").split(" | ")][2:]
+        often = often.removesuffix(", if the board has it")
+        for key in re.findall("`([a-z0-9_…]+)`", readings):
+            asked[key.replace("…", "{}")] = seconds[often] if often in seconds else float(often.split()[1])
+    assert len(asked) > 30 and asked["soc"] == 0
+    mine = {key: settings.asked(PROMISES[key])[1] for key in asked if key in PROMISES}
+    assert mine == {key: asked[key] for key in mine}
+    for setting in followers:
+        settings = Settings(protocol=protocol, periods_s={"pack": 7, "checks": 8, setting: 9})
+        assert {key for key in set().union(*followers.values()) if settings.poll_s(PROMISES[key]) == 9} == followers[setting]
+
+
+def test_what_is_shown_may_be_as_old_as_was_allowed_when_it_was_published():
+    """The cycles were long, 3 s, until 10 s: a state of 10 s is shown for another 5."""
+    settings = Settings(protocol="p81")
+    for half in range(80):
+        settings.note_cycle(half / 2, 3 if half <= 20 else 0.5)
+        at = half / 2
+        assert settings.age_s(PROMISES["soc"]) == (9.5 if at < 11.5 else 4)
+        assert settings.limit_s(PROMISES["mode"]) == (9.5 if at < 11.5 else 4)
+        assert settings.limit_s(PROMISES["soc"]) == (14.5 if at < 16.5 else 9)
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_counters_are_judged_in_the_end_unless_they_are_null_because_the_bms_is_not_back(is_back):
+    line = Line(Job("x", 16, 1, 0, "temperatures=4,drift=0,current=-100", life="still"))
+
+    def run_until(end):
+        while line.s < end:
+            line.step()
+
+    run_until(40)
+    line.outage_begins()
+    line.bms.set("silent", 1, line.us)
+    run_until(50)
+    line.outage_ends()
+    if is_back:
+        line.bms.set("silent", 0, line.us)
+        run_until(55)
+    tally = line.finish()
+    assert not tally.findings and [key for key, _, true in tally.energy if true > 0.01] == (
+        ["energy_discharged", "capacity_discharged"] if is_back else []
+    )
 
 
 # the subscriber

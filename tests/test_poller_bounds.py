@@ -299,6 +299,22 @@ def test_damaged_responses_do_not_make_the_board_a_slow_one(seed):
     assert wire.poller.timeouts > 10 and longest < 300
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("protocol", ["a5", "p81", "d2"])
+def test_lost_responses_do_not_make_the_board_a_slow_one(protocol, seed):
+    """Where one in five was lost P81 and D2 had a time-out of 1.5 s for 20 s at a time, and A5 a gap of 250 ms."""
+    wire = Wire(f"protocol={protocol},drop_frame=20,seed={seed},drift=0", protocol=protocol).run(5)
+    longest = silent = 0
+
+    def watch(wire):
+        nonlocal longest, silent
+        longest = max(longest, wire.poller.timing.timeout_ms)
+        silent = max(silent, wire.now - wire.poller.last_response)
+
+    wire.run(60, watch)
+    assert wire.poller.timeouts > 60 and longest < 300 and silent < 1200 and wire.poller.timing.gap_ms < 5
+
+
 def test_what_failed_before_a_response_does_not_name_the_reason_of_a_silence_after_it():
     line = Line().run(60000)  # what this board does not have has been given up
     for _ in range(8):
@@ -424,3 +440,14 @@ def test_old_readings_are_looked_for_as_often_however_the_passes_fall(pauses, mo
         if now > 30000:
             break
     assert len(rounds) >= 30000 / 400
+
+
+# on a line that returns every request, a request that is ignored leaves its echo
+
+
+def test_what_a_board_does_not_support_is_given_up_on_a_line_that_returns_requests():
+    wire = Wire("drift=0,echo=1,mute=0x93").run(20)
+    begun = len(wire.requests)
+    wire.run(20)
+    assert [function for _, function in wire.requests[begun:]].count(0x93) <= 1
+    assert wire.poller.diagnosis.text == "OK, but this BMS does not support 0x93: those readings stay unknown"

@@ -94,6 +94,24 @@ def test_a_late_one_that_is_faster_than_the_slowest_changes_nothing():
     assert timing.timeout_ms == 220
 
 
+def test_what_comes_as_soon_as_others_is_no_late_response_to_a_request_given_up():
+    timing = answered(Timing(), 40)
+    for asked_at in range(0, 5000, 100):
+        timing.ambiguous(900, asked_at, 40)
+    assert timing.timeout_ms == 100
+    for asked_at in range(5000, 5700, 100):
+        timing.ambiguous(900, asked_at, 41)
+    assert timing.timeout_ms == 1500
+
+
+def test_what_comes_as_soon_as_others_shows_that_the_gap_is_long_enough():
+    timing = answered(ignored(Timing(), 3), 40)
+    for asked_at in range(8):
+        timing.ambiguous(900, asked_at, 40)
+    assert ignored(timing, 2).gap_ms == 1  # 12 - 1 - 8 + 8
+    assert ignored(timing, 1).gap_ms == 7
+
+
 # the gap
 
 

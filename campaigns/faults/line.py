@@ -19,6 +19,7 @@ from daly.poller import Poller
 from daly.shared import SharedLine, SharedPoller
 from mqtt.homeassistant import Discovery
 from mqtt.publisher import Publisher
+from simulator.bms import preferred
 from simulator.bus import Bus
 from simulator.wire import TICKS, Wire
 
@@ -32,6 +33,7 @@ CHECK_S = 0.5  # interval at which the values shown are judged, besides after ea
 HEADLINES = ("pack_voltage", "current", "soc")
 BASE = "daly/c0ffee"
 RECONNECT_S = 2.0  # duration of a lost connection to the broker
+RECENT_OF_GROUP_S = 10.0  # cycles of several boards are so long
 FINAL_S = 2.0  # at the end everything is published once more
 
 
@@ -150,7 +152,10 @@ class Line(Wire):
         self.settings = Settings(
             job.publish_s, job.cells_s, job.deadband_percent, {group: ms / 1000 for group, ms in job.periods}
         )
+        self.settings.protocol = preferred(bms.options.protocol)
         self.settings.boards = max(1, job.group)
+        if job.group:
+            self.settings.recent_s = RECENT_OF_GROUP_S
         if job.group > 3 and "p81" in job.options:  # docs/MQTT.md: the cells wait, so that the current is read once a second
             self.settings.periods_s["cells"] = 0.5 * job.group
         self.subscriber = Subscriber(BASE)
@@ -165,8 +170,6 @@ class Line(Wire):
         self.publisher.begin(self.now)
         self._offline_until: float | None = None
         self._check_at = CHECK_S
-        # the longest of the last poll cycles determines the age allowed: those of 1.5 s, or of 10 s, where they are so long
-        self._cycles = [0] * (20 if job.group else 3)
         self._last: dict[str, float] = {}  # when the headlines were refreshed
         self._changed: dict[str, tuple[float, object]] = {}  # reading -> (since, old value) of a change not yet accepted
         self._back_since: float | None = None
@@ -190,8 +193,7 @@ class Line(Wire):
         self._publish()
         if self.s >= self._check_at:
             self._check_at = self.s + CHECK_S
-            self._cycles = [*self._cycles[1:], self.poller.cycle_ms or 0]
-            self.settings.cycle_s = max(self._cycles) / 1000
+            self.settings.note_cycle(self.s, (self.poller.cycle_ms or 0) / 1000)
             self.judge.check(self.s)
         self.life.tick()
 
@@ -215,7 +217,7 @@ class Line(Wire):
             self._publish()
             self.us += self._pass_us()
         judge = self.judge
-        if self._alive_since is not None:
+        if self._alive_since is not None and self._back_since is None:  # else the counters are null
             tally.energy = judge.energy(self.flow, self._late_s(), self.job.unsettled)
         tally.findings, tally.values, tally.oldest = judge.findings, judge.values, judge.oldest
         tally.messages, tally.connection_changes = self.subscriber.messages, self.subscriber.connection_changes

@@ -22,6 +22,21 @@ LONGEST_CYCLE_S = 5  # ... and longer poll cycles than this allow no older one
 # After the age at which a reading expires: a response takes up to 0.25 s, and a pass of the loop.
 MARGIN_S = 0.5
 PACK_EVERY_S = 2.0  # A5, beside other boards: a turn of each, and a comparison or a time-out now and then
+RECENT_S = 1.5  # a cycle that has ended so long ago may still count
+
+# With the newer protocols nearly all readings come with the mode, and are as fresh: the poll group of the others of them, and
+# its default in seconds (the maps of docs/PROTOCOL.md). The ends of P81's cells are taken from the cells.
+WITH_MODE = ("status", 0.0)
+BALANCER = ("balancing", "cell_{}_balancing", "balance_current", "mosfet_temperature", "board_temperature")
+CELLS = (
+    "cell_{}_voltage",
+    "max_cell_voltage",
+    "max_voltage_cell",
+    "min_cell_voltage",
+    "min_voltage_cell",
+    "cell_voltage_delta",
+)
+APART = {"d2": dict.fromkeys(BALANCER, ("temperatures", 1.0)), "p81": dict.fromkeys(CELLS, ("cells", 0.0))}
 
 # key, how soon, deadband, polled: setting POLL_..._MS and its default in seconds (0: as often as the line allows)
 TABLE = """
@@ -152,33 +167,59 @@ def promise_of(key: str) -> Promise | None:
 
 @dataclass
 class Settings:
-    """The intervals of settings.toml, and the poll cycle of the line itself."""
+    """The intervals of settings.toml, and the poll cycles of the line itself."""
 
     publish_s: float = 5
     cells_s: float = 60
     deadband_percent: int = 100
     periods_s: dict = field(default_factory=dict)  # POLL_..._MS where it is not the default, by group
+    protocol: str = "a5"
     stale_periods: int = 3
-    cycle_s: float = 0  # duration of a poll cycle on this line
     boards: int = 1  # that share it: the pack group then interrupts cycles of others only
+    recent_s: float = RECENT_S
+    _cycles: list = field(default_factory=list)  # (when it had ended, its duration in seconds)
 
-    def poll_s(self, promise: Promise) -> float:
+    def note_cycle(self, at: float, cycle_s: float):
+        """The last poll cycle that has ended by `at` seconds has taken so long."""
+        self._cycles.append((at, cycle_s))
+        oldest = at - self.recent_s - max(self.publish_s, self.cells_s)
+        while self._cycles[0][0] < oldest:
+            del self._cycles[0]
+
+    def cycle_s(self, back_s: float = 0) -> float:
+        """The longest of the last poll cycles, and of those `back_s` seconds before; 0: none has ended."""
+        cycles = self._cycles
+        since = cycles[-1][0] - self.recent_s - back_s if cycles else 0
+        return max((cycle_s for at, cycle_s in cycles if at > since), default=0.0)
+
+    def asked(self, promise: Promise) -> tuple[str, float | None]:
+        """The poll group of a reading in this protocol, and its default interval; None: it is read once."""
+        if self.protocol == "a5" or promise.group in ("once", "slow"):
+            return promise.group, promise.poll_s
+        return APART[self.protocol].get(promise.key, WITH_MODE)
+
+    def poll_s(self, promise: Promise, back_s: float = 0) -> float:
         """Seconds between two polls of a reading: its own period or a poll cycle; the pack group interrupts cycles."""
-        period = self.periods_s.get(promise.group, promise.poll_s)
-        if promise.group == "pack" and period:
+        group, default_s = self.asked(promise)
+        period = self.periods_s.get(group, default_s)
+        if group == "pack" and period:
             return period if self.boards == 1 else max(period, PACK_EVERY_S)
-        return max(period, min(self.cycle_s, LONGEST_CYCLE_S))
+        return max(period, min(self.cycle_s(back_s), LONGEST_CYCLE_S))
 
-    def age_s(self, promise: Promise) -> float:
-        """Seconds after which a reading expires; infinite for static data."""
+    def age_s(self, promise: Promise, back_s: float = 0) -> float:
+        """Seconds after which a reading expires, or expired in the last `back_s`; infinite for static data."""
         if promise.poll_s is None:
             return float("inf")
-        return max(self.poll_s(promise) + LEAST_AGE_S, self.stale_periods * self.poll_s(promise)) + MARGIN_S
+        poll_s = self.poll_s(promise, back_s)
+        return max(poll_s + LEAST_AGE_S, self.stale_periods * poll_s) + MARGIN_S
 
     def limit_s(self, promise: Promise, far: bool = False) -> float:
-        """Seconds for which a value may be shown that the BMS no longer measures; `far`: one that is off by ten deadbands."""
-        wait = {IMMEDIATE: 0.0, MAIN: self.publish_s, SLOW: self.publish_s if far else self.cells_s, ONCE: 0.0}
-        return self.age_s(promise) + wait[promise.pace]
+        """Seconds for which a value may be shown that the BMS no longer measures; `far`: one that is off by ten deadbands.
+
+        What is shown was known when its state was published, by the cycles of that moment, and waits for the next one.
+        """
+        wait = {IMMEDIATE: 0.0, MAIN: self.publish_s, SLOW: self.publish_s if far else self.cells_s, ONCE: 0.0}[promise.pace]
+        return self.age_s(promise, wait) + wait
 
     def deadband(self, promise: Promise, shown: float) -> float:
         """A change smaller than this may wait; in the unit of the value."""
