@@ -330,7 +330,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         assert wait_until(lambda: charged("t/bms1/state") == 1234.5, 30), bridge.log
         subscriber.publish("t/bms1/energy/set", "reset")
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
-        assert subscriber.latest("t/bms1/command_result") == "Energy counters: done"
+        assert wait_until(lambda: subscriber.latest("t/bms1/command_result") == "Energy counters: done")
         for line in ("Command: Energy counters: done", "Message on t/bms1/energy/set: reset"):
             assert bridge.log.count(line) == 1, line
         for _ in range(2):
@@ -338,6 +338,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
             subscriber.clear()
             bridge.start()
             assert wait_until(lambda: subscriber.latest("t/bms1/status") == "online" and charged() >= 0, 30)
+            assert wait_until(lambda: charged("t/bms1/state") not in (None, -1))
             assert charged() == 0 and charged("t/bms1/state") == 0
         subscriber.publish("t/bms1/energy", COUNTED.replace("1234", "9999999"), retain=True)  # 10 GWh
         bridge.kill()

@@ -192,7 +192,7 @@ def test_names_are_shared_and_constants_in_place(groups):
     for each in (files, made):
         program = "import sys\nsys.dont_write_bytecode = True\n" + "from types import ModuleType\n"
         program += f"files = {[(path, data.decode()) for path, data in each.items()]!r}\n" + RUN
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         results.append(done.stdout)
     assert results[0] == results[1] != ""
