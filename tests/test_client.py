@@ -925,11 +925,15 @@ def test_a_session_that_has_lived_is_followed_within_seconds_and_a_short_one_is_
         assert bridge.run(lambda: len(broker.connects) > count)
         return 50 * (time.monotonic() - begun)
 
-    assert pause(70) < 5
+    # the shortest of three: 5 s are a tenth of a second here, and a machine may be busy with other things
+    assert min(pause(70) for _ in range(3)) < 5
     short = [pause(1) for _ in range(5)]
     assert short[-1] > 8 and sum(short) > 20
-    assert bridge.run(bridge.is_connected) and bridge.never(bridge.is_not_connected, 2)  # 100 s
-    assert pause(1) < 5
+    last = []
+    while len(last) < 3 and not any(seconds < 5 for seconds in last):
+        assert bridge.run(bridge.is_connected) and bridge.never(bridge.is_not_connected, 2)  # 100 s
+        last.append(pause(1))
+    assert min(last) < 5
 
 
 @needs_mosquitto

@@ -20,6 +20,7 @@ import adafruit_ticks
 import pytest
 import socketpool
 import wifi
+from mosquitto import wait_until
 
 from host import pace, poll
 from web import server as module
@@ -841,7 +842,7 @@ def running(either):
 
     thread = threading.Thread(target=loop)
     thread.start()
-    time.sleep(0.2)
+    assert wait_until(lambda: server._listener is not None)
     yield port
     ended.set()
     thread.join()
