@@ -21,7 +21,7 @@ import paho.mqtt.client as paho
 PROGRAM = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin")
 PASSWORD_PROGRAM = shutil.which("mosquitto_passwd")
 START_S = 30  # a busy computer starts it slowly
-CONNECT_S = 10
+CONNECT_S = 30
 ADDRESS = "127.0.0.1"
 
 
@@ -154,8 +154,8 @@ class Subscriber:
         self.timed.clear()
 
     def publish(self, topic: str, text: str, retain: bool = False) -> None:
-        """Publish with QoS 1 and wait until the broker has acknowledged it, five seconds at most."""
-        self._client.publish(topic, text, 1, retain).wait_for_publish(5)
+        """Publish with QoS 1 and wait until the broker has acknowledged it, half a minute at most."""
+        self._client.publish(topic, text, 1, retain).wait_for_publish(30)
 
     def stop(self) -> None:
         """Disconnect."""

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import bundle, pack
+from tools import bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 VM = Path(sys.executable).parent / "micropython"
@@ -62,7 +62,7 @@ def write_drive(folder: Path, mpy: bool, packed: bool = True) -> tuple[int, int]
 def modules(mpy: bool = False) -> list[str]:
     """Every module, libraries included, each after those that it imports: so its own memory can be measured."""
     files = {**bundle.libraries(), **bundle.firmware()}
-    sources = {path.removeprefix("lib/"): data for path, data in (pack.packed(files) if mpy else files).items()}
+    sources = {path.removeprefix("lib/"): data for path, data in (bundle.packed_once(files) if mpy else files).items()}
     sources = {path: data for path, data in sources.items() if path.endswith(".py") and path not in bundle.PLAIN}
     names = {_name(path): data.decode() for path, data in sources.items()}
     found: list[str] = []
@@ -119,7 +119,7 @@ def load(folder: Path, names: list[str], heap_kb: int = 4096) -> list[tuple[str,
 def functions() -> dict[str, int]:
     """{module: number of its functions and methods}: each costs memory before its first line."""
     sources = {**bundle.libraries(), **bundle.firmware()}
-    sources = {**sources, **pack.packed(sources)}  # the source's modules, and those that the bundle joins
+    sources = {**sources, **bundle.packed_once(sources)}  # the source's modules, and those that the bundle joins
     return {
         _name(path.removeprefix("lib/")): sum(isinstance(node, ast.FunctionDef) for node in ast.walk(ast.parse(data)))
         for path, data in sources.items()

@@ -82,7 +82,7 @@ class Probed:
         self._ours = {path: data.decode() for path, data in sources.items() if pack.is_ours(path)}
         self._origins = pack_merge.origins(self._ours)
         self.names: list[str] = []
-        packed = pack.packed(sources)
+        packed = bundle.packed_once(sources)
         self.files = bundle.compiled(
             {
                 path: self._with_probes(path, data.decode()).encode() if path.endswith(".py") and path != "code.py" else data

@@ -395,8 +395,9 @@ def _power_on(options: argparse.Namespace) -> None:
     _report_start(options, resumed)
     if options.chip:
         options.counter = _slow_down(options)
-    if options.seconds:
-        threading.Thread(target=_stop_at, args=(chip.state["deadline"],), daemon=True).start()
+    if options.seconds:  # of the firmware: how long this PC took to get so far is no part of them
+        deadline = chip.state.setdefault("deadline", time.monotonic() + options.seconds)
+        threading.Thread(target=_stop_at, args=(deadline,), daemon=True).start()
 
 
 def _identity(file: Path) -> bytes:
@@ -427,8 +428,6 @@ def _start_children(options: argparse.Namespace) -> None:
     chip.state["begun"] = time.monotonic()
     if not options.broker:
         chip.state["broker"] = _start("host.broker")
-    if options.seconds:
-        chip.state["deadline"] = time.monotonic() + options.seconds
 
 
 def _name(line: int) -> str:

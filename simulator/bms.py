@@ -138,9 +138,12 @@ class Bms(SerialInput):
 
     def leaving(self, now_us: float) -> list[tuple[float, int]]:
         """For a bus: all bytes that it has begun to send since the last call, (when the last bit arrives, byte)."""
-        if self._is_idle():
-            return []  # of several boards most are, most of the time
+        o = self.options
+        if not (self._arriving or self._scheduled or self._leaving or self._pending is not None or o.noise or o.babble):
+            return []  # nothing can come of it: so it is with most of several boards, most of the time
         self._advance(now_us)
+        if not self._leaving:
+            return []
         sent = sorted(self._leaving)
         self._leaving.clear()
         return [(at, byte) for at, _, byte in sent]
@@ -149,16 +152,14 @@ class Bms(SerialInput):
         """On a bus a request is lost during the response of another board, too."""
         self._others = others
 
-    def _is_idle(self) -> bool:
-        """Whether nothing can come of it, however much time has passed."""
-        o = self.options
-        return not (self._arriving or self._scheduled or self._leaving or self._pending is not None or o.noise or o.babble)
-
     def _advance(self, now_us: float):
         self._take_arrived(now_us)
-        self._make_noise(now_us)
-        self._babble(now_us)
-        self._begin_scheduled(now_us)
+        if self.options.noise:
+            self._make_noise(now_us)
+        if self.options.babble:
+            self._babble(now_us)
+        if self._scheduled:
+            self._begin_scheduled(now_us)
 
     def next_us(self) -> float | None:
         """When transmit can have more; None: not before the next receive."""

@@ -85,7 +85,8 @@ class Bus:
     def transmit(self, now_us: float) -> bytes:
         """As that of Bms."""
         for index, board in enumerate(self.boards):
-            self._sent += [(at, byte, index) for at, byte in board.leaving(now_us)]
+            for at, byte in board.leaving(now_us):
+                self._sent.append((at, byte, index))
         if not self._sent:
             self._read_us = now_us
             return b""

@@ -10,6 +10,7 @@ import pytest
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
+PATIENCE_MS = 60000  # on a busy machine; what comes sooner costs nothing
 # without those of the second line Chromium looks for Google at every start
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

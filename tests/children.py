@@ -18,7 +18,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-END_LIMIT_S = 10  # a process that was terminated or has lost its standard input has ended by then
+END_LIMIT_S = 60  # a process that was terminated or has lost its standard input has ended by then
 IS_LINUX = sys.platform == "linux"
 
 

@@ -25,6 +25,10 @@ slow.watch()
 # Hosts that start at once would want the same port for their page; who tests the page names one.
 os.environ["DALY_HOST_WEB"] = "0"
 
+# Relative, Python would put its files into whatever folder a test starts it in: also into a drive, which stays as it is.
+if "PYTHONPYCACHEPREFIX" in os.environ:
+    os.environ["PYTHONPYCACHEPREFIX"] = os.path.abspath(os.environ["PYTHONPYCACHEPREFIX"])
+
 # A machine that is busy with other things must not fail a property.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

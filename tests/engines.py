@@ -59,7 +59,7 @@ class Process:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
 
 class Store(Process):

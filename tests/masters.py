@@ -54,5 +54,5 @@ def ask_program(command: list, request: bytes, length: int) -> bytes:
         os.close(port)
     finally:
         child.stdin.close()
-        assert child.wait(5) == 0
+        assert child.wait(60) == 0
     return heard

@@ -40,7 +40,7 @@ class SimulatedBms:
 
     def stop(self):
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 class SimulatedVictron:
@@ -58,7 +58,7 @@ class SimulatedVictron:
 
     def stop(self):
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 def host_without_screen(settings, port, *options):
@@ -109,7 +109,7 @@ class Bridge:
     def stop(self):
         self.thaw()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     @property
     def log(self):

@@ -543,7 +543,7 @@ def line(tmp_path):
     process.path, process.log = process.stdout.readline().strip(), log
     yield process
     process.stdin.close()
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
 
 

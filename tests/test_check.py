@@ -143,7 +143,7 @@ def write(folder, text):
 
 def run(*arguments):
     command = [sys.executable, "-m", "host", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("name", WRONG)

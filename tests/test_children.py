@@ -84,7 +84,7 @@ def alive(word):
 def test_a_child_and_an_orphan_that_are_left_fail_the_test_and_are_ended(project):
     """And what a fixture of the file leaves fails the last test of the file."""
     tests = ["-q", "-rE", "-p", "no:cacheprovider", "tests", "-k", "not waits"]
-    done = subprocess.run(command(tests), cwd=project, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command(tests), cwd=project, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1, done.stdout
     failed = re.findall(r"^ERROR \S+::(\w+)", done.stdout, re.MULTILINE)
     assert failed == ["test_child", "test_orphan", "test_innocent"], done.stdout

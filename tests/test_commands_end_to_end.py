@@ -258,9 +258,10 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
     begun = time.monotonic()
     world = World(tmp_path, settings, "drift=0,soc=57.3,current=-240")
     dice = random.Random(7)
+    lives_s = [dice.uniform(1, 6) for _ in range(6)]
     try:
-        for number in range(6):
-            time.sleep(dice.uniform(1, 6))
+        for number, seconds in enumerate(lives_s):
+            time.sleep(seconds)
             world.bridge.kill()
             if number == 3:
                 world.bridge.nvm.unlink()
@@ -272,7 +273,8 @@ def test_energy_never_falls_and_is_never_counted_twice_over_power_cuts(tmp_path)
         said = world.energy()
         most = watts * (time.monotonic() - begun) / 3600 / 1000
         assert said == sorted(said)
-        assert 0.3 * most < said[-1] <= 1.02 * most
+        least = 0.4 * watts * (sum(lives_s) + 4) / 3600 / 1000  # of the time in which it was certainly there
+        assert least < said[-1] <= 1.02 * most
     finally:
         world.stop()
 
@@ -330,7 +332,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
         assert wait_until(lambda: charged("t/bms1/state") == 1234.5, 30), bridge.log
         subscriber.publish("t/bms1/energy/set", "reset")
         assert wait_until(lambda: charged() == 0 and charged("t/bms1/state") == 0, 10)
-        assert subscriber.latest("t/bms1/command_result") == "Energy counters: done"
+        assert wait_until(lambda: subscriber.latest("t/bms1/command_result") == "Energy counters: done")
         for line in ("Command: Energy counters: done", "Message on t/bms1/energy/set: reset"):
             assert bridge.log.count(line) == 1, line
         for _ in range(2):
@@ -338,6 +340,7 @@ def test_counters_that_are_reset_are_0_everywhere_and_after_every_restart(tmp_pa
             subscriber.clear()
             bridge.start()
             assert wait_until(lambda: subscriber.latest("t/bms1/status") == "online" and charged() >= 0, 30)
+            assert wait_until(lambda: charged("t/bms1/state") not in (None, -1))
             assert charged() == 0 and charged("t/bms1/state") == 0
         subscriber.publish("t/bms1/energy", COUNTED.replace("1234", "9999999"), retain=True)  # 10 GWh
         bridge.kill()

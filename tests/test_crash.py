@@ -257,7 +257,7 @@ class Host:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture

@@ -291,7 +291,7 @@ def log_of(settings, *arguments):
         if "_cells/config" in line:
             break
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     return lines
 
 

@@ -245,7 +245,7 @@ def host(tmp_path):
 
     def printed():
         started[-1].terminate()
-        started[-1].wait(10)
+        started[-1].wait(60)
         return log.read_text()
 
     yield SimpleNamespace(start=start, printed=printed, so_far=log.read_text)

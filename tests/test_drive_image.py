@@ -6,11 +6,11 @@
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from test_host_cli import run_until
 
 from tools import bundle, install, start_here
 from tools.drive import Full
@@ -160,13 +160,6 @@ def zips(tmp_path_factory):
     return found
 
 
-def host(folder, tmp_path):
-    """Run what is in the folder on this PC; needs the sources there."""
-    command = [sys.executable, "-m", "host", "--drive", str(folder), "--seconds", "5", "--plain"]
-    command += ["--nvm", str(tmp_path / "nvm")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=90)
-
-
 @needs_compiler
 def test_dragging_with_explorer(image, zips):
     copied = image.drag(zips["compiled"])
@@ -195,8 +188,8 @@ def test_the_settings_saved_under_their_name_are_read_and_the_host_runs(large, z
     example = large.read("settings.example.toml").decode()
     large.write("settings.toml", example.replace('"192.168.1.10"', '"10.0.0.9"').encode())
     large.check()
-    done = host(large.copied_to(tmp_path / "a"), tmp_path)
-    assert done.returncode == 0 and "Traceback" not in done.stdout, done.stdout + done.stderr
+    shown = run_until(("MQTT: connected",), "--drive", large.copied_to(tmp_path / "a"), "--nvm", tmp_path / "nvm")
+    assert "Traceback" not in shown
     large.write("SETTINGS.TOML", b'MQTT_BROKR = "x"\n')  # the same file on a drive without case
     assert large.read("settings.toml") == b'MQTT_BROKR = "x"\n' and "settings.toml" in large.files()
 

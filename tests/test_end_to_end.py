@@ -60,7 +60,7 @@ class Host:
     def stop(self):
         """Pull the plug; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 class Place:

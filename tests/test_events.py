@@ -161,7 +161,7 @@ def test_the_program_without_a_screen_says_link_alarm_and_command(tmp_path):
         assert wait_until(lambda: ": done" in log.read_text(), 20), log.read_text()
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
     lines = [line[13:] for line in log.read_text().splitlines()]
     lines = [line for line in lines if not line.startswith("->")]
     assert lines.count("Alarm: EEPROM (fault)") == 1

@@ -194,6 +194,6 @@ def test_a_real_client_over_the_network():
         client.loop_stop()
     finally:
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
     assert received == [("kept", b"0", True), *((f"live/{quality}", bytes(200 * quality), False) for quality in (0, 1, 2))]

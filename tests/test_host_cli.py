@@ -52,7 +52,7 @@ def serial_port():
     os.close(slave)
 
 
-def run(*arguments, timeout: float = 30) -> subprocess.CompletedProcess:
+def run(*arguments, timeout: float = 120) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "host", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout
     )
@@ -84,7 +84,7 @@ def run_until(texts: tuple, *arguments) -> str:
         return read_until(process, *texts)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         assert process.returncode == 0
 
 
@@ -232,7 +232,7 @@ def test_a_serial_port_in_use(drive, serial_port):
 
 def test_it_stops_by_itself_and_leaves_the_picture(drive, serial_port, tmp_path):
     picture = tmp_path / "screen.png"
-    done = run("--plain", "--seconds", "1.5", "--drive", drive(HELLO), "--uart", serial_port, "--oled", picture)
+    done = run("--plain", "--seconds", "5", "--drive", drive(HELLO), "--uart", serial_port, "--oled", picture)
     assert done.returncode == 0, done.stderr
     assert "hello" in done.stdout and picture.read_bytes().startswith(b"\x89PNG")
 
@@ -242,7 +242,7 @@ def test_a_polite_signal_is_no_failure(drive, serial_port, number):
     process = start("--drive", drive(HELLO), "--uart", serial_port)
     read_until(process, "hello")
     process.send_signal(number)
-    assert "Traceback" not in process.communicate(timeout=10)[0]
+    assert "Traceback" not in process.communicate(timeout=60)[0]
     assert process.returncode == 0
 
 
@@ -322,7 +322,7 @@ def test_resets_keep_memory_and_surroundings(drive, tmp_path):
 
 def test_a_chip_that_resets_again_and_again_is_stopped_in_time_all_the_same(drive, serial_port):
     code = "import microcontroller, time\nprint('life')\ntime.sleep(0.3)\nmicrocontroller.reset()\n"
-    done = run("--plain", "--seconds", "1.5", "--drive", drive(code), "--uart", serial_port, timeout=60)
+    done = run("--plain", "--seconds", "5", "--drive", drive(code), "--uart", serial_port)
     assert done.returncode == 0 and "life" in done.stdout
 
 
@@ -356,10 +356,7 @@ def test_killing_the_host_takes_its_children_along(drive):
     assert len(children) == 2
     process.kill()
     process.wait()
-    end_at = time.monotonic() + 5
-    while any(map(is_alive, children)) and time.monotonic() < end_at:
-        time.sleep(0.05)
-    assert not any(map(is_alive, children))
+    assert wait_until(lambda: not any(map(is_alive, children)), 5)
 
 
 def test_the_drive_of_a_killed_host_is_swept_by_the_next(drive, serial_port, tmp_path):
@@ -422,7 +419,7 @@ def test_a_run_leaves_nothing_in_the_temporary_folder(drive, tmp_path):
     temporary.mkdir()
     command = [sys.executable, "-m", "host", "--plain", "--seconds", "1", "--drive", str(drive(HELLO))]
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, env=environment, check=True)
+    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, env=environment, check=True)
     assert list(temporary.iterdir()) == []
 
 
@@ -476,7 +473,7 @@ def test_a_console_that_stands_still_stops_neither_the_firmware_nor_the_end(driv
 
     assert wait_until(lambda: number() > 3000, 30), number()
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     os.close(reader)
 
 
@@ -510,9 +507,9 @@ def test_the_battery_is_told_on_while_nobody_reads_the_console(tmp_path):
     finally:
         subscriber.stop()
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         broker.stdin.close()
-        broker.wait(10)
+        broker.wait(60)
         os.close(reader)
     times = [json.loads(text) for _, text, _ in subscriber.received]
     assert times[-1]["soc"] is not None
@@ -569,14 +566,14 @@ def test_a_picture_that_does_not_fit_is_left_out_but_not_the_way_back():
 def test_a_reader_that_has_seen_enough(drive):
     """As in `python -m host --plain | head -1`."""
     command = f"{sys.executable} -m host --plain --drive {drive(TALKING.replace('SIGNS', repr('/dev/null')))} | head -1"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
 def test_a_check_for_a_reader_that_has_seen_enough(tmp_path):
     (tmp_path / "settings.toml").write_text("MISTAKE = 1\n" * 5000)
     command = f"{sys.executable} -m host --check {tmp_path}/settings.toml | head -1"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.count("\n") == 1 and done.stderr == ""
 
 
@@ -584,7 +581,7 @@ def test_a_terminal_that_is_closed(drive, serial_port):
     process = start("--drive", drive(HELLO), "--uart", serial_port)
     read_until(process, "hello")
     process.send_signal(signal.SIGHUP)
-    assert "Traceback" not in process.communicate(timeout=10)[0] and process.returncode == 0
+    assert "Traceback" not in process.communicate(timeout=60)[0] and process.returncode == 0
 
 
 def test_under_nohup_it_goes_on(drive, serial_port):
@@ -595,14 +592,14 @@ def test_under_nohup_it_goes_on(drive, serial_port):
     time.sleep(0.3)
     assert process.poll() is None
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_standard_files_that_are_closed(drive, serial_port, tmp_path, closed):
     code = f"open({str(tmp_path / 'sign')!r}, 'w').write('ran')\n" + HELLO
-    command = f"{sys.executable} -m host --plain --seconds 1 --drive {drive(code)} --uart {serial_port} {closed}"
-    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    command = f"{sys.executable} -m host --plain --seconds 5 --drive {drive(code)} --uart {serial_port} {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "sign").read_text() == "ran" and "Traceback" not in done.stderr
 
@@ -622,7 +619,7 @@ def test_ctrl_c_before_it_has_begun(drive, later):
     assert wait_until(lambda: not catches(process, signal.SIGINT) or catches(process, signal.SIGHUP), 20)
     time.sleep(later)
     process.send_signal(signal.SIGINT)
-    assert "Traceback" not in (output := process.communicate(timeout=20)[0]), output
+    assert "Traceback" not in (output := process.communicate(timeout=60)[0]), output
 
 
 def test_a_drive_without_settings_is_told(drive, serial_port):
@@ -656,7 +653,7 @@ def test_an_adapter_that_vanishes_and_comes_back_under_its_name(tmp_path):
         assert wait_until(lambda: select.select([other], [], [], 0)[0] and os.read(other, 64), 20), log.read_text()
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         os.close(other), os.close(pair)
     assert "Traceback" not in log.read_text()
 
@@ -699,12 +696,12 @@ def test_the_live_view_has_the_address_of_the_page_all_the_time():
     os.close(slave)
     seen = ""
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (found := re.search("( Daly MQTT .* BMS)", seen)) and time.monotonic() < end:
             if select.select([master], [], [], 0.2)[0]:
                 seen = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", seen + os.read(master, 65536).decode("utf-8", "replace"))
     finally:
         process.kill()  # nobody reads any more
-        process.wait(10)
+        process.wait(60)
         os.close(master)
     assert found and f"http://127.0.0.1:{port}/ " in found[1] and len(found[1]) <= 80, seen

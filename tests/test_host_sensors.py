@@ -14,7 +14,7 @@ import board
 import digitalio
 import pytest
 from home_assistant_rules import message_faults
-from test_host_cli import ROOT, run, start
+from test_host_cli import ROOT, run, run_until, start
 from test_host_several import told_until
 
 from host import chip, sensors
@@ -30,7 +30,7 @@ def hear(is_enough, *options):
         return told_until(process, is_enough)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_all_sensors_arrive_at_the_broker():
@@ -72,7 +72,7 @@ def test_a_victron_device_that_is_unplugged_is_unavailable(tmp_path):
         state = found.get("vedirect1/state", {})
         if state.get("pv_power") == 203 and not device.stdin.closed:
             device.stdin.close()
-            device.wait(10)
+            device.wait(60)
         return device.stdin.closed and state["pv_power"] is None
 
     try:
@@ -101,7 +101,7 @@ def test_home_assistant_is_told_of_all_of_them():
                 break
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert (
         found["vedirect1"]["dev"]["name"].endswith("SmartShunt") and found["vedirect1"]["dev"]["mdl"] == "SmartShunt 500A/50mV"
     )
@@ -152,18 +152,15 @@ def test_what_the_settings_cannot_have_is_a_sentence_and_the_rest_works(tmp_path
         + 'SUPPLY_PIN = "IO35"\nSUPPLY_ENABLE_PIN = "IO36"\n'
         + 'UART_2_TX = "IO17"\nUART_2_RX = "IO18"\nVEDIRECT_1_RX = "IO5"\nVEDIRECT_2_RX = "IO6"\n'
     )
-    done = run("--plain", "--json", "--no-oled", "--seconds", "8", "--settings", settings)
-    said = [line.split("Settings: ", 1)[1] for line in done.stdout.splitlines() if "Settings: " in line]
     expected = (
         "no sensor answers: check the three wires and the resistor of 4.7 kOhm",
         '"boiler" is left out; write an id and a name',
         "SUPPLY_PIN: IO35 is in use or cannot measure; choose one of IO1 to IO10",
         "VEDIRECT_2_RX: IO6 is in use, or this chip has no further UART",
     )
-    for text in expected:
-        assert any(text in line for line in said), (text, said)
-    assert len(said) == len(expected)
-    assert '"28ff641e8216c3":null' in done.stdout
+    shown = run_until((*expected, '"28ff641e8216c3":null'), "--no-oled", "--settings", settings)
+    said = [line for line in shown.splitlines() if "Settings: " in line]
+    assert len(said) == len(expected), said
 
 
 def test_only_the_wake_pin_wakes_the_simulated_bms(monkeypatch):

@@ -38,7 +38,7 @@ def run_four(*batteries, is_enough, options=("--no-oled",)):
         return told_until(process, is_enough)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def all_online(found):
@@ -87,10 +87,10 @@ def test_real_lines_with_other_numbers_are_read_by_the_settings(tmp_path):
         found = told_until(process, lambda found: all(found.get(key, {}).get("soc") for key in ("bms3/state", "bms205/state")))
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         for child, _ in lines:
             child.stdin.close()
-            child.wait(10)
+            child.wait(60)
     assert (found["bms3/state"]["soc"], found["bms205/state"]["soc"]) == (43, 45)
 
 

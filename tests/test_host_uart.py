@@ -15,6 +15,7 @@ import board
 import busio
 import pytest
 import serial
+from mosquitto import wait_until
 
 from host import chip
 
@@ -63,6 +64,16 @@ def took(function) -> tuple:
     return result, time.monotonic() - start
 
 
+def arrive(one, count):
+    """Wait until so many bytes are there: the system takes its time from one end of a line to the other."""
+    assert wait_until(lambda: one.in_waiting == count), one.in_waiting
+
+
+def shortest(function) -> float:
+    """In seconds, of five times: a machine that is busy with other things only makes some of them longer."""
+    return min(took(function)[1] for _ in range(5))
+
+
 def test_a_line_that_hangs_up_in_the_middle_of_a_write_is_silence(uart, monkeypatch, capsys):
     """What pyserial raises then is no OSError; whether it comes was a matter of the machine's load."""
 
@@ -83,37 +94,38 @@ def test_nothing_is_none(uart):
 def test_timeout_zero_returns_at_once_what_is_there(uart, line):
     one = uart(timeout=0)
     os.write(line, b"abc")
-    time.sleep(0.02)
+    arrive(one, 3)
     buffer = bytearray(8)
-    count, seconds = took(lambda: one.readinto(buffer))
-    assert (count, buffer[:3]) == (3, b"abc") and seconds < 0.2
-    assert one.readinto(buffer) is None
+    assert one.readinto(buffer) == 3 and buffer[:3] == b"abc"
+    assert one.readinto(buffer) is None and shortest(lambda: one.readinto(buffer)) < 0.2
 
 
 def test_a_full_read_does_not_wait(uart, line):
-    one = uart(timeout=1)
+    one = uart(timeout=20)
     os.write(line, b"abc")
     data, seconds = took(lambda: one.read(3))
-    assert data == b"abc" and seconds < 0.2
+    assert data == b"abc" and seconds < 10
 
 
 def test_every_byte_starts_the_timeout_again(uart, line):
-    one = uart(timeout=0.3)
-    later(line, b"a", b"b", b"c", b"d", gap_s=0.15)
+    one = uart(timeout=2)
+    later(line, b"a", b"b", b"c", b"d", gap_s=0.7)
     assert one.read(4) == b"abcd"
 
 
 def test_a_short_read_waits_the_timeout_twice(uart, line):
     one = uart(timeout=0.3)
-    os.write(line, b"a")
-    data, seconds = took(lambda: one.read(5))
-    assert data == b"a" and 0.58 < seconds < 1
+
+    def read():
+        os.write(line, b"a")
+        assert one.read(5) == b"a"
+
+    assert 0.58 < shortest(read) < 0.9
 
 
 def test_silence_waits_the_timeout_once(uart):
     one = uart(timeout=0.3)
-    data, seconds = took(lambda: one.read(5))
-    assert data is None and 0.29 < seconds < 0.55
+    assert 0.29 < shortest(lambda: one.read(5)) < 0.55 and one.read(1) is None
 
 
 def test_readline(uart, line):
@@ -126,16 +138,14 @@ def test_readline(uart, line):
 def test_what_does_not_fit_is_lost_without_a_word(uart, line):
     one = uart(timeout=0, receiver_buffer_size=64)
     os.write(line, bytes(range(256)))
-    time.sleep(0.02)
-    assert one.in_waiting == 136
+    arrive(one, 136)
     assert one.read(256) == bytes(range(136))
 
 
 def test_a_larger_buffer_holds_more(uart, line):
     one = uart(timeout=0, receiver_buffer_size=256)
     os.write(line, bytes(256))
-    time.sleep(0.02)
-    assert one.in_waiting == 256
+    arrive(one, 256)
     one.reset_input_buffer()
     assert one.in_waiting == 0
 
@@ -143,16 +153,16 @@ def test_a_larger_buffer_holds_more(uart, line):
 def test_writing_takes_as_long_as_the_bits(uart, line):
     one = uart(baudrate=9600)
     count, seconds = took(lambda: one.write(bytes(13)))
-    assert count == 13 and 0.0135 <= seconds < 0.2
+    assert count == 13 and seconds >= 0.0135
     assert os.read(line, 100) == bytes(13)
+    assert shortest(lambda: one.write(bytes(13))) < 0.2
 
 
 def test_what_nobody_takes_is_lost_as_on_a_wire(uart, line, capsys):
     """A BMS that is stopped for minutes: the line's buffer is full, and the board would not notice."""
     one = uart(baudrate=1000000)
-    for _ in range(3000):
-        count, seconds = took(lambda: one.write(bytes(13)))
-        assert count == 13 and seconds < 0.5
+    counts, seconds = zip(*[took(lambda: one.write(bytes(13))) for _ in range(3000)], strict=True)
+    assert set(counts) == {13} and sorted(seconds)[-4] < 0.5  # a machine may have been busy with other things now and then
     assert capsys.readouterr().out == ""
     os.read(line, 1 << 20)
     one.write(b"later")
@@ -203,7 +213,7 @@ def test_it_is_found_again(uart, line, tmp_path, monkeypatch, capsys):
     one._retry_at = 0
     assert one.read(1) is None
     os.write(master, b"!")
-    time.sleep(0.02)
+    arrive(one, 1)
     assert one.read(1) == b"!"
     assert "is back" in capsys.readouterr().out
     os.close(master)
@@ -228,7 +238,8 @@ def test_each_uart_hears_its_own_line(line, second_line):
     with busio.UART(board.TX, board.RX, timeout=0) as one, busio.UART(board.IO17, board.IO18, timeout=0) as other:
         os.write(line, b"first")
         os.write(second_line, b"second")
-        time.sleep(0.02)
+        arrive(one, 5)
+        arrive(other, 6)
         assert (one.read(8), other.read(8)) == (b"first", b"second")
         other.write(b"to the second")
         assert os.read(second_line, 20) == b"to the second"
@@ -238,7 +249,7 @@ def test_each_uart_hears_its_own_line(line, second_line):
 def test_whichever_is_made_first(line, second_line):
     with busio.UART(board.IO17, board.IO18, timeout=0) as other, busio.UART(board.TX, board.RX, timeout=0) as one:
         os.write(second_line, b"second")
-        time.sleep(0.02)
+        arrive(other, 6)
         assert (one.read(8), other.read(8)) == (None, b"second")
 
 

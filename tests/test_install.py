@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from test_host_cli import run_until
 from web_workflow import Board
 
 from tools import bundle, install, settings
@@ -496,20 +497,7 @@ def test_the_command_installs_the_real_thing_and_the_host_runs_it(tmp_path):
     (tmp_path / "settings.toml").write_text("")  # as CircuitPython makes it
     result = run("--drive", tmp_path, "--plain")
     assert result.returncode == 0 and "files written" in result.stdout, result.stderr
-    command = [
-        sys.executable,
-        "-m",
-        "host",
-        "--drive",
-        str(tmp_path),
-        "--seconds",
-        "5",
-        "--plain",
-        "--nvm",
-        str(tmp_path / "n"),
-    ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == 0 and "MQTT: connected" in result.stdout
+    run_until(("MQTT: connected",), "--drive", tmp_path, "--nvm", tmp_path / "n")
 
 
 def test_the_compiled_form_is_installed_unless_the_sources_are_asked_for(tmp_path):

@@ -133,7 +133,7 @@ def bare(*arguments, **environment):
     """The installer in a Python without site-packages, as on a PC that has nothing but Python."""
     command = [sys.executable, "-S", "-m", "tools.install", *map(str, arguments)]
     environment = {**os.environ, "PATH": "/usr/bin:/bin", **environment}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60, env=environment)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120, env=environment)
 
 
 def test_a_zip_is_installed_with_nothing_but_python(released):

@@ -4,11 +4,9 @@
 """The fault campaign with D2 and P81 in little: nothing wrong is shown, every situation is named, and a lie is seen."""
 
 import multiprocessing
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from test_host_cli import read_until, start
 
 from campaigns.faults.__main__ import quiet
 from campaigns.faults.cases import CASES, CELLS, UNDETECTED, VARIANTS, campaign, cases_of, jobs_of
@@ -17,7 +15,6 @@ from campaigns.faults.line import Job, Line
 from campaigns.faults.trials import EXTREMES, diagnose, extreme, pace, situations_of
 from simulator.faults import FAULTS
 
-ROOT = Path(__file__).parent.parent
 NEWER = ("d2", "p81")
 MISNAMED = (11, "p81")  # (seed, protocol) of a situation that is named wrongly as yet
 SHORT = {
@@ -108,11 +105,14 @@ def test_a_board_is_read_as_fast_as_it_answers(protocol, think):
     assert 0.99 < ratio < 1.05 and lost == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "protocol"), [("protocol=p81,boards=2", "P81"), ("protocol=d2", "D2")])
 def test_the_host_shows_it_living(options, protocol):
-    bms = f"{options},cells=4,soc=61,current=0"
-    command = [sys.executable, "-m", "host", "--plain", "--json", "--no-oled", "--seconds", "8", "--bms", bms]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert f"connection OK, with protocol {protocol}" in done.stdout
-    states = [line.partition(" -> ")[2].partition(" ")[2] for line in done.stdout.splitlines() if "/bms1/state " in line]
-    assert '"soc":61.0,' in states[-1] and '"cell_4_voltage":3.' in states[-1]
+    process = start("--no-oled", "--bms", f"{options},cells=4,soc=61,current=0")
+    try:
+        read_until(process, f"connection OK, with protocol {protocol}")
+        state = next(line for line in process.stdout if "/bms1/state " in line and '"cell_4_voltage":3.' in line)
+        assert '"soc":61.0,' in state
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import browser
 import pytest
-from browser import CONTRAST, DESKTOP, PHONE
+from browser import CONTRAST, DESKTOP, PATIENCE_MS, PHONE
 from test_wrong_files import WRONG, written
 
 from app.settings import SETTINGS, load
@@ -48,7 +48,7 @@ def visit(chromium):
     def opened(**options):
         context = chromium.new_context(**{"viewport": DESKTOP, **options})
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text))
         page.on("request", lambda request: None if request.url.startswith((PAGE, "blob:")) else wrong.append(request.url))

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -53,9 +53,15 @@ class Sleeper:
     def sleeps(self):
         return self.log.count("the chip is asleep")
 
+    def seconds_between(self, first, second):
+        """By its own clock, from the first line with one text to the first one with another."""
+        lines = [next(line for line in self.log.splitlines() if text in line) for text in (first, second)]
+        begun, ended = [datetime.strptime(line.split()[0], "%H:%M:%S.%f") for line in lines]
+        return (ended - begun).seconds
+
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def place(tmp_path_factory):
     broker = Mosquitto(folder)
     subscriber = Subscriber(broker.port)
     sleeper = Sleeper(folder, broker.port, "--bms", "cells=16,temperatures=2,soc=57.3,current=-12")
-    wait_until(lambda: sleeper.sleeps() >= 4, 120)
+    assert wait_until(lambda: sleeper.sleeps() >= 4, 120), sleeper.log[-3000:]
     sleeper.log_of_four = sleeper.log
     yield sleeper, subscriber, broker
     sleeper.stop()
@@ -88,15 +94,17 @@ def payloads(life, topic):
 
 
 def test_each_wake_publishes_a_complete_state(place):
+    """The last one: a BMS that takes more than a second, as on a busy PC, is published before all of it is read."""
     _, subscriber, _ = place
+    counters = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
     for life in lives(subscriber):
-        for text in payloads(life, "t/bms1/state"):
-            state = json.loads(text)
-            unknown = {key for key, value in state.items() if value is None}
-            counters = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
-            assert unknown & counters == counters  # nobody knows what has flowed meanwhile
-            assert unknown - counters <= {"time", "time_to_full", "sleep_time", "serial_number"}
-            assert 56 < state["soc"] <= 57.3 and state["cell_16_voltage"] > 3  # on a busy PC it takes minutes, and falls
+        states = [json.loads(text) for text in payloads(life, "t/bms1/state")]
+        for state in states:
+            assert {state[key] for key in counters} == {None}  # nobody knows what has flowed meanwhile
+            assert state["soc"] is None or 56 < state["soc"] <= 57.3  # on a busy PC it takes minutes, and falls
+        unknown = {key for key, value in states[-1].items() if value is None}
+        assert unknown - counters <= {"time", "time_to_full", "sleep_time", "serial_number"}
+        assert states[-1]["cell_16_voltage"] > 3
 
 
 def test_the_status_goes_from_online_to_sleeping_and_is_never_offline(place):
@@ -119,9 +127,9 @@ def test_nothing_follows_the_last_message_and_the_state_comes_before_the_status(
 def test_the_broker_keeps_sleeping_for_whoever_asks_now(place):
     sleeper, _, broker = place
     before = sleeper.sleeps()
-    wait_until(lambda: sleeper.sleeps() > before, 30)
+    assert wait_until(lambda: sleeper.sleeps() > before, 30)
     late = Subscriber(broker.port)
-    wait_until(lambda: late.latest("t/status") is not None, 5)
+    assert wait_until(lambda: late.latest("t/status") is not None, 5)
     assert late.latest("t/status") == "sleeping"
     assert late.latest("t/bms1/state") is None  # a state is not retained
     late.stop()
@@ -144,7 +152,7 @@ def test_a_wake_is_short_and_says_what_happens(place):
     assert "the chip is asleep for 900 s, shortened to 2 s" in sleeper.log_of_four
     assert "Traceback" not in sleeper.log_of_four
     uptimes = [json.loads(payloads(life, "t/state")[-1])["uptime"] for life in lives(subscriber)[1:]]
-    assert max(uptimes) < 20
+    assert max(uptimes) < 40  # 3 s; on a busy PC it is less than the minute's limit all the same
     reasons = {json.loads(text)["restart_reason"] for life in lives(subscriber) for text in payloads(life, "t/state")}
     assert reasons == {"deep_sleep_alarm"}
 
@@ -166,8 +174,9 @@ def test_without_a_broker_it_sleeps_after_a_minute_and_says_why(tmp_path):
     port = broker.port
     broker.kill()
     sleeper = Sleeper(tmp_path, port, "--no-oled")
-    begun = time.monotonic()
-    wait_until(lambda: sleeper.sleeps() >= 1, 100)
-    assert 55 < time.monotonic() - begun < 75
-    assert "Sleep: not published. No broker" in sleeper.log
-    sleeper.stop()
+    try:
+        assert wait_until(lambda: sleeper.sleeps() >= 1, 100), sleeper.log[-3000:]
+        assert 55 < sleeper.seconds_between("Daly MQTT bridge", "the chip is asleep") < 75
+        assert "Sleep: not published. No broker" in sleeper.log
+    finally:
+        sleeper.stop()

@@ -42,7 +42,7 @@ def start(drive, *arguments, heap_kb=4096):
     """The lines of a start up to the loop: those printed, bytes in use by it, modules loaded."""
     command = [MICROPYTHON, "-X", f"heapsize={heap_kb}k", ROOT / "tests" / "start_on_board.py", *arguments]
     environment = {**os.environ, "MICROPYPATH": f"{drive}:.frozen"}
-    done = subprocess.run(command, cwd=drive, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=drive, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     *printed, live, modules, names = done.stdout.splitlines()
     before, after, _free = (int(word) for word in live.split()[1:])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import test_board
-from mosquitto import Mosquitto, Subscriber, needs_mosquitto, wait_until
+from mosquitto import Mosquitto, Subscriber, needs_mosquitto, never, wait_until
 from processes import Bridge, SimulatedBms
 from test_batteries_end_to_end import FOUR, Place
 from test_publisher import Broker
@@ -301,7 +301,7 @@ def test_a_subscriber_receives_it_from_the_firmware_until_the_bms_is_silent(tmp_
         bms.set("silent=1")
         assert wait_until(lambda: subscriber.latest("t/bms1/status") == "offline", 30)
         count = len(texts())
-        assert not wait_until(lambda: len(texts()) > count, 12)
+        assert never(lambda: len(texts()) > count, 12)
         bms.set("silent=0")
         assert wait_until(lambda: len(texts()) > count, 30)
     finally:

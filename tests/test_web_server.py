@@ -21,6 +21,7 @@ import adafruit_ticks
 import pytest
 import socketpool
 import wifi
+from mosquitto import wait_until
 
 from battery.unload import unload
 from host import pace, poll
@@ -384,10 +385,9 @@ def test_who_waited_too_long_may_come_again(house):
 
 def head(size, begin=b"GET /made HTTP/1.1\r\n"):
     """A request of exactly so many bytes, in lines of at most 100."""
-    lines, left = begin, size - len(begin) - 2
-    while left > 200:
-        lines, left = lines + b"X-A: " + b"a" * 93 + b"\r\n", left - 100
-    return lines + b"X-A: " + b"a" * (left - 7) + b"\r\n\r\n"
+    left = size - len(begin) - 2
+    count = max(0, (left - 101) // 100)
+    return begin + count * (b"X-A: " + b"a" * 93 + b"\r\n") + b"X-A: " + b"a" * (left - 100 * count - 7) + b"\r\n\r\n"
 
 
 def target(size):
@@ -888,7 +888,7 @@ def running(either):
 
     thread = threading.Thread(target=loop)
     thread.start()
-    time.sleep(0.2)
+    assert wait_until(lambda: server._listener is not None)
     yield port
     ended.set()
     thread.join()

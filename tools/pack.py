@@ -69,7 +69,7 @@ def packed_sources() -> Files:
     """Path -> text of our files as they are compiled."""
     from tools import bundle  # which imports this module
 
-    files = packed({**bundle.firmware(), **bundle.libraries()})
+    files = bundle.packed_once({**bundle.firmware(), **bundle.libraries()})
     return {path: data.decode() for path, data in files.items() if is_ours(path)}
 
 

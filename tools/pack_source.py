@@ -323,7 +323,7 @@ class Source(ast.NodeVisitor):
             self._use(name, self._word(name, node.lineno, self._column(node.lineno, node.col_offset)[1] + 6), True)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)
 def source_of(path: str, text: str) -> Source:
     """The same as Source(path, text), which takes long to read and does not change."""
     return Source(path, text)
