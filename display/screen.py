@@ -242,7 +242,8 @@ class Screen:
     def reasons(self, trouble):
         """The pages on what is wrong with the network, `trouble` in words, and with the settings."""
         reasons = []
-        if trouble and not pages.is_waiting(self._client.trouble):
+        now = self._client.trouble  # which may have ended since the words: pages are made in pieces
+        if trouble and now is not None and not pages.is_waiting(now):
             reasons += self._message(trouble)
         problems = self._settings.problems
         for problem in problems[:MOST_PROBLEMS]:

@@ -332,3 +332,19 @@ def test_an_exception_in_a_piece_ends_only_this_page():
         rig.run(30)
     rig.bank.raw = raw
     assert "57%" in [page.split(" ")[0] for page in rig.seen(30)]
+
+
+def test_trouble_that_ends_while_a_page_is_made_ends_nothing_else():
+    """The page is made in pieces, and between two of them the client connects."""
+    rig = RigOfSeveral("soc=51", "soc=52", "soc=53")
+    rig.run(3)
+    for pieces in range(8):
+        rig.fail("connecting", "Connecting")
+        rig.run(1)
+        for _ in range(pieces):
+            rig.screen.tick(rig.now)
+            rig.now = (rig.now + 50) % WRAP
+        rig.session.trouble, rig.session.trouble_text = None, ""
+        rig.run(2)
+    seen = rig.seen(30)
+    assert [page for page in seen if page.startswith("57%")] and not [page for page in seen if "broker ..." in page]
