@@ -347,12 +347,12 @@ def budgets_of(text):
 
 
 # What `make size` measures, with little to spare: who needs more says so here. CONTRIBUTING.md has the reasons.
-MOST_HEAP_OF_OURS = 248_500
+MOST_HEAP_OF_OURS = 250_500
 SMALLEST_HEAP_KB = 428
 SMALLEST_HEAP_OF_SEVERAL_KB = 476
 MOST_CODE_ON_THE_DRIVE = 280 * 1024
-MOST_LIVE = 272_500  # bytes, while it runs with one battery and the screen
-MOST_LIVE_WITH_PAGE = 313_500  # with the page, while somebody looks at it
+MOST_LIVE = 274_000  # bytes, while it runs with one battery and the screen
+MOST_LIVE_WITH_PAGE = 317_000  # with the page, while somebody looks at it
 
 
 @pytest.mark.skipif(MICROPYTHON is None, reason="MicroPython is not installed: its wheels are for Linux")
