@@ -26,11 +26,10 @@ PAUSE_S = 0.001
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
-# A job that takes longer is not called in the pass of a request, whose writing takes 13 ms: the two together would be the
-# longest passes of all. In such a pass the critical job takes at least REQUEST_MS.
-BEHIND_REQUEST_MS = 30
-REQUEST_MS = 8
-LOAD_MS = 55  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
+# What a pass is to take at most: a job that does not fit into the rest of it waits for a pass in which less is done. With a
+# request, whose writing takes 13 ms, the critical job takes up to 30.
+PASS_MS = 60
+LOAD_MS = 50  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 HURRY_MS = 30  # no further call of a hurried job in a pass that has taken so long: some take 25 on an ESP32-S2
 MOST_FILLS = 8  # calls of the filler, or of the job that is hurried, at the end of a pass
@@ -48,8 +47,8 @@ class Job:
         self.name = name
         self.tick = tick
         self.patience_ms = patience_ms  # the longest that it waits for the line
-        # the longest that it waits for a pass without a request; a collection, of no pass's time, uses the longest gaps
-        self.last_ms = 2 * PATIENCE_MS if patience_ms <= PATIENCE_MS else 0
+        # the longest that it waits for a pass in which it fits; a collection, of no pass's time, uses the longest gaps
+        self.last_ms = 5 * PATIENCE_MS if patience_ms <= PATIENCE_MS else 0
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late, or will take
         self.failures = 0  # in a row
@@ -141,12 +140,11 @@ class Loop:
             if free <= 1:
                 self._measure(begun, now)
                 return False
-        room = BEHIND_REQUEST_MS if (now - begun) & _WRAP >= REQUEST_MS else _HALF
         for job in self._jobs:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
             if late >= _HALF or (job.took_ms + 1 >= free and late < job.patience_ms):
                 continue
-            if job.took_ms <= room or late >= job.last_ms:
+            if ((now - begun) & _WRAP) + job.took_ms <= PASS_MS or late >= job.last_ms:
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after
@@ -157,8 +155,8 @@ class Loop:
                 after = self._run(self._hurried, now)
                 free -= (after - now) & _WRAP
                 now = after
-        if self._filler is not None and self._filler.took_ms <= BEHIND_REQUEST_MS:
-            now = self._fill(self._filler, now, free)
+        if self._filler is not None:
+            now = self._fill(self._filler, now, min(free, PASS_MS - ((now - begun) & _WRAP)))
         if self._feed is not None and (now - self._feed_at) & _WRAP < _HALF and (critical is None or not critical.failures):
             self._feed_at = ticks_add(now, FEED_MS)
             self._feed()

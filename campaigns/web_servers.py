@@ -48,7 +48,9 @@ def step():
     next(mine)
 """,
     "web.server": """
+import web.server
 from web.server import Server
+web.server.MODULES = ("web.client",)  # without our site
 class Answer:
     content_type, length, is_gzip, extra = b"text/plain", 1000, False, b""
     left = 1000
@@ -67,7 +69,7 @@ due = ticks()
 def step():
     global due
     if (ticks() - due) & 0x1FFFFFFF < 1 << 28:
-        due = ticks() + (server.tick(ticks()) or 0)
+        due = ticks() + max(0, server.tick(ticks()) or 0)
 """,
 }
 
@@ -157,6 +159,8 @@ def compiled(sources: Path, folder: Path) -> dict[str, int]:
     for name in SERVERS:
         place = (ROOT if name.startswith("web") else sources) / name.replace(".", "/")
         files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        if name == "web.server":
+            files += [ROOT / "web" / "client.py", ROOT / "battery" / "unload.py"]
         for file in files:
             target = folder / "compiled" / file.relative_to(ROOT if name.startswith("web") else sources).with_suffix(".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
