@@ -9,7 +9,7 @@ import time
 from .version import VERSION
 from .watchdog import feed_if_running
 
-# Free bytes at the start: with less it certainly fails. `make size` finds 234 KB as the smallest heap on 32-bit words with the
+# Free bytes at the start: with less it certainly fails. `make size` finds 235 KB as the smallest heap on 32-bit words with the
 # screen, of which 183 are in use all the time and some 25 have been taken here. No board without PSRAM has it: an ESP32-S3 has
 # 163 KB (circuitpython#9120) before Wi-Fi takes about 40 of them (esp-idf#7186); with PSRAM it is 2 MB or more.
 NEEDED = 200000

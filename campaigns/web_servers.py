@@ -252,7 +252,7 @@ def measured(sources: Path) -> list[str]:
     what = (
         ".mpy, bytes",
         "heap once imported, bytes",
-        "heap while it serves, bytes",
+        "heap while it waits for clients, bytes",
         "bytecodes of a look with no client",
         "exceptions in a pass with no client",
         "heap of a pass with no client, bytes",
