@@ -228,7 +228,7 @@ class MqttClient:
         if self._awaited_id:
             return ACK_INTERVAL_MS // 4
         if self._to_clear or self._publisher.has_news():
-            return LOADS if self._publisher.is_next_long else None
+            return LOADS if self._publisher.is_loading() else None
         if not self._status_payloads:
             self._idle_until = ticks_add(now, READ_INTERVAL_MS)
         return IDLE_MS

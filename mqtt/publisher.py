@@ -160,7 +160,7 @@ class Publisher:
 
             self._others += victron_publishers(self, self._batteries, self._bank)
         self._messages: list = []  # to be published once
-        self.is_next_long = False  # the next poll loads a module
+        self._loads = False  # the next step of the message that is being written loads a module
         self._begun: tuple = ()  # (topic, retain, battery or None, discovery message or None) of the one being written
         self.discovery_errors = 0
         self._failed_parts: list = []  # discovery messages that are skipped and tried again from time to time
@@ -249,6 +249,10 @@ class Publisher:
         """Whether a message has been begun: the next polls write it."""
         return self._steps is not None
 
+    def is_loading(self):
+        """Whether the next poll loads a module, which takes long."""
+        return self._loads and self._steps is not None
+
     def has_news(self):
         """Whether `poll` may have a message, or is writing one; what becomes due with time is no news."""
         if not self._is_due:
@@ -284,6 +288,7 @@ class Publisher:
         part = self._begun[3]
         steps = self._steps
         self._steps = None  # one that fails is given up
+        self._loads = False
         try:
             is_whole = next(steps)
         except (MemoryError, ValueError):
@@ -459,10 +464,7 @@ class Publisher:
     def _discovery_steps(self, part, battery, is_settled):
         """A generator, as in steps of other messages; the first ones may have to load the Discovery."""
         for _ in self.discovery.load():
-            self.is_next_long = True
-            yield False
-        if self.is_next_long:
-            self.is_next_long = False
+            self._loads = True
             yield False
         topic, steps = self.discovery.begin(part, is_settled)
         self._begun = (topic, True, battery, part)

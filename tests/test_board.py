@@ -518,7 +518,7 @@ class FakePublisher:
         self.publisher = publisher
         self.begin = publisher.begin
         self.has_news = publisher.has_news
-        self.is_next_long = False
+        self.is_loading = publisher.is_loading
         self.said = None
 
     def poll(self, now):

@@ -34,8 +34,6 @@ INTRODUCTION = [("t/status", "online", True, 1), ("t/state", b'{"a":1}', True, 0
 class FakePublisher:
     """Publishes INTRODUCTION in every connection and then the messages in `more`."""
 
-    is_next_long = False
-
     def __init__(self):
         self.sessions = 0
         self.more = []
@@ -50,6 +48,9 @@ class FakePublisher:
 
     def has_news(self):
         return bool(self.more)
+
+    def is_loading(self):
+        return False
 
     def status_received(self, topic, payload, now):
         self.echoes.append((topic, bytes(payload)))

@@ -169,7 +169,7 @@ def test_a_broker_that_forbids_to_subscribe_is_published_to_all_the_same(capsys)
             begin=lambda now: None,
             poll=lambda now: messages.pop() if messages else None,
             has_news=lambda: bool(messages),
-            is_next_long=False,
+            is_loading=lambda: False,
         )
         keeper = SimpleNamespace(loaded=True, topics=(), report_gone=lambda: None, finish=lambda: None)
         session = MqttClient(settings, wifi.radio, SocketPool(wifi.radio), publisher, Desk().commands, keeper, "x")

@@ -274,7 +274,7 @@ class Link:
         parsed.base_topic = BASE
         radio = SimpleNamespace(connected=True, ipv4_address="10.0.0.2", enabled=True, connect=lambda *a, **k: None)
         poll = lambda now: self.outgoing.pop(0) if self.outgoing else None  # noqa: E731
-        news = {"poll": poll, "has_news": lambda: bool(self.outgoing), "is_next_long": False}
+        news = {"poll": poll, "has_news": lambda: bool(self.outgoing), "is_loading": lambda: False}
         speaker = SimpleNamespace(begin=lambda now: None, status_received=lambda *_: None, **news)
         keeper = SimpleNamespace(loaded=True, topics=(), report_gone=lambda: None, finish=lambda: None)
         self.session = MqttClient(parsed, radio, self.broker, speaker, self.commands, keeper, "fuzz")

@@ -339,6 +339,37 @@ class FakeDiscovery(Discovery):
         return super().begin(part, is_settled)
 
 
+class LoadedInSteps(Discovery):
+    """Needs three steps to be loaded; in the second one there is no memory as long as `is_full`."""
+
+    is_full = True
+    loads = 0
+
+    def load(self):
+        for number in range(3):
+            yield
+            self.loads += 1
+            if number == 1 and self.is_full:
+                raise MemoryError("memory allocation failed")
+
+
+def test_where_nothing_is_loaded_any_more_nothing_waits_for_it():
+    """No memory for a module, and a connection that ends meanwhile: what follows are calls like any other."""
+    broker = Broker("drift=0", discovery=LoadedInSteps).connect()
+    publisher = broker.publisher
+    told = []
+    while broker.wire.us < 20e6:
+        broker.run(0.005)
+        told.append(publisher.is_loading())
+    assert True in told and publisher.discovery_errors > 10 and not publisher.is_loading()
+    publisher.discovery.is_full = False
+    broker.connect()
+    while not publisher.is_loading():
+        broker.run(0.005)
+    publisher.begin(broker.wire.now)
+    assert not publisher.is_loading()
+
+
 @pytest.mark.parametrize("part", [0, 2, 5, 20, -1])
 def test_an_announcement_there_is_no_memory_for_is_passed_over(part):
     parts = Discovery("homeassistant", "daly/x", "c0ffee", "Daly BMS", only(Pack()), "1.2.3", has_bridge=True).parts()
