@@ -57,7 +57,6 @@ _FIRST_LATENCY_MS = 32
 _OVERDUE_MS = 20
 _LONG_MS = 1000
 _DAMAGED_FRAME = 7
-_IGNORED = (SILENCE, ECHO)  # what a request leaves that the board does not respond to: some lines return all requests
 
 
 class Poller:
@@ -734,7 +733,7 @@ class Poller:
         if not self._seen >> _DAMAGED_FRAME & 1:  # else its response has come already
             self._remember_timed_out()
         # a function that was never answered may not be supported here, and a board that is silent for longer is asleep
-        if outcome in _IGNORED and not self._failures and self._schedule.expects_response():
+        if self._is_ignored(outcome) and not self._failures and self._schedule.expects_response():
             self.timing.ignored()
         self._fail(outcome, now)
         if outcome == NOISE and self.online:
@@ -743,6 +742,13 @@ class Poller:
     def _outcome(self):
         if self._seen >> ECHO & 1 and (self.diagnosis.worked or not self._seen >> UNEXPECTED_FRAMES & 1):
             return ECHO
+        return self._outcome_of_board()
+
+    def _is_ignored(self, outcome):
+        """Whether nothing has come of the board: on a line that returns requests, nothing but its echo."""
+        return outcome == SILENCE or (outcome == ECHO and self._outcome_of_board() == SILENCE)
+
+    def _outcome_of_board(self):
         has_others = self._seen >> UNEXPECTED_FRAMES & 1
         # also where a part of the response is missing, which is no silence; beside others a part may be of their next frame
         if self._protocol.is_damaged(not has_others) or self._first_latency_ms is not None:
@@ -756,7 +762,7 @@ class Poller:
         self.diagnosis.failed(outcome, not self._failures)
         if not self._schedule.is_static(self._schedule.current):  # which many boards do not have
             self._failures += 1
-        if self._schedule.failed(outcome in _IGNORED, now):
+        if self._schedule.failed(self._is_ignored(outcome), now):
             self._note_unsupported()
         if not self.online and self._detector.failed():
             self._try_next(now)  # what was tried stays open: it may be answered late

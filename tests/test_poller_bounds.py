@@ -442,6 +442,18 @@ def test_old_readings_are_looked_for_as_often_however_the_passes_fall(pauses, mo
     assert len(rounds) >= 30000 / 400
 
 
+@pytest.mark.parametrize("damage", ["corrupt=25", "cut=25", "corrupt=45"])
+@pytest.mark.parametrize("protocol", ["a5", "p81", "d2"])
+def test_on_a_line_that_returns_requests_a_damaged_response_is_none_that_is_missing(protocol, damage):
+    """Its echo is heard as well, but it is no request that the board ignores: nothing is given up, and no gap is needed."""
+    wire = Wire(f"protocol={protocol},{damage},echo=1,seed=3,drift=0", protocol=protocol)
+    longest = 0
+    for _ in range(60):
+        longest = max(longest, wire.run(1).poller.timing.gap_ms)
+    assert wire.poller.timeouts > 40 and longest < 50
+    assert "does not support" not in wire.poller.diagnosis.text
+
+
 # on a line that returns every request, a request that is ignored leaves its echo
 
 
