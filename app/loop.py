@@ -26,8 +26,8 @@ PAUSE_S = 0.001
 COLLECT_MS = 5000  # interval of the garbage collection, at one known point
 FEED_MS = 500  # of feeding the watchdog
 PATIENCE_MS = 100  # the longest that a job waits for the line
-# What a pass is to take at most: a job that does not fit into the rest of it waits for a pass in which less is done. With a
-# request, whose writing takes 13 ms, the critical job takes up to 30.
+# What a pass is to take at most: a job that does not fit into the rest of it waits for a pass in which less is done, unless it
+# fits into none. With a request, whose writing takes 13 ms, the critical job takes up to 30.
 PASS_MS = 60
 LOAD_MS = 50  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
@@ -48,7 +48,7 @@ class Job:
         self.tick = tick
         self.patience_ms = patience_ms  # the longest that it waits for the line
         # the longest that it waits for a pass in which it fits; a collection, of no pass's time, uses the longest gaps
-        self.last_ms = 5 * PATIENCE_MS if patience_ms <= PATIENCE_MS else 0
+        self.last_ms = 3 * PATIENCE_MS if patience_ms <= PATIENCE_MS else 0
         self.due = clock()  # when it is called next
         self.took_ms = 0  # the longest that a call took of late, or will take
         self.failures = 0  # in a row
@@ -144,7 +144,7 @@ class Loop:
             late = (now - job.due) & _WRAP  # as ticks_diff, which would take longer than some jobs
             if late >= _HALF or (job.took_ms + 1 >= free and late < job.patience_ms):
                 continue
-            if ((now - begun) & _WRAP) + job.took_ms <= PASS_MS or late >= job.last_ms:
+            if ((now - begun) & _WRAP) + job.took_ms <= PASS_MS or job.took_ms > PASS_MS or late >= job.last_ms:
                 after = self._run(job, now)
                 free -= (after - now) & _WRAP
                 now = after

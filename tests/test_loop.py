@@ -230,6 +230,16 @@ def test_a_job_that_takes_long_is_not_called_in_the_pass_of_a_request(clock):
     assert len(bench.other.called) - called > 15
 
 
+@pytest.mark.parametrize("takes", [40, 70, 95])
+def test_a_job_is_not_left_waiting_for_a_pass_into_which_it_will_never_fit(clock, takes):
+    bench = Bench(clock)
+    bench.bms.takes = 13
+    bench.free = 200
+    bench.other.takes = takes
+    bench.run(10)
+    assert max(pauses(bench.other.called)) <= 13 + takes + 10
+
+
 def test_a_job_that_says_so_is_taken_for_a_long_one(clock):
     bench = Bench(clock)
     bench.other.takes = 1

@@ -4,6 +4,7 @@
 """The HTTP server over real sockets, in time that the test lets pass: answers, refusals, limits, hostile clients, its cost."""
 
 import base64
+import errno
 import http.client
 import io
 import itertools
@@ -737,10 +738,37 @@ def test_with_no_memory_for_what_serves_clients_it_is_tried_again(polled, module
     monkeypatch.setattr(house.server, "_make_site", lambda: bytearray(10**14))
     client = house.client(b"GET /made HTTP/1.1\r\n\r\n")
     house.run(5000)
-    assert not client.is_closed and house.failures == [] and not SERVING & set(sys.modules)
+    assert client.is_closed and client.received == b"" and house.failures == [] and not SERVING & set(sys.modules)
+    house.run(60000)
+    assert not SERVING & set(sys.modules)  # nobody waits any more
     monkeypatch.setattr(house.server, "_make_site", lambda: house.site)
+    client = house.client(b"GET /made HTTP/1.1\r\n\r\n")
     house.run(11000)
     assert client.is_closed and house.site.opened
+
+
+def test_who_has_gone_before_he_is_accepted_leaves_nothing_behind(polled, modules_stay, monkeypatch):
+    for name in SERVING:
+        unload(name)
+    house = House()
+
+    def gone():
+        raise OSError(errno.EAGAIN, "the connection was reset meanwhile")
+
+    listener, waiting = house.server._listener, house.server._is_anyone_waiting
+    monkeypatch.setattr(house.server, "_listener", SimpleNamespace(accept=gone))
+    calls = [True] * 8  # the first ones: he waits until all is loaded
+    monkeypatch.setattr(house.server, "_is_anyone_waiting", lambda: bool(calls and calls.pop()))
+    house.run(100)
+    assert house.made == 1 and set(sys.modules) >= SERVING
+    house.run(610000)
+    assert not SERVING & set(sys.modules)
+    calls[:] = [True] * 3  # the second one is gone before
+    house.run(1000)
+    assert house.made == 1 and not SERVING & set(sys.modules)
+    monkeypatch.setattr(house.server, "_listener", listener)
+    monkeypatch.setattr(house.server, "_is_anyone_waiting", waiting)
+    assert house.ask(b"GET /made HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
 def test_with_no_memory_for_a_client_it_waits(house, monkeypatch):

@@ -63,9 +63,11 @@ class Server:
             self._close(self._serving)
         if self._is_anyone_waiting():
             if self._site is None:
-                return self._load()
+                return self._load(now)
             if not self._accept(now):
                 return _NO_ROOM_MS
+        elif self._is_loading:  # who came has gone
+            self._forget()
         if self._serve(now):
             return None
         if self._clients:
@@ -74,7 +76,7 @@ class Server:
             self._forget()
         return _LOOK_MS if self._poll is not None else _EXCEPTION_MS
 
-    def _load(self):
+    def _load(self, now):
         """Load a module of what serves clients; the last time, make it. Returns what `tick` does."""
         if not self._is_loading:
             self._is_loading = True  # and from the next call on
@@ -89,10 +91,19 @@ class Server:
             self._site = self._make_site()
         except MemoryError:
             self._forget()
+            self._turn_away()
             return _RETRY_MS
         self._make_client = Client
+        self._last_at = now
         self._is_loading = False
         return None
+
+    def _turn_away(self):
+        """Close the connection of one who waits: he must not wait in vain, nor make all be loaded again after he has gone."""
+        try:
+            self._listener.accept()[0].close()
+        except OSError:
+            pass
 
     def _forget(self):
         self._site = self._make_client = None
