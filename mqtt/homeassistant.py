@@ -45,7 +45,7 @@ class Discovery(BatteryComponents):
         self._messages = _battery_messages()
         self.battery_parts = len(self._messages)  # of each battery
 
-    def load(self):
+    def load(self, _part):
         """No steps: it is there."""
         return ()
 

@@ -62,18 +62,24 @@ class LoadedDiscovery:
             self.battery_parts = BATTERY_PARTS
             self._count = BRIDGE_PARTS + batteries * BATTERY_PARTS + (BANK_PARTS if batteries > 1 else 0)
 
-    def load(self):
-        """Load it, as a generator: a module after each step, which takes an ESP32-S2 up to 50 ms."""
+    def load(self, part):
+        """Load what message `part` needs, as a generator: a module after each step, which takes an ESP32-S2 up to 50 ms."""
+        if (self._of_sources if part >= self._count else self._loaded) is not None:
+            return
         self._is_in_memory = True
         for name in MODULES:
             if name not in sys.modules:
                 yield
                 __import__(name)
-        if self._loaded is None:
-            yield
-            self._make()
+        yield
+        self._make(part)
 
-    def _make(self):
+    def _make(self, part):
+        if part >= self._count:
+            from .source_discovery import SourceDiscovery  # only with outputs or sensors
+
+            self._of_sources = SourceDiscovery(*self._arguments, writer=self.writer, after=self._count, sources=self._sources)
+            return
         if len(self._arguments[4]) > 1:  # batteries
             from .bank_discovery import DiscoveryWithBank as Discovery
         else:
@@ -87,16 +93,7 @@ class LoadedDiscovery:
 
     def begin(self, part, is_settled=True):
         """(topic, steps) of one message, see Discovery.begin; behind all steps of `load`."""
-        if part >= self._count:
-            return self._begin_source(part)
-        return self._loaded.begin(part, is_settled)
-
-    def _begin_source(self, part):
-        if self._of_sources is None:
-            from .source_discovery import SourceDiscovery  # only with outputs or sensors
-
-            self._of_sources = SourceDiscovery(*self._arguments, writer=self.writer, after=self._count, sources=self._sources)
-        return self._of_sources.begin(part)
+        return (self._of_sources if part >= self._count else self._loaded).begin(part, is_settled)
 
     @property
     def is_partial(self):
@@ -463,7 +460,7 @@ class Publisher:
 
     def _discovery_steps(self, part, battery, is_settled):
         """A generator, as in steps of other messages; the first ones may have to load the Discovery."""
-        for _ in self.discovery.load():
+        for _ in self.discovery.load(part):
             self._loads = True
             yield False
         topic, steps = self.discovery.begin(part, is_settled)

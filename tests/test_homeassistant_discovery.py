@@ -390,7 +390,7 @@ def test_a_discovery_that_is_loaded_when_it_is_needed_says_the_same_and_leaves_t
     for name in LOADED:
         unload(name)
     for part in range(loaded.parts()):
-        for _ in loaded.load():
+        for _ in loaded.load(part):
             pass
         topic, steps = loaded.begin(part)
         assert True in list(steps) and (topic, loaded.writer.bytes()) == discovery.message(part)
@@ -405,7 +405,7 @@ def test_discovery_is_loaded_a_module_at_a_time(modules_stay):
     for name in LOADED:
         unload(name)
     there = [set(sys.modules)]
-    load = loaded.load()
+    load = loaded.load(0)
     while next(load, "loaded") != "loaded":
         there.append(set(sys.modules))
     there.append(set(sys.modules))

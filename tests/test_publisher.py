@@ -345,7 +345,7 @@ class LoadedInSteps(Discovery):
     is_full = True
     loads = 0
 
-    def load(self):
+    def load(self, part):
         for number in range(3):
             yield
             self.loads += 1
