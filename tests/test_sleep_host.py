@@ -94,17 +94,19 @@ def payloads(life, topic):
 
 
 def test_each_wake_publishes_a_complete_state(place):
-    """The last one: a BMS that takes more than a second, as on a busy PC, is published before all of it is read."""
+    """At once, but for one wake: a BMS that takes more than a second, as on a busy PC, is published before all is read."""
     _, subscriber, _ = place
     counters = {"energy_charged", "energy_discharged", "capacity_charged", "capacity_discharged"}
+    missing = []
     for life in lives(subscriber):
         states = [json.loads(text) for text in payloads(life, "t/bms1/state")]
         for state in states:
             assert {state[key] for key in counters} == {None}  # nobody knows what has flowed meanwhile
             assert state["soc"] is None or 56 < state["soc"] <= 57.3  # on a busy PC it takes minutes, and falls
-        unknown = {key for key, value in states[-1].items() if value is None}
-        assert unknown - counters <= {"time", "time_to_full", "sleep_time", "serial_number"}
-        assert states[-1]["cell_16_voltage"] > 3
+        may_miss = {"time", "time_to_full", "sleep_time", "serial_number"} | counters
+        missing.append([{key for key, value in state.items() if value is None} - may_miss for state in states])
+        assert not missing[-1][-1] and states[-1]["cell_16_voltage"] > 3
+    assert len(missing) >= 4 and len([one for one in missing[1:] if any(one)]) <= 1  # the first is no wake
 
 
 def test_the_status_goes_from_online_to_sleeping_and_is_never_offline(place):
