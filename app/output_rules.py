@@ -31,7 +31,7 @@ def read_rules(settings, sensors, problems):
             found.append((number, rule) + head_of(text))
     if names.is_named("time") and not settings.NTP_SERVER:
         problems.append("NTP_SERVER is empty, so the time that an output names is never known; write a server.")
-    for module in ("outputs.rules", "battery.minute", "mqtt.entities", "mqtt.seldom_entities", "app.advice", "app.plausible"):
+    for module in ("outputs.rules", "battery.minute", "mqtt.entities", "mqtt.bridge_entities", "app.advice", "app.plausible"):
         unload(module)
     return found
 

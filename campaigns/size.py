@@ -27,7 +27,7 @@ VM = Path(sys.executable).parent / "micropython"
 LOADED_FIRST = ("app.crash", "app.main")  # as code.py does
 # loaded to read the settings or to describe a fault, then removed from memory
 UNLOADED = ("app.advice", "app.plausible", "app.report", "daly.words", "mqtt.entities", "mqtt.homeassistant", "mqtt.trouble")
-UNLOADED += ("mqtt.battery_components", "mqtt.bridge_entities", "mqtt.components", "mqtt.seldom_entities")
+UNLOADED += ("mqtt.battery_components", "mqtt.bridge_entities", "mqtt.components")
 UNLOADED += ("app.energy_restore", "app.gone", "app.nvm_earlier", "app.scan", "daly.scan", "web.metrics")
 # loaded only with several batteries; those of the first line are removed again
 SEVERAL = ("app.batteries", "mqtt.bank_discovery",

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The values and buttons of the bridge itself as people and Home Assistant see them. Values are made in app/bridge_state.py."""
+"""The values and buttons of the bridge itself as people and Home Assistant see them, and the end of the table in entities.py.
+
+What each value of the bridge is: app/bridge_state.py. Two files of nearly one size: LoadedDiscovery in publisher.py says why.
+"""
 
 from collections import namedtuple
 
@@ -46,3 +49,31 @@ DIAGNOSTICS_BUTTON = Control("diagnostics", "", "button", "Publish diagnostics",
                              "mdi:lifebuoy", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
 SCAN_BUTTON = Control("scan", "Scan", "button", "Scan board numbers", SCAN_TOPIC, PRESS, None,
                       "mdi:magnify-scan", ',"ent_cat":"diagnostic","en":false')  # fmt: skip
+
+# what is read seldom; what the columns are says entities.py
+SELDOM = {
+    "slow": """
+state_of_health|State of health|%|battery-heart-variant
+actual_capacity|Actual capacity|Ah|battery
+lifetime_charge|Lifetime charge|Ah|battery-plus||total
+lifetime_discharge|Lifetime discharge|Ah|battery-minus||total
+""",
+    "limits": """
+cell_overvoltage_limit_{}|Cell overvoltage limit {}|V
+cell_undervoltage_limit_{}|Cell undervoltage limit {}|V
+pack_overvoltage_limit_{}|Pack overvoltage limit {}|V
+pack_undervoltage_limit_{}|Pack undervoltage limit {}|V
+charge_overcurrent_limit_{}|Charge overcurrent limit {}|A
+discharge_overcurrent_limit_{}|Discharge overcurrent limit {}|A
+charge_overtemperature_limit_{}|Charge overtemperature limit {}|°C
+charge_undertemperature_limit_{}|Charge undertemperature limit {}|°C
+discharge_overtemperature_limit_{}|Discharge overtemperature limit {}|°C
+discharge_undertemperature_limit_{}|Discharge undertemperature limit {}|°C
+soc_high_limit_{}|State of charge high limit {}|%|battery-alert-variant-outline
+soc_low_limit_{}|State of charge low limit {}|%|battery-alert-variant-outline
+cell_voltage_delta_limit_{}|Cell voltage delta limit {}|V
+temperature_delta_limit_{}|Temperature delta limit {}|K|thermometer-alert
+balance_start_voltage|Balancing start voltage|V
+balance_voltage_delta|Balancing voltage delta|V
+""",
+}

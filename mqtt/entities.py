@@ -9,7 +9,7 @@ Only discovery and the documentation need it, so it is loaded with mqtt/homeassi
 
 from collections import namedtuple
 
-from .seldom_entities import SELDOM
+from .bridge_entities import SELDOM
 
 # name: for people, in sentence case; icon: Home Assistant's, for what has no device class there; device_class: where it does
 # not follow from the unit; is_total: the value only grows, or starts again from 0
@@ -79,6 +79,19 @@ mosfet_temperature|MOSFET temperature|°C
 board_temperature|Board temperature|°C
 heater_temperature|Heater temperature|°C
 balance_current|Balancing current|A
+""",
+    "static": """
+rated_capacity|Rated capacity|Ah|battery
+nominal_cell_voltage|Nominal cell voltage|V
+production_date|Production date||calendar
+chemistry|Chemistry||flask-outline
+sleep_time|Sleep time|s
+battery_code|Battery code||identifier
+software_version|Software version||identifier
+hardware_version|Hardware version||identifier
+serial_number|Serial number||identifier
+board_number|Board number||identifier
+usable_capacity|Usable capacity|kWh||energy_storage
 """,
 }
 TABLE.update(SELDOM)

@@ -34,11 +34,10 @@ BANK_PARTS = 5
 # What Discovery needs besides what is always there, in the order in which one imports the other.
 MODULES = (
     "battery.controls",
-    "mqtt.seldom_entities",
+    "mqtt.bridge_entities",
     "mqtt.entities",
     "mqtt.components",
     "mqtt.battery_components",
-    "mqtt.bridge_entities",
     "mqtt.homeassistant",
 )
 CLOSINGS = 2  # connections that end with the same discovery message before it is skipped

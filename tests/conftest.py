@@ -129,8 +129,12 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture
-def modules_stay():
-    """What the firmware unloads during the test is there again afterwards: the tests of this process have imported it."""
+def modules_stay(monkeypatch):
+    """What the firmware unloads during the test is there again afterwards: the tests of this process have imported it.
+
+    What another test's firmware keeps in memory can be unloaded.
+    """
+    monkeypatch.setattr("battery.unload._kept", [])
     before = {name: module for name, module in sys.modules.items() if name.startswith(("app.", "battery.", "mqtt.", "web."))}
     yield
     for name, module in before.items():

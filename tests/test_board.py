@@ -350,7 +350,7 @@ def budgets_of(text):
 MOST_HEAP_OF_OURS = 250_500
 SMALLEST_HEAP_KB = 428
 SMALLEST_HEAP_OF_SEVERAL_KB = 476
-MOST_CODE_ON_THE_DRIVE = 280 * 1024
+MOST_CODE_ON_THE_DRIVE = 282 * 1024
 MOST_LIVE = 274_000  # bytes, while it runs with one battery and the screen
 MOST_LIVE_WITH_PAGE = 317_000  # with the page, while somebody looks at it
 

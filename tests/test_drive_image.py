@@ -172,7 +172,7 @@ def test_dragging_with_explorer(image, zips):
 @needs_compiler
 def test_dragging_with_finder_fits_too_and_the_installer_sweeps(image, zips):
     image.drag(zips["compiled"], finder=True)
-    assert image.check() > 50  # KB
+    assert image.check() > 20  # KB, for two settings.toml: some editors write a new one beside it
     image.write("._mine.txt", b"mine")
     image.install(zips["compiled"])
     assert {name for name in image.files() if "._" in name} == {

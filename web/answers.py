@@ -1,7 +1,25 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The answers of the server: one that is made while it is sent, and one that is a file."""
+"""The answers of the server: one that is made while it is sent, one that is a file, and refusals; and whether the password is right."""
+
+import binascii
+
+# status line, one header more, what a person reads
+REFUSALS = {
+    400: (b"400 Bad Request", b"", b"This request is not understood.\n"),
+    401: (
+        b"401 Unauthorized",
+        b'WWW-Authenticate: Basic realm="Daly bridge", charset="UTF-8"\r\n',
+        b"The password is the one of WEB_PASSWORD in settings.toml; the user name does not matter.\n",
+    ),
+    404: (b"404 Not Found", b"", b"There is nothing at this address.\n"),
+    405: (b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n", b"This server is only for reading.\n"),
+    414: (b"414 URI Too Long", b"", b"The address is too long.\n"),
+    431: (b"431 Request Header Fields Too Large", b"", b"The request is too large.\n"),
+    503: (b"503 Service Unavailable", b"Retry-After: 1\r\n", b"Busy: try again.\n"),
+    505: (b"505 HTTP Version Not Supported", b"", b"This server speaks HTTP/1.1.\n"),
+}
 
 
 class Made:
@@ -76,3 +94,21 @@ class Page:
     def close(self):
         """As of Made."""
         self._file.close()
+
+
+def is_password(authorization, password):
+    """Whether the value of the header, b"Basic <base64>", has this password; the user name does not matter.
+
+    It takes equally long whatever is wrong.
+    """
+    if authorization[:6].lower() != b"basic ":
+        return False
+    try:
+        given = binascii.a2b_base64(authorization[6:])
+    except ValueError:
+        return False
+    begin = given.find(b":") + 1
+    difference = (0 if begin else 1) | (len(given) - begin ^ len(password))
+    for i in range(len(password)):
+        difference |= password[i] ^ (given[begin + i] if begin + i < len(given) else 0)
+    return difference == 0

@@ -6,11 +6,11 @@
 A line of a request is looked at where it has arrived; what is not needed is not kept.
 """
 
-import binascii
 import errno
 
 from adafruit_ticks import ticks_add, ticks_diff
 
+from .answers import REFUSALS, is_password
 from .server import BUFFER, POLLIN, POLLOUT, WAIT_MS
 
 LARGEST_LINE = 256  # bytes of the request line
@@ -33,21 +33,6 @@ _POLICY = (
     b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
 )
-# status line, one header more, what a person reads
-_REFUSALS = {
-    400: (b"400 Bad Request", b"", b"This request is not understood.\n"),
-    401: (
-        b"401 Unauthorized",
-        b'WWW-Authenticate: Basic realm="Daly bridge", charset="UTF-8"\r\n',
-        b"The password is the one of WEB_PASSWORD in settings.toml; the user name does not matter.\n",
-    ),
-    404: (b"404 Not Found", b"", b"There is nothing at this address.\n"),
-    405: (b"405 Method Not Allowed", b"Allow: GET, HEAD\r\n", b"This server is only for reading.\n"),
-    414: (b"414 URI Too Long", b"", b"The address is too long.\n"),
-    431: (b"431 Request Header Fields Too Large", b"", b"The request is too large.\n"),
-    503: (b"503 Service Unavailable", b"Retry-After: 1\r\n", b"Busy: try again.\n"),
-    505: (b"505 HTTP Version Not Supported", b"", b"This server speaks HTTP/1.1.\n"),
-}
 
 
 class Client:
@@ -244,7 +229,7 @@ class Client:
 
     def _refuse(self, status, now):
         """Answer with a status that is no success."""
-        line, header, text = _REFUSALS[status]
+        line, header, text = REFUSALS[status]
         head = b"HTTP/1.1 " + line + b"\r\n" + header + _HEADERS + _NO_STORE
         head += f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n".encode()
         self._note_progress(now)
@@ -316,21 +301,3 @@ class Client:
 
     def _discard(self, now):
         return self._receive(self._view, now) >= 0
-
-
-def is_password(authorization, password):
-    """Whether the value of the header, b"Basic <base64>", has this password; the user name does not matter.
-
-    It takes equally long whatever is wrong.
-    """
-    if authorization[:6].lower() != b"basic ":
-        return False
-    try:
-        given = binascii.a2b_base64(authorization[6:])
-    except ValueError:
-        return False
-    begin = given.find(b":") + 1
-    difference = (0 if begin else 1) | (len(given) - begin ^ len(password))
-    for i in range(len(password)):
-        difference |= password[i] ^ (given[begin + i] if begin + i < len(given) else 0)
-    return difference == 0
