@@ -29,7 +29,7 @@ PATIENCE_MS = 100  # the longest that a job waits for the line
 # What a pass is to take at most: a job that does not fit into the rest of it waits for a pass in which less is done, unless it
 # fits into none. With a request, whose writing takes 13 ms, the critical job takes up to 30.
 PASS_MS = 60
-LOAD_MS = 50  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
+LOAD_MS = 55  # what a job that loads a module takes at most on an ESP32-S2, without the collection behind it
 COLLECT_PATIENCE_MS = 1000  # the same of the garbage collection, the longest job: until a response of several frames
 HURRY_MS = 30  # no further call of a hurried job in a pass that has taken so long: some take 25 on an ESP32-S2
 MOST_FILLS = 8  # calls of the filler, or of the job that is hurried, at the end of a pass

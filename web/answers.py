@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""The answers of the server: one that is made while it is sent, one that is a file, and refusals; and whether the password is right."""
+"""The answers of the server: one made while it is sent, one that is a file, and refusals; and the look at the password."""
 
 import binascii
 
