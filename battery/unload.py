@@ -5,7 +5,7 @@
 
 import sys
 
-LOADS = -1  # returned by a job of the loop: its next call loads a module, which takes an ESP32-S2 up to 50 ms
+LOADS = -1  # returned by a job of the loop: its next call loads a module, which takes an ESP32-S2 up to 55 ms
 
 _kept: list = []
 

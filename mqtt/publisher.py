@@ -62,7 +62,7 @@ class LoadedDiscovery:
             self._count = BRIDGE_PARTS + batteries * BATTERY_PARTS + (BANK_PARTS if batteries > 1 else 0)
 
     def load(self, part):
-        """Load what message `part` needs, as a generator: a module after each step, which takes an ESP32-S2 up to 50 ms."""
+        """Load what message `part` needs, as a generator: a module after each step, which takes an ESP32-S2 up to 55 ms."""
         if (self._of_sources if part >= self._count else self._loaded) is not None:
             return
         self._is_in_memory = True
