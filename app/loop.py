@@ -40,7 +40,7 @@ _HALF = 1 << 28
 
 class Job:
     """One job. `tick(now)` does a bounded piece of work, and returns for how many ms it need not be called; None: call it
-    in the next pass; LOADS: the same, and that call takes long.
+    in the next pass; LOADS: the same, and that call takes a long time.
     """
 
     def __init__(self, name, tick, clock, patience_ms):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 the Daly MQTT bridge authors
 # SPDX-License-Identifier: MIT
 
-"""Frees the memory of a module that is needed seldom; the next import loads it again."""
+"""Modules that are needed seldom: loads them one at a time while the loop runs, and frees their memory."""
 
 import sys
 
@@ -13,6 +13,15 @@ _kept: list = []
 def keep(name):
     """The module `name` is needed all the time: whoever unloads it after his own use leaves it from now on."""
     _kept.append(name)
+
+
+def load_next(names):
+    """Load the first of these modules that is not in memory; returns whether there was one. Raises MemoryError."""
+    for name in names:
+        if name not in sys.modules:
+            __import__(name)
+            return True
+    return False
 
 
 def unload(name):

@@ -171,7 +171,7 @@ class MqttClient:
 
     def tick(self, now):
         """One bounded piece of network work at most. Returns for how many ms it need not be called again; None: at once;
-        LOADS: the same, and that call takes long.
+        LOADS: the same, and that call takes a long time.
         """
         if self._idle_until is not None:
             if ticks_diff(now, self._idle_until) < 0 and not self._publisher.has_news():

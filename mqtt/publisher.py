@@ -11,12 +11,11 @@ old. So status and connection text are repeated, and everything is published aga
 """
 
 import random
-import sys
 
 from adafruit_ticks import ticks_add, ticks_diff
 
 from battery.json import pair_steps
-from battery.unload import unload
+from battery.unload import load_next, unload
 
 from .battery_publisher import HEARTBEAT_MS, OFFLINE, ONLINE, REPUBLISH_MS, BatteryPublisher, OwnStatus
 
@@ -66,11 +65,9 @@ class LoadedDiscovery:
         if (self._of_sources if part >= self._count else self._loaded) is not None:
             return
         self._is_in_memory = True
-        for name in MODULES:
-            if name not in sys.modules:
-                yield
-                __import__(name)
         yield
+        while load_next(MODULES):
+            yield
         self._make(part)
 
     def _make(self, part):
@@ -246,7 +243,7 @@ class Publisher:
         return self._steps is not None
 
     def is_loading(self):
-        """Whether the next poll loads a module, which takes long."""
+        """Whether the next poll loads a module, which takes a long time."""
         return self._loads and self._steps is not None
 
     def has_news(self):

@@ -8,11 +8,10 @@ look is one call that makes no object. What serves them (client.py, site.py) is 
 """
 
 import errno
-import sys
 
 from adafruit_ticks import ticks_diff
 
-from battery.unload import LOADS, unload
+from battery.unload import LOADS, load_next, unload
 
 PLACES = 4  # connections; the chip has 8 sockets in all, of which this, MQTT and the clock need up to four more
 
@@ -44,7 +43,6 @@ class Server:
         self.password = password.encode()
         self._make_site = make_site
         self._site = None  # None: nobody looks
-        self._make_client = None  # Client of client.py, the same
         self._is_loading = False
         self._last_at = None  # when the last client came
         self._listener = None
@@ -82,18 +80,13 @@ class Server:
             self._is_loading = True  # and from the next call on
             return LOADS
         try:
-            for name in MODULES:
-                if name not in sys.modules:
-                    __import__(name)
-                    return LOADS
-            from .client import Client
-
+            if load_next(MODULES):
+                return LOADS
             self._site = self._make_site()
         except MemoryError:
             self._forget()
             self._turn_away()
             return _RETRY_MS
-        self._make_client = Client
         self._last_at = now
         self._is_loading = False
         return None
@@ -106,7 +99,7 @@ class Server:
             pass
 
     def _forget(self):
-        self._site = self._make_client = None
+        self._site = None
         self._is_loading = False
         self._buffers.clear()
         for name in MODULES:
@@ -193,7 +186,9 @@ class Server:
         if self._poll is not None:
             self._poll.register(socket, POLLIN)
         self._last_at = now
-        self._clients.append(self._make_client(self, socket, buffer, self._poll, now))
+        from .client import Client  # which is in memory by now
+
+        self._clients.append(Client(self, socket, buffer, self._poll, now))
         return True
 
     def _serve(self, now):
